@@ -1,0 +1,41 @@
+"""Self-supervised learning of image encoders in TensorFlow and Keras 3.
+
+Importing the package registers every class that a saved model may hold.
+"""
+
+from keras_ssl.backbones import BACKBONES, create_backbone
+from keras_ssl.core.checks import UserError
+from keras_ssl.factory import create, load_encoder
+from keras_ssl.layers.necks import at_temperature, backbone_of, codes_of, sem_neck
+from keras_ssl.methods import METHODS
+from keras_ssl.methods.base import Method
+from keras_ssl.methods.byol import BYOL
+from keras_ssl.methods.simclr import SimCLR
+from keras_ssl.methods.simsiam import SimSiam
+from keras_ssl.optimizers import LARS, OPTIMIZERS, SGD, AdamW
+from keras_ssl.schedules import CosineEMA, WarmupCosine
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BACKBONES",
+    "BYOL",
+    "LARS",
+    "METHODS",
+    "OPTIMIZERS",
+    "SGD",
+    "AdamW",
+    "CosineEMA",
+    "Method",
+    "SimCLR",
+    "SimSiam",
+    "UserError",
+    "WarmupCosine",
+    "at_temperature",
+    "backbone_of",
+    "codes_of",
+    "create",
+    "create_backbone",
+    "load_encoder",
+    "sem_neck",
+]

@@ -1,0 +1,67 @@
+"""Backbones: networks from images to feature vectors, by name."""
+
+import inspect
+
+from keras_ssl.backbones.resnet import resnet14, resnet18, resnet50
+from keras_ssl.backbones.resnet8 import resnet8
+from keras_ssl.backbones.stems import resolve_stem
+from keras_ssl.backbones.tiny import tiny
+from keras_ssl.core.checks import UserError, did_you_mean, lookup
+
+__all__ = [
+    "BACKBONES",
+    "create_backbone",
+    "resnet14",
+    "resnet18",
+    "resnet50",
+    "resnet8",
+    "resolve_stem",
+    "tiny",
+]
+
+BACKBONES = {
+    "resnet8": resnet8,
+    "resnet14": resnet14,
+    "resnet18": resnet18,
+    "resnet50": resnet50,
+    "tiny": tiny,
+}
+
+# What a caller writes who names every option and means "as the backbone has it".
+_AS_IS = {"width": None, "stem": "auto", "zero_init_residual": False}
+
+
+def create_backbone(name, input_shape, **options):
+    """Build the backbone called `name` for images of `input_shape`.
+
+    Args:
+        name: a key of `BACKBONES`.
+        input_shape: (height, width, channels), sides of at least 8 pixels.
+        **options: options of that backbone, such as `width`. `width=None`, `stem="auto"` and
+            `zero_init_residual=False` stand for the backbone's own choice; all accept them.
+
+    Returns:
+        Functional `keras.Model`: float images (batch, height, width, channels) -> float32
+        features (batch, F).
+
+    Raises:
+        UserError: for an unknown name or option, or a size that cannot be built.
+
+    Example:
+
+    >>> create_backbone("resnet18", (32, 32, 3), width=16).output_shape
+    (None, 128)
+    """
+    build = lookup(BACKBONES, name, "backbone")
+    taken = set(inspect.signature(build).parameters) - {"input_shape", "name"}
+    chosen = {}
+    for option, value in options.items():
+        if option in _AS_IS and value == _AS_IS[option]:
+            continue
+        if option not in taken:
+            raise UserError(
+                f"Backbone '{name}' has no option '{option}'.{did_you_mean(option, taken)} "
+                f"It takes: {', '.join(sorted(taken))}."
+            )
+        chosen[option] = value
+    return build(input_shape, **chosen)

@@ -1,0 +1,47 @@
+"""Build a method by name, and load an encoder back from disk."""
+
+import keras
+
+from keras_ssl.backbones import create_backbone
+from keras_ssl.core.checks import lookup
+from keras_ssl.layers.necks import sem_neck
+from keras_ssl.methods import METHODS
+
+
+def create(method, *, backbone="resnet18", input_shape=(32, 32, 3), neck=None, **hyper_parameters):
+    """Build a method around a new backbone.
+
+    Args:
+        method: str. A name of `keras_ssl.METHODS`, or `sem_` and such a name.
+        backbone: str (a name of `keras_ssl.BACKBONES`) or a built functional `keras.Model`.
+        input_shape: (height, width, channels) of the views; ignored for a given model.
+        neck: dict or None. Arguments of `sem_neck` for a `sem_` method; by default the paper's
+            5000 simplices of 13.
+        **hyper_parameters: of the method's class.
+
+    Returns:
+        A `Method`, to be compiled with an optimizer and `jit_compile=False` on a CPU.
+
+    Raises:
+        UserError: for an unknown method or backbone, or sizes that do not fit.
+
+    Example:
+
+    >>> method = create("sem_byol", backbone="tiny", input_shape=(8, 8, 1),
+    ...                 neck={"num_simplices": 4, "simplex_size": 3}, hidden_dim=16)
+    >>> method.encoder.output_shape
+    (None, 12)
+    """
+    name = method.removeprefix("sem_")
+    cls = lookup({**METHODS, **{f"sem_{key}": value for key, value in METHODS.items()}}, method, "method")
+    encoder = backbone
+    if isinstance(backbone, str):
+        encoder = create_backbone(backbone, input_shape)
+    if method != name:
+        encoder = sem_neck(encoder, **{"num_simplices": 5000, "simplex_size": 13, **(neck or {})})
+    return cls(encoder, **hyper_parameters)
+
+
+def load_encoder(path):
+    """Load `encoder.keras` as an ordinary functional Keras model: float images -> features."""
+    return keras.saving.load_model(path, compile=False)

@@ -1,0 +1,43 @@
+"""Targets: copies of a network that follow it by an exponential moving average."""
+
+from keras import ops
+
+from keras_ssl.layers.necks import simplices_of
+
+
+def copy_for_target(online):
+    """Copy a built functional or sequential network, weights included, to be moved by EMA only.
+
+    The copy's variables are frozen one by one: `trainable = False` on the layers would also put
+    their batch normalisation into inference mode, while a target normalises by its own batch.
+    A copy that ends in a `SimplicialEmbedding` reads at that layer's target temperature.
+    """
+    copy = type(online).from_config(online.get_config())
+    copy.set_weights(online.get_weights())
+    for variable in copy.trainable_variables:
+        variable.trainable = False
+    simplices = simplices_of(copy)
+    if simplices is not None and simplices.target_temperature is not None:
+        simplices.temperature = simplices.target_temperature
+    return copy
+
+
+def parameter_pairs(online, copy):
+    """`[(online parameter, its copy)]`; running statistics stay each network's own."""
+    both = zip(online.weights, copy.weights, strict=True)
+    return [(parameter, follower) for parameter, follower in both if parameter.trainable]
+
+
+def move_towards(pairs, momentum):
+    """EMA of every pair: `copy <- momentum * copy + (1 - momentum) * online`.
+
+    Args:
+        pairs: from `parameter_pairs`.
+        momentum: scalar in [0, 1]; 1 leaves the copy bit for bit as it is.
+
+    Reference: Grill et al., 2020, eq. 1.
+    """
+    for online, copy in pairs:
+        rate = ops.cast(momentum, copy.dtype)
+        copy.assign(rate * copy + (1.0 - rate) * ops.convert_to_tensor(online))
+

@@ -1,0 +1,49 @@
+"""SimCLR: the normalised temperature-scaled cross-entropy (NT-Xent)."""
+
+from keras import ops
+
+from keras_ssl.core.vectors import l2_normalize
+
+_SELF = -1e9  # added to a row's similarity with itself; exp() of it is 0 in float32 and float64
+
+
+def nt_xent(*views, temperature=0.2):
+    """Contrast every view of an image with the views of all other images.
+
+    For anchor i the other views of the same image are the positives P(i) and all other rows of the
+    batch, the positives among them, the denominator (2N - 1 terms for two views):
+
+        l_i = -log( sum_{p in P(i)} exp(z_i.z_p / t) / sum_{j != i} exp(z_i.z_j / t) )
+
+    The loss is the mean over all anchors. With more than two views the positives are summed inside
+    the logarithm.
+
+    Args:
+        *views: two or more tensors (batch, dim); rows need not be normalised.
+        temperature: float > 0. Smaller weighs hard negatives more.
+
+    Returns:
+        A scalar >= 0 in at least float32.
+
+    Raises:
+        ValueError: if fewer than two views are given.
+
+    Example:
+
+    >>> a, b = keras.random.normal((2, 8, 16), seed=1)
+    >>> bool(keras.ops.isclose(nt_xent(a, b), nt_xent(b, a)))
+    True
+
+    Reference: Chen et al., 2020, eq. 1; more than two views as in solo-learn.
+    """
+    if len(views) < 2:
+        raise ValueError(f"nt_xent contrasts two or more views. Received {len(views)}.")
+    z = ops.concatenate([l2_normalize(view) for view in views])
+    size, batch = ops.shape(z)[0], ops.shape(views[0])[0]
+    logits = z @ ops.transpose(z) / temperature  # (views * batch, views * batch)
+    row = ops.arange(size)
+    same_row = ops.equal(row[:, None], row[None, :])
+    same_image = ops.equal(row[:, None] % batch, row[None, :] % batch)
+    others = ops.where(same_row, _SELF, logits)
+    positives = ops.where(ops.logical_and(same_image, ops.logical_not(same_row)), logits, _SELF)
+    return ops.mean(ops.logsumexp(others, axis=-1) - ops.logsumexp(positives, axis=-1))

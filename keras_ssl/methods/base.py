@@ -1,0 +1,186 @@
+"""`Method`: the one train step that every self-supervised method shares."""
+
+import time
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from keras_ssl.core import replicas
+from keras_ssl.core.checks import UserError
+from keras_ssl.core.serialization import Configured
+from keras_ssl.layers.mlp import mlp
+from keras_ssl.layers.necks import at_temperature, projector_blocks, simplices_of
+from keras_ssl.layers.target import copy_for_target, move_towards, parameter_pairs
+
+
+class Method(Configured, keras.Model):
+    """An encoder, the heads that train it, and the step that does it.
+
+    A subclass builds its heads in `__init__` and says what is its own in `embed`, `loss_terms` and,
+    where needed, `after_step` and `diagnostics`. Everything else is here.
+
+    Args:
+        encoder: built functional `keras.Model`, images -> (batch, features); kept as it is, so a
+            neck (`sem_neck`) belongs to it.
+
+    Class attributes:
+        terms: names of the scalars that `loss_terms` returns; the loss is their sum.
+        diagnostic_names: names of the scalars that `diagnostics` returns.
+        num_views: (fewest, most or None) views that the method takes.
+        joint_batch: whether all views go through the encoder as one batch, and so share the
+            statistics of batch normalisation.
+        second_view_temperature: whether view 2 is read at the neck's target temperature
+            (methods without a momentum copy; SEM, tables 7 to 13).
+    """
+
+    terms = ()
+    diagnostic_names = ()
+    num_views = (2, 2)
+    joint_batch = False
+    second_view_temperature = False
+
+    def __init__(self, encoder, **kwargs):
+        super().__init__(**kwargs)
+        self.encoder = encoder
+        self.seconds_waiting = 0.0  # for data, since it was last set to 0
+        names = ("loss", *self.terms, *self.diagnostic_names)
+        self._means = {name: keras.metrics.Mean(name) for name in names}
+        # Kept out of Keras's tracking: these share or repeat what is tracked elsewhere.
+        object.__setattr__(self, "_ema_pairs", [])
+        object.__setattr__(self, "_second_view_encoder", self._read_second_view(encoder))
+        self.built = True  # every part is built in `__init__`
+
+    # What a method says.
+
+    def embed(self, views, training):
+        """Map a batch of views to whatever `loss_terms` needs; any structure of tensors."""
+        raise NotImplementedError
+
+    def loss_terms(self, outputs):
+        """Return `{name: scalar}` for the names in `terms`, from `embed`'s outputs."""
+        raise NotImplementedError
+
+    def after_step(self, outputs):
+        """Update state that has no gradient (queue, centre), after the optimizer and the EMA."""
+
+    def diagnostics(self, outputs):
+        """Return `{name: scalar}` for the names in `diagnostic_names`, without effect."""
+        return {}
+
+    def ema_momentum(self, step):
+        """Momentum of the targets at an optimizer step, or None for a method without targets."""
+        momentum = getattr(self, "momentum", None)
+        return momentum(step) if callable(momentum) else momentum
+
+    # What a method uses.
+
+    def head(self, units, *, name, **options):
+        """An `mlp` on the encoder's output; block-diagonal at first where the embedder is."""
+        width = self.encoder.output_shape[-1]
+        blocks = projector_blocks(self.encoder)
+        return mlp(width, units, name=name, num_blocks=blocks, **options)
+
+    def add_target(self, online):
+        """A copy of `online` that the base moves by EMA after every optimizer update."""
+        copy = copy_for_target(online)
+        self._ema_pairs.extend(parameter_pairs(online, copy))
+        return copy
+
+    def encode(self, views, network=None, *, training):
+        """Encode the global views one by one, or as one batch if `joint_batch`.
+
+        Args:
+            views: {"global": (batch, K, height, width, channels)}.
+            network: the encoder to use; the online one by default.
+
+        Returns:
+            List of K tensors (batch, features).
+        """
+        images = views["global"]
+        count = images.shape[1]
+        self._check_views(count)
+        online = network is None or network is self.encoder
+        network = self.encoder if online else network
+        second = self._second_view_encoder if online else None
+        if self.joint_batch and second is None:
+            # View by view, so that the split below gives back whole views.
+            flat = ops.concatenate([images[:, view] for view in range(count)])
+            return ops.split(network(flat, training=training), count)
+        networks = [network] + [second or network] * (count - 1)
+        return [networks[view](images[:, view], training=training) for view in range(count)]
+
+    # The step.
+
+    def call(self, images, training=False):
+        return self.encoder(images, training=training)
+
+    def train_step(self, data):
+        views = data[0] if isinstance(data, tuple) else data
+        step = self.optimizer.iterations
+        rates = self._rates(step)
+        with tf.GradientTape() as tape:
+            outputs = self.embed(views, training=True)
+            terms = self.loss_terms(outputs)
+            loss = sum(terms.values()) + sum(self.losses)
+            # Gradients are summed over replicas; dividing here makes them those of the mean.
+            scaled = self.optimizer.scale_loss(loss / replicas.num_replicas())
+        before = ops.copy(ops.convert_to_tensor(step))
+        gradients = tape.gradient(scaled, self.trainable_variables)
+        self.optimizer.apply(gradients, self.trainable_variables)
+        self._follow(rates.get("ema_momentum"), updated=self.optimizer.iterations > before)
+        self.after_step(outputs)
+        logs = self._log({"loss": loss, **terms, **self.diagnostics(outputs)})
+        return {**logs, **rates}
+
+    def _rates(self, step):
+        rates = {"learning_rate": ops.cast(self.optimizer.learning_rate, "float32")}
+        momentum = self.ema_momentum(step)
+        if momentum is not None:
+            rates["ema_momentum"] = ops.cast(momentum, "float32")
+        return rates
+
+    def _follow(self, momentum, updated):
+        if self._ema_pairs:
+            # Without an update (gradient accumulation, skipped steps) the targets wait too.
+            move_towards(self._ema_pairs, ops.where(updated, momentum, 1.0))
+
+    def _log(self, values):
+        for name, value in values.items():
+            self._means[name].update_state(value)
+        return {name: mean.result() for name, mean in self._means.items()}
+
+    def make_train_function(self, force=False):
+        if self.train_function is not None and not force:
+            return
+        if not self.optimizer.built:  # here, so that the step need not be traced a second time
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
+        super().make_train_function(force=True)
+        step = self.train_function
+
+        def timed_step(iterator):
+            started = time.perf_counter()
+            batch = next(iterator)
+            self.seconds_waiting += time.perf_counter() - started
+            return step(iter((batch,)))
+
+        self.train_function = timed_step
+
+    def _check_views(self, count):
+        fewest, most = self.num_views
+        if count < fewest or (most is not None and count > most):
+            takes = f"{fewest}" if fewest == most else f"{fewest} or more"
+            raise UserError(
+                f"{type(self).__name__} takes {takes} views of an image. Received {count}: "
+                "set augment.num_views to match."
+            )
+
+    def _read_second_view(self, encoder):
+        simplices = simplices_of(encoder)
+        if simplices is None or not self.second_view_temperature:
+            return None
+        temperature = simplices.target_temperature
+        if temperature in (None, simplices.temperature):
+            return None
+        return at_temperature(encoder, temperature)

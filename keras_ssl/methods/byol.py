@@ -1,0 +1,57 @@
+"""BYOL: predict what a slowly moving copy of the network says of the other view."""
+
+from keras_ssl.core.serialization import register
+from keras_ssl.layers.mlp import mlp
+from keras_ssl.losses.byol import byol_loss
+from keras_ssl.methods.base import Method
+
+
+@register
+class BYOL(Method):
+    """Bootstrap: an online network predicts its own moving average's projection of another view.
+
+    There are no negatives; the predictor and the slow target keep the representation from
+    collapsing to a constant. The target starts as a copy of the online network.
+
+    Args:
+        momentum: float in [0, 1], or a schedule step -> momentum. Share of the target that stays
+            at each update; larger is slower.
+        hidden_dim: int > 0. Width of the projector's hidden layer.
+        prediction_dim: int > 0. Width of the predictor's hidden layer.
+        projection_dim: int > 0. Width of projections and predictions.
+
+    Reference: Grill et al., Bootstrap your own latent, 2020, eqs. 1 and 2.
+    """
+
+    terms = ("byol",)
+
+    def __init__(
+        self,
+        encoder,
+        *,
+        momentum: float = 0.996,  # sec. 3.2
+        hidden_dim: int = 4096,  # sec. 3.2
+        prediction_dim: int = 4096,  # sec. 3.2
+        projection_dim: int = 256,  # sec. 3.2
+        **kwargs,
+    ):
+        super().__init__(encoder, **kwargs)
+        self.momentum = momentum
+        self.hidden_dim = hidden_dim
+        self.prediction_dim = prediction_dim
+        self.projection_dim = projection_dim
+        self.projector = self.head((hidden_dim, projection_dim), name="projector")
+        self.predictor = mlp(projection_dim, (prediction_dim, projection_dim), name="predictor")
+        self.target_encoder = self.add_target(self.encoder)
+        self.target_projector = self.add_target(self.projector)
+
+    def embed(self, views, training):
+        online = [self.projector(f, training=training) for f in self.encode(views, training=training)]
+        targets = self.encode(views, self.target_encoder, training=training)
+        return {
+            "predictions": [self.predictor(z, training=training) for z in online],
+            "targets": [self.target_projector(f, training=training) for f in targets],
+        }
+
+    def loss_terms(self, outputs):
+        return {"byol": byol_loss(*outputs["predictions"], *outputs["targets"])}

@@ -1,0 +1,60 @@
+"""SimSiam: BYOL without the moving average; the stop-gradient alone prevents collapse."""
+
+from keras_ssl.core.serialization import register
+from keras_ssl.layers.mlp import mlp
+from keras_ssl.losses.simsiam import simsiam_loss
+from keras_ssl.methods.base import Method
+
+
+@register
+class SimSiam(Method):
+    """Siamese learning: a predictor maps one view's projection to the other's, held constant.
+
+    It needs neither negatives nor a momentum copy nor large batches. Its recipes keep the
+    predictor's learning rate constant (`optimizer.constant_lr_layers`).
+
+    Args:
+        projection_dim: int > 0. Width of the projector's output.
+        hidden_dim: int > 0. Width of the projector's hidden layers.
+        prediction_dim: int > 0. Width of the predictor's bottleneck.
+        num_layers: int > 1. Layers of the projector; 3 on ImageNet, 2 on CIFAR.
+
+    Reference: Chen and He, Exploring simple Siamese representation learning, 2021, eqs. 1 and 2.
+    """
+
+    terms = ("simsiam",)
+
+    def __init__(
+        self,
+        encoder,
+        *,
+        projection_dim: int = 2048,  # sec. 3
+        hidden_dim: int = 2048,  # sec. 3
+        prediction_dim: int = 512,  # sec. 3
+        num_layers: int = 3,  # sec. 3; 2 in appendix D for CIFAR
+        **kwargs,
+    ):
+        super().__init__(encoder, **kwargs)
+        self.projection_dim = projection_dim
+        self.hidden_dim = hidden_dim
+        self.prediction_dim = prediction_dim
+        self.num_layers = num_layers
+        self.projector = self.head(
+            (hidden_dim,) * (num_layers - 1) + (projection_dim,),
+            name="projector",
+            hidden_bias=False,
+            output_bias=False,
+            output_norm="plain",
+        )
+        self.predictor = mlp(
+            projection_dim, (prediction_dim, projection_dim), name="predictor", hidden_bias=False
+        )
+
+    def embed(self, views, training):
+        features = self.encode(views, training=training)
+        projections = [self.projector(feature, training=training) for feature in features]
+        predictions = [self.predictor(z, training=training) for z in projections]
+        return {"predictions": predictions, "projections": projections}
+
+    def loss_terms(self, outputs):
+        return {"simsiam": simsiam_loss(*outputs["predictions"], *outputs["projections"])}

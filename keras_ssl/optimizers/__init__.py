@@ -1,0 +1,7 @@
+"""The optimizers of self-supervised learning, by name."""
+
+from keras_ssl.optimizers.adamw import AdamW
+from keras_ssl.optimizers.lars import LARS
+from keras_ssl.optimizers.sgd import SGD
+
+OPTIMIZERS = {"lars": LARS, "sgd": SGD, "adamw": AdamW}

@@ -1,0 +1,122 @@
+"""Rules per variable: which ones are decayed, and which ones keep a constant learning rate."""
+
+from keras import ops
+from keras.optimizers.schedules import LearningRateSchedule
+
+from keras_ssl.core.checks import UserError, did_you_mean
+from keras_ssl.core.serialization import constructor_arguments
+
+
+class VariableRules:
+    """Mixin for Keras optimizers: per-variable weight decay and learning rate.
+
+    Put it before the Keras base class. `build` settles the rules once, by the position of each
+    variable, because under `tf.distribute` `update_step` sees other objects than `build` did. They
+    follow from the constructor's arguments, so a loaded optimizer has them again.
+
+    Subclasses decay in `update_step`, by `decay_of` and `rate_of`; the decay of the Keras base
+    class, which knows neither rule, is switched off.
+
+    Args:
+        learning_rate: float > 0, or a `LearningRateSchedule`, which is called with the number of
+            updates made so far (Keras itself would count micro-batches under accumulation).
+        weight_decay: float >= 0.
+        exclude_1d: bool. Leave out tensors with at most one axis (biases, gamma and beta of batch
+            normalisation) from the decay, and from whatever else the subclass says.
+        constant_lr_layers: sequence of layer names. Variables with one of them in their path
+            ("predictor" in "predictor/dense/kernel") learn at `constant_lr` at every step. Keras
+            puts the name of a `Sequential` or of a layer into the path, not that of a functional
+            model.
+        constant_lr: float > 0, or None if `constant_lr_layers` is empty.
+        **kwargs: passed on to the Keras optimizer.
+
+    Raises:
+        UserError: for a negative decay; if only one of the last two is given; when built, if a name
+            is in no variable's path.
+    """
+
+    def __init__(
+        self,
+        learning_rate,
+        *,
+        weight_decay=0.0,
+        exclude_1d=True,
+        constant_lr_layers=(),
+        constant_lr=None,
+        **kwargs,
+    ):
+        _check_arguments(weight_decay, constant_lr_layers, constant_lr)
+        super().__init__(learning_rate=learning_rate, weight_decay=weight_decay, **kwargs)
+        self.exclude_1d = exclude_1d
+        self.constant_lr_layers = tuple(constant_lr_layers)
+        self.constant_lr = constant_lr
+
+    def build(self, variables):
+        if self.built:
+            return
+        paths = [_path(variable) for variable in variables]
+        _check_layers_exist(self.constant_lr_layers, paths)
+        names = set(self.constant_lr_layers)
+        self._excluded = tuple(self.exclude_1d and len(v.shape) < 2 for v in variables)
+        self._constant = tuple(not names.isdisjoint(path.split("/")) for path in paths)
+        self.exclude_from_weight_decay(var_list=variables)  # decay is ours, in `update_step`
+        super().build(variables)
+
+    def is_excluded(self, variable):
+        """Whether `exclude_1d` applies to `variable`."""
+        return self._excluded[self._get_variable_index(variable)]
+
+    def decay_of(self, variable):
+        """The weight decay of `variable`: float, 0 for an excluded one."""
+        return 0.0 if self.is_excluded(variable) else self.weight_decay
+
+    def rate_of(self, variable, learning_rate):
+        """The learning rate of `variable`, in its dtype, where others have `learning_rate`."""
+        constant = self._constant[self._get_variable_index(variable)]
+        return ops.cast(self.constant_lr if constant else learning_rate, variable.dtype)
+
+    def get_config(self):
+        # Keras knows the learning rate, which may be a schedule or a variable.
+        own = [name for name in constructor_arguments(type(self)) if name != "learning_rate"]
+        return {**super().get_config(), **{name: getattr(self, name) for name in own}}
+
+    def _get_current_learning_rate(self):
+        if isinstance(self._learning_rate, LearningRateSchedule):
+            # Keras would pass the number of micro-batches under gradient accumulation.
+            return self._learning_rate(self.iterations)
+        return super()._get_current_learning_rate()
+
+
+def l2_decayed(gradient, variable, weight_decay):
+    """The gradient with the L2 penalty's, `gradient + weight_decay * variable`: coupled decay."""
+    gradient = ops.cast(gradient, variable.dtype)
+    return gradient + weight_decay * variable if weight_decay else gradient
+
+
+def _path(variable):
+    return getattr(variable, "path", variable.name)  # a plain tf.Variable has only a name
+
+
+def _check_arguments(weight_decay, layers, constant_lr):
+    if weight_decay is None or weight_decay < 0:
+        raise UserError(f"weight_decay must be a number >= 0. Received: {weight_decay}.")
+    if isinstance(layers, str):
+        raise UserError(
+            f"constant_lr_layers takes a sequence of layer names. Received: '{layers}'. "
+            f"Write ('{layers}',)."
+        )
+    if bool(layers) != (constant_lr is not None):
+        raise UserError(
+            "constant_lr_layers and constant_lr go together. Received: "
+            f"constant_lr_layers={tuple(layers)}, constant_lr={constant_lr}. Give both or neither."
+        )
+
+
+def _check_layers_exist(layers, paths):
+    known = sorted({part for path in paths for part in path.split("/")[:-1]})
+    for name in layers:
+        if name not in known:
+            raise UserError(
+                f"constant_lr_layers names '{name}', which is in no variable's path."
+                f"{did_you_mean(name, known)} Known: {', '.join(known)}."
+            )

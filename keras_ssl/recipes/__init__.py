@@ -1,0 +1,24 @@
+"""What a run is told: recipes per method and kind of data, flags over them. Imports no TensorFlow."""
+
+from keras_ssl.recipes.catalog import Catalog
+from keras_ssl.recipes.listing import format_catalog, format_flags, format_method, format_recipe
+from keras_ssl.recipes.resolve import Change, parse_set, resolve
+from keras_ssl.recipes.schema import Recipe
+from keras_ssl.recipes.storage import amend, from_json, load, save, to_json
+
+__all__ = [
+    "Catalog",
+    "Change",
+    "Recipe",
+    "amend",
+    "format_catalog",
+    "format_flags",
+    "format_method",
+    "format_recipe",
+    "from_json",
+    "load",
+    "parse_set",
+    "resolve",
+    "save",
+    "to_json",
+]

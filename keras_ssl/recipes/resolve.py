@@ -1,0 +1,175 @@
+"""Settle every setting of a run: defaults, recipe, flags and `--set`, each with its origin."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from keras_ssl.core.checks import UserError, did_you_mean, lookup
+from keras_ssl.recipes.catalog import PREFIX
+from keras_ssl.recipes.datasets import check_dataset, family_of
+from keras_ssl.recipes.families import FAMILIES, SEM_FAMILIES
+from keras_ssl.recipes.schema import SECTIONS, assemble, declared
+from keras_ssl.recipes.table import RECIPES
+from keras_ssl.recipes.values import OPTIONAL, REQUIRED, Setting, read
+
+# Another backbone, optimizer or policy than that of the recipe below starts from its own defaults:
+# what was said in that section was said of the other choice.
+_CHOICES = ("backbone.name", "optimizer.name", "augment.policy")
+_INDEPENDENT = ("augment.num_views",)
+
+
+@dataclass(frozen=True)
+class Change:
+    """`key` ("section.field") shall be `value`, which may be text; `origin` says so."""
+
+    key: str
+    value: object
+    origin: str
+
+    @property
+    def label(self):
+        """What a message calls it: the flag if it was one, else the key."""
+        is_flag = self.origin.startswith("--") and self.origin != "--set"
+        return self.origin if is_flag else self.key
+
+    @property
+    def is_wish(self):
+        """Whether a user said it."""
+        return self.origin.startswith("--")
+
+
+def parse_set(text):
+    """Read `section.field=value` as a `Change`."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise UserError(f"--set takes section.field=value. Received '{text}'.")
+    return Change(key.strip(), value.strip(), "--set")
+
+
+def resolve(catalog, method, wishes=(), family=None):
+    """Make the recipe of a run.
+
+    Args:
+        catalog: `Catalog`.
+        method: str. A name of `catalog.method_names`.
+        wishes: sequence of `Change`, later ones over earlier ones.
+        family: str or None. The recipe's name, such as "digits"; by default that of the data set.
+
+    Returns:
+        A `Recipe`.
+
+    Raises:
+        UserError: for names or keys that do not exist, values of the wrong type or out of range,
+            and settings that contradict each other.
+    """
+    lookup(dict.fromkeys(catalog.method_names), method, "method")
+    wishes = {wish.key: wish for wish in wishes}
+    if family is None:
+        dataset = wishes.get("data.dataset", Change("", declared("data")["dataset"].default, ""))
+        family = family_of(dataset.value)
+    lookup(FAMILIES, family, "recipe")
+    parts = recipe_parts(method, family)
+    layers = [
+        {key: Change(key, value, f"recipe {name}") for key, value in part.settings.items()}
+        for name, part in parts.items()
+    ]
+    settings = settle(catalog, method, merge([*layers, wishes]))
+    source = "; ".join(dict.fromkeys(part.source for part in parts.values() if part.source))
+    own = RECIPES.get(method, {}).get(family)
+    return assemble(method, family, settings, source, own.expected if own else "")
+
+
+def recipe_parts(method, family):
+    """The differences that make up a recipe, general first: {name: Differences}."""
+    base = method.removeprefix(PREFIX)
+    parts = {family: FAMILIES[family], f"{base}/{family}": RECIPES.get(base, {}).get(family)}
+    if method != base:
+        parts[f"sem/{family}"] = SEM_FAMILIES[family]
+        parts[f"{method}/{family}"] = RECIPES.get(method, {}).get(family)
+    return {name: part for name, part in parts.items() if part is not None}
+
+
+def merge(layers):
+    """Lay {key: Change} over one another, later over earlier."""
+    merged = {}
+    for layer in layers:
+        for choice in _CHOICES:
+            if choice in layer and choice in merged and layer[choice].value != merged[choice].value:
+                section = choice.split(".")[0] + "."
+                kept = [k for k in merged if not k.startswith(section) or k in _INDEPENDENT]
+                merged = {key: merged[key] for key in kept}
+        merged.update(layer)
+    return merged
+
+
+def settle(catalog, method, changes):
+    """Check changes and fill in the rest: {key: Change} -> {key: (value, origin)}."""
+    space = available(catalog, method, changes["optimizer.name"])
+    for change in changes.values():
+        if change.key not in space:
+            raise _unknown(change.key, space)
+    settings = {}
+    for key, setting in space.items():
+        if key in changes:
+            change = changes[key]
+            settings[key] = (read(setting, change.value, change.label), change.origin)
+        elif setting.default is REQUIRED:
+            raise UserError(
+                f"{key} has no default, and the recipe's belongs to another {key.split('.')[0]}. "
+                f"Give --set {key}=VALUE as well."
+            )
+        elif setting.default is not OPTIONAL:
+            settings[key] = (setting.default, "default")
+    check_dataset(settings["data.dataset"][0])
+    return _shorten_warmup(_drop_unused_neck(settings))
+
+
+def available(catalog, method, optimizer):
+    """Every setting of a run with this method and this `Change` of optimizer.name: {key: Setting}."""
+    sections = {"method": dict(catalog.methods[method.removeprefix(PREFIX)].settings)}
+    sections.update({section: declared(section) for section in SECTIONS})
+    _limit(sections["backbone"], "name", catalog.backbones)
+    _limit(sections["augment"], "policy", catalog.policies)
+    _limit(sections["optimizer"], "name", catalog.optimizers)
+    chosen = read(sections["optimizer"]["name"], optimizer.value, optimizer.label)
+    sections["optimizer"].update(catalog.optimizers[chosen].settings)
+    views = catalog.view_fields.items()
+    sections["augment"].update({name: Setting(kind, OPTIONAL) for name, kind in views})
+    if "momentum" not in sections["method"]:
+        del sections["schedule"]["final_momentum"]  # a method without moving averages
+    return {f"{section}.{name}": s for section, own in sections.items() for name, s in own.items()}
+
+
+def _limit(settings, name, choices):
+    settings[name] = replace(settings[name], kind=Literal[tuple(choices)])
+
+
+def _unknown(key, space):
+    section, _, name = key.rpartition(".")
+    elsewhere = [other for other in space if other.split(".")[1] == name]
+    hint = f" Did you mean '{elsewhere[0]}'?" if elsewhere else did_you_mean(key, space)
+    siblings = [other.split(".")[1] for other in space if other.startswith(section + ".")]
+    if siblings:
+        return UserError(f"Unknown setting '{key}'.{hint} {section} has: {', '.join(siblings)}.")
+    sections = dict.fromkeys(other.split(".")[0] for other in space)
+    return UserError(f"Unknown setting '{key}'.{hint} Sections: {', '.join(sections)}.")
+
+
+def _drop_unused_neck(settings):
+    if settings["neck.kind"][0] != "none":
+        return settings
+    unused = [key for key in settings if key.startswith("neck.") and key != "neck.kind"]
+    for key in unused:
+        if settings[key][1] == "--set":
+            raise UserError(f"{key} does nothing without a neck. Take the sem_ method of the name.")
+    return {key: entry for key, entry in settings.items() if key not in unused}
+
+
+def _shorten_warmup(settings):
+    """Let a short run warm up for half of its epochs at most, unless it was told otherwise."""
+    epochs, epochs_origin = settings["training.epochs"]
+    warmup, origin = settings["schedule.warmup_epochs"]
+    if warmup < epochs:
+        return settings
+    if origin == "--set":
+        raise UserError(f"schedule.warmup_epochs={warmup:g} leaves nothing of {epochs} epochs.")
+    return {**settings, "schedule.warmup_epochs": (epochs / 2, f"half of {epochs_origin}")}

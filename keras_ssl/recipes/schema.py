@@ -1,0 +1,251 @@
+"""The sections of a recipe: what a run can be told, with type, default, range and meaning."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Literal
+
+from keras_ssl.recipes.catalog import PREFIX, parse_docstring
+from keras_ssl.recipes.values import REQUIRED, Setting
+
+
+def bounded(default=REQUIRED, **bounds):
+    """A dataclass field with `at_least`, `above` or `at_most`."""
+    return field(default=default, metadata=bounds)
+
+
+@dataclass(frozen=True)
+class Neck:
+    """What is put between the backbone and the heads.
+
+    Args:
+        kind: "sem" for Simplicial Embeddings, "none" to leave the features as they are.
+        num_simplices: L, the number of simplices.
+        simplex_size: V, the entries of a simplex.
+        temperature: tau_p, of the softmax while training.
+        target_temperature: tau'_p, of the momentum copy, or of view 2 where there is none; none
+            for the same as `temperature`.
+        num_blocks: blocks of the embedder and of the first projector layer (SEM/n); 1 is dense.
+    """
+
+    kind: Literal["none", "sem"] = "none"
+    num_simplices: int = bounded(5000, at_least=1)  # SEM, tables 7 to 15
+    simplex_size: int = bounded(13, at_least=2)  # SEM, tables 7 to 14
+    temperature: float = bounded(1.0, above=0)
+    target_temperature: float | None = bounded(None, above=0)
+    num_blocks: int = bounded(1, at_least=1)
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """The network from images to features.
+
+    Args:
+        name: a name of the table of backbones.
+        width: channels of the first stage; none for the backbone's own.
+        stem: how images enter; auto by the image size.
+        stem_padding: zeros around the images of the CIFAR stem.
+        zero_init_residual: start every residual block as the identity.
+    """
+
+    name: str = "resnet18"
+    width: int | None = bounded(None, at_least=1)
+    stem: Literal["auto", "cifar", "imagenet"] = "auto"
+    stem_padding: int = bounded(1, at_least=0)
+    zero_init_residual: bool = False
+
+    @property
+    def options(self):
+        """The options that differ from what every backbone does anyway: {name: value}."""
+        plain = asdict(Backbone(self.name))
+        return {name: value for name, value in asdict(self).items() if value != plain[name]}
+
+
+@dataclass(frozen=True)
+class Data:
+    """The images.
+
+    Args:
+        dataset: "digits", "npz:PATH", "folder:PATH", or a name of TensorFlow Datasets.
+        data_dir: where TensorFlow Datasets keeps its files; none for its own place.
+        image_size: pixels of a view's side; 0 for that of the images.
+    """
+
+    dataset: str = "digits"
+    data_dir: str | None = None
+    image_size: int = bounded(0, at_least=0)
+
+
+@dataclass(frozen=True)
+class Augment:
+    """How views are made of an image; `overrides` replace fields of the policy in all views.
+
+    Args:
+        policy: a name of the table of augmentation policies.
+        num_views: views of an image.
+    """
+
+    policy: str = "cifar_symmetric"
+    num_views: int = bounded(2, at_least=1)
+    overrides: Mapping = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """The optimizer; `options` are those of its class, such as weight_decay.
+
+    Args:
+        name: a name of the table of optimizers.
+        learning_rate: peak, per 256 images of a batch.
+        clipnorm: largest norm of a variable's gradient; none for no limit.
+    """
+
+    name: str
+    learning_rate: float = bounded(above=0)
+    clipnorm: float | None = bounded(None, above=0)
+    options: Mapping = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The learning rate and the momentum of targets over training; a warm-up, then cosines.
+
+    Args:
+        warmup_epochs: length of the warm-up; fractions count.
+        warmup_start: learning rate at step 0 of the warm-up, per 256 images.
+        warmup_inclusive: reach the peak at the last step of the warm-up, not after it.
+        final_learning_rate: learning rate at the end, per 256 images.
+        hold: how often the learning rate moves.
+        final_momentum: momentum of targets at the end; method.momentum is that of the start.
+    """
+
+    warmup_epochs: float = bounded(10.0, at_least=0)
+    warmup_start: float = bounded(0.0, at_least=0)
+    warmup_inclusive: bool = False
+    final_learning_rate: float = bounded(0.0, at_least=0)
+    hold: Literal["step", "epoch"] = "step"
+    final_momentum: float = bounded(1.0, at_least=0, at_most=1)  # BYOL, sec. 3.3
+
+
+@dataclass(frozen=True)
+class Training:
+    """How long, in which portions and how exactly to train.
+
+    Args:
+        epochs: passes over the training images.
+        batch_size: images of a step, over all replicas.
+        seed: of weights, order and augmentation.
+        precision: numbers of the network; auto by the hardware.
+        strategy: mirrored for one replica per GPU; auto by the hardware.
+        accumulate: steps whose gradients are averaged into one update.
+    """
+
+    epochs: int = bounded(100, at_least=1)
+    batch_size: int = bounded(256, at_least=2)
+    seed: int = bounded(0, at_least=0)
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
+    strategy: Literal["auto", "none", "mirrored"] = "auto"
+    accumulate: int = bounded(1, at_least=1)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How features are judged, while training and after.
+
+    Args:
+        knn_neighbours: k of the weighted k-NN.
+        knn_temperature: of its votes.
+        labels_per_class: labels that the rows with few labels use.
+        temperatures: tau_d at which SEM is read for the table; 0 is one-hot.
+        downstream_temperature: tau_d while training and in the exported encoder.
+        every_epochs: epochs between two k-NN accuracies while training; 0 for none.
+    """
+
+    knn_neighbours: int = bounded(20, at_least=1)
+    knn_temperature: float = bounded(0.07, above=0)
+    labels_per_class: int = bounded(10, at_least=1)
+    temperatures: tuple[float, ...] = bounded((0.0, 0.1, 1.0), at_least=0)
+    downstream_temperature: float = bounded(0.1, at_least=0)  # SEM, appendix B: on CIFAR
+    every_epochs: int = bounded(5, at_least=0)
+
+
+SECTIONS = {
+    "neck": Neck,
+    "backbone": Backbone,
+    "data": Data,
+    "augment": Augment,
+    "optimizer": Optimizer,
+    "schedule": Schedule,
+    "training": Training,
+    "evaluation": Evaluation,
+}
+# Fields that take whatever else a section is told; the keys depend on the method, the optimizer
+# and the policy.
+OPEN = {"augment": "overrides", "optimizer": "options"}
+
+
+def declared(section):
+    """The settings of one of `SECTIONS`: {field: Setting}."""
+    cls = SECTIONS[section]
+    meanings = parse_docstring(cls.__doc__)[1]
+    return {
+        part.name: Setting(part.type, part.default, meanings[part.name], **part.metadata)
+        for part in fields(cls)
+        if part.name != OPEN.get(section)
+    }
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a run, resolved.
+
+    Args:
+        name: the method as the command line has it, such as "sem_byol".
+        family: the recipe it follows, such as "digits".
+        settings: {"section.field": (value, origin)}; the sections below are made of it.
+        source: where the recipe's values come from.
+        expected: the result to expect of it.
+        method: {name: value}, the arguments of the method's class.
+    """
+
+    name: str
+    family: str
+    settings: Mapping
+    source: str
+    expected: str
+    method: Mapping
+    neck: Neck
+    backbone: Backbone
+    data: Data
+    augment: Augment
+    optimizer: Optimizer
+    schedule: Schedule
+    training: Training
+    evaluation: Evaluation
+
+    @property
+    def base_name(self):
+        """The method's name without the prefix for SEM."""
+        return self.name.removeprefix(PREFIX)
+
+    def scaled(self, learning_rate):
+        """A learning rate per 256 images as that of one update, however many images it takes."""
+        return learning_rate * self.training.batch_size * self.training.accumulate / 256
+
+
+def assemble(name, family, settings, source="", expected=""):
+    """Make a `Recipe` of checked settings; a field that is not among them has its default."""
+    values = {section: {} for section in ("method", *SECTIONS)}
+    for key, (value, _) in settings.items():
+        section, field_name = key.split(".")
+        values[section][field_name] = value
+    sections = {section: _build(section, values[section]) for section in SECTIONS}
+    return Recipe(name, family, settings, source, expected, values["method"], **sections)
+
+
+def _build(section, values):
+    if section not in OPEN:
+        return SECTIONS[section](**values)
+    own = {part.name for part in fields(SECTIONS[section])}
+    known = {name: value for name, value in values.items() if name in own}
+    rest = {name: value for name, value in values.items() if name not in own}
+    return SECTIONS[section](**known, **{OPEN[section]: rest})

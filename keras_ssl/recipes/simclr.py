@@ -1,0 +1,34 @@
+"""Recipes of SimCLR, and of SimCLR with SEM."""
+
+from keras_ssl.recipes.differences import differences
+
+_CIFAR = differences(
+    "solo-learn, scripts/pretrain/cifar/simclr.yaml, with the weight decay of SEM's scripts",
+    method={"temperature": 0.2, "projection_dim": 256},
+    augment={"policy": "cifar_symmetric"},
+    optimizer={"learning_rate": 0.4, "weight_decay": 1e-5},
+)
+_SEM_CIFAR = differences("SEM, table 7", neck={"temperature": 0.17, "target_temperature": 0.78})
+
+SIMCLR = {
+    "digits": differences(
+        "our own",
+        method={"temperature": 0.2, "hidden_dim": 512, "projection_dim": 128},
+    ),
+    "small": differences("our own", method={"temperature": 0.2, "hidden_dim": 512}),
+    "cifar10": _CIFAR.expecting("90.74 % linear, online (solo-learn, README)"),
+    "cifar100": _CIFAR.expecting("65.8 % linear (SEM, table 1)"),
+    "imagenet": differences(
+        "Chen et al., 2020, sec. 2.1 and appendix B.6; temperature of the authors' code",
+        "69.3 % linear (Chen et al., 2020, table 6)",
+        method={"temperature": 0.1},
+        augment={"policy": "imagenet_symmetric"},
+        optimizer={"variant": "simclr"},
+        training={"epochs": 1000, "batch_size": 4096},
+    ),
+}
+
+SEM_SIMCLR = {
+    "cifar10": _SEM_CIFAR,
+    "cifar100": _SEM_CIFAR.expecting("69.5 % linear at tau_d 0.1 (SEM, table 1)"),
+}

@@ -1,0 +1,144 @@
+"""Settings and their values: read text as a declared type, refuse what does not fit."""
+
+import dataclasses
+import math
+import types
+import typing
+
+from keras_ssl.core.checks import UserError, lookup
+
+# In the place of a default: a recipe or a flag must give a value; or it may stay unset.
+REQUIRED = dataclasses.MISSING
+OPTIONAL = object()
+
+_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+_BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """One thing that can be set.
+
+    Args:
+        kind: its type as an annotation writes it: `int`, `float | None`, `tuple[float, float]`,
+            `Literal["step", "epoch"]`.
+        default: its value where nothing else is said, or `REQUIRED`, or `OPTIONAL`.
+        meaning: str. What it stands for, with range and unit.
+        at_least, above, at_most: numbers or None. Bounds, of every entry of a tuple.
+    """
+
+    kind: object
+    default: object
+    meaning: str = ""
+    at_least: float | None = None
+    above: float | None = None
+    at_most: float | None = None
+
+
+def read(setting, value, key):
+    """Return `value` as the type of `setting`.
+
+    Args:
+        setting: a `Setting`.
+        value: text from the command line, or a value from a recipe or from JSON.
+        key: str. What the message shall call the setting.
+
+    Raises:
+        UserError: if `value` is of another type, out of range, or none of the choices.
+
+    Example:
+
+    >>> read(Setting(tuple[float, float]), "0.2,1", "augment.crop_scale")
+    (0.2, 1.0)
+    """
+    if typing.get_origin(setting.kind) is typing.Literal:
+        choices = {str(choice): choice for choice in typing.get_args(setting.kind)}
+        return lookup(choices, str(value), key.lstrip("-").removesuffix(".name"))
+    try:
+        result = convert(value, setting.kind)
+    except ValueError:
+        raise UserError(
+            f"{key} must be {describe(setting.kind)}. Received {value!r}."
+        ) from None
+    _check_range(setting, result, key)
+    return result
+
+
+def convert(value, kind):
+    """Return `value`, text or not, as `kind`; ValueError if it is not one.
+
+    Text stands for what Python would read, with `true`/`false` in any case, `none`, and tuples
+    written with commas only. Numbers must be finite, and whole ones do for `float`.
+    """
+    origin, members = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (types.UnionType, typing.Union):
+        return _first_that_fits(value, sorted(members, key=lambda member: member is not type(None)))
+    if origin is typing.Literal and value in members:
+        return value
+    if origin is tuple:
+        return _tuple(value, members)
+    if isinstance(value, str) and kind is not str:
+        return _from_text(value.strip(), kind)
+    if kind is float and type(value) in (int, float) and math.isfinite(value):
+        return float(value)
+    if kind is type(None) and value is None:
+        return None
+    if kind in _WORDS and type(value) is kind and kind is not float:
+        return value
+    raise ValueError(value)
+
+
+def describe(kind):
+    """What `kind` takes, in words: `float | None` is "a number or none"."""
+    origin, members = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (types.UnionType, typing.Union):
+        return " or ".join(describe(member) for member in members)
+    if origin is typing.Literal:
+        return "one of " + ", ".join(map(str, members))
+    if origin is tuple and members[-1] is Ellipsis:
+        return f"any number of values, each {describe(members[0])}, with commas between them"
+    if origin is tuple:
+        return f"{len(members)} values, each {describe(members[0])}, with a comma between them"
+    return _WORDS.get(kind, "none")
+
+
+def _first_that_fits(value, kinds):
+    for kind in kinds:
+        try:
+            return convert(value, kind)
+        except ValueError:
+            pass
+    raise ValueError(value)
+
+
+def _tuple(value, members):
+    if isinstance(value, str):
+        value = [item.strip(" '\"") for item in value.strip("()[] ").split(",") if item.strip()]
+    if not isinstance(value, (list, tuple)):
+        value = (value,)
+    kinds = [members[0]] * len(value) if members[-1] is Ellipsis else members
+    if len(value) != len(kinds):
+        raise ValueError(value)
+    return tuple(convert(item, kind) for item, kind in zip(value, kinds, strict=True))
+
+
+def _from_text(text, kind):
+    if kind is type(None) and text.lower() == "none":
+        return None
+    if kind is bool and text.lower() in _BOOLEANS:
+        return _BOOLEANS[text.lower()]
+    if kind in (int, float):
+        return convert(kind(text), kind)
+    raise ValueError(text)
+
+
+def _check_range(setting, value, key):
+    for item in value if isinstance(value, tuple) else (value,):
+        if not isinstance(item, (int, float)):
+            continue
+        if setting.at_least is not None and item < setting.at_least:
+            raise UserError(f"{key} must be at least {setting.at_least}. Received {item}.")
+        if setting.above is not None and item <= setting.above:
+            raise UserError(f"{key} must be more than {setting.above}. Received {item}.")
+        if setting.at_most is not None and item > setting.at_most:
+            raise UserError(f"{key} must be at most {setting.at_most}. Received {item}.")

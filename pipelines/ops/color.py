@@ -1,0 +1,145 @@
+"""Colour operators with torchvision's arithmetic: blends, clipped to [0, 1] after each.
+
+Images are (batch, height, width, channels) float in [0, 1]; factors are (batch,), one per image.
+TensorFlow's own `adjust_contrast` and `adjust_saturation` compute something else (means per
+channel; scaling in HSV), so that hyper-parameters of one family do not carry over to the other.
+"""
+
+import tensorflow as tf
+
+LUMA = (0.2989, 0.587, 0.114)
+
+
+def clip(images):
+    """Clip to [0, 1]."""
+    return tf.clip_by_value(images, 0.0, 1.0)
+
+
+def per_image(values):
+    """(batch,) -> (batch, 1, 1, 1), to combine with images."""
+    return tf.reshape(values, (-1, 1, 1, 1))
+
+
+def luma(images):
+    """Gray level 0.2989 R + 0.587 G + 0.114 B, (batch, height, width, 1); one channel: itself."""
+    if images.shape[-1] == 1:
+        return images
+    red, green, blue = (images[..., i : i + 1] for i in range(3))
+    return LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
+
+
+def grayscale(images):
+    """Replace every channel by the gray level."""
+    return tf.broadcast_to(luma(images), tf.shape(images))
+
+
+def solarize(images, threshold=0.5):
+    """Invert the values at or above `threshold`."""
+    return tf.where(images >= threshold, 1.0 - images, images)
+
+
+def adjust_brightness(images, factor):
+    """Blend with black: `factor` 0 is black, 1 the image, above 1 brighter."""
+    return clip(images * per_image(factor))
+
+
+def adjust_contrast(images, factor):
+    """Blend with the mean gray level of each image (one number)."""
+    factor = per_image(factor)
+    return clip(factor * images + (1.0 - factor) * _mean_luma(images))
+
+
+def adjust_saturation(images, factor):
+    """Blend with the gray image: `factor` 0 is gray, 1 the image. Three channels."""
+    factor = per_image(factor)
+    return clip(factor * images + (1.0 - factor) * luma(images))
+
+
+def adjust_hue(images, shift):
+    """Turn the hue by `shift`, in turns (-0.5 to 0.5), leaving value and saturation. Three channels.
+
+    The HSV round trip in closed form: with chroma `c = max - min` a channel is
+    `max - c * clip(min(k, 4 - k), 0, 1)`, `k = (n + 6 hue) mod 6`, n = 5, 3, 1 for R, G, B.
+    """
+    red, green, blue = (images[..., i] for i in range(3))
+    largest = tf.maximum(red, tf.maximum(green, blue))
+    chroma = largest - tf.minimum(red, tf.minimum(green, blue))
+    # Not `largest == red`: a compiler that recomputes one side with another rounding breaks it.
+    red_first, green_first = (red >= green) & (red >= blue), green >= blue
+    across = tf.where(red_first, green - blue, tf.where(green_first, blue - red, red - green))
+    sextant = tf.where(red_first, 0.0, tf.where(green_first, 2.0, 4.0))
+    hue = sextant + across / tf.where(chroma > 0.0, chroma, 1.0)
+    hue = hue + 6.0 * tf.reshape(shift, (-1, 1, 1))
+    k = hue[..., None] + tf.constant([5.0, 3.0, 1.0], images.dtype)
+    k = k - 6.0 * tf.floor(k / 6.0)
+    ramp = tf.clip_by_value(tf.minimum(k, 4.0 - k), 0.0, 1.0)
+    return largest[..., None] - chroma[..., None] * ramp
+
+
+def color_jitter(images, *, brightness, contrast, saturation, hue, position):
+    """Brightness, contrast, saturation and hue, in an order of its own for each image.
+
+    Brightness, contrast and saturation are one blend with a partner that differs, so each of the
+    four places in the order costs one blend over the batch, and one turn of the hue.
+
+    Args:
+        images: (batch, height, width, 3 or 1) in [0, 1]. One channel: saturation and hue are
+            left out.
+        brightness, contrast, saturation: (batch,) factors >= 0; 1 changes nothing.
+        hue: (batch,) shift in turns; 0 changes nothing. `None` for any of the four leaves it out.
+        position: (batch, 4) integers, a permutation of 0..3 in each row: the place in the order
+            of brightness, contrast, saturation and hue.
+
+    Returns:
+        Images of the same shape, clipped to [0, 1] after every operator.
+
+    Example:
+
+    >>> one = tf.ones((2,))
+    >>> order = tf.constant([[0, 1, 2, 3], [3, 2, 1, 0]])
+    >>> color_jitter(tf.ones((2, 4, 4, 3)), brightness=one, contrast=one, saturation=one,
+    ...              hue=0 * one, position=order).shape
+    TensorShape([2, 4, 4, 3])
+    """
+    if images.shape[-1] == 1:
+        saturation = hue = None
+    for place in range(4):
+        at = [position[:, i] == place for i in range(4)]
+        images = _blend(images, *_only(at, (brightness, contrast, saturation)))
+        if hue is not None:
+            images = _turn(images, tf.where(at[3], hue, 0.0))
+    return images
+
+
+def _only(at, factors):
+    """Factors of the images whose turn it is, 1 for the others; `None` stays."""
+    return [
+        None if factor is None else tf.where(here, factor, 1.0)
+        for here, factor in zip(at[:3], factors, strict=True)
+    ]
+
+
+def _blend(images, brightness, contrast, saturation):
+    """One of the three blends per image: at most one of the factors is not 1."""
+    present = [factor for factor in (brightness, contrast, saturation) if factor is not None]
+    if not present:
+        return images
+    total = per_image(tf.math.add_n([factor - 1.0 for factor in present])) + 1.0
+    blended = images * total
+    if contrast is not None:
+        blended += per_image(1.0 - contrast) * _mean_luma(images)
+    if saturation is not None:
+        blended += per_image(1.0 - saturation) * luma(images)
+    return clip(blended)
+
+
+def _turn(images, shift):
+    # The branch saves work when no image is at this place; above all it keeps XLA from fusing the
+    # hue with the blends, which would recompute each blend for each channel (three times slower).
+    return tf.cond(
+        tf.reduce_any(shift != 0.0), lambda: adjust_hue(images, shift), lambda: images
+    )
+
+
+def _mean_luma(images):
+    return tf.reduce_mean(luma(images), axis=[1, 2, 3], keepdims=True)

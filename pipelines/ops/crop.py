@@ -1,0 +1,157 @@
+"""Random resized crops of a batch: one box per image, resampled as two products with matrices."""
+
+import math
+
+import tensorflow as tf
+
+CROP_TRIES = 10
+CROP_DRAWS = 2 * CROP_TRIES + 2
+
+
+def _triangle(x):
+    return tf.nn.relu(1.0 - tf.abs(x))
+
+
+def _cubic(x, a=-0.5):
+    x = tf.abs(x)
+    near = ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0
+    far = a * (((x - 5.0) * x + 8.0) * x - 4.0)
+    return tf.where(x < 1.0, near, tf.where(x < 2.0, far, 0.0))
+
+
+_KERNELS = {"bilinear": _triangle, "bicubic": _cubic}
+
+
+def resampling_matrix(start, length, in_size, out_size, *, interpolation="bilinear", mirror=None):
+    """Rows that resample the stretch [start, start + length) of an axis to `out_size` pixels.
+
+    The kernel widens when it shrinks (antialias), as PIL and torchvision do; pixels outside of the
+    stretch have no weight, as if it had been cut out first.
+
+    Args:
+        start, length: (batch,) float, in pixels.
+        in_size, out_size: sizes of the axis.
+        interpolation: "bilinear" or "bicubic" (a = -0.5).
+        mirror: (batch,) bool or `None`; true runs the stretch backwards (a flip for nothing).
+
+    Returns:
+        (batch, out_size, in_size); rows sum to 1.
+    """
+    scale = (length / out_size)[:, None, None]
+    pixel = tf.range(in_size, dtype=start.dtype) + 0.5
+    centre = _centres(start, length, out_size, mirror)[:, :, None]
+    weight = _KERNELS[interpolation]((pixel - centre) / tf.maximum(scale, 1.0))
+    start, length = start[:, None, None], length[:, None, None]
+    weight = tf.where((pixel > start) & (pixel < start + length), weight, 0.0)
+    return weight / tf.reduce_sum(weight, axis=-1, keepdims=True)
+
+
+def _centres(start, length, out_size, mirror=None):
+    """Centres of the output pixels on the input axis, (batch, out_size); pixel i is [i, i + 1)."""
+    offset = tf.range(out_size, dtype=start.dtype)[None] + 0.5
+    if mirror is not None:
+        offset = tf.where(mirror[:, None], out_size - offset, offset)
+    return start[:, None] + offset * (length / out_size)[:, None]
+
+
+def _sharp_cubic_matrix(start, length, in_size, out_size):
+    """torch's bicubic without antialias: a = -0.75, four taps, the border pixel repeated."""
+    centre = _centres(start, length, out_size) - 0.5
+    base = tf.floor(centre)
+    first, last = start[:, None], (start + length)[:, None] - 1.0
+    matrix = 0.0
+    for tap in range(-1, 3):
+        index = tf.clip_by_value(base + tap, first, last)
+        here = index[..., None] == tf.range(in_size, dtype=start.dtype)
+        weight = _cubic(centre - base - tap, a=-0.75)[..., None]
+        matrix += tf.where(here, weight, 0.0)
+    return matrix
+
+
+def crop_resize(images, boxes, size, *, interpolation="bilinear", antialias=True, mirror=None):
+    """Cut `boxes` out of the images and resize them to a square of `size`.
+
+    Args:
+        images: (batch, height, width, channels) float.
+        boxes: (batch, 4) float: top, left, height, width, in pixels and inside the image.
+        size: side of the result.
+        interpolation: "bilinear" or "bicubic".
+        antialias: `True` is what PIL does (cubic with a = -0.5). `False`, bicubic only, is
+            torch's plain kernel (a = -0.75).
+        mirror: (batch,) bool or `None`; true flips the result left to right.
+
+    Returns:
+        (batch, size, size, channels); bicubic values may leave the range of the input.
+
+    Example:
+
+    >>> boxes = tf.constant([[0.0, 0.0, 4.0, 4.0]])
+    >>> crop_resize(tf.ones((1, 8, 8, 3)), boxes, 6).shape
+    TensorShape([1, 6, 6, 3])
+    """
+    height, width = images.shape[1:3]
+    top, left, box_height, box_width = tf.unstack(boxes, axis=1)
+    if antialias:
+        rows = resampling_matrix(top, box_height, height, size, interpolation=interpolation)
+        columns = resampling_matrix(
+            left, box_width, width, size, interpolation=interpolation, mirror=mirror
+        )
+    elif interpolation == "bicubic" and mirror is None:
+        rows = _sharp_cubic_matrix(top, box_height, height, size)
+        columns = _sharp_cubic_matrix(left, box_width, width, size)
+    else:
+        raise ValueError("antialias=False goes with interpolation='bicubic' and without mirror.")
+    return apply_separable(images, rows, columns)
+
+
+def apply_separable(images, rows, columns):
+    """Multiply each image by its matrices: rows (batch, h, height), columns (batch, w, width)."""
+    height, width, channels = images.shape[1:]
+    images = rows @ tf.reshape(images, (-1, height, width * channels))
+    images = tf.reshape(images, (-1, rows.shape[1], width, channels))
+    # Channels go to the rows, so that one product serves all of them.
+    images = tf.reshape(tf.transpose(images, (0, 1, 3, 2)), (-1, rows.shape[1] * channels, width))
+    images = tf.matmul(images, columns, transpose_b=True)
+    images = tf.reshape(images, (-1, rows.shape[1], channels, columns.shape[1]))
+    return tf.transpose(images, (0, 1, 3, 2))
+
+
+def random_boxes(uniform, height, width, *, scale, ratio):
+    """Boxes of torchvision's RandomResizedCrop, the ten tries made at once.
+
+    A try draws an area (share of the image) from `scale` and an aspect ratio, log-uniform, from
+    `ratio`; the first box that fits is placed uniformly. If none fits: the largest central box
+    with an allowed ratio.
+
+    Args:
+        uniform: (CROP_DRAWS, batch) in [0, 1).
+        height, width: of the images.
+        scale, ratio: pairs (smallest, largest).
+
+    Returns:
+        (batch, 4) float: top, left, height, width; whole numbers.
+    """
+    area = height * width * (scale[0] + (scale[1] - scale[0]) * uniform[:CROP_TRIES])
+    low, high = math.log(ratio[0]), math.log(ratio[1])
+    aspect = tf.exp(low + (high - low) * uniform[CROP_TRIES : 2 * CROP_TRIES])
+    widths, heights = tf.round(tf.sqrt(area * aspect)), tf.round(tf.sqrt(area / aspect))
+    fits = (widths >= 1.0) & (widths <= width) & (heights >= 1.0) & (heights <= height)
+    first = tf.one_hot(tf.argmax(fits, axis=0), CROP_TRIES, axis=0)   # (tries, batch)
+    central_height, central_width = _central_box(height, width, ratio)
+    found = tf.reduce_any(fits, axis=0)
+    box_height = tf.where(found, tf.reduce_sum(first * heights, axis=0), central_height)
+    box_width = tf.where(found, tf.reduce_sum(first * widths, axis=0), central_width)
+    places = (height - box_height, width - box_width)
+    top, left = (
+        tf.where(found, tf.floor(draw * (place + 1.0)), tf.floor(place / 2.0))
+        for draw, place in zip(tf.unstack(uniform[2 * CROP_TRIES :]), places, strict=True)
+    )
+    return tf.stack([top, left, box_height, box_width], axis=1)
+
+
+def _central_box(height, width, ratio):
+    if width / height < ratio[0]:
+        return float(round(width / ratio[0])), float(width)
+    if width / height > ratio[1]:
+        return float(height), float(round(height * ratio[1]))
+    return float(height), float(width)

@@ -1,0 +1,194 @@
+"""Pretrain an image encoder without labels, judge it, and export it.
+
+    python run.py --method=sem_byol                         on the embedded digits
+    python run.py --method=simclr --dataset=npz:images.npz  on images of your own
+    python run.py --mode=list                               what there is to choose from
+"""
+
+import importlib.util
+import itertools
+import re
+import sys
+import types
+import typing
+from pathlib import Path
+
+from absl import flags
+
+
+def _stand_in(package):
+    """Make the parts of `package` importable without running its `__init__`.
+
+    That file imports every class of the package, and TensorFlow with them, which takes seconds:
+    too long to answer a misspelt name. It runs when something asks the package for one of its names.
+    """
+    if package in sys.modules:
+        return
+    spec = importlib.util.find_spec(package)
+    module = importlib.util.module_from_spec(spec)
+
+    def fill(name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        del module.__getattr__
+        spec.loader.exec_module(module)
+        return getattr(module, name)
+
+    module.__getattr__ = fill
+    sys.modules[package] = module
+
+
+_stand_in("keras_ssl")
+
+import keras_ssl.recipes as recipes  # noqa: E402
+from keras_ssl.core.checks import UserError, did_you_mean, lookup  # noqa: E402
+from pipelines.errors import DataError  # noqa: E402
+from pipelines.policies import POLICIES, ViewPolicy, policy_for  # noqa: E402
+
+# Flags for the settings that are wanted most; --set reaches all of them.
+SETTING_FLAGS = {
+    "dataset": ("data.dataset", "digits (the default), npz:PATH, folder:PATH, or a TFDS name"),
+    "data_dir": ("data.data_dir", "where TensorFlow Datasets keeps its files"),
+    "backbone": ("backbone.name", "the network, such as resnet18"),
+    "epochs": ("training.epochs", "passes over the training images"),
+    "batch_size": ("training.batch_size", "images of a step, over all replicas"),
+    "learning_rate": ("optimizer.learning_rate", "peak, per 256 images of a batch"),
+    "seed": ("training.seed", "of weights, order and augmentation"),
+    "precision": ("training.precision", "auto, float32, mixed_bfloat16 or mixed_float16"),
+    "strategy": ("training.strategy", "auto, none or mirrored"),
+}
+OTHER_FLAGS = {
+    "mode": "pretrain (the default), evaluate, export or list",
+    "method": "what to train, such as sem_byol; --mode=list shows all",
+    "recipe": "the settings to start from, such as digits; by default those of the data set",
+    "workdir": "directory of the run; by default a new one in runs/",
+    "resume": "go on with the run in --workdir",
+    "set": "section.field=value, any other setting; may be repeated",
+    "show_recipe": "print every setting and where it comes from, and stop",
+    "help": "print this and stop",
+}
+SWITCHES = ("resume", "show_recipe", "help")
+
+
+def parse_flags(argv):
+    """Read the command line: -> namespace with a value per flag, None where it was not given."""
+    values = flags.FlagValues()
+    for name, text in {**OTHER_FLAGS, **{n: t for n, (_, t) in SETTING_FLAGS.items()}}.items():
+        if name in SWITCHES:
+            flags.DEFINE_boolean(name, False, text, flag_values=values)
+        elif name == "set":
+            flags.DEFINE_multi_string(name, [], text, flag_values=values)
+        else:
+            flags.DEFINE_string(name, None, text, flag_values=values)
+    try:
+        rest = values(argv)[1:]
+    except flags.UnrecognizedFlagError as error:
+        hint = did_you_mean(error.flagname, values)
+        raise UserError(f"Unknown flag '{error.flagname}'.{hint} --help lists all.") from error
+    except flags.Error as error:
+        raise UserError(str(error)) from error
+    if rest:
+        raise UserError(f"Unexpected argument '{rest[0]}': write --flag=value. --help lists all.")
+    return types.SimpleNamespace(**values.flag_values_dict())
+
+
+def read_catalog():
+    """What there is to choose from."""
+    return recipes.Catalog(tuple(POLICIES), typing.get_type_hints(ViewPolicy))
+
+
+def wishes_of(options):
+    """The settings that the command line asks for: flags, then --set."""
+    given = {name: getattr(options, name) for name in SETTING_FLAGS}
+    return [
+        recipes.Change(SETTING_FLAGS[name][0], value, f"--{name}")
+        for name, value in given.items()
+        if value is not None
+    ] + [recipes.parse_set(text) for text in options.set]
+
+
+def recipe_of(options, catalog):
+    """The recipe of a new run, or that of the run in --workdir."""
+    wishes = wishes_of(options)
+    if not options.resume and options.mode == "pretrain":
+        if options.method is None:
+            raise UserError("Which method? Try --method=sem_byol; --mode=list shows all.")
+        return recipes.resolve(catalog, options.method, wishes, options.recipe)
+    if options.workdir is None:
+        what = "--resume" if options.resume else f"--mode={options.mode}"
+        raise UserError(f"{what} needs --workdir=DIRECTORY, that of a run.")
+    recipe = recipes.load(options.workdir, catalog)
+    for name, has in (("method", recipe.name), ("recipe", recipe.family)):
+        if getattr(options, name) not in (None, has):
+            raise UserError(f"The run in '{options.workdir}' has --{name}={has}. Leave it out.")
+    also = () if options.resume else ("data.dataset",)
+    return recipes.amend(recipe, catalog, wishes, also)
+
+
+def workdir_of(options, recipe):
+    """--workdir, or the next free directory in runs/."""
+    if options.workdir is not None:
+        path = Path(options.workdir)
+        if options.mode == "pretrain" and not options.resume and (path / "recipe.json").exists():
+            raise UserError(
+                f"'{path}' already holds a run. Go on with it by --resume, or choose another one."
+            )
+        return path
+    data = re.sub(r"\W+", "-", Path(recipe.data.dataset.split(":", 1)[-1]).stem).strip("-")
+    paths = (Path("runs", f"{recipe.name}-{data}-{number}") for number in itertools.count(1))
+    return next(path for path in paths if not path.exists())
+
+
+def pretrain(recipe, workdir, resume):
+    raise NotImplementedError
+
+
+def evaluate(recipe, workdir):
+    raise NotImplementedError
+
+
+def export(recipe, workdir):
+    raise NotImplementedError
+
+
+def run(options):
+    """Do what the flags ask for."""
+    if options.help:
+        texts = {**OTHER_FLAGS, **{name: text for name, (_, text) in SETTING_FLAGS.items()}}
+        return print(__doc__, recipes.format_flags(texts), sep="\n")
+    options.mode = options.mode or "pretrain"
+    lookup(dict.fromkeys(("pretrain", "evaluate", "export", "list")), options.mode, "mode")
+    catalog = read_catalog()
+    if options.method is not None:
+        lookup(dict.fromkeys(catalog.method_names), options.method, "method")
+    if options.mode == "list" and options.method is None:
+        return print(recipes.format_catalog(catalog))
+    if options.mode == "list":
+        return print(recipes.format_method(catalog, options.method))
+    recipe = recipe_of(options, catalog)
+    views = recipe.augment
+    policy_for(views.policy, views.num_views, **views.overrides)  # refuses what does not fit
+    if options.show_recipe:
+        return print(recipes.format_recipe(recipe))
+    workdir = workdir_of(options, recipe)
+    if options.mode == "pretrain":
+        pretrain(recipe, workdir, options.resume)
+    else:
+        {"evaluate": evaluate, "export": export}[options.mode](recipe, workdir)
+
+
+def main(argv):
+    """Run the command line; -> exit status: 2 after a user's mistake, which takes a line or two."""
+    try:
+        run(parse_flags(argv))
+        return 0
+    except (UserError, DataError) as error:
+        message = str(error)
+    except OSError as error:
+        message = f"{error.strerror or error}" + (f": '{error.filename}'" if error.filename else "")
+    print(f"error: {message}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

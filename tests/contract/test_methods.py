@@ -1,0 +1,207 @@
+"""What every method must keep, whatever it computes."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_ssl
+from keras_ssl.core import checkpoints
+from tests.descriptors import BATCH, METHOD_NAMES, make_method, make_views
+
+every_method = pytest.mark.parametrize("name", METHOD_NAMES)
+
+
+def dataset(steps=None, count=2):
+    data = tf.data.Dataset.from_tensors(make_views(count))
+    return data.repeat(steps)
+
+
+def fit(method, steps, epochs=1):
+    history = method.fit(dataset(), steps_per_epoch=steps, epochs=epochs, verbose=0, shuffle=False)
+    return history.history["loss"]
+
+
+def state(method):
+    return [np.asarray(v) for v in [*method.variables, *method.optimizer.variables]]
+
+
+def assert_same_state(one, other):
+    one, other = state(one), state(other)
+    assert len(one) == len(other)
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@every_method
+def test_loss_is_finite_and_falls_on_a_fixed_batch(name):
+    losses = fit(make_method(name), steps=10, epochs=4)
+    assert np.all(np.isfinite(losses))
+    assert losses[-1] < losses[0]
+
+
+@every_method
+def test_saved_method_goes_on_as_if_it_had_never_been_saved(name, tmp_path):
+    method = make_method(name)
+    fit(method, steps=2)
+    method.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.get_config().keys() == method.get_config().keys()
+    assert_same_state(method, loaded)
+    fit(method, steps=2)
+    fit(loaded, steps=2)
+    assert_same_state(method, loaded)
+
+
+@every_method
+def test_resumed_checkpoint_equals_the_run_that_was_not_interrupted(name, tmp_path):
+    whole, part = make_method(name), make_method(name)
+    fit(whole, steps=4)
+    fit(part, steps=2)
+    checkpoints.save(part, tmp_path, step=2)
+    resumed = make_method(name, seed=7)  # other weights, all to be replaced
+    checkpoints.restore(resumed, tmp_path, checkpoints.latest_step(tmp_path))
+    fit(resumed, steps=2)
+    assert_same_state(whole, resumed)
+
+
+@every_method
+def test_compiled_step_equals_eager_step(name):
+    compiled, eager = make_method(name), make_method(name, run_eagerly=True)
+    np.testing.assert_allclose(fit(compiled, 3), fit(eager, 3), rtol=1e-4)
+    for a, b in zip(compiled.weights, eager.weights, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+
+
+@every_method
+def test_train_step_is_traced_once(name):
+    method = make_method(name)
+    traces = []
+    embed = method.embed
+    object.__setattr__(method, "embed", lambda *a, **k: traces.append(1) or embed(*a, **k))
+    fit(method, steps=3, epochs=2)
+    assert len(traces) == 1
+
+
+@every_method
+def test_targets_get_no_gradient_and_are_no_parameters(name):
+    method = make_method(name)
+    targets = [copy for _, copy in method._ema_pairs]
+    parameters = {id(variable) for variable in method.trainable_variables}
+    assert not any(id(copy) in parameters for copy in targets)
+    with tf.GradientTape() as tape:
+        tape.watch([copy.value for copy in targets])
+        loss = sum(method.loss_terms(method.embed(make_views(), training=True)).values())
+    assert all(g is None for g in tape.gradient(loss, [copy.value for copy in targets]))
+
+
+@every_method
+def test_every_parameter_gets_a_gradient(name):
+    method = make_method(name)
+    with tf.GradientTape() as tape:
+        loss = sum(method.loss_terms(method.embed(make_views(), training=True)).values())
+    gradients = tape.gradient(loss, [v.value for v in method.trainable_variables])
+    missing = [
+        v.path for v, g in zip(method.trainable_variables, gradients, strict=True) if g is None
+    ]
+    assert not missing
+
+
+@every_method
+def test_targets_follow_by_one_minus_momentum(name):
+    method = make_method(name)
+    if not method._ema_pairs:
+        pytest.skip("no targets")
+    momentum = np.float32(method.ema_momentum(0))
+    for _online, copy in method._ema_pairs:
+        copy.assign(copy + 0.5)
+    before = [np.asarray(copy) for _, copy in method._ema_pairs]
+    fit(method, steps=1)
+    for (online, copy), old in zip(method._ema_pairs, before, strict=True):
+        wanted = momentum * old + (1 - momentum) * np.asarray(online)
+        np.testing.assert_allclose(copy, wanted, rtol=1e-6, atol=1e-7)
+
+
+@every_method
+def test_targets_normalise_by_their_own_batch(name):
+    method = make_method(name)
+    for target in [v for k, v in vars(method).items() if k.startswith("target_")]:
+        moving = [w for w in target.weights if "moving_mean" in w.path]
+        before = [np.asarray(w) for w in moving]
+        fit(method, steps=1)
+        assert not moving or any(np.any(np.asarray(w) != b) for w, b in zip(moving, before))
+
+
+@every_method
+def test_targets_wait_while_gradients_accumulate(name):
+    method = make_method(name, gradient_accumulation_steps=2)
+    followers = [copy for _, copy in method._ema_pairs]
+    before = [np.asarray(copy) for copy in followers]
+    online = [np.asarray(v) for v in method.trainable_variables]
+    fit(method, steps=1)
+    for old, copy in zip(before, followers, strict=True):
+        np.testing.assert_array_equal(copy, old)
+    for old, variable in zip(online, method.trainable_variables, strict=True):
+        np.testing.assert_array_equal(variable, old)
+    fit(method, steps=1)
+    assert any(np.any(np.asarray(v) != old) for v, old in zip(method.trainable_variables, online))
+
+
+@every_method
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision_stays_finite(name, policy):
+    keras.config.set_dtype_policy(policy)
+    method = make_method(name)
+    losses = fit(method, steps=4)
+    assert np.all(np.isfinite(losses))
+    assert all(np.all(np.isfinite(v)) for v in method.variables if "float" in v.dtype)
+
+
+@every_method
+@pytest.mark.parametrize("kind", ["constant", "zero", "repeated rows"])
+def test_degenerate_batches_give_finite_gradients(name, kind):
+    method = make_method(name)
+    images = np.asarray(make_views()["global"]).copy()
+    if kind == "repeated rows":
+        images[:] = images[:1]
+    else:
+        images[:] = 0.0 if kind == "zero" else 0.7
+    with tf.GradientTape() as tape:
+        outputs = method.embed({"global": tf.constant(images)}, training=True)
+        loss = sum(method.loss_terms(outputs).values())
+    gradients = tape.gradient(loss, [v.value for v in method.trainable_variables])
+    assert np.isfinite(loss)
+    assert all(np.all(np.isfinite(g)) for g in gradients)
+
+
+@every_method
+def test_three_views_are_right_or_clearly_refused(name):
+    method = make_method(name)
+    fewest, most = method.num_views
+    if most is not None and most < 3:
+        with pytest.raises(keras_ssl.UserError, match="num_views"):
+            method.embed(make_views(3), training=True)
+    else:
+        losses = method.loss_terms(method.embed(make_views(3), training=True))
+        assert all(np.isfinite(value) for value in losses.values())
+
+
+@every_method
+def test_call_is_the_encoder_in_inference_mode(name):
+    method = make_method(name)
+    images = make_views()["global"][:, 0]
+    np.testing.assert_array_equal(method(images), method.encoder(images, training=False))
+
+
+@every_method
+def test_two_replicas_equal_one_of_twice_the_batch(name, two_replicas):
+    single = make_method(name)
+    with two_replicas.scope():
+        double = make_method(name)
+        double.set_weights(single.get_weights())
+    fit(single, steps=2)
+    fit(double, steps=2)
+    for a, b in zip(single.weights, double.weights, strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4)
+
+

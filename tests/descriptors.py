@@ -1,0 +1,70 @@
+"""The table that the contract tests loop over: a new entry is checked for free."""
+
+import keras
+
+import keras_ssl
+from keras_ssl.layers.norm import BatchNormalization
+from keras_ssl.layers.simplicial import BlockDiagonalDense, SimplicialCodes, SimplicialEmbedding
+from keras_ssl.losses.byol import byol_loss
+from keras_ssl.losses.simclr import nt_xent
+from keras_ssl.losses.simsiam import simsiam_loss
+
+INPUT_SHAPE = (8, 8, 3)
+BATCH = 8
+NECK = {"num_simplices": 4, "simplex_size": 3, "temperature": 0.5, "target_temperature": 0.8}
+
+# Small sizes for each method; every other hyper-parameter stays at its default.
+METHODS = {
+    "byol": {"hidden_dim": 16, "prediction_dim": 16, "projection_dim": 8},
+    "simclr": {"hidden_dim": 16, "projection_dim": 8},
+    "simsiam": {"hidden_dim": 16, "projection_dim": 16, "prediction_dim": 8},
+}
+METHOD_NAMES = [prefix + name for name in METHODS for prefix in ("", "sem_")]
+
+# Layer, and the shape of an input without the batch.
+LAYERS = {
+    "batch_normalization": (lambda: BatchNormalization(), (6,)),
+    "batch_normalization_images": (lambda: BatchNormalization(), (4, 4, 3)),
+    "block_diagonal_dense": (lambda: BlockDiagonalDense(8, 2), (6,)),
+    "simplicial_embedding": (lambda: SimplicialEmbedding(2, 3, 0.1), (6,)),
+    "simplicial_codes": (lambda: SimplicialCodes(2, 3), (6,)),
+}
+
+# Loss, and how many (batch, dim) tensors it takes.
+LOSSES = {
+    "nt_xent": (nt_xent, 2),
+    "byol_loss": (byol_loss, 4),
+    "simsiam_loss": (simsiam_loss, 4),
+}
+
+OPTIMIZERS = {
+    "lars": {"learning_rate": 0.1, "weight_decay": 1e-4, "trust_coefficient": 0.02},
+    "sgd": {"learning_rate": 0.05, "momentum": 0.9, "weight_decay": 1e-4},
+    "adamw": {"learning_rate": 1e-3, "weight_decay": 1e-2},
+}
+
+
+def make_method(name, *, seed=0, optimizer="sgd", **compile_options):
+    """A small compiled method with fixed initial weights."""
+    keras.utils.set_random_seed(seed)
+    neck = NECK if name.startswith("sem_") else None
+    arguments = METHODS[name.removeprefix("sem_")]
+    method = keras_ssl.create(
+        name, backbone="tiny", input_shape=INPUT_SHAPE, neck=neck, **arguments
+    )
+    options = dict(OPTIMIZERS[optimizer])
+    accumulate = compile_options.pop("gradient_accumulation_steps", None)
+    method.compile(
+        optimizer=keras_ssl.OPTIMIZERS[optimizer](
+            gradient_accumulation_steps=accumulate, **options
+        ),
+        jit_compile=False,
+        **compile_options,
+    )
+    return method
+
+
+def make_views(count=2, *, seed=1, batch=BATCH, dtype="float32"):
+    """A fixed batch of views."""
+    views = keras.random.uniform((batch, count, *INPUT_SHAPE), seed=seed, dtype=dtype)
+    return {"global": views}
