@@ -3,11 +3,12 @@
     python run.py --method=sem_byol                         on the embedded digits
     python run.py --method=simclr --dataset=npz:images.npz  on images of your own
     python run.py --mode=list                               what there is to choose from
+
+Every setting can be reached by --set; --show_recipe prints them all.
 """
 
 import importlib.util
-import itertools
-import re
+import os
 import sys
 import types
 import typing
@@ -20,7 +21,7 @@ def _stand_in(package):
     """Make the parts of `package` importable without running its `__init__`.
 
     That file imports every class of the package, and TensorFlow with them, which takes seconds:
-    too long to answer a misspelt name. It runs when something asks the package for one of its names.
+    too long to answer a misspelt name. It runs when something asks the package for a name.
     """
     if package in sys.modules:
         return
@@ -127,28 +128,45 @@ def recipe_of(options, catalog):
 
 def workdir_of(options, recipe):
     """--workdir, or the next free directory in runs/."""
-    if options.workdir is not None:
-        path = Path(options.workdir)
-        if options.mode == "pretrain" and not options.resume and (path / "recipe.json").exists():
-            raise UserError(
-                f"'{path}' already holds a run. Go on with it by --resume, or choose another one."
-            )
-        return path
-    data = re.sub(r"\W+", "-", Path(recipe.data.dataset.split(":", 1)[-1]).stem).strip("-")
-    paths = (Path("runs", f"{recipe.name}-{data}-{number}") for number in itertools.count(1))
-    return next(path for path in paths if not path.exists())
+    if options.workdir is None:
+        return recipes.new_workdir(recipe)
+    path = Path(options.workdir)
+    if options.mode == "pretrain" and not options.resume and (path / "recipe.json").exists():
+        raise UserError(
+            f"'{path}' already holds a run. Go on with it by --resume, or choose another."
+        )
+    return path
 
 
 def pretrain(recipe, workdir, resume):
-    raise NotImplementedError
+    """Train, save, evaluate and export; what was computed is on disk before the next stage."""
+    import stages
+
+    recipes.save(recipe, workdir)
+    trained = stages.fit(recipe, workdir, resume)
+    if trained is None:
+        return
+    method, inputs = trained
+    encoder = stages.float32_encoder(recipe, inputs, method.encoder.get_weights())
+    stages.save_models(method, encoder, workdir)
+    stages.evaluate(recipe, inputs, encoder, workdir)
+    stages.export(recipe, inputs, encoder, workdir)
 
 
 def evaluate(recipe, workdir):
-    raise NotImplementedError
+    """Judge the trained encoder of a run, on its own data or on those of --dataset."""
+    import stages
+
+    inputs = stages.load_inputs(recipe)
+    stages.evaluate(recipe, inputs, stages.load_trained(recipe, inputs, workdir), workdir)
 
 
 def export(recipe, workdir):
-    raise NotImplementedError
+    """Write the next version of the SavedModel of a run's encoder."""
+    import stages
+
+    inputs = stages.load_inputs(recipe)
+    stages.export(recipe, inputs, stages.load_trained(recipe, inputs, workdir), workdir)
 
 
 def run(options):
@@ -181,7 +199,11 @@ def main(argv):
     """Run the command line; -> exit status: 2 after a user's mistake, which takes a line or two."""
     try:
         run(parse_flags(argv))
+        sys.stdout.flush()
         return 0
+    except BrokenPipeError:  # whoever read the output has enough of it: `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (UserError, DataError) as error:
         message = str(error)
     except OSError as error:

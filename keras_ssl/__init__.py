@@ -14,8 +14,9 @@ from keras_ssl.methods.simclr import SimCLR
 from keras_ssl.methods.simsiam import SimSiam
 from keras_ssl.optimizers import LARS, OPTIMIZERS, SGD, AdamW
 from keras_ssl.schedules import CosineEMA, WarmupCosine
+from keras_ssl.version import __version__
 
-__version__ = "0.1.0"
+
 
 __all__ = [
     "BACKBONES",
@@ -31,6 +32,7 @@ __all__ = [
     "SimSiam",
     "UserError",
     "WarmupCosine",
+    "__version__",
     "at_temperature",
     "backbone_of",
     "codes_of",

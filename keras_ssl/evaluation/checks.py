@@ -1,4 +1,4 @@
-"""Turn features and labels from outside into arrays that an evaluation can trust, or say what is wrong."""
+"""Turn features and labels from outside into arrays to trust, or say what is wrong."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from keras_ssl.core.checks import UserError
 
 
 def checked_features(features, name):
-    """Return `features` as a finite float array (rows, columns); float64 stays, the rest is float32.
+    """Return `features` as finite floats (rows, columns); float64 stays, the rest is float32.
 
     Raises:
         UserError: for another rank, no rows, or NaN and infinite values.

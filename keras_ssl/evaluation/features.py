@@ -1,4 +1,4 @@
-"""Features of many images: stream batches through preprocessing and an encoder in inference mode."""
+"""Features of many images: batches through preprocessing and an encoder in inference mode."""
 
 import numpy as np
 import tensorflow as tf
@@ -22,8 +22,8 @@ class FeatureExtractor:
 
     >>> pixels = lambda images, training: tf.reshape(images, [len(images), -1])
     >>> extractor = FeatureExtractor(pixels, lambda images: tf.cast(images, "float32") / 255)
-    >>> extractor(np.full((3, 2, 2, 1), 255, "uint8")).sum()
-    np.float32(12.0)
+    >>> float(extractor(np.full((3, 2, 2, 1), 255, "uint8")).sum())
+    12.0
     """
 
     def __init__(self, encoder, preprocess, *, batch_size=256):
@@ -49,24 +49,20 @@ class FeatureExtractor:
                 "Features are read from a non-empty array of images (N, H, W, C). "
                 f"Received shape {np.shape(images)}."
             )
-        features = None
+        arrays = None
         for start in range(0, len(images), self.batch_size):
-            part = self._batch(images[start : start + self.batch_size])
-            if features is None:
-                features = tf.nest.map_structure(lambda x: _room(len(images), x), part)
-            rows = slice(start, start + self.batch_size)
-            tf.nest.map_structure(lambda room, x: room.__setitem__(rows, x), features, part)
-        return features
+            outputs = self._batch(images[start : start + self.batch_size])
+            parts = tf.nest.flatten(outputs)
+            arrays = arrays or [np.empty((len(images), *x.shape[1:]), x.dtype) for x in parts]
+            for array, part in zip(arrays, parts, strict=True):
+                array[start : start + len(part)] = part
+        return tf.nest.pack_sequence_as(outputs, arrays)
 
     def _batch(self, images):
         count = len(images)
         padding = [(0, self.batch_size - count)] + [(0, 0)] * 3
         outputs = self.encode(tf.convert_to_tensor(np.pad(images, padding)))
         return tf.nest.map_structure(lambda x: x.numpy()[:count], outputs)
-
-
-def _room(count, part):
-    return np.empty((count, *part.shape[1:]), part.dtype)
 
 
 def extract(encoder, images, preprocess, batch_size=256):

@@ -113,18 +113,16 @@ def knn_accuracy(
 
     Example:
 
-    >>> features = np.eye(3, dtype="float32")
-    >>> knn_accuracy(features, [0, 1, 2], features, [0, 1, 1], k=1).accuracy
-    66.66666666666667
+    >>> features = np.eye(4, dtype="float32")
+    >>> knn_accuracy(features, [0, 1, 2, 3], features, [0, 1, 2, 2], k=1).accuracy
+    75.0
     """
     train, test = checked_pair(train, test)
     train_labels = checked_labels(train_labels, train, "train")
     test_labels = checked_labels(test_labels, test, "test")
     num_classes = num_classes or int(max(train_labels.max(), test_labels.max())) + 1
     settings = {"k": k, "metric": metric, "temperature": temperature}
-    scores = knn_scores(
-        train, train_labels, test, num_classes=num_classes, block=block, **settings
-    )
+    scores = knn_scores(train, train_labels, test, num_classes=num_classes, block=block, **settings)
     if metric != "cosine":
         del settings["temperature"]
     return KNNResult(
@@ -149,9 +147,9 @@ def top_accuracy(scores, labels, top=1):
 @functools.cache
 def _nearest(metric, dtype):
     """Compiled search, one trace for each metric and dtype whatever the number of rows."""
-    matrix = tf.TensorSpec([None, None], dtype)
+    matrix, vector = tf.TensorSpec([None, None], dtype), tf.TensorSpec(None, dtype)
 
-    @tf.function(input_signature=[matrix, matrix, tf.TensorSpec(None, dtype), tf.TensorSpec([], tf.int32)])
+    @tf.function(input_signature=[matrix, matrix, vector, tf.TensorSpec([], tf.int32)])
     def nearest(test, train, offset, k):
         closeness = tf.matmul(test, train, transpose_b=True) - offset  # (block, train rows)
         rows = tf.math.top_k(closeness, k).indices
@@ -162,7 +160,7 @@ def _nearest(metric, dtype):
 
 
 def _prepared(train, test, metric):
-    """Both parts as the metric compares them, and what to take from `test @ train.T` to rank rows."""
+    """Both parts as the metric compares them, and what `test @ train.T` lacks to rank rows."""
     if metric == "cosine":
         return _unit_rows(train, "train"), _unit_rows(test, "test"), tf.zeros([], train.dtype)
     # Distances do not change, and around the mean |b|^2 - 2ab loses fewer digits.

@@ -77,8 +77,10 @@ def at_temperature(encoder, temperature):
         UserError: if `encoder` has no simplices.
     """
     simplices = _require_simplices(encoder)
+    # Named after tau_d, so that one model can hold several readings.
+    name = f"simplices_at_{temperature:g}"
     read = SimplicialEmbedding(
-        simplices.num_simplices, simplices.simplex_size, temperature, name="simplices"
+        simplices.num_simplices, simplices.simplex_size, temperature, name=name
     )
     return keras.Model(encoder.input, read(simplices.input), name=encoder.name)
 

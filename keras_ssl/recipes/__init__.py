@@ -1,10 +1,10 @@
-"""What a run is told: recipes per method and kind of data, flags over them. Imports no TensorFlow."""
+"""What a run is told: recipes per method and kind of data, flags over them; no TensorFlow."""
 
 from keras_ssl.recipes.catalog import Catalog
 from keras_ssl.recipes.listing import format_catalog, format_flags, format_method, format_recipe
 from keras_ssl.recipes.resolve import Change, parse_set, resolve
 from keras_ssl.recipes.schema import Recipe
-from keras_ssl.recipes.storage import amend, from_json, load, save, to_json
+from keras_ssl.recipes.storage import amend, from_json, load, new_workdir, save, to_json
 
 __all__ = [
     "Catalog",
@@ -17,6 +17,7 @@ __all__ = [
     "format_recipe",
     "from_json",
     "load",
+    "new_workdir",
     "parse_set",
     "resolve",
     "save",

@@ -5,11 +5,14 @@ import os
 
 from keras_ssl.core.checks import UserError
 
-PREFIXES = {
-    "npz:": "npz:PATH, a file with the arrays x_train, y_train, x_test, y_test",
-    "folder:": "folder:PATH, a folder of images; subfolders are classes",
+EMBEDDED = "digits"
+PREFIXES = ("npz:", "folder:")
+DESCRIPTIONS = {
+    EMBEDDED: "1,797 handwritten digits of 8x8 pixels, part of scikit-learn",
+    "npz:PATH": "a file with the arrays x_train, y_train, x_test, y_test",
+    "folder:PATH": "a folder of images; its subfolders, if there are any, are the classes",
+    "NAME": "any image set of TensorFlow Datasets, such as cifar10 or stl10",
 }
-EMBEDDED = {"digits": "1,797 handwritten digits of 8x8 pixels, part of scikit-learn"}
 
 # Image sets of TensorFlow Datasets, only to tell a misspelt name from an unknown one: close
 # relatives must all be here, or the name of one would be taken for a typing error of the other.
@@ -27,7 +30,7 @@ oxford_flowers102 oxford_iiit_pet patch_camelyon pet_finder places365_small plac
 plant_leaves plant_village plantae_k quickdraw_bitmap resisc45 rock_paper_scissors siscore
 smallnorb so2sat stanford_dogs stanford_online_products stl10 sun397 svhn_cropped tf_flowers
 uc_merced visual_domain_decathlon
-""".split()
+""".split()  # noqa: SIM905
 
 _FAMILY_OF = {
     "digits": "digits",
@@ -56,19 +59,19 @@ def check_dataset(name):
     """
     prefix = next((prefix for prefix in PREFIXES if name.startswith(prefix)), None)
     if prefix == name:
-        raise UserError(f"--dataset={name} lacks the path. Write {PREFIXES[prefix]}.")
-    if prefix or _stem(name) in (*EMBEDDED, *TFDS):
+        raise UserError(f"The data set '{name}' lacks the path: write {name}PATH.")
+    if prefix or _stem(name) in (EMBEDDED, *TFDS):
         return
-    kinds = f"{', '.join(EMBEDDED)}, npz:PATH, folder:PATH, or a name of TensorFlow Datasets"
     if name.endswith(".npz") or os.path.exists(name):
         prefix = "folder:" if os.path.isdir(name) else "npz:"
         raise UserError(f"Unknown data set '{name}'. Did you mean '{prefix}{name}'?")
     # Stricter than for other names: the data sets that one could mean are not all known here.
-    known = [*EMBEDDED, *TFDS, *(prefix.rstrip(":") for prefix in PREFIXES)]
+    known = [EMBEDDED, *TFDS, *(prefix.rstrip(":") for prefix in PREFIXES)]
     near = difflib.get_close_matches(_stem(name), known, 1, 0.75)
     if near or not _stem(name):
-        meant = near[0] + ":" * (near[0] + ":" in PREFIXES) if near else "digits"
-        raise UserError(f"Unknown data set '{name}'. Did you mean '{meant}'? It takes {kinds}.")
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        kinds = "digits, npz:PATH, folder:PATH, or a name of TensorFlow Datasets"
+        raise UserError(f"Unknown data set '{name}'.{hint} There are {kinds}.")
 
 
 def _stem(name):

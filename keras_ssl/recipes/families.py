@@ -2,9 +2,8 @@
 
 from keras_ssl.recipes.differences import differences
 
-# The CIFAR runs of solo-learn, which SEM's are: METHOD files add optimizer, heads and policy.
 _CIFAR = differences(
-    "solo-learn, scripts/pretrain/cifar",
+    "the CIFAR settings of solo-learn, which SEM took over",
     backbone={"stem_padding": 2},
     optimizer={"name": "lars", "variant": "larc_clip", "trust_coefficient": 0.02},
     schedule={"warmup_start": 3e-5, "warmup_inclusive": True},
@@ -33,7 +32,7 @@ FAMILIES = {
     "cifar10": _CIFAR,
     "cifar100": _CIFAR,
     "imagenet": differences(
-        "solo-learn, scripts/pretrain/imagenet",
+        "the ImageNet settings that most papers share",
         backbone={"name": "resnet50"},
         data={"image_size": 224},
         augment={"policy": "imagenet_asymmetric"},
@@ -44,8 +43,8 @@ FAMILIES = {
 # What the SEM neck adds on each; CIFAR has the defaults, L 5000 and V 13.
 _SMALL_SEM = {"kind": "sem", "num_simplices": 128, "simplex_size": 16}
 SEM_FAMILIES = {
-    "digits": differences("our own", neck=_SMALL_SEM),
-    "small": differences("our own", neck=_SMALL_SEM),
+    "digits": differences(neck=_SMALL_SEM),
+    "small": differences(neck=_SMALL_SEM),
     "cifar10": differences(neck={"kind": "sem"}),
     "cifar100": differences(neck={"kind": "sem"}),
     "imagenet": differences(neck={"kind": "sem", "simplex_size": 21}),

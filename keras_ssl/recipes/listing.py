@@ -3,10 +3,9 @@
 import textwrap
 
 from keras_ssl.recipes.catalog import PREFIX
-from keras_ssl.recipes.datasets import EMBEDDED, PREFIXES
+from keras_ssl.recipes.datasets import DESCRIPTIONS
 from keras_ssl.recipes.families import FAMILIES
-from keras_ssl.recipes.resolve import recipe_parts
-from keras_ssl.recipes.table import RECIPES
+from keras_ssl.recipes.resolve import provenance
 
 WIDTH = 100
 
@@ -32,16 +31,14 @@ def format_recipe(recipe):
 
 def format_catalog(catalog):
     """Methods, backbones, data sets, optimizers, policies and recipes, each with one line."""
-    policies = ", ".join(catalog.policies)
-    data = {**EMBEDDED, **{text.split(",")[0]: text.split(", ", 1)[1] for text in PREFIXES.values()}}
-    data["NAME"] = "any image set of TensorFlow Datasets, such as cifar10 or stl10"
+    methods = f"Methods; {PREFIX}NAME is the same behind Simplicial Embeddings"
     return "\n\n".join(
         [
-            _table(f"Methods; {PREFIX}NAME is the same behind Simplicial Embeddings", _summaries(catalog.methods)),
+            _table(methods, _summaries(catalog.methods)),
             _table("Backbones", _summaries(catalog.backbones)),
-            _table("Data sets", data),
+            _table("Data sets", DESCRIPTIONS),
             _table("Optimizers", _summaries(catalog.optimizers)),
-            _table("Augmentation policies", {"": policies}),
+            _table("Augmentation policies", {"": ", ".join(catalog.policies)}),
             _table("Recipes (by the data set, or --recipe)", _families()),
             "--mode=list --method=NAME tells more about a method, --show_recipe what would run.",
         ]
@@ -85,11 +82,8 @@ def _families():
 
 def _recipes(name):
     for family in FAMILIES:
-        parts = recipe_parts(name, family).values()
-        source = "; ".join(dict.fromkeys(part.source for part in parts if part.source))
-        own = RECIPES.get(name, {}).get(family)
         yield f"  {family}"
-        yield from _origin_lines(source, own.expected if own else "", "    ")
+        yield from _origin_lines(*provenance(name, family), "    ")
 
 
 def _origin_lines(source, expected, indent):

@@ -31,11 +31,6 @@ class Change:
         is_flag = self.origin.startswith("--") and self.origin != "--set"
         return self.origin if is_flag else self.key
 
-    @property
-    def is_wish(self):
-        """Whether a user said it."""
-        return self.origin.startswith("--")
-
 
 def parse_set(text):
     """Read `section.field=value` as a `Change`."""
@@ -73,9 +68,7 @@ def resolve(catalog, method, wishes=(), family=None):
         for name, part in parts.items()
     ]
     settings = settle(catalog, method, merge([*layers, wishes]))
-    source = "; ".join(dict.fromkeys(part.source for part in parts.values() if part.source))
-    own = RECIPES.get(method, {}).get(family)
-    return assemble(method, family, settings, source, own.expected if own else "")
+    return assemble(method, family, settings, *provenance(method, family))
 
 
 def recipe_parts(method, family):
@@ -88,14 +81,23 @@ def recipe_parts(method, family):
     return {name: part for name, part in parts.items() if part is not None}
 
 
+def provenance(method, family):
+    """Where a recipe comes from, and what to expect of it: two strings, the second may be empty."""
+    first, *rest = recipe_parts(method, family).values()
+    sources = [part.source for part in reversed(rest) if part.source]
+    own = RECIPES.get(method, {}).get(family)
+    return "; ".join(dict.fromkeys(sources)) or first.source, own.expected if own else ""
+
+
 def merge(layers):
     """Lay {key: Change} over one another, later over earlier."""
     merged = {}
     for layer in layers:
         for choice in _CHOICES:
-            if choice in layer and choice in merged and layer[choice].value != merged[choice].value:
-                section = choice.split(".")[0] + "."
-                kept = [k for k in merged if not k.startswith(section) or k in _INDEPENDENT]
+            section, name = choice.split(".")
+            before = merged[choice].value if choice in merged else declared(section)[name].default
+            if choice in layer and layer[choice].value != before:
+                kept = [k for k in merged if not k.startswith(f"{section}.") or k in _INDEPENDENT]
                 merged = {key: merged[key] for key in kept}
         merged.update(layer)
     return merged
@@ -104,9 +106,7 @@ def merge(layers):
 def settle(catalog, method, changes):
     """Check changes and fill in the rest: {key: Change} -> {key: (value, origin)}."""
     space = available(catalog, method, changes["optimizer.name"])
-    for change in changes.values():
-        if change.key not in space:
-            raise _unknown(change.key, space)
+    check_keys(changes, space)
     settings = {}
     for key, setting in space.items():
         if key in changes:
@@ -124,7 +124,7 @@ def settle(catalog, method, changes):
 
 
 def available(catalog, method, optimizer):
-    """Every setting of a run with this method and this `Change` of optimizer.name: {key: Setting}."""
+    """Every setting of a run of `method` with the optimizer of a `Change`: {key: Setting}."""
     sections = {"method": dict(catalog.methods[method.removeprefix(PREFIX)].settings)}
     sections.update({section: declared(section) for section in SECTIONS})
     _limit(sections["backbone"], "name", catalog.backbones)
@@ -139,19 +139,26 @@ def available(catalog, method, optimizer):
     return {f"{section}.{name}": s for section, own in sections.items() for name, s in own.items()}
 
 
+def check_keys(keys, space):
+    """Refuse keys that are not in `space`, with the nearest one and its neighbours.
+
+    Raises:
+        UserError: for the first such key.
+    """
+    for key in keys:
+        if key in space:
+            continue
+        section, _, name = key.rpartition(".")
+        elsewhere = [other for other in space if other.split(".")[1] == name]
+        hint = f" Did you mean '{elsewhere[0]}'?" if elsewhere else did_you_mean(key, space)
+        known = [other.split(".")[1] for other in space if other.startswith(section + ".")]
+        known = known or dict.fromkeys(other.split(".")[0] for other in space)
+        where = f"{section} has" if section in {o.split(".")[0] for o in space} else "Sections"
+        raise UserError(f"Unknown setting '{key}'.{hint} {where}: {', '.join(known)}.")
+
+
 def _limit(settings, name, choices):
     settings[name] = replace(settings[name], kind=Literal[tuple(choices)])
-
-
-def _unknown(key, space):
-    section, _, name = key.rpartition(".")
-    elsewhere = [other for other in space if other.split(".")[1] == name]
-    hint = f" Did you mean '{elsewhere[0]}'?" if elsewhere else did_you_mean(key, space)
-    siblings = [other.split(".")[1] for other in space if other.startswith(section + ".")]
-    if siblings:
-        return UserError(f"Unknown setting '{key}'.{hint} {section} has: {', '.join(siblings)}.")
-    sections = dict.fromkeys(other.split(".")[0] for other in space)
-    return UserError(f"Unknown setting '{key}'.{hint} Sections: {', '.join(sections)}.")
 
 
 def _drop_unused_neck(settings):

@@ -1,5 +1,6 @@
 """The sections of a recipe: what a run can be told, with type, default, range and meaning."""
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Literal
@@ -186,7 +187,7 @@ OPEN = {"augment": "overrides", "optimizer": "options"}
 def declared(section):
     """The settings of one of `SECTIONS`: {field: Setting}."""
     cls = SECTIONS[section]
-    meanings = parse_docstring(cls.__doc__)[1]
+    meanings = parse_docstring(inspect.getdoc(cls))[1]
     return {
         part.name: Setting(part.type, part.default, meanings[part.name], **part.metadata)
         for part in fields(cls)

@@ -1,11 +1,14 @@
 """A recipe on disk: written once per run, read to go on with it or to look at its results."""
 
+import itertools
 import json
 import os
+import re
 from pathlib import Path
 
 from keras_ssl.core.checks import UserError, lookup
-from keras_ssl.recipes.resolve import Change, available, settle
+from keras_ssl.recipes.datasets import PREFIXES
+from keras_ssl.recipes.resolve import Change, available, check_keys, settle
 from keras_ssl.recipes.schema import assemble
 from keras_ssl.recipes.values import read
 
@@ -78,6 +81,15 @@ def load(workdir, catalog):
         raise UserError(f"Cannot use {path}: {error}") from error
 
 
+def new_workdir(recipe, root="runs"):
+    """The first of `root/METHOD-DATA-1`, `-2`, ... that does not exist."""
+    name = recipe.data.dataset
+    name = Path(name.split(":", 1)[1]).stem if name.startswith(PREFIXES) else name
+    data = re.sub(r"\W+", "-", name).strip("-")
+    paths = (Path(root, f"{recipe.name}-{data}-{number}") for number in itertools.count(1))
+    return next(path for path in paths if not path.exists())
+
+
 def amend(recipe, catalog, wishes, also=()):
     """The recipe of a run with what a later command may change in it.
 
@@ -93,7 +105,7 @@ def amend(recipe, catalog, wishes, also=()):
     chosen = {key: Change(key, *entry) for key, entry in recipe.settings.items()}
     space = available(catalog, recipe.name, chosen["optimizer.name"])
     for wish in wishes:
-        lookup(space, wish.key, "setting")
+        check_keys([wish.key], space)
         value = read(space[wish.key], wish.value, wish.label)
         had = chosen[wish.key].value if wish.key in chosen else None
         if value == had:

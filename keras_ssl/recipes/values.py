@@ -48,7 +48,7 @@ def read(setting, value, key):
 
     Example:
 
-    >>> read(Setting(tuple[float, float]), "0.2,1", "augment.crop_scale")
+    >>> read(Setting(tuple[float, float], OPTIONAL), "0.2,1", "augment.crop_scale")
     (0.2, 1.0)
     """
     if typing.get_origin(setting.kind) is typing.Literal:
@@ -57,9 +57,7 @@ def read(setting, value, key):
     try:
         result = convert(value, setting.kind)
     except ValueError:
-        raise UserError(
-            f"{key} must be {describe(setting.kind)}. Received {value!r}."
-        ) from None
+        raise UserError(f"{key} must be {describe(setting.kind)}. Received {value!r}.") from None
     _check_range(setting, result, key)
     return result
 

@@ -1,6 +1,6 @@
 """Image operators on batches: pure, stateless, compilable, one parameter per image."""
 
-from pipelines.ops.blur import gaussian_blur, pil_blur
+from pipelines.ops.blur import extended_box_blur, gaussian_blur
 from pipelines.ops.color import (
     adjust_brightness,
     adjust_contrast,
@@ -14,7 +14,8 @@ from pipelines.ops.color import (
     solarize,
 )
 from pipelines.ops.crop import CROP_DRAWS, crop_resize, random_boxes, resampling_matrix
-from pipelines.ops.pil import pil_hue, quantize
+from pipelines.ops.pil import pil_blur, pil_crop_resize, pil_hue, quantize
+from pipelines.ops.warp import affine, affine_matrix, erase
 
 __all__ = [
     "CROP_DRAWS",
@@ -22,14 +23,19 @@ __all__ = [
     "adjust_contrast",
     "adjust_hue",
     "adjust_saturation",
+    "affine",
+    "affine_matrix",
     "clip",
     "color_jitter",
     "crop_resize",
+    "erase",
+    "extended_box_blur",
     "gaussian_blur",
     "grayscale",
     "luma",
     "per_image",
     "pil_blur",
+    "pil_crop_resize",
     "pil_hue",
     "quantize",
     "random_boxes",

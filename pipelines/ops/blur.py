@@ -1,4 +1,4 @@
-"""Blurs with one strength per image: the exact Gaussian, and PIL's approximation of it."""
+"""Blurs with one strength per image: the exact Gaussian, and the extended box blur of PIL."""
 
 import numpy as np
 import tensorflow as tf
@@ -17,7 +17,7 @@ def gaussian_blur(images, sigma, *, kernel_size):
     reach = kernel_size // 2
     offset = tf.range(-reach, reach + 1, dtype=sigma.dtype)
     taps = tf.exp(-0.5 * tf.square(offset / sigma[:, None]))
-    taps = taps / tf.reduce_sum(taps, axis=1, keepdims=True)   # (batch, kernel)
+    taps = taps / tf.reduce_sum(taps, axis=1, keepdims=True)  # (batch, kernel)
     rows, columns = (
         tf.einsum("bk,kij->bij", taps, _mirrored_shifts(side, reach)) for side in images.shape[1:3]
     )
@@ -28,30 +28,36 @@ def _mirrored_shifts(side, reach):
     """(kernel, side, side): the matrix of each shift, going back at the borders."""
     if reach >= side:
         raise ValueError(
-            f"kernel_size={2 * reach + 1} is too large for images of side {side}: at most {2 * side - 1}."
+            f"kernel_size={2 * reach + 1} is too large for images of side {side}: "
+            f"at most {2 * side - 1}."
         )
     source = np.arange(side) + np.arange(-reach, reach + 1)[:, None]
     source = side - 1 - np.abs(side - 1 - np.abs(source))
     return tf.constant(np.eye(side, dtype="float32")[source])
 
 
-def pil_blur(images, sigma):
-    """`PIL.ImageFilter.GaussianBlur(radius=sigma)`: three box blurs, borders repeated.
+def extended_box_blur(images, sigma):
+    """Three box blurs of fractional width, borders repeated: PIL's `GaussianBlur(radius=sigma)`.
 
-    What the published PyTorch recipes run; not an exact Gaussian, and without a kernel size.
+    What the published PyTorch recipes run; near to a Gaussian, without a kernel size. Up to
+    rounding: `pil_blur` has PIL's 8 bits too.
 
     Args:
         images: (batch, height, width, channels) float.
-        sigma: (batch,) >= 0, in pixels.
+        sigma: (batch,) >= 0, in pixels; 0 leaves the image as it is.
 
     Reference: P. Gwosdek et al., Theoretical Foundations of Gaussian Convolution by Extended Box
     Filtering, SSVM 2011, eqs. 7, 11 and 14.
     """
-    half = _box_radius(sigma) + 0.5
-    rows = _box_matrix(half, images.shape[1])
-    square = images.shape[1] == images.shape[2]
-    columns = rows if square else _box_matrix(half, images.shape[2])
+    rows, columns = box_matrices(sigma, *images.shape[1:3])
     return apply_separable(images, rows @ rows @ rows, columns @ columns @ columns)
+
+
+def box_matrices(sigma, height, width):
+    """One of the three box blurs, as matrices for the rows and for the columns."""
+    half = _box_radius(sigma) + 0.5
+    rows = _box_matrix(half, height)
+    return rows, rows if height == width else _box_matrix(half, width)
 
 
 def _box_radius(sigma):
@@ -66,6 +72,6 @@ def _box_matrix(half, side):
     half = half[:, None, None]
     edges = np.arange(side + 1, dtype="float32") - 0.5
     edges[0], edges[-1] = -np.inf, np.inf
-    distance = edges - np.arange(side, dtype="float32")[:, None]   # (side, side + 1)
-    reached = tf.clip_by_value(distance[None], -half, half)
+    distance = edges - np.arange(side, dtype="float32")[:, None]  # (side, side + 1)
+    reached = tf.maximum(-half, tf.minimum(distance, half))
     return (reached[..., 1:] - reached[..., :-1]) / (2.0 * half)

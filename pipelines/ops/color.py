@@ -56,7 +56,7 @@ def adjust_saturation(images, factor):
 
 
 def adjust_hue(images, shift):
-    """Turn the hue by `shift`, in turns (-0.5 to 0.5), leaving value and saturation. Three channels.
+    """Turn the hue by `shift` (-0.5 to 0.5 turns), keeping value and saturation. Three channels.
 
     The HSV round trip in closed form: with chroma `c = max - min` a channel is
     `max - c * clip(min(k, 4 - k), 0, 1)`, `k = (n + 6 hue) mod 6`, n = 5, 3, 1 for R, G, B.
@@ -136,9 +136,7 @@ def _blend(images, brightness, contrast, saturation):
 def _turn(images, shift):
     # The branch saves work when no image is at this place; above all it keeps XLA from fusing the
     # hue with the blends, which would recompute each blend for each channel (three times slower).
-    return tf.cond(
-        tf.reduce_any(shift != 0.0), lambda: adjust_hue(images, shift), lambda: images
-    )
+    return tf.cond(tf.reduce_any(shift != 0.0), lambda: adjust_hue(images, shift), lambda: images)
 
 
 def _mean_luma(images):

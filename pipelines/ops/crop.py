@@ -89,7 +89,15 @@ def crop_resize(images, boxes, size, *, interpolation="bilinear", antialias=True
     >>> crop_resize(tf.ones((1, 8, 8, 3)), boxes, 6).shape
     TensorShape([1, 6, 6, 3])
     """
-    height, width = images.shape[1:3]
+    matrices = crop_matrices(
+        images.shape, boxes, size, interpolation=interpolation, antialias=antialias, mirror=mirror
+    )
+    return apply_separable(images, *matrices)
+
+
+def crop_matrices(shape, boxes, size, *, interpolation="bilinear", antialias=True, mirror=None):
+    """The matrices of `crop_resize` for images of `shape`: rows and columns."""
+    height, width = shape[1:3]
     top, left, box_height, box_width = tf.unstack(boxes, axis=1)
     if antialias:
         rows = resampling_matrix(top, box_height, height, size, interpolation=interpolation)
@@ -101,7 +109,7 @@ def crop_resize(images, boxes, size, *, interpolation="bilinear", antialias=True
         columns = _sharp_cubic_matrix(left, box_width, width, size)
     else:
         raise ValueError("antialias=False goes with interpolation='bicubic' and without mirror.")
-    return apply_separable(images, rows, columns)
+    return rows, columns
 
 
 def apply_separable(images, rows, columns):
@@ -136,7 +144,7 @@ def random_boxes(uniform, height, width, *, scale, ratio):
     aspect = tf.exp(low + (high - low) * uniform[CROP_TRIES : 2 * CROP_TRIES])
     widths, heights = tf.round(tf.sqrt(area * aspect)), tf.round(tf.sqrt(area / aspect))
     fits = (widths >= 1.0) & (widths <= width) & (heights >= 1.0) & (heights <= height)
-    first = tf.one_hot(tf.argmax(fits, axis=0), CROP_TRIES, axis=0)   # (tries, batch)
+    first = tf.one_hot(tf.argmax(fits, axis=0), CROP_TRIES, axis=0)  # (tries, batch)
     central_height, central_width = _central_box(height, width, ratio)
     found = tf.reduce_any(fits, axis=0)
     box_height = tf.where(found, tf.reduce_sum(first * heights, axis=0), central_height)

@@ -2,12 +2,34 @@
 
 import tensorflow as tf
 
+from pipelines.ops.blur import box_matrices
 from pipelines.ops.color import clip
+from pipelines.ops.crop import crop_matrices
 
 
 def quantize(images):
     """Round images in [0, 1] to 256 levels, still in [0, 1]."""
     return tf.round(clip(images) * 255.0) / 255.0
+
+
+def pil_blur(images, sigma):
+    """PIL's Gaussian blur of radius `sigma` (batch,), rounded after each of its six passes."""
+    rows, columns = box_matrices(sigma, *images.shape[1:3])
+    images = _each_rounded(images, 3 * [columns], across=True)
+    return _each_rounded(images, 3 * [rows], across=False)
+
+
+def pil_crop_resize(images, boxes, size, *, interpolation="bilinear"):
+    """PIL's crop and resize (as up to version 12): rounded and clipped after the columns too."""
+    rows, columns = crop_matrices(images.shape, boxes, size, interpolation=interpolation)
+    return _each_rounded(_each_rounded(images, [columns], across=True), [rows], across=False)
+
+
+def _each_rounded(images, matrices, *, across):
+    equation = "bjw,bhwc->bhjc" if across else "bih,bhwc->biwc"
+    for matrix in matrices:
+        images = quantize(tf.einsum(equation, matrix, images))
+    return images
 
 
 def pil_hue(images, shift):
@@ -20,13 +42,23 @@ def pil_hue(images, shift):
     Returns:
         Images of 256 levels in [0, 1].
     """
-    hue, saturation, value = _to_hsv(tf.round(images * 255.0))
-    turn = tf.reshape(_truncate(shift * 255.0), (-1, 1, 1))
-    return _to_rgb(tf.math.floormod(hue + turn, 256.0), saturation, value) / 255.0
+    hue, saturation, value = _to_hsv(tf.cast(tf.round(images * 255.0), tf.float64))
+    turn = _truncate(tf.reshape(tf.cast(shift, tf.float64) * 255.0, (-1, 1, 1)))
+    turned = _to_rgb(tf.math.floormod(hue + turn, 256.0), saturation, value)
+    return tf.cast(turned, images.dtype) / 255.0
+
+
+def _round_up(x):
+    return tf.floor(x + 0.5)
 
 
 def _truncate(x):
     return tf.sign(x) * tf.floor(tf.abs(x))
+
+
+def _single(x):
+    # PIL keeps these in single precision; what it cuts off to whole numbers depends on it.
+    return tf.cast(tf.cast(x, tf.float32), tf.float64)
 
 
 def _to_hsv(images):
@@ -34,24 +66,25 @@ def _to_hsv(images):
     value = tf.reduce_max(images, axis=-1)
     chroma = value - tf.reduce_min(images, axis=-1)
     safe = tf.where(chroma > 0.0, chroma, 1.0)
-    from_red, from_green, from_blue = ((value - channel) / safe for channel in (red, green, blue))
+    distances = [_single((value - channel) / safe) for channel in (red, green, blue)]
+    from_red, from_green, from_blue = distances
     sextant = tf.where(
         red == value,
-        from_blue - from_green,
+        _single(from_blue - from_green),
         tf.where(green == value, 2.0 + from_red - from_blue, 4.0 + from_green - from_red),
     )
-    hue = tf.floor(tf.math.floormod(sextant / 6.0 + 1.0, 1.0) * 255.0)
-    saturation = tf.floor(chroma / tf.maximum(value, 1.0) * 255.0)
+    hue = tf.floor(_single(tf.math.floormod(_single(sextant) / 6.0 + 1.0, 1.0)) * 255.0)
+    saturation = tf.floor(_single(chroma / tf.maximum(value, 1.0)) * 255.0)
     return tf.where(chroma > 0.0, hue, 0.0), saturation, value
 
 
 def _to_rgb(hue, saturation, value):
     position = hue * 6.0 / 255.0
-    part = position - tf.floor(position)
-    saturation = saturation / 255.0
-    low = tf.round(value * (1.0 - saturation))
-    falling = tf.round(value * (1.0 - saturation * part))
-    rising = tf.round(value * (1.0 - saturation * (1.0 - part)))
+    part = _single(position - tf.floor(position))
+    saturation = _single(saturation / 255.0)
+    low = _round_up(value * (1.0 - saturation))
+    falling = _round_up(value * (1.0 - saturation * part))
+    rising = _round_up(value * (1.0 - saturation * (1.0 - part)))
     sextants = [
         (value, rising, low),
         (falling, value, low),

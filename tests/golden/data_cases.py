@@ -56,15 +56,15 @@ def _blurs(image, sigma):
 
 
 def _crops(image, box, size):
-    bicubic = ops.crop_resize(image, box, size, interpolation="bicubic")
-    bilinear = ops.crop_resize(image, box, size, interpolation="bilinear")
     plain = ops.crop_resize(image, box, size, interpolation="bicubic", antialias=False)
-    return {
-        "crop_bicubic": bicubic[0],
-        "crop_bicubic_noantialias": plain[0],
-        "crop_bicubic_pil": _levels(bicubic)[0],
-        "crop_bilinear_pil": _levels(bilinear)[0],
+    crops = {
+        "crop_bicubic": ops.crop_resize(image, box, size, interpolation="bicubic"),
+        "crop_bicubic_noantialias": plain,
     }
+    for kind in ("bicubic", "bilinear"):
+        eight_bit = ops.pil_crop_resize(image, box, size, interpolation=kind)
+        crops[f"crop_{kind}_pil"] = _levels(eight_bit)
+    return {name: crop[0] for name, crop in crops.items()}
 
 
 def _jitters(image, inputs):

@@ -1,16 +1,18 @@
 """Golden cases of `keras_ssl.evaluation`."""
 
+import keras
 import numpy as np
 
 from keras_ssl.evaluation.knn import knn_scores, top_accuracy
 
 
 def knn(inputs):
-    data = {name: np.asarray(value) for name, value in inputs.items()}
-    labels, settings = data["test_labels"], {"k": int(data["k"])}
-    settings["num_classes"] = int(data["num_classes"])
-    arrays = data["train"], data["train_labels"], data["test"]
-    cosine = knn_scores(*arrays, temperature=float(data["tau"]), **settings)
+    floatx = keras.backend.floatx()
+    train, test = (np.asarray(inputs[name], floatx) for name in ("train", "test"))
+    labels = np.asarray(inputs["test_labels"])
+    settings = {"k": int(inputs["k"]), "num_classes": int(inputs["num_classes"])}
+    arrays = train, inputs["train_labels"], test
+    cosine = knn_scores(*arrays, temperature=float(inputs["tau"]), **settings)
     euclidean = knn_scores(*arrays, metric="euclidean", **settings)
     return {
         "scores": cosine,

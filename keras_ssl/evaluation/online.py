@@ -1,0 +1,132 @@
+"""Watch a representation while it trains: k-NN accuracy and the spread of the features."""
+
+import math
+
+import keras
+import numpy as np
+
+from keras_ssl.core.checks import UserError
+from keras_ssl.evaluation.checks import checked_labels
+from keras_ssl.evaluation.features import FeatureExtractor
+from keras_ssl.evaluation.knn import knn_accuracy
+
+
+class OnlineKNN(keras.callbacks.Callback):
+    """Every few epochs and after the last, add `feature_std` and `knn` to the logs.
+
+    `feature_std` is that of the function below, on `images`. `knn` is the top-1 accuracy in
+    percent on the test images with `images` as neighbours; it is left out unless both parts have
+    labels, and NaN while features are zero or not finite. Features are read in inference mode
+    and nothing of the model changes. The numbers show a trend: their subset is fixed, but small.
+
+    Args:
+        encoder: callable `(float batch, training=False) -> (B, features)`, such as a model.
+        preprocess: callable `uint8 batch -> float batch`.
+        images: uint8 (N, H, W, C).
+        labels: integers (N,) or None.
+        test_images, test_labels: the same for the test part, or None.
+        every: int >= 1. Epochs from one measurement to the next.
+        k: int >= 1. Neighbours, or all images if those are fewer.
+        temperature: float > 0. Of the cosine votes.
+        max_images: int >= 1. Most images of either part; a random subset drawn once.
+        batch_size: int >= 1. Images per call of the encoder.
+        seed: int. Draws the subsets.
+
+    Raises:
+        UserError: if labels do not fit their images, or `every` is not positive.
+
+    Example:
+
+    >>> images, labels = np.arange(64, dtype="uint8").reshape(4, 4, 4, 1), np.array([0, 0, 1, 1])
+    >>> model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten()])
+    >>> model.compile("sgd", "mse")
+    >>> watch = OnlineKNN(model, lambda x: x / 255, images, labels, images, labels)
+    >>> fit = model.fit(images, np.zeros((4, 16)), epochs=2, verbose=0, callbacks=[watch])
+    >>> len(fit.history["knn"])
+    1
+    """
+
+    def __init__(
+        self,
+        encoder,
+        preprocess,
+        images,
+        labels=None,
+        test_images=None,
+        test_labels=None,
+        *,
+        every=5,
+        k=20,
+        temperature=0.07,
+        max_images=5000,
+        batch_size=256,
+        seed=0,
+    ):
+        super().__init__()
+        if every < 1:
+            raise UserError(f"every must be 1 epoch or more. Received {every}.")
+        self.every, self.temperature = every, temperature
+        self.extract = FeatureExtractor(encoder, preprocess, batch_size=batch_size)
+        self.train = _subset(images, labels, "train", max_images, seed)
+        self.test = None
+        if labels is not None and test_images is not None and test_labels is not None:
+            self.test = _subset(test_images, test_labels, "test", max_images, seed + 1)
+        self.k = min(k, len(self.train[0]))
+
+    def on_epoch_end(self, epoch, logs=None):
+        last = epoch + 1 == self.params["epochs"] or self.model.stop_training
+        if last or (epoch + 1) % self.every == 0:
+            logs.update(self.measure())
+
+    def measure(self):
+        """The values for the logs, as the encoder is now."""
+        images, labels = self.train
+        features = self.extract(images)
+        values = {"feature_std": feature_std(features)}
+        if self.test is not None:
+            test_images, test_labels = self.test
+            values["knn"] = self._knn(features, labels, self.extract(test_images), test_labels)
+        return values
+
+    def _knn(self, features, labels, test_features, test_labels):
+        if not (_have_direction(features) and _have_direction(test_features)):
+            return math.nan  # a collapse is worth seeing, not worth ending the run
+        settings = {"k": self.k, "temperature": self.temperature}
+        return knn_accuracy(features, labels, test_features, test_labels, **settings).accuracy
+
+
+def feature_std(features):
+    """Spread of the directions of features: 0 if all collapsed to one, 1 if evenly spread.
+
+    `sqrt(d) * mean over columns of std(x / ||x||)`. Features that cannot be negative (after a
+    ReLU or a softmax) stay below 1 when healthy; look for the fall towards 0.
+
+    Args:
+        features: float (rows, d).
+
+    Example:
+
+    >>> feature_std(np.ones((4, 8)))
+    0.0
+    >>> feature_std(np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])).__round__(6)
+    1.0
+
+    Reference: Chen and He 2021, arXiv:2011.10566, section 4.1.
+    """
+    features = np.asarray(features, "float64")
+    norms = np.linalg.norm(features, axis=1, keepdims=True)
+    unit = features / np.maximum(norms, np.finfo("float64").tiny)
+    return float(math.sqrt(unit.shape[1]) * unit.std(axis=0).mean())
+
+
+def _have_direction(features):
+    return bool(np.isfinite(features).all() and features.any(axis=1).all())
+
+
+def _subset(images, labels, name, most, seed):
+    if labels is not None:
+        labels = checked_labels(labels, images, name)
+    if len(images) <= most:
+        return images, labels
+    rows = np.sort(np.random.RandomState(seed).permutation(len(images))[:most])
+    return images[rows], None if labels is None else labels[rows]

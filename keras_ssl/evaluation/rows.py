@@ -1,0 +1,118 @@
+"""Results: one row for each number, with the protocol behind it; as JSON and as a table."""
+
+import hashlib
+from dataclasses import asdict, dataclass
+
+from keras_ssl.evaluation.files import finite_or_none, to_json, write_atomically
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number and what it takes to compare it.
+
+    Attributes:
+        representation: what was evaluated, such as "raw pixels"; a line of the table.
+        task: how, such as "knn" or "linear"; a column of the table.
+        metric: "accuracy" (top-1), "top5", ... in percent.
+        value: float.
+        dataset: name of the data.
+        split: the part that was scored, such as "test".
+        protocol: dict of every setting of the evaluation (JSON values).
+        std: standard deviation over repetitions, or None.
+
+    Example:
+
+    >>> row = Row("raw pixels", "knn", "accuracy", 97.5, "digits", "test", {"k": 20})
+    >>> print(format_table([row]))
+    representation   knn
+    raw pixels      97.5
+    """
+
+    representation: str
+    task: str
+    metric: str
+    value: float
+    dataset: str
+    split: str
+    protocol: dict
+    std: float | None = None
+
+
+def protocol_hash(protocol):
+    """Twelve hexadecimal digits; equal for equal settings in whatever order.
+
+    Example:
+
+    >>> protocol_hash({"k": 20, "metric": "cosine"}) == protocol_hash({"metric": "cosine", "k": 20})
+    True
+    """
+    canonical = to_json(protocol, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def write_results(path, rows, meta):
+    """Write `{"meta": ..., "rows": [...]}` to `path`; an interrupted write leaves the old file.
+
+    Args:
+        path: file to write; its folder must exist.
+        rows: iterable of `Row`. Values without a finite number become null.
+        meta: dict of JSON values about the run as a whole.
+    """
+    records = [
+        {**asdict(row), "value": finite_or_none(row.value), "std": finite_or_none(row.std)}
+        | {"protocol_hash": protocol_hash(row.protocol)}
+        for row in rows
+    ]
+    write_atomically(path, to_json({"meta": meta, "rows": records}, indent=2) + "\n")
+
+
+def format_table(rows, *, markdown=False):
+    """A line for each representation, a column for each task, percent with one decimal.
+
+    Numbers share a column only if data, split and protocol agree; columns that would otherwise
+    look alike carry the protocol's hash. Lines and columns keep the order of the rows.
+
+    Args:
+        rows: iterable of `Row`.
+        markdown: bool. A markdown table instead of one for the terminal.
+    """
+    rows = list(rows)
+    columns = list(dict.fromkeys(_column(row) for row in rows))
+    cells = {(row.representation, _column(row)): _number(row) for row in rows}
+    lines = [["representation", *_headings(columns)]]
+    for name in dict.fromkeys(row.representation for row in rows):
+        lines.append([name, *(cells.get((name, column), "-") for column in columns)])
+    return _markdown(lines) if markdown else _aligned(lines)
+
+
+def _column(row):
+    return row.task, row.metric, row.dataset, row.split, protocol_hash(row.protocol)
+
+
+def _headings(columns):
+    short = [task if metric == "accuracy" else f"{task} {metric}" for task, metric, *_ in columns]
+    return [
+        name if short.count(name) == 1 else f"{name} {dataset}/{split} [{digits}]"
+        for name, (_, _, dataset, split, digits) in zip(short, columns, strict=True)
+    ]
+
+
+def _number(row):
+    spread = "" if row.std is None else f" ±{row.std:.1f}"
+    return f"{row.value:.1f}{spread}"
+
+
+def _aligned(lines):
+    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            [line[0].ljust(widths[0])]
+            + [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
+        )
+        for line in lines
+    )
+
+
+def _markdown(lines):
+    rule = ["---"] + ["---:"] * (len(lines[0]) - 1)
+    return "\n".join(f"| {' | '.join(line)} |" for line in [lines[0], rule, *lines[1:]])

@@ -1,0 +1,117 @@
+"""One door to all image data: `load(name)`."""
+
+import dataclasses
+import os
+import re
+
+import numpy as np
+
+from pipelines.errors import DataError, did_you_mean
+from pipelines.image_data import ImageData, check_memory
+
+NAMES = (
+    "digits",
+    "npz:PATH",
+    "folder:PATH",
+    "cifar10",
+    "cifar100",
+    "svhn_cropped",
+    "stl10",
+    "imagenet2012",
+    "imagenette",
+    "food101",
+    "sun397",
+    "dtd",
+    "oxford_flowers102",
+)
+
+_BY_PATH = ("npz", "folder")
+
+__all__ = ["NAMES", "ImageData", "check_name", "load"]
+
+
+def check_name(name):
+    """Refuse at once, without reading anything, a name that cannot be a data set.
+
+    Raises:
+        DataError: for an unknown prefix, a path that does not exist, or a near miss of a name.
+
+    Example:
+
+    >>> check_name("digits")
+    """
+    prefix, _, rest = name.partition(":")
+    if prefix in _BY_PATH:
+        if not os.path.exists(os.path.expanduser(rest)):
+            raise DataError(f"{rest or 'The path'} does not exist. Give {prefix}:PATH.")
+    elif rest and not re.fullmatch(r"[\d.*]+", rest):  # a TFDS version is digits and dots
+        suggestion = did_you_mean(prefix, _BY_PATH)
+        raise DataError(f"Unknown kind of data '{prefix}:'.{suggestion} Known: npz:, folder:.")
+    elif (os.sep in name or name.endswith(".npz")) and os.path.exists(name):
+        kind = "folder" if os.path.isdir(name) else "npz"
+        raise DataError(f"'{name}' is a path. Say what it is: {kind}:{name}")
+    elif name != "digits" and did_you_mean(name, ["digits"]):
+        raise DataError(f"Unknown data set '{name}'. Did you mean 'digits'?")
+
+
+def load(name, *, data_dir=None, image_size=None, log=print):
+    """Read a data set into memory.
+
+    Args:
+        name: "digits" (embedded), "npz:PATH", "folder:PATH", or a TensorFlow Datasets name.
+        data_dir: where TensorFlow Datasets keeps its files.
+        image_size: side to which images are brought (their middle square). By default images stay
+            as they are, or get one size that suits them if they differ.
+        log: called with each line for the user, such as the files that were passed over.
+
+    Returns:
+        `ImageData`.
+
+    Raises:
+        DataError: if the data cannot be had or used; says why in a line or two.
+
+    Example:
+
+    >>> data = load("digits")
+    >>> data.train_images.shape, data.test_images.shape, data.num_classes
+    ((1437, 16, 16, 1), (360, 16, 16, 1), 10)
+    """
+    if image_size is not None and image_size < 1:
+        raise DataError(f"image_size={image_size}: it must be at least 1.")
+    check_name(name)
+    prefix, _, path = name.partition(":")
+    path = os.path.expanduser(path)
+    if prefix == "folder":
+        from pipelines.sources.folder import load_folder
+
+        return load_folder(path, image_size=image_size, log=log)
+    if prefix == "npz":
+        from pipelines.sources.npz import load_npz
+
+        return _at_size(load_npz(path), image_size)
+    if name == "digits":
+        from pipelines.sources.digits import load_digits
+
+        return _at_size(load_digits(), image_size)
+    from pipelines.sources.catalog import load_from_catalog
+
+    return load_from_catalog(name, data_dir=data_dir, image_size=image_size, log=log)
+
+
+def _at_size(data, image_size):
+    if image_size is None or data.train_images.shape[1:3] == (image_size, image_size):
+        return data
+    parts = {name: getattr(data, name) for name in ("train_images", "test_images")}
+    count = sum(len(images) for images in parts.values() if images is not None)
+    check_memory(count, image_size, data.channels, data.name)
+    resized = {
+        name: _resize(images, image_size) for name, images in parts.items() if images is not None
+    }
+    return dataclasses.replace(data, **resized)
+
+
+def _resize(images, image_size, block=1024):
+    from pipelines.preprocess import resize_to_square
+
+    blocks = [images[start : start + block] for start in range(0, len(images), block)]
+    return np.concatenate([resize_to_square(block, image_size).numpy() for block in blocks])

@@ -1,0 +1,90 @@
+"""A set of images in memory, and the rules that every source of images shares."""
+
+import dataclasses
+
+import numpy as np
+
+from pipelines.errors import DataError
+
+_MEMORY_LIMIT = 8 * 2**30
+_SIDES = (32, 64, 96, 128, 160, 224)
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageData:
+    """Images, with labels and a test part where there are any.
+
+    Args:
+        name: as the user gave it.
+        train_images: uint8 (N, height, width, channels), channels 1 or 3.
+        train_labels: int64 (N,) or `None`.
+        test_images, test_labels: likewise, or `None`.
+        class_names: one per class, or `None`.
+        skipped: (path, reason) of each file that could not be used.
+    """
+
+    name: str
+    train_images: np.ndarray
+    train_labels: np.ndarray | None = None
+    test_images: np.ndarray | None = None
+    test_labels: np.ndarray | None = None
+    class_names: tuple[str, ...] | None = None
+    skipped: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def image_size(self):
+        """Height of the images in pixels."""
+        return self.train_images.shape[1]
+
+    @property
+    def channels(self):
+        """1 (gray) or 3 (RGB)."""
+        return self.train_images.shape[-1]
+
+    @property
+    def num_classes(self):
+        """Number of classes, or `None` without labels."""
+        if self.class_names is not None:
+            return len(self.class_names)
+        labels = [part for part in (self.train_labels, self.test_labels) if part is not None]
+        return int(max(part.max() for part in labels)) + 1 if labels else None
+
+
+def held_out(labels):
+    """Mask of the fifth of the images that serves as test part where the data names none.
+
+    Fixed, balanced over the classes to one image, and never the only image of a class.
+
+    Example:
+
+    >>> held_out(np.repeat([0, 1], 10)).sum()
+    np.int64(4)
+    """
+    # RandomState and not default_rng: its numbers are frozen for all versions of NumPy.
+    order = np.random.RandomState(0).permutation(len(labels))
+    order = order[np.bincount(labels)[labels[order]] > 1]
+    by_class = order[np.argsort(labels[order], kind="stable")]
+    mask = np.zeros(len(labels), bool)
+    mask[by_class[::5]] = True
+    return mask
+
+
+def common_side(shorter_sides):
+    """The largest usual side that half of the images have, at least 32."""
+    median = np.median(shorter_sides)
+    return max((side for side in _SIDES if side <= median), default=_SIDES[0])
+
+
+def check_memory(count, side, channels, name):
+    """Refuse more than 8 GiB of images.
+
+    Raises:
+        DataError: with the size at which they would fit.
+    """
+    needed = count * side * side * channels
+    if needed > _MEMORY_LIMIT:
+        fits = int((_MEMORY_LIMIT / (count * channels)) ** 0.5)
+        raise DataError(
+            f"{name}: {count} images of {side} x {side} need {needed / 2**30:.1f} GiB of memory; "
+            f"the limit is {_MEMORY_LIMIT // 2**30}. Use image_size={fits} or less."
+        )

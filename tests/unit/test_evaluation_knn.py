@@ -1,0 +1,150 @@
+import numpy as np
+import pytest
+from sklearn.metrics import top_k_accuracy_score
+from sklearn.neighbors import KNeighborsClassifier
+
+from keras_ssl.core.checks import UserError
+from keras_ssl.evaluation import knn as module
+from keras_ssl.evaluation.knn import knn_accuracy, knn_scores, top_accuracy
+
+
+def _data(train=60, test=25, width=6, classes=5, dtype="float64", seed=0):
+    generator = np.random.default_rng(seed)
+    centres = generator.normal(size=(classes, width))
+    labels = [generator.permutation(np.arange(count) % classes) for count in (train, test)]
+    features = [
+        (centres[label] + generator.normal(size=(len(label), width))).astype(dtype)
+        for label in labels
+    ]
+    return features[0], labels[0], features[1], labels[1]
+
+
+def _shares(scores):
+    return scores / scores.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("k", [1, 7, 60])
+@pytest.mark.parametrize(
+    "metric, weights",
+    [
+        ("cosine", lambda distance: np.exp((1 - distance) / 0.3)),
+        ("euclidean", lambda distance: 1 / (distance + 1e-5)),
+    ],
+)
+def test_scores_are_those_of_scikit_learn_with_the_same_votes(metric, weights, k):
+    train, labels, test, _ = _data()
+    theirs = KNeighborsClassifier(k, weights=weights, metric=metric, algorithm="brute")
+    expected = theirs.fit(train, labels).predict_proba(test)
+    settings = {"k": k, "temperature": 0.3, "num_classes": 5, "metric": metric}
+    np.testing.assert_allclose(_shares(knn_scores(train, labels, test, **settings)), expected)
+
+
+def test_a_hot_temperature_counts_votes_as_uniform_scikit_learn_does():
+    train, labels, test, _ = _data()
+    expected = KNeighborsClassifier(9, metric="cosine").fit(train, labels).predict_proba(test)
+    scores = knn_scores(train, labels, test, k=9, temperature=1e9, num_classes=5)
+    np.testing.assert_allclose(scores / 9, expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_blocked_equals_unblocked(metric, dtype):
+    train, labels, test, _ = _data(dtype=dtype)
+    settings = {"k": 5, "num_classes": 5, "metric": metric}
+    whole = knn_scores(train, labels, test, block=len(test), **settings)
+    assert whole.dtype == dtype
+    for block in (1, 4, 100):
+        blocked = knn_scores(train, labels, test, block=block, **settings)
+        np.testing.assert_allclose(blocked, whole, rtol=1e-5 if dtype == "float32" else 1e-12)
+
+
+def test_the_same_features_give_the_same_bits():
+    data = _data(dtype="float32")
+    first, second = (knn_scores(*data[:3], num_classes=5) for _ in range(2))
+    assert np.array_equal(first, second)
+
+
+def test_cosine_scores_ignore_the_length_of_rows():
+    train, labels, test, _ = _data()
+    lengths = np.random.default_rng(1).uniform(0.1, 10, (len(train), 1))
+    expected = knn_scores(train, labels, test, num_classes=5)
+    np.testing.assert_allclose(
+        knn_scores(train * lengths, labels, test * 7, num_classes=5), expected
+    )
+
+
+def test_euclidean_scores_ignore_a_common_shift():
+    train, labels, test, _ = _data()
+    expected = knn_scores(train, labels, test, num_classes=5, metric="euclidean")
+    shifted = knn_scores(train + 3, labels, test + 3, num_classes=5, metric="euclidean")
+    np.testing.assert_allclose(shifted, expected, rtol=1e-9)
+
+
+def test_a_copy_of_a_train_row_is_at_distance_zero_in_float32():
+    train, labels, *_ = _data(dtype="float32")
+    train += 1000
+    scores = knn_scores(train, labels, train, k=1, num_classes=5, metric="euclidean")
+    np.testing.assert_allclose(scores.max(axis=1), 1e5, rtol=1e-6)
+
+
+def test_of_equally_near_rows_the_earlier_one_votes():
+    scores = knn_scores(np.ones((6, 2)), [3, 1, 2, 0, 1, 2], np.ones((1, 2)), k=1, num_classes=4)
+    assert scores.argmax() == 3
+
+
+def test_top_accuracy_is_that_of_scikit_learn():
+    generator = np.random.default_rng(0)
+    scores, labels = generator.normal(size=(40, 8)), generator.integers(0, 8, 40)
+    for top in (1, 5):
+        expected = 100 * top_k_accuracy_score(labels, scores, k=top, labels=range(8))
+        assert top_accuracy(scores, labels, top) == pytest.approx(expected)
+
+
+def test_accuracies_come_with_the_settings_behind_them():
+    result = knn_accuracy(*_data(), k=3, temperature=0.2)
+    assert 20 < result.accuracy <= result.top5 == 100
+    assert result.protocol["k"] == 3 and result.protocol["temperature"] == 0.2
+    assert "temperature" not in knn_accuracy(*_data(), metric="euclidean").protocol
+
+
+def test_one_trace_serves_all_sizes_of_a_dtype():
+    for train, test, width in ((20, 3, 4), (30, 9, 6), (41, 1, 2)):
+        data = _data(train, test, width, dtype="float32")
+        knn_scores(*data[:3], k=train // 4, num_classes=5)
+    assert module._nearest("cosine", "float32").experimental_get_tracing_count() == 1
+
+
+def _changed(**changes):
+    names = ("train", "train_labels", "test", "test_labels")
+    return {**dict(zip(names, _data(), strict=True)), **changes}
+
+
+def _broken(row, value):
+    train = _data()[0]
+    train[row] = value
+    return train
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"k": 61}, "k=61 neighbours do not fit 60 train images"),
+        ({"k": 0}, "k=0"),
+        ({"train": _broken(3, 0)}, "1 of 60 train features are all zero"),
+        ({"test": np.zeros((25, 6))}, "25 of 25 test features are all zero"),
+        ({"train": _broken((5, 2), np.nan)}, "NaN or infinite values in 1 of 60 rows"),
+        ({"test": np.zeros((25, 7))}, "Received 6 and 7"),
+        ({"test": np.zeros((25, 2, 3))}, r"Received shape \(25, 2, 3\)"),
+        ({"train_labels": np.zeros(60)}, "must be integers. Received dtype float64"),
+        ({"train_labels": np.array(["cat"] * 60)}, "must be integers"),
+        ({"train_labels": np.zeros(59, int)}, "one train label per image"),
+        ({"test_labels": np.full(25, -1)}, "0 or more. Received -1"),
+        ({"metric": "cosin"}, "Did you mean 'cosine'"),
+        ({"temperature": 0.0}, "temperature=0.0"),
+        ({"temperature": 1e-4}, "must be finite in float64"),
+        ({"num_classes": 3}, "num_classes=3 is too small for the train label 4"),
+    ],
+)
+def test_a_mistake_is_answered_by_what_came(changes, message):
+    with pytest.raises(UserError, match=message):
+        knn_accuracy(**_changed(**changes))

@@ -1,0 +1,20 @@
+import numpy as np
+
+from keras_ssl.evaluation.rows import format_table
+from keras_ssl.evaluation.table import evaluate_features
+
+
+def _features(seed, count):
+    labels = np.arange(count) % 3
+    noise = np.random.default_rng(seed).normal(size=(count, 5))
+    return (np.eye(3, 5)[labels] + 0.1 * noise).astype("float32"), labels
+
+
+def test_representations_of_the_same_data_share_the_columns_of_one_table():
+    data = (*_features(0, 30), *_features(1, 12))
+    rows = []
+    for name in ("raw pixels", "pretrained"):
+        rows += evaluate_features(name, *data, dataset="blobs", k=5, per_class=4)
+    heading, *lines = format_table(rows).splitlines()
+    assert heading.split() == ["representation", "knn", "linear", "linear,", "4", "labels/class"]
+    assert [line.split()[-4:] for line in lines] == [["100.0", "100.0", "100.0", "±0.0"]] * 2

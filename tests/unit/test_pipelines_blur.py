@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pipelines import ops
+
+
+def random_images(batch=2, height=9, width=8):
+    rng = np.random.default_rng(0)
+    return tf.constant(rng.random((batch, height, width, 3)), tf.float32)
+
+
+def gaussian(images, sigma):
+    return ops.gaussian_blur(images, sigma, kernel_size=5)
+
+
+@pytest.mark.parametrize("blur", [gaussian, ops.extended_box_blur, ops.pil_blur])
+def test_blur_keeps_a_constant_image_and_smooths_others(blur):
+    sigma = tf.constant([0.8, 2.0])
+    constant = tf.fill((2, 9, 8, 3), 0.4)
+    np.testing.assert_allclose(blur(constant, sigma), constant, atol=1e-6)
+    images = random_images()
+    spread = tf.math.reduce_std(blur(images, sigma), axis=[1, 2, 3]).numpy()
+    assert (spread < tf.math.reduce_std(images, axis=[1, 2, 3]).numpy()).all()
+    assert spread[1] < spread[0]
+
+
+def test_sigma_zero_leaves_the_image():
+    images = random_images()
+    np.testing.assert_allclose(ops.extended_box_blur(images, tf.zeros(2)), images, atol=1e-6)
+
+
+def test_gaussian_is_the_outer_product_of_its_taps():
+    point = tf.reshape(tf.one_hot(4 * 9 + 4, 81), (1, 9, 9, 1))
+    taps = np.exp(-0.5 * (np.arange(-2, 3) / 1.5) ** 2)
+    taps /= taps.sum()
+    spread = ops.gaussian_blur(point, tf.constant([1.5]), kernel_size=5)[0, 2:7, 2:7, 0]
+    np.testing.assert_allclose(spread, np.outer(taps, taps), atol=1e-6)
+
+
+def test_box_blur_has_the_variance_of_the_gaussian():
+    line = tf.reshape(tf.one_hot(20, 41), (1, 1, 41, 1))
+    for sigma in (0.5, 1.0, 2.0):
+        spread = ops.extended_box_blur(line, tf.constant([sigma]))[0, 0, :, 0].numpy()
+        variance = (spread * (np.arange(41) - 20) ** 2).sum()
+        assert abs(variance - sigma**2) < 1e-3 * sigma**2
+
+
+def test_a_kernel_larger_than_the_image_is_refused():
+    with pytest.raises(ValueError, match="too large"):
+        ops.gaussian_blur(random_images(), tf.ones(2), kernel_size=17)
+
+
+def test_eight_bit_blur_stays_within_two_levels_of_the_exact_boxes():
+    images, sigma = ops.quantize(random_images()), tf.constant([0.5, 1.5])
+    difference = ops.pil_blur(images, sigma) - ops.extended_box_blur(images, sigma)
+    assert np.abs(difference).max() * 255 < 3.0

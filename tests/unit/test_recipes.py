@@ -1,0 +1,468 @@
+"""Recipes: what is read from the sources, how values are typed, how settings are settled."""
+
+import inspect
+from typing import Literal
+
+import pytest
+
+import keras_ssl
+from keras_ssl.core.checks import UserError
+from keras_ssl.recipes import (
+    Catalog,
+    Change,
+    amend,
+    format_method,
+    format_recipe,
+    from_json,
+    load,
+    new_workdir,
+    parse_set,
+    resolve,
+    save,
+    to_json,
+)
+from keras_ssl.recipes.catalog import parse_docstring, read_table
+from keras_ssl.recipes.datasets import check_dataset, family_of
+from keras_ssl.recipes.families import FAMILIES
+from keras_ssl.recipes.listing import as_text
+from keras_ssl.recipes.resolve import available
+from keras_ssl.recipes.values import Setting, read
+from pipelines.policies import POLICIES, ViewPolicy, policy_for
+
+CATALOG = Catalog(tuple(POLICIES), inspect.get_annotations(ViewPolicy, eval_str=True))
+EVERY = [(name, family) for name in CATALOG.method_names for family in FAMILIES]
+
+
+def flag(key, value):
+    return Change(key, value, f"--{key.split('.')[1]}")
+
+
+def settings_of(recipe):
+    return {key: value for key, (value, _) in recipe.settings.items()}
+
+
+# Values.
+
+
+@pytest.mark.parametrize(
+    "kind, text, value",
+    [
+        (int, "3", 3),
+        (float, "3", 3.0),
+        (float, "1e-4", 1e-4),
+        (bool, "True", True),
+        (bool, "no", False),
+        (str, "a,b", "a,b"),
+        (int | None, "none", None),
+        (int | None, "3", 3),
+        (str | None, "none", None),
+        (tuple[float, float], "0.2,1.0", (0.2, 1.0)),
+        (tuple[float, float], "(0.2, 1)", (0.2, 1.0)),
+        (tuple[float, ...], "0", (0.0,)),
+        (tuple[str, ...], "predictor,projector", ("predictor", "projector")),
+        (tuple[str, ...], "", ()),
+        (Literal["step", "epoch"], "epoch", "epoch"),
+    ],
+)
+def test_text_becomes_the_declared_type(kind, text, value):
+    result = read(Setting(kind, None), text, "key")
+    assert result == value and type(result) is type(value)
+
+
+@pytest.mark.parametrize(
+    "kind, value, words",
+    [
+        (float, "abc", "a number"),
+        (float, "nan", "a number"),
+        (float, "inf", "a number"),
+        (float, True, "a number"),
+        (int, "1.5", "a whole number"),
+        (int, 1.5, "a whole number"),
+        (bool, "maybe", "true or false"),
+        (bool, 1, "true or false"),
+        (int | None, "x", "a whole number or none"),
+        (tuple[float, float], "1", "2 values, each a number"),
+        (tuple[float, float], "1,x", "2 values, each a number"),
+        (tuple[int, ...], "1,x", "each a whole number"),
+        (str, None, "text"),
+    ],
+)
+def test_another_type_is_refused_with_what_fits(kind, value, words):
+    with pytest.raises(UserError, match=words) as error:
+        read(Setting(kind, None), value, "some.key")
+    assert "some.key" in str(error.value) and repr(value) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "bounds, text, words",
+    [
+        ({"at_least": 1}, "0", "at least 1"),
+        ({"above": 0}, "0", "more than 0"),
+        ({"at_most": 1}, "2", "at most 1"),
+    ],
+)
+def test_out_of_range_is_refused_with_the_bound(bounds, text, words):
+    with pytest.raises(UserError, match=words):
+        read(Setting(float, None, **bounds), text, "key")
+    with pytest.raises(UserError, match=words):
+        read(Setting(tuple[float, ...], None, **bounds), f"0.5,{text}", "key")
+
+
+def test_a_choice_that_does_not_exist_is_answered_with_the_nearest():
+    with pytest.raises(UserError, match="Did you mean 'epoch'"):
+        read(Setting(Literal["step", "epoch"], None), "epohc", "schedule.hold")
+
+
+# What is read from the source text is what importing gives.
+
+
+def test_tables_read_as_text_are_the_tables():
+    assert list(CATALOG.methods) == list(keras_ssl.METHODS)
+    assert list(CATALOG.backbones) == list(keras_ssl.BACKBONES)
+    assert list(CATALOG.optimizers) == list(keras_ssl.OPTIMIZERS)
+
+
+@pytest.mark.parametrize("name", CATALOG.methods)
+def test_hyper_parameters_read_as_text_are_those_of_the_signature(name):
+    parameters = inspect.signature(keras_ssl.METHODS[name]).parameters.values()
+    defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+    read_as_text = CATALOG.methods[name].settings
+    assert {key: setting.default for key, setting in read_as_text.items()} == defaults
+    assert {key: setting.kind for key, setting in read_as_text.items()} == {
+        p.name: p.annotation for p in parameters if p.name in defaults
+    }
+
+
+@pytest.mark.parametrize("name", CATALOG.methods)
+def test_methods_are_described(name):
+    entry = CATALOG.methods[name]
+    assert entry.summary.endswith(".") and entry.reference
+    assert [key for key, setting in entry.settings.items() if not setting.meaning] == []
+
+
+@pytest.mark.parametrize("name", CATALOG.optimizers)
+def test_optimizers_take_the_options_read_as_text(name):
+    options = {key: setting.default for key, setting in CATALOG.optimizers[name].settings.items()}
+    optimizer = keras_ssl.OPTIMIZERS[name](0.1, **options)
+    assert {key: getattr(optimizer, key) for key in options} == options
+    assert {"weight_decay", "exclude_1d", "constant_lr_layers"} <= set(options)
+
+
+def test_all_entries_have_one_line():
+    tables = (CATALOG.methods, CATALOG.backbones, CATALOG.optimizers)
+    assert [e.name for table in tables for e in table.values() if not e.summary] == []
+
+
+SOURCE = '''
+class Parent:
+    """Parent.
+
+    Args:
+        decay: float >= 0. Of the parent.
+    """
+
+    def __init__(self, rate, *, decay=0.5, **kwargs): ...
+
+
+class Child(Parent):
+    """First sentence. Second one.
+
+    Args:
+        rate: float > 0.
+        share: float in [0, 1]. A share that needs
+            two lines.
+        kind: "one", "two" or "three".
+        names: sequence of names.
+        layer: not for a command line.
+
+    Reference: Someone, somewhere,
+    some time.
+    """
+
+    def __init__(self, rate, *, share: float = 0.5, kind="one", names=(), layer=None, **kwargs): ...
+'''
+
+
+@pytest.fixture
+def entry(tmp_path):
+    (tmp_path / "things").mkdir()
+    (tmp_path / "things" / "__init__.py").write_text('THINGS = {"child": Child}\n')
+    (tmp_path / "things" / "child.py").write_text(SOURCE)
+    return read_table("things", tmp_path)["child"]
+
+
+def test_descriptions_come_from_the_docstring(entry):
+    assert entry.summary == "First sentence."
+    assert entry.description == "First sentence. Second one."
+    assert entry.reference == "Someone, somewhere, some time."
+
+
+def test_ranges_and_choices_come_from_the_docstring(entry):
+    settings = entry.settings
+    assert list(settings) == ["decay", "share", "kind", "names"]
+    assert settings["decay"] == Setting(float, 0.5, "float >= 0. Of the parent.", at_least=0.0)
+    assert (settings["share"].at_least, settings["share"].at_most) == (0.0, 1.0)
+    assert settings["share"].meaning.endswith("A share that needs two lines.")
+    assert settings["kind"].kind == Literal["one", "two", "three"]
+    assert settings["names"].kind == tuple[str, ...]
+
+
+def test_one_line_of_the_docstring_may_describe_two_arguments():
+    _, meanings, _ = parse_docstring("Text.\n\nArgs:\n    a, b: int. Both.\n    c: int. One.")
+    assert meanings == {"a": "int. Both.", "b": "int. Both.", "c": "int. One."}
+
+
+# Recipes.
+
+
+@pytest.mark.parametrize("name, family", EVERY)
+def test_every_recipe_resolves_and_says_where_it_comes_from(name, family):
+    recipe = resolve(CATALOG, name, family=family)
+    assert recipe.source
+    assert recipe.neck.kind == ("sem" if name.startswith("sem_") else "none")
+    views = policy_for(recipe.augment.policy, recipe.augment.num_views, **recipe.augment.overrides)
+    assert len(views) == recipe.augment.num_views
+    assert f"method {name}, recipe {family}" in format_recipe(recipe)
+    assert family in format_method(CATALOG, name)
+
+
+@pytest.mark.parametrize("name, family", EVERY)
+def test_a_recipe_survives_json(name, family):
+    recipe = resolve(CATALOG, name, [flag("training.epochs", "7")], family)
+    assert from_json(to_json(recipe), CATALOG) == recipe
+
+
+@pytest.mark.parametrize("name, family", EVERY)
+def test_values_as_they_are_printed_can_be_set(name, family):
+    recipe = resolve(CATALOG, name, family=family)
+    optimizer = Change("optimizer.name", recipe.optimizer.name, "default")
+    space = available(CATALOG, name, optimizer)
+    for key, value in settings_of(recipe).items():
+        assert read(space[key], as_text(value), key) == value
+
+
+@pytest.mark.parametrize("name, family", [pair for pair in EVERY if pair[0].startswith("sem_")])
+def test_sem_changes_only_what_its_recipes_say(name, family):
+    plain = settings_of(resolve(CATALOG, name.removeprefix("sem_"), family=family))
+    for key, (value, origin) in resolve(CATALOG, name, family=family).settings.items():
+        sem = origin.startswith("recipe sem") or key.startswith("neck.")
+        assert sem or plain[key] == value
+
+
+@pytest.mark.parametrize(
+    "name, family, expected",
+    [
+        ("byol", "cifar10", {"optimizer.learning_rate": 1.0, "method.momentum": 0.99}),
+        ("byol", "cifar10", {"optimizer.variant": "larc_clip", "backbone.stem_padding": 2}),
+        ("byol", "imagenet", {"optimizer.learning_rate": 0.45, "training.accumulate": 16}),
+        ("simclr", "cifar100", {"optimizer.learning_rate": 0.4, "method.temperature": 0.2}),
+        ("simsiam", "cifar100", {"optimizer.name": "sgd", "optimizer.exclude_1d": False}),
+        ("simsiam", "imagenet", {"optimizer.weight_decay": 1e-4, "schedule.hold": "epoch"}),
+        ("sem_byol", "cifar100", {"neck.num_simplices": 5000, "neck.simplex_size": 13}),
+        ("sem_simclr", "cifar100", {"neck.temperature": 0.17, "neck.target_temperature": 0.78}),
+        ("sem_byol", "imagenet", {"neck.simplex_size": 21, "optimizer.learning_rate": 0.4}),
+    ],
+)
+def test_published_settings(name, family, expected):
+    settings = settings_of(resolve(CATALOG, name, family=family))
+    assert {key: settings[key] for key in expected} == expected
+
+
+def test_the_learning_rate_is_per_256_images_of_an_update():
+    recipe = resolve(CATALOG, "sem_byol", family="imagenet")  # 0.4, 256 images, 16 accumulated
+    assert recipe.scaled(recipe.optimizer.learning_rate) == pytest.approx(6.4)
+    assert recipe.scaled(0.0) == 0.0
+
+
+# Settling.
+
+
+def test_set_beats_flag_beats_recipe_beats_default():
+    assert resolve(CATALOG, "byol").settings["training.seed"] == (0, "default")
+    by_recipe = resolve(CATALOG, "byol").settings["method.momentum"]
+    assert by_recipe == (0.99, "recipe byol/digits")
+    wishes = [flag("training.epochs", "40"), parse_set("method.momentum=0.9")]
+    recipe = resolve(CATALOG, "byol", wishes)
+    assert recipe.settings["training.epochs"] == (40, "--epochs")
+    assert recipe.settings["method.momentum"] == (0.9, "--set")
+    assert (recipe.training.epochs, recipe.method["momentum"]) == (40, 0.9)
+    both = resolve(CATALOG, "byol", [wishes[0], parse_set("training.epochs=50")])
+    assert both.settings["training.epochs"] == (50, "--set")
+
+
+@pytest.mark.parametrize(
+    "dataset, family",
+    [
+        ("digits", "digits"),
+        ("cifar10", "cifar10"),
+        ("cifar100:3.*.*", "cifar100"),
+        ("imagenet2012", "imagenet"),
+        ("npz:cifar10.npz", "small"),
+        ("folder:cifar10", "small"),
+        ("stl10", "small"),
+    ],
+)
+def test_the_data_set_chooses_the_recipe(dataset, family):
+    assert family_of(dataset) == family
+    wishes = [flag("data.dataset", dataset)]
+    assert resolve(CATALOG, "byol", wishes).family == family
+    assert resolve(CATALOG, "byol", wishes, "imagenet").family == "imagenet"
+
+
+def test_another_optimizer_starts_from_its_own_defaults():
+    wishes = [parse_set("optimizer.name=sgd"), flag("optimizer.learning_rate", "0.1")]
+    recipe = resolve(CATALOG, "byol", wishes, "cifar10")
+    assert recipe.optimizer.options["weight_decay"] == 0.0
+    assert "trust_coefficient" not in recipe.optimizer.options
+    with pytest.raises(UserError, match="optimizer.learning_rate has no default"):
+        resolve(CATALOG, "byol", wishes[:1], "cifar10")
+
+
+def test_the_same_optimizer_keeps_what_the_recipe_says():
+    recipe = resolve(CATALOG, "byol", [parse_set("optimizer.name=lars")], "cifar10")
+    assert recipe.optimizer.options["trust_coefficient"] == 0.02
+
+
+def test_another_backbone_starts_from_its_own_defaults():
+    recipe = resolve(CATALOG, "byol", [flag("backbone.name", "tiny")], "cifar10")
+    assert recipe.backbone.options == {}
+    assert resolve(CATALOG, "byol", family="cifar10").backbone.options == {"stem_padding": 2}
+
+
+def test_policy_fields_are_overridden_only_where_told():
+    assert resolve(CATALOG, "byol").augment.overrides == {}
+    recipe = resolve(CATALOG, "byol", [parse_set("augment.crop_scale=0.5,1")])
+    assert recipe.augment.overrides == {"crop_scale": (0.5, 1.0)}
+
+
+def test_a_short_run_warms_up_for_half_of_its_epochs():
+    recipe = resolve(CATALOG, "byol", [flag("training.epochs", "3")])
+    assert recipe.settings["schedule.warmup_epochs"] == (1.5, "half of --epochs")
+    with pytest.raises(UserError, match="leaves nothing of 3 epochs"):
+        told = [flag("training.epochs", "3"), parse_set("schedule.warmup_epochs=3")]
+        resolve(CATALOG, "byol", told)
+
+
+@pytest.mark.parametrize(
+    "wish, words",
+    [
+        ("training.epoch=3", "Did you mean 'training.epochs'"),
+        ("epochs=3", "Did you mean 'training.epochs'"),
+        ("optimizer.epochs=3", "Did you mean 'training.epochs'"),
+        ("trainig.epochs=3", "Did you mean 'training.epochs'"),
+        ("method.temperature=3", "Unknown setting 'method.temperature'"),
+        ("optimizer.trust_coefficient=3", "Unknown setting"),
+        ("optimizer.weight_decay=abc", "must be a number. Received 'abc'"),
+        ("optimizer.learning_rate=0", "more than 0"),
+        ("training.epochs=0", "at least 1"),
+        ("training.batch_size=1", "at least 2"),
+        ("method.momentum=1.5", "at most 1"),
+        ("neck.num_simplices=5", "without a neck"),
+        ("augment.policy=cifar_symetric", "Did you mean 'cifar_symmetric'"),
+        ("augment.blurr=1", "Did you mean 'augment.blur'"),
+        ("optimizer.name=lasr", "Unknown optimizer 'lasr'. Did you mean 'lars'"),
+        ("training.precision=bfloat16", "Did you mean 'mixed_bfloat16'"),
+        ("evaluation.temperatures=0,-1", "at least 0"),
+        ("novalue", "section.field=value"),
+    ],
+)
+def test_wishes_that_cannot_be_are_refused(wish, words):
+    with pytest.raises(UserError, match=words):
+        resolve(CATALOG, "byol", [parse_set(wish)])
+
+
+def test_an_end_of_the_momentum_exists_only_for_methods_with_one():
+    assert resolve(CATALOG, "byol").schedule.final_momentum == 1.0
+    with pytest.raises(UserError, match="Unknown setting"):
+        resolve(CATALOG, "simclr", [parse_set("schedule.final_momentum=1")])
+
+
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        ("digts", "Did you mean 'digits'"),
+        ("cifar-10", "Did you mean 'cifar10'"),
+        ("npz:", "npz:PATH"),
+        ("nzp:some.npz", "Did you mean 'npz:nzp:some.npz'|Did you mean 'npz"),
+        ("some.npz", "Did you mean 'npz:some.npz'"),
+        ("", "Unknown data set"),
+    ],
+)
+def test_misspelt_data_sets_are_refused(name, words):
+    with pytest.raises(UserError, match=words):
+        check_dataset(name)
+
+
+@pytest.mark.parametrize("name", ["stl10", "imagenet_resized/32x32", "a_set_of_next_year"])
+def test_unknown_data_sets_are_left_to_tensorflow_datasets(name):
+    check_dataset(name)
+
+
+# On disk.
+
+
+def test_a_saved_recipe_is_loaded_again(tmp_path):
+    recipe = resolve(CATALOG, "sem_byol")
+    save(recipe, tmp_path / "new" / "run")
+    assert load(tmp_path / "new" / "run", CATALOG) == recipe
+    assert [path.name for path in (tmp_path / "new" / "run").iterdir()] == ["recipe.json"]
+
+
+def test_a_directory_that_cannot_be_made_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="Cannot write to the work directory .*--workdir"):
+        save(resolve(CATALOG, "byol"), tmp_path / "file" / "run")
+
+
+def test_a_directory_without_a_run_is_refused(tmp_path):
+    with pytest.raises(UserError, match="No run in .*No such file"):
+        load(tmp_path, CATALOG)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"settings": {"a": 1}}'])
+def test_another_json_is_refused(tmp_path, text):
+    (tmp_path / "recipe.json").write_text(text)
+    with pytest.raises(UserError, match="not a recipe"):
+        load(tmp_path, CATALOG)
+
+
+def test_a_recipe_of_another_version_is_refused_by_the_key(tmp_path):
+    text = to_json(resolve(CATALOG, "byol")).replace("training.seed", "training.sead")
+    (tmp_path / "recipe.json").write_text(text)
+    with pytest.raises(UserError, match="Unknown setting 'training.sead'"):
+        load(tmp_path, CATALOG)
+
+
+def test_a_run_keeps_what_it_was_started_with():
+    recipe = resolve(CATALOG, "byol", [flag("training.epochs", "30")])
+    assert amend(recipe, CATALOG, [flag("training.epochs", "30")]) == recipe
+    with pytest.raises(UserError, match="training.epochs=30 and cannot go on with 40"):
+        amend(recipe, CATALOG, [flag("training.epochs", "40")])
+    with pytest.raises(UserError, match="Did you mean 'training.epochs'"):
+        amend(recipe, CATALOG, [parse_set("training.epoch=40")])
+
+
+def test_a_run_may_be_judged_otherwise_and_on_other_data():
+    recipe = resolve(CATALOG, "byol")
+    other = amend(recipe, CATALOG, [parse_set("evaluation.knn_neighbours=5")])
+    assert other.evaluation.knn_neighbours == 5 and other.training == recipe.training
+    wish = [flag("data.dataset", "npz:other.npz")]
+    with pytest.raises(UserError, match="cannot go on"):
+        amend(recipe, CATALOG, wish)
+    assert amend(recipe, CATALOG, wish, ["data.dataset"]).data.dataset == "npz:other.npz"
+
+
+@pytest.mark.parametrize(
+    "dataset, name",
+    [
+        ("digits", "byol-digits-1"),
+        ("npz:../some where/my images.npz", "byol-my-images-1"),
+        ("folder:/photos/", "byol-photos-1"),
+        ("imagenet_resized/32x32", "byol-imagenet_resized-32x32-1"),
+    ],
+)
+def test_new_runs_are_named_by_method_and_data(tmp_path, dataset, name):
+    recipe = resolve(CATALOG, "byol", [flag("data.dataset", dataset)])
+    assert new_workdir(recipe, tmp_path) == tmp_path / name
+    (tmp_path / name).mkdir()
+    assert new_workdir(recipe, tmp_path).name == name[:-1] + "2"
