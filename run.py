@@ -10,6 +10,7 @@ Every setting can be reached by --set; --show_recipe prints them all.
 import importlib.util
 import os
 import sys
+import tempfile
 import types
 import typing
 from pathlib import Path
@@ -138,10 +139,26 @@ def workdir_of(options, recipe):
     return path
 
 
+def import_stages():
+    """Import the stages, and TensorFlow with them, without what it prints while it loads."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as chatter:
+        os.dup2(chatter.fileno(), 2)
+        try:
+            return importlib.import_module("stages")
+        except Exception:
+            chatter.seek(0)
+            os.write(kept, chatter.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
 def pretrain(recipe, workdir, resume):
     """Train, save, evaluate and export; what was computed is on disk before the next stage."""
-    import stages
-
+    stages = import_stages()
     recipes.save(recipe, workdir)
     trained = stages.fit(recipe, workdir, resume)
     if trained is None:
@@ -155,16 +172,14 @@ def pretrain(recipe, workdir, resume):
 
 def evaluate(recipe, workdir):
     """Judge the trained encoder of a run, on its own data or on those of --dataset."""
-    import stages
-
+    stages = import_stages()
     inputs = stages.load_inputs(recipe)
     stages.evaluate(recipe, inputs, stages.load_trained(recipe, inputs, workdir), workdir)
 
 
 def export(recipe, workdir):
     """Write the next version of the SavedModel of a run's encoder."""
-    import stages
-
+    stages = import_stages()
     inputs = stages.load_inputs(recipe)
     stages.export(recipe, inputs, stages.load_trained(recipe, inputs, workdir), workdir)
 

@@ -3,13 +3,14 @@
 `run.py` reads the command line and calls these; importing this module imports TensorFlow.
 """
 
+import contextlib
+import errno
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 import keras_ssl
 from export import export_encoder
@@ -43,6 +44,17 @@ class Inputs:
         return make_preprocess(self.image_size, self.data.channels, self.mean, self.std)
 
 
+@contextlib.contextmanager
+def plain_errors():
+    """Say in a line what TensorFlow's own exceptions mean where a user can do something."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        if "space" in error.message.lower() or "file" in error.message.lower():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+        raise UserError("Out of memory. Take a smaller --batch_size or backbone.width.") from error
+
+
 def load_inputs(recipe):
     """Load the data set and its channel statistics."""
     wanted = recipe.data.image_size or None
@@ -63,7 +75,7 @@ def build_encoder(recipe, inputs):
 
 
 def build_method(recipe, inputs, steps):
-    """The method with its optimizer, compiled; `steps` is the number of batches of the whole run."""
+    """The method with its optimizer, compiled, for a run of `steps` batches."""
     updates = max(1, steps // recipe.training.accumulate)
     arguments = dict(recipe.method)
     if "momentum" in arguments:
@@ -124,9 +136,10 @@ def fit(recipe, workdir, resume):
         checkpoints.restore(method, directory, step)
     print(describe(recipe, inputs, method, per_epoch, workdir, step))
     saver = checkpoints.Checkpoints(directory, step=step)
-    views = train_views(
+    views = recipe.augment
+    batches = train_views(
         inputs.data.train_images,
-        policy=policy_for(recipe.augment.policy, recipe.augment.num_views, **recipe.augment.overrides),
+        policy=policy_for(views.policy, views.num_views, **views.overrides),
         batch_size=training.batch_size,
         seed=training.seed,
         start_step=step,
@@ -136,7 +149,8 @@ def fit(recipe, workdir, resume):
     )
     callbacks = [Throughput(training.batch_size), *watchers(recipe, inputs, method, workdir), saver]
     try:
-        fit_from(method, views, step, per_epoch, training.epochs, callbacks, saver)
+        with plain_errors():
+            fit_from(method, batches, step, per_epoch, training.epochs, callbacks, saver)
     finally:
         saver.restore_handlers()
     if saver.interrupted:
@@ -202,10 +216,11 @@ def describe(recipe, inputs, method, per_epoch, workdir, step):
     labels = f", {data.num_classes} classes" if data.num_classes else ", no labels"
     test = f" + {len(data.test_images):,} test" if data.test_images is not None else ""
     trained = millions(method.trainable_variables)
+    backbone = millions(keras_ssl.backbone_of(method.encoder).trainable_variables)
     lines = {
         "method": f"{recipe.name}: {trained} parameters to train",
         "backbone": f"{recipe.backbone.name}{width}{stem}: "
-        f"{millions(keras_ssl.backbone_of(method.encoder).trainable_variables)} parameters",
+        f"{backbone} parameters",
         "data": f"{data.name}: {len(data.train_images):,} train{test} images, "
         f"{inputs.image_size}x{inputs.image_size}x{data.channels}{labels}",
         "batch": f"{training.batch_size} images (global) x {recipe.augment.num_views} views, "
@@ -245,7 +260,7 @@ def float32_encoder(recipe, inputs, weights=None):
 
 
 def save_models(method, encoder, workdir):
-    """`model.keras` to go on training and `encoder.keras` to fine-tune, each whole or not at all."""
+    """`model.keras` to train on, `encoder.keras` to fine-tune; each whole or not at all."""
     for model, name in ((method, "model.keras"), (encoder, "encoder.keras")):
         aside = Path(workdir) / f".writing-{name}"
         try:
@@ -306,12 +321,13 @@ def flat(images):
 
 def export(recipe, inputs, encoder, workdir):
     """Write the SavedModel of the encoder and print how to load what the run leaves."""
-    version = export_encoder(
-        encoder,
-        inputs.preprocess,
-        Path(workdir) / "export" / "encoder",
-        downstream_temperature=recipe.evaluation.downstream_temperature,
-    )
+    with plain_errors():
+        version = export_encoder(
+            encoder,
+            inputs.preprocess,
+            Path(workdir) / "export" / "encoder",
+            downstream_temperature=recipe.evaluation.downstream_temperature,
+        )
     print(SNIPPETS.format(workdir=workdir, version=version, channels=inputs.data.channels))
 
 

@@ -16,8 +16,6 @@ from keras_ssl.optimizers import LARS, OPTIMIZERS, SGD, AdamW
 from keras_ssl.schedules import CosineEMA, WarmupCosine
 from keras_ssl.version import __version__
 
-
-
 __all__ = [
     "BACKBONES",
     "BYOL",

@@ -33,7 +33,9 @@ def create(method, *, backbone="resnet18", input_shape=(32, 32, 3), neck=None, *
     (None, 12)
     """
     name = method.removeprefix("sem_")
-    cls = lookup({**METHODS, **{f"sem_{key}": value for key, value in METHODS.items()}}, method, "method")
+    cls = lookup(
+        {**METHODS, **{f"sem_{key}": value for key, value in METHODS.items()}}, method, "method"
+    )
     encoder = backbone
     if isinstance(backbone, str):
         encoder = create_backbone(backbone, input_shape)

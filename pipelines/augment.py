@@ -51,7 +51,7 @@ def make_augment(policy_views, image_size, mean, std):
     groups = [(policy, len(list(same))) for policy, same in itertools.groupby(policy_views)]
     mean, std = (tf.constant(values, tf.float32) for values in (mean, std))
 
-    @tf.function(jit_compile=True)
+    @tf.function(jit_compile=True, autograph=False)
     def augment(images, seed):
         _check_channels(images.shape, mean.shape)
         images = to_float(images)

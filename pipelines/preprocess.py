@@ -70,7 +70,9 @@ def make_preprocess(image_size, channels, mean, std, *, crop_fraction=1.0):
     resized_side = round(image_size / crop_fraction)
     mean, std = np.asarray(mean, "float32"), np.asarray(std, "float32")
 
-    @tf.function(input_signature=[tf.TensorSpec((None, None, None, channels), tf.uint8)])
+    signature = [tf.TensorSpec((None, None, None, channels), tf.uint8)]
+
+    @tf.function(input_signature=signature, autograph=False)
     def preprocess(images):
         shape = tf.shape(images)
         fits = tf.reduce_all(shape[1:3] == image_size)

@@ -79,6 +79,7 @@ def train_views(
         # Captured by the stream as it is: one copy, and no constant inside of a graph.
         images = tf.constant(images)
 
+    @tf.autograph.experimental.do_not_convert
     def views(step, indices):
         batch = tf.gather(images, indices)
         return {"global": augment(batch, tf.stack([seed, tf.cast(step, tf.int32)]))}
@@ -86,7 +87,8 @@ def train_views(
     batches = _index_batches(len(images), batch_size, seed=seed, start_step=start_step)
     batches = batches.enumerate(start_step)
     batches = batches.map(views, num_parallel_calls=num_parallel_calls, deterministic=True)
-    return batches.prefetch(tf.data.AUTOTUNE)
+    endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+    return batches.apply(endless).prefetch(tf.data.AUTOTUNE)
 
 
 def _index_batches(num_images, batch_size, *, seed, start_step):
@@ -94,6 +96,7 @@ def _index_batches(num_images, batch_size, *, seed, start_step):
     steps = steps_per_epoch(num_images, batch_size)
     first_epoch, done = divmod(start_step, steps)
 
+    @tf.autograph.experimental.do_not_convert
     def epoch(number):
         # Minus: the steps' seeds are (seed, step), and the two streams must differ.
         order_seed = tf.stack([seed, tf.cast(-1 - number, tf.int32)])

@@ -16,7 +16,7 @@ tf.config.set_logical_device_configuration(
 
 @pytest.fixture(scope="session")
 def two_replicas():
-    """One strategy for all tests: a second one would reuse the keys of the first one's collectives."""
+    """One strategy for all tests: another would reuse the keys of the first one's collectives."""
     return tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
 
 

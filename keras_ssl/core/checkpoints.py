@@ -23,7 +23,7 @@ def latest_step(directory):
 
 
 def save(method, directory, step):
-    """Write the state of a compiled method at `step`; an earlier checkpoint stays until it is whole.
+    """Write the state of a compiled method at `step`; earlier ones stay until it is whole.
 
     Raises:
         OSError: if the disk is full or not writable; no earlier checkpoint is harmed.
@@ -40,7 +40,7 @@ def save(method, directory, step):
 
 
 def restore(method, directory, step):
-    """Load the checkpoint of `step` into a method built and compiled like the one that was saved."""
+    """Load the checkpoint of `step` into a method built and compiled like the saved one."""
     path = Path(directory) / f"step-{step:08d}.weights.h5"
     if not method.optimizer.built:
         method.optimizer.build(method.trainable_variables)

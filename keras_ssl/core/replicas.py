@@ -1,4 +1,4 @@
-"""Let a loss look at the global batch: differentiable gather and mean over `tf.distribute` replicas.
+"""Let a loss look at the global batch: gather and mean over replicas, with gradients.
 
 On one replica both are the identity. The gradient of a gather sums what every replica asks of a
 row, so with the loss divided by the number of replicas (as the base class does) two replicas of B

@@ -1,4 +1,4 @@
-"""Make classes loadable by Keras, with a config that is derived from `__init__` instead of written by hand."""
+"""Make classes loadable by Keras, with a config derived from `__init__`."""
 
 import inspect
 

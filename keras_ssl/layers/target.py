@@ -40,4 +40,3 @@ def move_towards(pairs, momentum):
     for online, copy in pairs:
         rate = ops.cast(momentum, copy.dtype)
         copy.assign(rate * copy + (1.0 - rate) * ops.convert_to_tensor(online))
-

@@ -6,7 +6,7 @@ from keras_ssl.core.vectors import cosine
 
 
 def regression_loss(prediction, target):
-    """`2 - 2 cos(prediction, stop_gradient(target))` per row: (batch, dim) x2 -> (batch,) in [0, 4].
+    """`2 - 2 cos(prediction, sg(target))` per row: (batch, dim) twice -> (batch,) in [0, 4].
 
     Reference: Grill et al., 2020, eq. 2.
     """
@@ -14,7 +14,7 @@ def regression_loss(prediction, target):
 
 
 def byol_loss(prediction_1, prediction_2, target_1, target_2):
-    """Sum of both directions, mean over the batch: predictions of a view against the other's target.
+    """Predictions of each view against the other's target: both directions added, batch mean.
 
     The directions are added, not averaged, as in the authors' code, so the range is [0, 8]. No
     gradient flows to the targets.

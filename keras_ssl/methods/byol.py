@@ -46,7 +46,9 @@ class BYOL(Method):
         self.target_projector = self.add_target(self.projector)
 
     def embed(self, views, training):
-        online = [self.projector(f, training=training) for f in self.encode(views, training=training)]
+        online = [
+            self.projector(f, training=training) for f in self.encode(views, training=training)
+        ]
         targets = self.encode(views, self.target_encoder, training=training)
         return {
             "predictions": [self.predictor(z, training=training) for z in online],

@@ -51,7 +51,10 @@ def simsiam(data):
 
 
 def simsiam_heads(data):
-    out_features, hidden = data["w_predictor_0_weight"].shape[1], data["w_predictor_0_weight"].shape[0]
+    out_features, hidden = (
+        data["w_predictor_0_weight"].shape[1],
+        data["w_predictor_0_weight"].shape[0],
+    )
     method = SimSiam(
         identity_encoder(data["x1"].shape[1]),
         projection_dim=out_features,

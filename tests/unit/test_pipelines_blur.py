@@ -51,7 +51,7 @@ def test_a_kernel_larger_than_the_image_is_refused():
         ops.gaussian_blur(random_images(), tf.ones(2), kernel_size=17)
 
 
-def test_eight_bit_blur_stays_within_two_levels_of_the_exact_boxes():
+def test_eight_bit_blur_stays_within_three_levels_of_the_exact_boxes():
     images, sigma = ops.quantize(random_images()), tf.constant([0.5, 1.5])
     difference = ops.pil_blur(images, sigma) - ops.extended_box_blur(images, sigma)
     assert np.abs(difference).max() * 255 < 3.0

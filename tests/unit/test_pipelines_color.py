@@ -113,7 +113,7 @@ def test_jitter_of_gray_images_needs_no_colour():
     )
 
 
-def test_eight_bit_hue_stays_within_its_rounding_of_the_exact_one():
+def test_eight_bit_hue_follows_the_exact_one_up_to_its_rounding():
     images = ops.quantize(random_images())
     shift = column(0.1, -0.2, 0.0, 0.45)
-    np.testing.assert_allclose(ops.pil_hue(images, shift), ops.adjust_hue(images, shift), atol=0.05)
+    np.testing.assert_allclose(ops.pil_hue(images, shift), ops.adjust_hue(images, shift), atol=0.1)

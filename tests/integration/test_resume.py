@@ -1,0 +1,125 @@
+"""A run that was stopped and resumed is bit for bit the run that was not."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+import run
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = [
+    "--method=sem_byol",
+    "--backbone=tiny",
+    "--epochs=3",
+    "--batch_size=256",
+    "--precision=float32",
+    "--set=neck.num_simplices=4",
+    "--set=method.hidden_dim=16",
+    "--set=method.prediction_dim=16",
+]
+STEPS = 15  # 3 epochs of 1437 // 256 batches
+
+
+def saved_arrays(workdir, tmp_path):
+    """Every array of `model.keras`: weights, targets, optimizer slots, counters."""
+    with zipfile.ZipFile(Path(workdir) / "model.keras") as archive:
+        path = archive.extract("model.weights.h5", tmp_path)
+    arrays = {}
+    with h5py.File(path) as file:
+        file.visititems(
+            lambda name, item: arrays.update({name: item[()]})
+            if isinstance(item, h5py.Dataset)
+            else None
+        )
+    return arrays
+
+
+def assert_same_run(one, other, tmp_path):
+    first, second = saved_arrays(one, tmp_path / "1"), saved_arrays(other, tmp_path / "2")
+    assert first.keys() == second.keys()
+    for part in ("optimizer", "target_encoder", "target_projector"):
+        assert any(part in name for name in first), part
+    for name, array in first.items():
+        assert np.array_equal(array, second[name]), name
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that nothing interrupted."""
+    keras.config.set_dtype_policy("float32")
+    workdir = tmp_path_factory.mktemp("whole")
+    assert run.main(["run.py", *SMALL, f"--workdir={workdir}"]) == 0
+    return workdir
+
+
+class Interrupt(keras.callbacks.Callback):
+    """Sends this process a signal after some batches."""
+
+    def __init__(self, after, number):
+        super().__init__()
+        self.after = after
+        self.number = number
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.after -= 1
+        if self.after == 0:
+            os.kill(os.getpid(), self.number)
+
+
+@pytest.mark.parametrize(
+    ("step", "number"), [(2, signal.SIGINT), (5, signal.SIGTERM), (9, signal.SIGINT)]
+)
+def test_interrupted_run_is_saved_says_how_to_go_on_and_ends_the_same(
+    step, number, whole, tmp_path, monkeypatch, capsys
+):
+    import stages
+
+    workdir = tmp_path / "run"
+    watchers = stages.watchers
+    monkeypatch.setattr(
+        stages, "watchers", lambda *a: [*watchers(*a), Interrupt(step, number)], raising=True
+    )
+    assert run.main(["run.py", *SMALL, f"--workdir={workdir}"]) == 0
+    said = capsys.readouterr().out
+    assert f"--resume --workdir={workdir}" in said
+    assert not (workdir / "model.keras").exists()
+    monkeypatch.setattr(stages, "watchers", watchers)
+    assert run.main(["run.py", "--resume", f"--workdir={workdir}"]) == 0
+    assert_same_run(whole, workdir, tmp_path)
+
+
+def start(workdir, *flags):
+    return subprocess.Popen(
+        [sys.executable, "run.py", *flags, f"--workdir={workdir}"],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("epochs_done", [0, 1, 2])
+def test_killed_run_resumes_to_the_same_weights(epochs_done, whole, tmp_path):
+    workdir = tmp_path / "run"
+    process = start(workdir, *SMALL)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        metrics = workdir / "metrics.jsonl"
+        if workdir.exists() and epochs_done == 0:
+            break
+        if metrics.exists() and len(metrics.read_text().splitlines()) >= epochs_done:
+            break
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert start(workdir, "--resume").wait() == 0
+    assert_same_run(whole, workdir, tmp_path)

@@ -1,0 +1,83 @@
+"""Imports point one way."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+# What the files below a folder may import of the project.
+ALLOWED = {
+    "pipelines": {"pipelines"},
+    "export": {"export", "keras_ssl"},
+    "keras_ssl/core": {"keras_ssl.core"},
+    "keras_ssl/losses": {"keras_ssl.losses", "keras_ssl.core"},
+    "keras_ssl/layers": {"keras_ssl.layers", "keras_ssl.core"},
+    "keras_ssl/backbones": {"keras_ssl.backbones", "keras_ssl.layers", "keras_ssl.core"},
+    "keras_ssl/optimizers": {"keras_ssl.optimizers", "keras_ssl.core"},
+    "keras_ssl/schedules": {"keras_ssl.schedules", "keras_ssl.core"},
+    "keras_ssl/evaluation": {"keras_ssl.evaluation", "keras_ssl.core"},
+    "keras_ssl/recipes": {"keras_ssl.recipes", "keras_ssl.core"},
+}
+METHOD_MAY = {"keras_ssl.layers", "keras_ssl.losses", "keras_ssl.core", "keras_ssl.methods.base"}
+# Where TensorFlow itself may appear; the mathematics is on keras.ops.
+TENSORFLOW = {
+    "keras_ssl/methods/base.py",
+    "keras_ssl/core/replicas.py",
+    "keras_ssl/core/hardware.py",
+    "keras_ssl/layers/norm.py",
+    "stages.py",
+}
+TENSORFLOW_FOLDERS = {"pipelines", "export", "keras_ssl/evaluation"}
+
+
+def modules_of(path):
+    """Every module that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+
+
+def files(folder):
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+def ours(module):
+    return module.split(".")[0] in ("keras_ssl", "pipelines", "export", "run", "stages")
+
+
+def within(module, allowed):
+    return any(module == name or module.startswith(name + ".") for name in allowed)
+
+
+@pytest.mark.parametrize("folder", ALLOWED)
+def test_folder_imports_only_what_lies_below_it(folder):
+    wrong = {
+        (str(path.relative_to(ROOT)), module)
+        for path in files(folder)
+        for module in modules_of(path)
+        if ours(module) and not within(module, ALLOWED[folder])
+    }
+    assert not wrong
+
+
+def test_no_method_imports_another():
+    for path in files("keras_ssl/methods"):
+        if path.name == "__init__.py":
+            continue
+        wrong = [m for m in modules_of(path) if ours(m) and not within(m, METHOD_MAY)]
+        assert not wrong, path
+
+
+def test_only_the_listed_files_import_tensorflow():
+    paths = [*files("keras_ssl"), *files("pipelines"), *files("export"), ROOT / "run.py"]
+    found = {
+        str(path.relative_to(ROOT))
+        for path in [*paths, ROOT / "stages.py"]
+        if any(module.split(".")[0] == "tensorflow" for module in modules_of(path))
+    }
+    folders = {name for name in found if any(name.startswith(f) for f in TENSORFLOW_FOLDERS)}
+    assert found - folders == TENSORFLOW
