@@ -141,6 +141,7 @@ def workdir_of(options, recipe):
 
 def import_stages():
     """Import the stages, and TensorFlow with them, without what it prints while it loads."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # later on, its errors come as exceptions
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as chatter:
@@ -219,6 +220,9 @@ def main(argv):
     except BrokenPipeError:  # whoever read the output has enough of it: `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except KeyboardInterrupt:
+        print("Stopped before there was anything to save.", file=sys.stderr)
+        return 130
     except (UserError, DataError) as error:
         message = str(error)
     except OSError as error:

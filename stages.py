@@ -11,6 +11,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 import keras_ssl
 from export import export_encoder
@@ -219,8 +220,7 @@ def describe(recipe, inputs, method, per_epoch, workdir, step):
     backbone = millions(keras_ssl.backbone_of(method.encoder).trainable_variables)
     lines = {
         "method": f"{recipe.name}: {trained} parameters to train",
-        "backbone": f"{recipe.backbone.name}{width}{stem}: "
-        f"{backbone} parameters",
+        "backbone": f"{recipe.backbone.name}{width}{stem}: {backbone} parameters",
         "data": f"{data.name}: {len(data.train_images):,} train{test} images, "
         f"{inputs.image_size}x{inputs.image_size}x{data.channels}{labels}",
         "batch": f"{training.batch_size} images (global) x {recipe.augment.num_views} views, "
@@ -297,9 +297,9 @@ def evaluate(recipe, inputs, encoder, workdir):
             for images in (data.train_images, data.test_images)
         )
         features.update({name: [train[name], test[name]] for name in train})
-    rows = []
+    rows, left_out = [], []
     for name, (train, test) in features.items():
-        rows += evaluate_features(
+        more, missing = evaluate_features(
             name,
             train,
             data.train_labels,
@@ -310,8 +310,10 @@ def evaluate(recipe, inputs, encoder, workdir):
             temperature=recipe.evaluation.knn_temperature,
             per_class=recipe.evaluation.labels_per_class,
         )
+        rows += more
+        left_out += missing
     write_results(Path(workdir) / "results.json", rows, {"method": recipe.name})
-    print(format_table(rows))
+    print("\n".join([format_table(rows), *(f"Left out: {why}" for why in dict.fromkeys(left_out))]))
 
 
 def flat(images):

@@ -1,5 +1,6 @@
 """Judge one representation in every way the table has: k-NN, linear probe, few labels."""
 
+from keras_ssl.core.checks import UserError
 from keras_ssl.evaluation.knn import knn_accuracy
 from keras_ssl.evaluation.linear_probe import linear_probe, linear_probe_few
 from keras_ssl.evaluation.rows import Row
@@ -30,18 +31,24 @@ def evaluate_features(
         seed: int. Draws the subsets of labels and the validation parts.
 
     Returns:
-        List of `Row`, accuracies in percent.
+        `(rows, left_out)`: list of `Row`, accuracies in percent; and for each task that the data
+        do not allow (a class with too few images, say) a sentence that tells why.
     """
     parts = (train, train_labels, test, test_labels)
-    knn = knn_accuracy(*parts, k=min(k, len(train)), temperature=temperature)
-    probe = linear_probe(*parts, seed=seed)
-    few = linear_probe_few(*parts, per_class=per_class, seed=seed)
-    results = {
-        "knn": (knn.accuracy, knn.protocol, None),
-        "linear": (probe.accuracy, probe.protocol, None),
-        f"linear, {per_class} labels/class": (few.accuracy, few.protocol, few.std),
+    tasks = {
+        "knn": lambda: knn_accuracy(*parts, k=min(k, len(train)), temperature=temperature),
+        "linear": lambda: linear_probe(*parts, seed=seed),
+        f"linear, {per_class} labels/class": lambda: linear_probe_few(
+            *parts, per_class=per_class, seed=seed
+        ),
     }
-    return [
-        Row(representation, task, "accuracy", value, dataset, "test", protocol, std)
-        for task, (value, protocol, std) in results.items()
-    ]
+    rows, left_out = [], []
+    for task, measure in tasks.items():
+        try:
+            result = measure()
+        except UserError as error:
+            left_out.append(f"{task}: {error}")
+            continue
+        row = (representation, task, "accuracy", result.accuracy, dataset, "test", result.protocol)
+        rows.append(Row(*row, getattr(result, "std", None)))
+    return rows, left_out

@@ -11,10 +11,13 @@ _CIFAR = differences(
 
 BYOL = {
     "digits": differences(
-        method={"momentum": 0.99, "hidden_dim": 512, "prediction_dim": 512, "projection_dim": 128},
+        method={"momentum": 0.98, "hidden_dim": 512, "prediction_dim": 512, "projection_dim": 128},
+        optimizer={"name": "sgd", "learning_rate": 0.7, "weight_decay": 1e-3},
+        training={"batch_size": 32},
     ),
     "small": differences(
-        method={"momentum": 0.99, "hidden_dim": 1024, "prediction_dim": 1024},
+        method={"momentum": 0.97, "hidden_dim": 1024, "prediction_dim": 1024},
+        optimizer={"name": "sgd", "learning_rate": 0.5, "weight_decay": 5e-4},
     ),
     "cifar10": _CIFAR.expecting("92.58 % linear, online (solo-learn, README)"),
     "cifar100": _CIFAR.expecting("70.7 % linear (SEM, table 1)"),

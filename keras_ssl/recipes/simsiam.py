@@ -14,9 +14,12 @@ _CIFAR = differences(
 SIMSIAM = {
     "digits": differences(
         method={"projection_dim": 512, "hidden_dim": 512, "prediction_dim": 128, "num_layers": 2},
+        optimizer={**_SGD, "learning_rate": 0.5, "weight_decay": 1e-3},
+        training={"batch_size": 32},
     ),
     "small": differences(
         method={"projection_dim": 512, "hidden_dim": 512, "prediction_dim": 128, "num_layers": 2},
+        optimizer={**_SGD, "learning_rate": 0.3, "weight_decay": 5e-4},
     ),
     "cifar10": _CIFAR.expecting("90.51 % linear, online (solo-learn, README)"),
     "cifar100": _CIFAR.expecting("66.04 % linear, online (solo-learn, README)"),

@@ -39,7 +39,9 @@ def test_readings_share_every_weight():
     cold = keras_ssl.at_temperature(encoder, 0.1)
     assert all(a is b for a, b in zip(encoder.weights, cold.weights, strict=True))
     assert np.any(np.asarray(encoder(images())) != np.asarray(cold(images())))
-    np.testing.assert_array_equal(encoder(images()), keras_ssl.at_temperature(encoder, 1.0)(images()))
+    np.testing.assert_array_equal(
+        encoder(images()), keras_ssl.at_temperature(encoder, 1.0)(images())
+    )
 
 
 def test_codes_are_the_largest_entries_of_the_simplices():

@@ -39,7 +39,7 @@ def stream(array, steps, *, policy=NOISY, batch_size=4, seed=0, **settings):
 
 def test_a_stream_started_at_a_step_continues_the_one_started_at_zero():
     whole = stream(textured(), 7)
-    for start in (1, 2, 5):  # within an epoch, at its end, in a later one
+    for start in (1, 4):  # within the first epoch, at the start of a later one
         resumed = stream(textured(), 7 - start, start_step=start)
         for expected, found in zip(whole[start:], resumed, strict=True):
             np.testing.assert_array_equal(found, expected)

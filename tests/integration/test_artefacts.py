@@ -1,0 +1,159 @@
+"""What a run leaves behind: every artefact is there, loads, and says the same as the live model."""
+
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_ssl
+import run
+
+RNG = np.random.default_rng(0)
+ARTEFACTS = [
+    "recipe.json",
+    "metrics.jsonl",
+    "checkpoints",
+    "model.keras",
+    "encoder.keras",
+    "export/encoder/1/saved_model.pb",
+    "results.json",
+    "tensorboard",
+]
+FLAGS = [
+    "--method=sem_simclr",
+    "--backbone=tiny",
+    "--epochs=2",
+    "--batch_size=256",
+    "--set=neck.num_simplices=5",
+    "--set=neck.simplex_size=4",
+    "--set=neck.temperature=0.7",
+    "--set=evaluation.every_epochs=1",
+    "--precision=mixed_bfloat16",
+]
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    path = tmp_path_factory.mktemp("run")
+    assert run.main(["run.py", *FLAGS, f"--workdir={path}"]) == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def inputs(workdir):
+    import stages
+    from keras_ssl.recipes import load
+
+    recipe = load(workdir, run.read_catalog())
+    return stages.load_inputs(recipe)
+
+
+@pytest.fixture(scope="module")
+def serve(workdir):
+    return tf.saved_model.load(workdir / "export" / "encoder" / "1").signatures["serving_default"]
+
+
+def test_run_directory_holds_every_artefact(workdir):
+    missing = [name for name in ARTEFACTS if not (workdir / name).exists()]
+    assert not missing
+    leftovers = [path for path in workdir.rglob("*") if "writing" in path.name]
+    assert not leftovers
+
+
+def test_every_result_carries_its_protocol(workdir):
+    results = json.loads((workdir / "results.json").read_text())
+    rows = results["rows"]
+    for row in rows:
+        assert {"task", "metric", "value", "dataset", "split", "protocol"} <= set(row)
+        assert 0 <= row["value"] <= 100
+        assert row["protocol"]
+    representations = {row["representation"] for row in rows}
+    assert {"raw pixels", "random weights"} <= representations
+    assert {f"pretrained, SEM tau_d={tau}" for tau in ("0", "0.1", "1")} <= representations
+    assert len(rows) == 3 * len(representations)
+
+
+def test_metrics_have_a_line_per_epoch_with_what_was_promised(workdir):
+    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2]
+    promised = {"loss", "learning_rate", "images_per_second", "data_wait", "knn", "feature_std"}
+    assert promised <= set(lines[-1])
+
+
+def test_event_files_are_written(workdir):
+    assert list((workdir / "tensorboard").rglob("events.out.tfevents*"))
+
+
+def test_encoder_is_an_ordinary_functional_model_in_float32(workdir):
+    encoder = keras_ssl.load_encoder(workdir / "encoder.keras")
+    assert type(encoder).__name__ == "Functional"
+    assert encoder.output_shape == (None, 20)
+    assert {layer.compute_dtype for layer in encoder.layers} == {"float32"}
+
+
+def test_encoder_fine_tunes_with_plain_keras(workdir, inputs):
+    encoder = keras_ssl.load_encoder(workdir / "encoder.keras")
+    model = keras.Sequential([encoder, keras.layers.Dense(10)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.1), loss, jit_compile=False)
+    images = np.asarray(inputs.preprocess(inputs.data.train_images[:64]))
+    history = model.fit(images, inputs.data.train_labels[:64], epochs=3, verbose=0)
+    assert history.history["loss"][-1] < history.history["loss"][0]
+
+
+def test_method_loads_compiled_and_ready_to_go_on(workdir):
+    method = keras.saving.load_model(workdir / "model.keras")
+    assert isinstance(method, keras_ssl.SimCLR)
+    assert int(method.optimizer.iterations) == 10
+
+
+def test_saved_model_gives_what_the_live_encoder_gives(workdir, inputs, serve):
+    encoder = keras_ssl.load_encoder(workdir / "encoder.keras")
+    images = inputs.data.test_images[:9]
+    served = serve(images=tf.constant(images))
+    ready = inputs.preprocess(images)
+    wanted = {
+        "features": keras_ssl.backbone_of(encoder)(ready),
+        "simplices": keras_ssl.at_temperature(encoder, 0.1)(ready),
+        "codes": keras_ssl.codes_of(encoder)(ready),
+    }
+    assert set(served) == set(wanted)
+    for name, value in wanted.items():
+        np.testing.assert_allclose(served[name], value, atol=1e-4)
+    assert served["codes"].dtype == tf.int32
+    assert served["codes"].shape == (9, 5)
+
+
+@pytest.mark.parametrize("shape", [(1, 16, 16), (3, 31, 40), (2, 64, 17)])
+def test_saved_model_takes_any_batch_and_image_size(serve, shape):
+    images = RNG.integers(0, 256, (*shape, 1), dtype=np.uint8)
+    assert serve(images=tf.constant(images))["codes"].shape == (shape[0], 5)
+
+
+def test_saved_model_needs_nothing_of_this_project(workdir):
+    code = (
+        "import sys, tensorflow as tf\n"
+        f"serve = tf.saved_model.load({str(workdir / 'export/encoder/1')!r})\n"
+        "out = serve.signatures['serving_default'](images=tf.zeros((1, 16, 16, 1), tf.uint8))\n"
+        "assert not any(name.startswith('keras_ssl') for name in sys.modules)\n"
+        "print(out['features'].shape)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=workdir, capture_output=True, text=True, check=True
+    )
+    assert "(1, 8)" in done.stdout
+
+
+def test_another_export_is_another_version(workdir):
+    assert run.main(["run.py", "--mode=export", f"--workdir={workdir}"]) == 0
+    assert (workdir / "export/encoder/2/saved_model.pb").exists()
+
+
+def test_evaluating_again_gives_the_same_bits(workdir):
+    before = json.loads((workdir / "results.json").read_text())["rows"]
+    assert run.main(["run.py", "--mode=evaluate", f"--workdir={workdir}"]) == 0
+    assert json.loads((workdir / "results.json").read_text())["rows"] == before

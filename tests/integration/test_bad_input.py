@@ -1,0 +1,158 @@
+"""A user's mistake ends in a clear line and exit status 2, and nothing computed is lost."""
+
+import errno
+import os
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import run
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
+LABELS = np.repeat(np.arange(4), 10)
+SMALL = [
+    "--method=simclr",
+    "--backbone=tiny",
+    "--epochs=2",
+    "--batch_size=10",
+    "--precision=float32",
+    "--set=method.hidden_dim=16",
+    "--set=evaluation.labels_per_class=3",
+]
+
+
+@pytest.fixture(autouse=True)
+def in_a_directory_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def mistake(capsys, *flags):
+    """What a failing command says; checks that it is short, has no traceback, and status 2."""
+    status = run.main(["run.py", *flags])
+    said = capsys.readouterr().err
+    assert status == 2, said
+    assert said.startswith("error: ") and "Traceback" not in said
+    assert len(said.strip().splitlines()) <= 2
+    return said
+
+
+def npz(name="images.npz", **arrays):
+    np.savez(name, **arrays)
+    return f"--dataset=npz:{name}"
+
+
+GOOD = {"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES[:8], "y_test": LABELS[:8]}
+
+NPZ_MISTAKES = {
+    "no images": ({"something": IMAGES}, "x_train"),
+    "labels of the wrong length": ({**GOOD, "y_train": LABELS[:-1]}, "39"),
+    "wrong rank": ({**GOOD, "x_train": IMAGES.reshape(40, -1)}, r"\(40, 192\)"),
+    "NaN": ({**GOOD, "x_train": np.full(IMAGES.shape, np.nan, "float32")}, "NaN|finite"),
+    "labels that are not integers": ({**GOOD, "y_train": LABELS + 0.5}, "integer|whole"),
+    "no image at all": ({**GOOD, "x_train": IMAGES[:0], "y_train": LABELS[:0]}, "x_train"),
+}
+
+
+@pytest.mark.parametrize("kind", NPZ_MISTAKES)
+def test_npz_that_does_not_fit_is_explained(kind, capsys):
+    arrays, says = NPZ_MISTAKES[kind]
+    said = mistake(capsys, *SMALL, npz(**arrays))
+    assert re.search(says, said), said
+    assert not os.path.exists("runs/simclr-images-1/checkpoints")
+
+
+FLAG_MISTAKES = {
+    "unknown method": (["--method=sem_byl"], "sem_byol"),
+    "missing file": ([*SMALL, "--dataset=npz:nothing.npz"], "nothing.npz"),
+    "missing folder": ([*SMALL, "--dataset=folder:nothing"], "nothing"),
+    "no epochs": (["--method=simclr", "--epochs=0"], "epochs"),
+    "text for a number": (["--method=simclr", "--set=optimizer.weight_decay=abc"], "weight_decay"),
+    "unknown setting": (["--method=simclr", "--set=optimizer.wait_decay=1"], "weight_decay"),
+    "work directory below a file": ([*SMALL, "--workdir=/dev/null/run"], "/dev/null/run"),
+    "batch larger than the data": (["--method=simclr", "--batch_size=5000"], "1437"),
+    "impossible width": ([*SMALL, "--backbone=resnet18", "--set=backbone.width=0"], "width"),
+}
+
+
+@pytest.mark.parametrize("kind", FLAG_MISTAKES)
+def test_flags_that_do_not_fit_are_explained(kind, capsys):
+    flags, says = FLAG_MISTAKES[kind]
+    assert says in mistake(capsys, *flags)
+
+
+def test_good_images_train_among_corrupt_and_foreign_files(tmp_path, capsys):
+    folder = tmp_path / "pictures"
+    for label in ("cat", "dog"):
+        (folder / label).mkdir(parents=True)
+        for index in range(20):
+            image = RNG.integers(0, 256, (9, 12, 3), dtype=np.uint8)
+            tf.io.write_file(str(folder / label / f"{index}.png"), tf.io.encode_png(image))
+    whole = (folder / "cat" / "0.png").read_bytes()
+    (folder / "cat" / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "cat" / "empty.jpg").write_bytes(b"")
+    (folder / "dog" / "notes.txt").write_text("no image")
+    flags = [*SMALL, f"--dataset=folder:{folder}", "--set=data.image_size=8", "--workdir=w"]
+    assert run.main(["run.py", *flags]) == 0
+    said = capsys.readouterr().out
+    assert "cut.png" in said and "empty.jpg" in said
+    assert "SavedModel" in said or os.path.exists("w/export/encoder/1/saved_model.pb")
+
+
+def test_images_without_labels_train_and_say_why_there_is_no_table(capsys):
+    assert run.main(["run.py", *SMALL, npz(x_train=IMAGES), "--workdir=w"]) == 0
+    assert "labels" in capsys.readouterr().out
+    assert os.path.exists("w/encoder.keras")
+
+
+def test_classes_with_few_images_lose_a_column_and_not_the_table(capsys):
+    flags = [*SMALL, npz(**GOOD), "--workdir=w", "--set=evaluation.labels_per_class=11"]
+    assert run.main(["run.py", *flags]) == 0
+    said = capsys.readouterr().out
+    assert "knn" in said and "raw pixels" in said
+
+
+def test_full_disk_is_one_line_and_leaves_the_checkpoint_before(capsys, monkeypatch):
+    import stages
+    from keras_ssl.core import checkpoints
+
+    save, calls = checkpoints.save, []
+
+    def fails_the_second_time(method, directory, step):
+        calls.append(step)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        save(method, directory, step)
+
+    monkeypatch.setattr(checkpoints, "save", fails_the_second_time)
+    assert "No space left" in mistake(capsys, *SMALL, npz(**GOOD), "--workdir=w")
+    assert checkpoints.latest_step("w/checkpoints") == calls[0]
+    monkeypatch.setattr(checkpoints, "save", save)
+    assert stages is not None
+    assert run.main(["run.py", "--resume", "--workdir=w"]) == 0
+
+
+def test_half_written_checkpoint_is_never_taken_for_a_whole_one(tmp_path):
+    from keras_ssl.core import checkpoints
+
+    (tmp_path / ".writing-1.weights.h5").write_bytes(b"half")
+    assert checkpoints.latest_step(tmp_path) is None
+
+
+def test_damaged_checkpoint_is_named(capsys):
+    assert run.main(["run.py", *SMALL, npz(**GOOD), "--workdir=w"]) == 0
+    newest = sorted(os.listdir("w/checkpoints"))[-1]
+    with open(f"w/checkpoints/{newest}", "wb") as file:
+        file.write(b"not a checkpoint")
+    assert newest in mistake(capsys, "--resume", "--workdir=w")
+
+
+def test_unfinished_run_has_nothing_to_evaluate_or_export(capsys, monkeypatch):
+    import stages
+
+    monkeypatch.setattr(stages, "fit", lambda *arguments: None)
+    assert run.main(["run.py", *SMALL, npz(**GOOD), "--workdir=w"]) == 0
+    for mode in ("evaluate", "export"):
+        assert "--resume" in mistake(capsys, f"--mode={mode}", "--workdir=w")
