@@ -70,6 +70,7 @@ OTHER_FLAGS = {
     "help": "print this and stop",
 }
 SWITCHES = ("resume", "show_recipe", "help")
+INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended
 
 
 def parse_flags(argv):
@@ -123,7 +124,7 @@ def recipe_of(options, catalog):
     for name, has in (("method", recipe.name), ("recipe", recipe.family)):
         if getattr(options, name) not in (None, has):
             raise UserError(f"The run in '{options.workdir}' has --{name}={has}. Leave it out.")
-    also = () if options.resume else ("data.dataset",)
+    also = ("data.dataset",) if options.mode == "evaluate" else ()
     return recipes.amend(recipe, catalog, wishes, also)
 
 
@@ -160,29 +161,28 @@ def import_stages():
 def pretrain(recipe, workdir, resume):
     """Train, save, evaluate and export; what was computed is on disk before the next stage."""
     stages = import_stages()
-    recipes.save(recipe, workdir)
-    trained = stages.fit(recipe, workdir, resume)
-    if trained is None:
-        return
-    method, inputs = trained
-    encoder = stages.float32_encoder(recipe, inputs, method.encoder.get_weights())
-    stages.save_models(method, encoder, workdir)
-    stages.evaluate(recipe, inputs, encoder, workdir)
-    stages.export(recipe, inputs, encoder, workdir)
+    session = stages.prepare(stages.settle_precision(recipe))  # a mistake leaves no directory
+    recipes.save(session.recipe, workdir)
+    if not stages.fit(session, workdir, resume):
+        return INTERRUPTED
+    encoder = stages.save_models(session, workdir)
+    stages.evaluate(session.recipe, session.inputs, encoder, workdir)
+    stages.export(session.recipe, session.inputs.preprocessing, encoder, workdir)
 
 
 def evaluate(recipe, workdir):
     """Judge the trained encoder of a run, on its own data or on those of --dataset."""
     stages = import_stages()
-    inputs = stages.load_inputs(recipe)
-    stages.evaluate(recipe, inputs, stages.load_trained(recipe, inputs, workdir), workdir)
+    encoder, preprocessing = stages.load_trained(workdir)
+    inputs = stages.load_inputs(recipe, preprocessing)
+    stages.evaluate(recipe, inputs, encoder, workdir)
 
 
 def export(recipe, workdir):
     """Write the next version of the SavedModel of a run's encoder."""
     stages = import_stages()
-    inputs = stages.load_inputs(recipe)
-    stages.export(recipe, inputs, stages.load_trained(recipe, inputs, workdir), workdir)
+    encoder, preprocessing = stages.load_trained(workdir)
+    stages.export(recipe, preprocessing, encoder, workdir)
 
 
 def run(options):
@@ -206,27 +206,30 @@ def run(options):
         return print(recipes.format_recipe(recipe))
     workdir = workdir_of(options, recipe)
     if options.mode == "pretrain":
-        pretrain(recipe, workdir, options.resume)
-    else:
-        {"evaluate": evaluate, "export": export}[options.mode](recipe, workdir)
+        return pretrain(recipe, workdir, options.resume)
+    return {"evaluate": evaluate, "export": export}[options.mode](recipe, workdir)
 
 
 def main(argv):
-    """Run the command line; -> exit status: 2 after a user's mistake, which takes a line or two."""
+    """Run the command line; -> exit status.
+
+    2 after a user's mistake, which is told in a line or two; 130 where a signal ended the training.
+    """
     try:
-        run(parse_flags(argv))
+        status = run(parse_flags(argv)) or 0
         sys.stdout.flush()
-        return 0
+        return status
     except BrokenPipeError:  # whoever read the output has enough of it: `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
-        print("Stopped before there was anything to save.", file=sys.stderr)
+        print("Stopped. A run that had begun goes on with --resume --workdir=...", file=sys.stderr)
         return 130
     except (UserError, DataError) as error:
         message = str(error)
     except OSError as error:
-        message = f"{error.strerror or error}" + (f": '{error.filename}'" if error.filename else "")
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        message = reason + (f": '{error.filename}'" if error.filename else "")
     print(f"error: {message}", file=sys.stderr)
     return 2
 

@@ -5,8 +5,9 @@
 
 import contextlib
 import errno
+import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import keras
@@ -20,14 +21,32 @@ from keras_ssl.core import checkpoints
 from keras_ssl.core.checks import UserError
 from keras_ssl.core.hardware import compile_with_xla, pick_precision, pick_strategy
 from keras_ssl.evaluation.callbacks import EventFiles, MetricsLog, OnlineKNN, Throughput
-from keras_ssl.evaluation.features import extract
+from keras_ssl.evaluation.features import FeatureExtractor
 from keras_ssl.evaluation.rows import format_table, write_results
 from keras_ssl.evaluation.table import evaluate_features
 from keras_ssl.layers.necks import simplices_of
+from keras_ssl.recipes import Recipe
 from pipelines.datasets import ImageData, load
 from pipelines.policies import policy_for
 from pipelines.preprocess import channel_statistics, make_preprocess
 from pipelines.views import steps_per_epoch, train_views
+
+FEATURE_LIMIT = 4  # GiB of features that the table judges at a time
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How images of any size become what the encoder takes; fixed by the data it was trained on."""
+
+    image_size: int
+    channels: int
+    mean: tuple
+    std: tuple
+
+    @property
+    def function(self):
+        """uint8 images of any size -> float images, as in evaluation and serving."""
+        return make_preprocess(self.image_size, self.channels, self.mean, self.std)
 
 
 @dataclass(frozen=True)
@@ -35,38 +54,66 @@ class Inputs:
     """The data of a run and how its images become numbers."""
 
     data: ImageData
-    image_size: int
-    mean: tuple
-    std: tuple
+    preprocessing: Preprocessing
 
-    @property
-    def preprocess(self):
-        """Function of the evaluation pipeline: uint8 images of any size -> float images."""
-        return make_preprocess(self.image_size, self.data.channels, self.mean, self.std)
+
+@dataclass(frozen=True)
+class Session:
+    """What training takes: everything built, nothing written yet."""
+
+    recipe: Recipe
+    inputs: Inputs
+    method: keras_ssl.Method
+    per_epoch: int
 
 
 @contextlib.contextmanager
 def plain_errors():
-    """Say in a line what TensorFlow's own exceptions mean where a user can do something."""
+    """Say in a line what exceptions of TensorFlow mean where a user can do something."""
+    out_of_memory = UserError("Out of memory. Take a smaller --batch_size, network or neck.")
     try:
         yield
+    except MemoryError as error:
+        raise out_of_memory from error
     except tf.errors.ResourceExhaustedError as error:
-        if "space" in error.message.lower() or "file" in error.message.lower():
+        if "no space left" in error.message.lower():
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
-        raise UserError("Out of memory. Take a smaller --batch_size or backbone.width.") from error
+        raise out_of_memory from error
 
 
-def load_inputs(recipe):
-    """Load the data set and its channel statistics."""
+def settle_precision(recipe):
+    """The recipe with the precision that this hardware gets, so that a resumed run keeps it."""
+    key, wish = "training.precision", recipe.training.precision
+    if wish != "auto":
+        return recipe
+    chosen = pick_precision()
+    settings = {**recipe.settings, key: (chosen, "auto, by the hardware")}
+    training = replace(recipe.training, precision=chosen)
+    return replace(recipe, settings=settings, training=training)
+
+
+def load_inputs(recipe, preprocessing=None):
+    """Load the data set; by default with its own channel statistics.
+
+    Raises:
+        UserError: if its images have other channels than `preprocessing` takes.
+    """
     wanted = recipe.data.image_size or None
     data = load(recipe.data.dataset, data_dir=recipe.data.data_dir, image_size=wanted)
-    mean, std = channel_statistics(data.train_images)
-    return Inputs(data, wanted or data.image_size, mean, std)
+    if preprocessing is None:
+        mean, std = channel_statistics(data.train_images)
+        preprocessing = Preprocessing(wanted or data.image_size, data.channels, mean, std)
+    if data.channels != preprocessing.channels:
+        raise UserError(
+            f"The encoder takes images of {preprocessing.channels} channels. '{data.name}' has "
+            f"{data.channels}."
+        )
+    return Inputs(data, preprocessing)
 
 
-def build_encoder(recipe, inputs):
+def build_encoder(recipe, preprocessing):
     """The backbone, with the neck that the recipe asks for, under the current dtype policy."""
-    shape = (inputs.image_size, inputs.image_size, inputs.data.channels)
+    shape = (preprocessing.image_size, preprocessing.image_size, preprocessing.channels)
     encoder = keras_ssl.create_backbone(recipe.backbone.name, shape, **recipe.backbone.options)
     if recipe.neck.kind == "none":
         return encoder
@@ -75,27 +122,41 @@ def build_encoder(recipe, inputs):
     return keras_ssl.sem_neck(encoder, **neck)
 
 
-def build_method(recipe, inputs, steps):
+def build_method(recipe, preprocessing, steps):
     """The method with its optimizer, compiled, for a run of `steps` batches."""
-    updates = max(1, steps // recipe.training.accumulate)
+    accumulate = recipe.training.accumulate
+    updates = steps // accumulate
+    if not updates:
+        raise UserError(f"training.accumulate={accumulate} is more than all {steps} steps.")
     arguments = dict(recipe.method)
     if "momentum" in arguments:
         arguments["momentum"] = keras_ssl.CosineEMA(
             arguments["momentum"], final=recipe.schedule.final_momentum, total_steps=updates
         )
     strategy = pick_strategy(recipe.training.strategy)
-    if strategy.num_replicas_in_sync > 1 and recipe.training.accumulate > 1:
-        raise UserError(
-            "training.accumulate needs a single replica: Keras cannot accumulate gradients under "
-            "tf.distribute. Take --strategy=none or training.accumulate=1."
-        )
+    check_replicas(recipe.training, strategy.num_replicas_in_sync)
     with strategy.scope():
-        encoder = build_encoder(recipe, inputs)
+        encoder = build_encoder(recipe, preprocessing)
         method = keras_ssl.METHODS[recipe.base_name](encoder, **arguments)
+        method.check_views(recipe.augment.num_views)
         method.compile(
             optimizer=build_optimizer(recipe, updates), jit_compile=compile_with_xla(strategy)
         )
     return method
+
+
+def check_replicas(training, replicas):
+    """Refuse what several replicas cannot do."""
+    if replicas > 1 and training.accumulate > 1:
+        raise UserError(
+            "training.accumulate needs a single replica: Keras cannot accumulate gradients under "
+            "tf.distribute. Take --strategy=none or training.accumulate=1."
+        )
+    if training.batch_size % replicas:
+        raise UserError(
+            f"--batch_size={training.batch_size} does not divide over {replicas} replicas: take a "
+            f"multiple of {replicas}."
+        )
 
 
 def build_optimizer(recipe, updates):
@@ -123,74 +184,93 @@ def build_optimizer(recipe, updates):
     )
 
 
-def fit(recipe, workdir, resume):
-    """Train as the recipe says, or go on; -> (method, inputs), or None if a signal ended it."""
+def prepare(recipe):
+    """Load the data and build the method: what can be wrong with a recipe shows here."""
     training = recipe.training
-    inputs = load_inputs(recipe)
-    keras.utils.set_random_seed(training.seed)
-    keras.config.set_dtype_policy(pick_precision(training.precision))
-    per_epoch = steps_per_epoch(len(inputs.data.train_images), training.batch_size)
-    method = build_method(recipe, inputs, per_epoch * training.epochs)
+    with plain_errors():
+        inputs = load_inputs(recipe)
+        keras.utils.set_random_seed(training.seed)
+        keras.config.set_dtype_policy(training.precision)
+        per_epoch = steps_per_epoch(len(inputs.data.train_images), training.batch_size)
+        method = build_method(recipe, inputs.preprocessing, per_epoch * training.epochs)
+    return Session(recipe, inputs, method, per_epoch)
+
+
+def fit(session, workdir, resume):
+    """Train as the recipe says, or go on; -> whether the training came to its end."""
+    method, total = session.method, session.per_epoch * session.recipe.training.epochs
     directory = Path(workdir) / "checkpoints"
     step = (checkpoints.latest_step(directory) or 0) if resume else 0
     if step:
         checkpoints.restore(method, directory, step)
-    print(describe(recipe, inputs, method, per_epoch, workdir, step))
+    save_preprocessing(session.inputs.preprocessing, workdir)
+    print(describe(session, workdir, step))
     saver = checkpoints.Checkpoints(directory, step=step)
-    views = recipe.augment
-    batches = train_views(
-        inputs.data.train_images,
-        policy=policy_for(views.policy, views.num_views, **views.overrides),
-        batch_size=training.batch_size,
-        seed=training.seed,
-        start_step=step,
-        mean=inputs.mean,
-        std=inputs.std,
-        image_size=inputs.image_size,
-    )
-    callbacks = [Throughput(training.batch_size), *watchers(recipe, inputs, method, workdir), saver]
+    # The saver comes before the watchers: what they run into costs no epoch.
+    speed = Throughput(session.recipe.training.batch_size)
+    callbacks = [speed, saver, *watchers(session, workdir)]
     try:
         with plain_errors():
-            fit_from(method, batches, step, per_epoch, training.epochs, callbacks, saver)
+            fit_from(session, step, callbacks, saver)
     finally:
         saver.restore_handlers()
-    if saver.interrupted:
+    if saver.interrupted and saver.step < total:
         print(
-            f"\nStopped at step {saver.step} of {per_epoch * training.epochs}; its state is saved. "
+            f"\nStopped at step {saver.step} of {total}; its state is saved. "
             f"Go on with:\n    python run.py --resume --workdir={workdir}"
         )
-        return None
-    return method, inputs
+    return saver.step >= total
 
 
-def fit_from(method, views, step, per_epoch, epochs, callbacks, saver):
+def fit_from(session, step, callbacks, saver):
     """`fit` from a global step, which may lie in the middle of an epoch."""
+    per_epoch, epochs = session.per_epoch, session.recipe.training.epochs
     epoch, done = divmod(step, per_epoch)
-    common = {"callbacks": callbacks, "shuffle": False}
-    if done:
-        rest = per_epoch - done
-        method.fit(views, initial_epoch=epoch, epochs=epoch + 1, steps_per_epoch=rest, **common)
-        views, epoch = views.skip(rest), epoch + 1
-    if epoch < epochs and not saver.interrupted:
-        method.fit(views, initial_epoch=epoch, epochs=epochs, steps_per_epoch=per_epoch, **common)
+    parts = [(epoch, epoch + 1, per_epoch - done)] if done else []
+    parts.append((epoch + len(parts), epochs, per_epoch))
+    for first, last, steps in parts:
+        if first < last and not saver.interrupted:
+            session.method.fit(
+                batches_from(session, saver.step),
+                initial_epoch=first,
+                epochs=last,
+                steps_per_epoch=steps,
+                callbacks=callbacks,
+                shuffle=False,
+            )
 
 
-def watchers(recipe, inputs, method, workdir):
+def batches_from(session, step):
+    """The stream of training batches from a global step on."""
+    views, ready = session.recipe.augment, session.inputs.preprocessing
+    return train_views(
+        session.inputs.data.train_images,
+        policy=policy_for(views.policy, views.num_views, **views.overrides),
+        batch_size=session.recipe.training.batch_size,
+        seed=session.recipe.training.seed,
+        start_step=step,
+        mean=ready.mean,
+        std=ready.std,
+        image_size=ready.image_size,
+    )
+
+
+def watchers(session, workdir):
     """Callbacks that look at a run and change nothing about it."""
-    data, every = inputs.data, recipe.evaluation.every_epochs
+    data, judge = session.inputs.data, session.recipe.evaluation
     online = []
-    if every:
+    if judge.every_epochs:
         online.append(
             OnlineKNN(
-                readout(method.encoder, recipe),
-                inputs.preprocess,
+                readout(session.method.encoder, session.recipe),
+                session.inputs.preprocessing.function,
                 data.train_images,
                 data.train_labels,
                 data.test_images,
                 data.test_labels,
-                every=every,
-                k=recipe.evaluation.knn_neighbours,
-                temperature=recipe.evaluation.knn_temperature,
+                every=judge.every_epochs,
+                k=judge.knn_neighbours,
+                temperature=judge.knn_temperature,
             )
         )
     workdir = Path(workdir)
@@ -204,16 +284,18 @@ def readout(encoder, recipe):
     return keras_ssl.at_temperature(encoder, recipe.evaluation.downstream_temperature)
 
 
-def describe(recipe, inputs, method, per_epoch, workdir, step):
+def describe(session, workdir, step):
     """The block that says what will run."""
-    data, training = inputs.data, recipe.training
+    recipe, method, per_epoch = session.recipe, session.method, session.per_epoch
+    data, training = session.inputs.data, recipe.training
+    size = session.inputs.preprocessing.image_size
     strategy = method.distribute_strategy
     base = recipe.optimizer.learning_rate
     width = f", width {recipe.backbone.width}" if recipe.backbone.width else ""
     stem = ""
     if recipe.backbone.name.startswith("resnet") and recipe.backbone.name != "resnet8":
         chosen = recipe.backbone.stem
-        stem = f", {resolve_stem(inputs.image_size) if chosen == 'auto' else chosen} stem"
+        stem = f", {resolve_stem(size) if chosen == 'auto' else chosen} stem"
     labels = f", {data.num_classes} classes" if data.num_classes else ", no labels"
     test = f" + {len(data.test_images):,} test" if data.test_images is not None else ""
     trained = millions(method.trainable_variables)
@@ -222,7 +304,7 @@ def describe(recipe, inputs, method, per_epoch, workdir, step):
         "method": f"{recipe.name}: {trained} parameters to train",
         "backbone": f"{recipe.backbone.name}{width}{stem}: {backbone} parameters",
         "data": f"{data.name}: {len(data.train_images):,} train{test} images, "
-        f"{inputs.image_size}x{inputs.image_size}x{data.channels}{labels}",
+        f"{size}x{size}x{data.channels}{labels}",
         "batch": f"{training.batch_size} images (global) x {recipe.augment.num_views} views, "
         f"{per_epoch} steps an epoch, {training.epochs} epochs",
         "learning": f"{recipe.optimizer.name}, {base:g} per 256 images, so {recipe.scaled(base):g}",
@@ -246,38 +328,41 @@ def millions(variables):
     return f"{count / 1e6:.2f}M" if count >= 1e5 else f"{count:,}"
 
 
-def float32_encoder(recipe, inputs, weights=None):
+def float32_encoder(recipe, preprocessing, weights=None):
     """The encoder in float32, whatever it was trained in: to evaluate, fine-tune and serve.
 
     Without `weights` it is what training started from: the same seed, drawn in the same order.
     """
     keras.config.set_dtype_policy("float32")
     keras.utils.set_random_seed(recipe.training.seed)
-    encoder = build_encoder(recipe, inputs)
+    encoder = build_encoder(recipe, preprocessing)
     if weights is not None:
         encoder.set_weights(weights)
     return encoder
 
 
-def save_models(method, encoder, workdir):
-    """`model.keras` to train on, `encoder.keras` to fine-tune; each whole or not at all."""
-    for model, name in ((method, "model.keras"), (encoder, "encoder.keras")):
+def save_models(session, workdir):
+    """Write `model.keras` to train on and `encoder.keras` to fine-tune; -> the latter's model."""
+    weights = session.method.encoder.get_weights()
+    encoder = float32_encoder(session.recipe, session.inputs.preprocessing, weights)
+    for model, name in ((session.method, "model.keras"), (encoder, "encoder.keras")):
         aside = Path(workdir) / f".writing-{name}"
         try:
             model.save(aside)
             os.replace(aside, Path(workdir) / name)
         finally:
             aside.unlink(missing_ok=True)
+    return encoder
 
 
 def representations(encoder, recipe):
-    """One model with every representation that the table judges: {row name: features}."""
+    """Every representation of the trained encoder that the table judges: {row name: model}."""
     if simplices_of(encoder) is None:
-        return keras.Model(encoder.input, {"pretrained": encoder.output})
-    outputs = {"pretrained, backbone": keras_ssl.backbone_of(encoder)(encoder.input)}
+        return {"pretrained": encoder}
+    models = {"pretrained, backbone": keras_ssl.backbone_of(encoder)}
     for tau in recipe.evaluation.temperatures:
-        outputs[f"pretrained, SEM tau_d={tau:g}"] = keras_ssl.at_temperature(encoder, tau).output
-    return keras.Model(encoder.input, outputs)
+        models[f"pretrained, SEM tau_d={tau:g}"] = keras_ssl.at_temperature(encoder, tau)
+    return models
 
 
 def evaluate(recipe, inputs, encoder, workdir):
@@ -286,34 +371,43 @@ def evaluate(recipe, inputs, encoder, workdir):
     if data.train_labels is None or data.test_labels is None:
         print("No table: it needs labels for train and test images.")
         return
-    untrained = keras_ssl.backbone_of(float32_encoder(recipe, inputs))
-    features = {"raw pixels": [flat(data.train_images), flat(data.test_images)]}
-    for model in (
-        keras.Model(untrained.input, {"random weights": untrained.output}),
-        representations(encoder, recipe),
-    ):
-        train, test = (
-            extract(model, images, inputs.preprocess)
-            for images in (data.train_images, data.test_images)
-        )
-        features.update({name: [train[name], test[name]] for name in train})
+    untrained = keras_ssl.backbone_of(float32_encoder(recipe, inputs.preprocessing))
+    models = {"raw pixels": None, "random weights": untrained, **representations(encoder, recipe)}
     rows, left_out = [], []
-    for name, (train, test) in features.items():
-        more, missing = evaluate_features(
-            name,
-            train,
-            data.train_labels,
-            test,
-            data.test_labels,
-            dataset=data.name,
-            k=recipe.evaluation.knn_neighbours,
-            temperature=recipe.evaluation.knn_temperature,
-            per_class=recipe.evaluation.labels_per_class,
-        )
+    for name, model in models.items():  # one at a time: wide ones fill the memory
+        with plain_errors():
+            more, missing = judge(name, model, recipe, inputs)
         rows += more
         left_out += missing
     write_results(Path(workdir) / "results.json", rows, {"method": recipe.name})
     print("\n".join([format_table(rows), *(f"Left out: {why}" for why in dict.fromkeys(left_out))]))
+
+
+def judge(name, model, recipe, inputs):
+    """Rows for one representation: that of `model`, or raw pixels for None."""
+    data = inputs.data
+    count = len(data.train_images) + len(data.test_images)
+    if model is None:
+        train, test = flat(data.train_images), flat(data.test_images)
+    else:
+        needed = 4 * count * model.output_shape[-1] / 2**30
+        if needed > FEATURE_LIMIT:
+            return [], [
+                f"{name}: its features need {needed:.0f} GiB; {FEATURE_LIMIT} is the limit."
+            ]
+        extract = FeatureExtractor(model, inputs.preprocessing.function)
+        train, test = extract(data.train_images), extract(data.test_images)
+    return evaluate_features(
+        name,
+        train,
+        data.train_labels,
+        test,
+        data.test_labels,
+        dataset=data.name,
+        k=recipe.evaluation.knn_neighbours,
+        temperature=recipe.evaluation.knn_temperature,
+        per_class=recipe.evaluation.labels_per_class,
+    )
 
 
 def flat(images):
@@ -321,16 +415,46 @@ def flat(images):
     return images.reshape(len(images), -1).astype("float32") / 255
 
 
-def export(recipe, inputs, encoder, workdir):
+def export(recipe, preprocessing, encoder, workdir):
     """Write the SavedModel of the encoder and print how to load what the run leaves."""
     with plain_errors():
         version = export_encoder(
             encoder,
-            inputs.preprocess,
+            preprocessing.function,
             Path(workdir) / "export" / "encoder",
             downstream_temperature=recipe.evaluation.downstream_temperature,
         )
-    print(SNIPPETS.format(workdir=workdir, version=version, channels=inputs.data.channels))
+    shape = (1, preprocessing.image_size, preprocessing.image_size, preprocessing.channels)
+    print(SNIPPETS.format(workdir=workdir, version=version, shape=shape))
+
+
+def save_preprocessing(preprocessing, workdir):
+    """Write `preprocessing.json`, which the encoder needs wherever it goes."""
+    text = json.dumps(asdict(preprocessing), indent=1) + "\n"
+    aside = Path(workdir) / ".writing-preprocessing.json"
+    aside.write_text(text, encoding="utf-8")
+    os.replace(aside, Path(workdir) / "preprocessing.json")
+
+
+def load_trained(workdir):
+    """The trained encoder of a finished run, in float32, and its preprocessing.
+
+    Raises:
+        UserError: if the training has not ended, or a file is damaged.
+    """
+    path = Path(workdir) / "encoder.keras"
+    if not path.exists():
+        raise UserError(
+            f"'{workdir}' has no encoder.keras yet: its training has not ended. "
+            f"Go on with --resume --workdir={workdir}."
+        )
+    try:
+        encoder = keras_ssl.load_encoder(path)
+        stored = json.loads((Path(workdir) / "preprocessing.json").read_text(encoding="utf-8"))
+        return encoder, Preprocessing(**stored)
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"Cannot read the encoder of '{workdir}': {reason}") from error
 
 
 SNIPPETS = """
@@ -340,21 +464,5 @@ To fine-tune:         import keras_ssl
                       encoder = keras_ssl.load_encoder("{workdir}/encoder.keras")
 To serve:             import tensorflow as tf
                       serve = tf.saved_model.load("{version}").signatures["serving_default"]
-                      serve(images=tf.zeros((1, 32, 32, {channels}), tf.uint8))
+                      serve(images=tf.zeros({shape}, tf.uint8))
 """
-
-
-def load_trained(recipe, inputs, workdir):
-    """The trained encoder of a finished run, in float32."""
-    path = Path(workdir) / "encoder.keras"
-    if not path.exists():
-        raise UserError(
-            f"'{workdir}' has no encoder.keras yet: its training has not ended. "
-            f"Go on with --resume --workdir={workdir}."
-        )
-    trained = keras_ssl.load_encoder(path)
-    shape = trained.input_shape[1:]
-    wanted = (inputs.image_size, inputs.image_size, inputs.data.channels)
-    if shape != wanted:
-        raise UserError(f"The encoder takes images {shape}. '{inputs.data.name}' has {wanted}.")
-    return trained

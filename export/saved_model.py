@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from keras_ssl.layers.necks import at_temperature, backbone_of, codes_of, simplices_of
+from keras_ssl.layers.necks import at_temperature, backbone_output, codes_of, simplices_of
 
 
 def export_encoder(encoder, preprocess, directory, *, downstream_temperature=0.1):
@@ -68,7 +68,7 @@ def _readouts(encoder, temperature):
         return keras.Model(encoder.input, {"features": encoder.output})
     images = encoder.input
     outputs = {
-        "features": backbone_of(encoder)(images),
+        "features": backbone_output(encoder),
         "simplices": at_temperature(encoder, temperature).output,
         "codes": codes_of(encoder).output,
     }

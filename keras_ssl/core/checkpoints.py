@@ -76,6 +76,8 @@ class Checkpoints(keras.callbacks.Callback):
         self._handlers = {}
 
     def on_train_begin(self, logs=None):
+        for left_by_a_kill in self.directory.glob(".writing-*"):
+            left_by_a_kill.unlink()
         for name in (signal.SIGINT, signal.SIGTERM):
             self._handlers[name] = signal.signal(name, self._stop)
 

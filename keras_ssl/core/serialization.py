@@ -41,7 +41,8 @@ class Configured:
     def _base_config(self):
         if isinstance(self, keras.Model):
             # Keras refuses the config of a subclassed model that takes models as arguments.
-            return {"name": self.name, "trainable": self.trainable}
+            dtype = keras.saving.serialize_keras_object(self.dtype_policy)
+            return {"name": self.name, "trainable": self.trainable, "dtype": dtype}
         parent = super().get_config if hasattr(super(), "get_config") else dict
         return parent()
 

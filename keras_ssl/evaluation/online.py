@@ -74,7 +74,7 @@ class OnlineKNN(keras.callbacks.Callback):
         self.k = min(k, len(self.train[0]))
 
     def on_epoch_end(self, epoch, logs=None):
-        last = epoch + 1 == self.params["epochs"] or self.model.stop_training
+        last = epoch + 1 == self.params["epochs"]
         if last or (epoch + 1) % self.every == 0:
             logs.update(self.measure())
 

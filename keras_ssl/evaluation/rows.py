@@ -1,8 +1,11 @@
 """Results: one row for each number, with the protocol behind it; as JSON and as a table."""
 
 import hashlib
+import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
+from keras_ssl.core.checks import UserError
 from keras_ssl.evaluation.files import finite_or_none, to_json, write_atomically
 
 
@@ -53,6 +56,9 @@ def protocol_hash(protocol):
 def write_results(path, rows, meta):
     """Write `{"meta": ..., "rows": [...]}` to `path`; an interrupted write leaves the old file.
 
+    Rows that the file already holds stay, unless one of the new ones is of the same thing: same
+    representation, task, metric, data, split and protocol.
+
     Args:
         path: file to write; its folder must exist.
         rows: iterable of `Row`. Values without a finite number become null.
@@ -63,7 +69,23 @@ def write_results(path, rows, meta):
         | {"protocol_hash": protocol_hash(row.protocol)}
         for row in rows
     ]
-    write_atomically(path, to_json({"meta": meta, "rows": records}, indent=2) + "\n")
+    new = {_subject(record) for record in records}
+    kept = [record for record in _read_rows(path) if _subject(record) not in new]
+    write_atomically(path, to_json({"meta": meta, "rows": kept + records}, indent=2) + "\n")
+
+
+def _subject(record):
+    names = ("representation", "task", "metric", "dataset", "split", "protocol_hash")
+    return tuple(record.get(name) for name in names)
+
+
+def _read_rows(path):
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))["rows"]
+    except FileNotFoundError:
+        return []
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"'{path}' is not a table of results: move it away.") from None
 
 
 def format_table(rows, *, markdown=False):

@@ -16,6 +16,7 @@ def mlp(
     hidden_norm=True,
     output_norm=None,
     num_blocks=1,
+    dtype=None,
 ):
     """Build `[Dense, BN, ReLU] x n, Dense` with every weight in place.
 
@@ -28,6 +29,7 @@ def mlp(
         output_norm: None, "affine" or "plain" (no scale, no offset). Normalisation of the output.
         num_blocks: int. Blocks of the first layer's weight matrix; more than 1 makes it
             block-diagonal and drops its bias (SEM, appendix D.1).
+        dtype: dtype policy of the layers; None for the global one.
 
     Returns:
         A built `keras.Sequential`: (batch, input_dim) -> (batch, units[-1]).
@@ -36,15 +38,17 @@ def mlp(
     for index, width in enumerate(units):
         last = index == len(units) - 1
         if index == 0 and num_blocks > 1:
-            layers.append(BlockDiagonalDense(width, num_blocks, name="dense0"))
+            layers.append(BlockDiagonalDense(width, num_blocks, name="dense0", dtype=dtype))
         else:
             bias = output_bias if last else hidden_bias
-            layers.append(keras.layers.Dense(width, use_bias=bias, name=f"dense{index}"))
+            layers.append(
+                keras.layers.Dense(width, use_bias=bias, name=f"dense{index}", dtype=dtype)
+            )
         if not last:
             if hidden_norm:
-                layers.append(BatchNormalization(name=f"norm{index}"))
-            layers.append(keras.layers.ReLU(name=f"relu{index}"))
+                layers.append(BatchNormalization(name=f"norm{index}", dtype=dtype))
+            layers.append(keras.layers.ReLU(name=f"relu{index}", dtype=dtype))
     if output_norm:
         affine = output_norm == "affine"
-        layers.append(BatchNormalization(center=affine, scale=affine, name="norm_out"))
+        layers.append(BatchNormalization(center=affine, scale=affine, name="norm_out", dtype=dtype))
     return keras.Sequential(layers, name=name)

@@ -92,6 +92,16 @@ def codes_of(encoder):
     return keras.Model(encoder.input, read(simplices.input), name=f"{encoder.name}_codes")
 
 
+def backbone_output(encoder):
+    """The symbolic features below the neck, in the graph of `encoder` itself.
+
+    For models of several outputs: calling `backbone_of(encoder)` there would run it twice.
+    """
+    if simplices_of(encoder) is None:
+        return encoder.output
+    return encoder.get_layer("embedder").input
+
+
 def backbone_of(encoder):
     """The encoder below the neck; `encoder` itself where there is none."""
     if simplices_of(encoder) is None:

@@ -29,7 +29,8 @@ class Method(Configured, keras.Model):
         diagnostic_names: names of the scalars that `diagnostics` returns.
         num_views: (fewest, most or None) views that the method takes.
         joint_batch: whether all views go through the encoder as one batch, and so share the
-            statistics of batch normalisation.
+            statistics of batch normalisation. Views that are read at different temperatures go
+            one by one all the same, as in the code of SEM.
         second_view_temperature: whether view 2 is read at the neck's target temperature
             (methods without a momentum copy; SEM, tables 7 to 13).
     """
@@ -75,11 +76,15 @@ class Method(Configured, keras.Model):
 
     # What a method uses.
 
-    def head(self, units, *, name, **options):
-        """An `mlp` on the encoder's output; block-diagonal at first where the embedder is."""
-        width = self.encoder.output_shape[-1]
-        blocks = projector_blocks(self.encoder)
-        return mlp(width, units, name=name, num_blocks=blocks, **options)
+    def head(self, units, *, name, input_dim=None, **options):
+        """An `mlp` in the method's dtype policy, on `input_dim` features.
+
+        By default on those of the encoder, and block-diagonal at first where its embedder is.
+        """
+        if input_dim is None:
+            input_dim = self.encoder.output_shape[-1]
+            options["num_blocks"] = projector_blocks(self.encoder)
+        return mlp(input_dim, units, name=name, dtype=self.dtype_policy, **options)
 
     def add_target(self, online):
         """A copy of `online` that the base moves by EMA after every optimizer update."""
@@ -99,7 +104,7 @@ class Method(Configured, keras.Model):
         """
         images = views["global"]
         count = images.shape[1]
-        self._check_views(count)
+        self.check_views(count)
         online = network is None or network is self.encoder
         network = self.encoder if online else network
         second = self._second_view_encoder if online else None
@@ -153,6 +158,11 @@ class Method(Configured, keras.Model):
     def make_train_function(self, force=False):
         if self.train_function is not None and not force:
             return
+        if self.steps_per_execution != 1:
+            raise UserError(
+                "steps_per_execution must be 1: the time spent waiting for data is measured at "
+                f"every step. Received {self.steps_per_execution}."
+            )
         if not self.optimizer.built:  # here, so that the step need not be traced a second time
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)
@@ -167,7 +177,12 @@ class Method(Configured, keras.Model):
 
         self.train_function = timed_step
 
-    def _check_views(self, count):
+    def check_views(self, count):
+        """Refuse a number of views that the method cannot take.
+
+        Raises:
+            UserError: with the numbers that fit.
+        """
         fewest, most = self.num_views
         if count < fewest or (most is not None and count > most):
             takes = f"{fewest}" if fewest == most else f"{fewest} or more"

@@ -1,7 +1,6 @@
 """BYOL: predict what a slowly moving copy of the network says of the other view."""
 
 from keras_ssl.core.serialization import register
-from keras_ssl.layers.mlp import mlp
 from keras_ssl.losses.byol import byol_loss
 from keras_ssl.methods.base import Method
 
@@ -41,7 +40,9 @@ class BYOL(Method):
         self.prediction_dim = prediction_dim
         self.projection_dim = projection_dim
         self.projector = self.head((hidden_dim, projection_dim), name="projector")
-        self.predictor = mlp(projection_dim, (prediction_dim, projection_dim), name="predictor")
+        self.predictor = self.head(
+            (prediction_dim, projection_dim), name="predictor", input_dim=projection_dim
+        )
         self.target_encoder = self.add_target(self.encoder)
         self.target_projector = self.add_target(self.projector)
 

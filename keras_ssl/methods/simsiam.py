@@ -1,7 +1,6 @@
 """SimSiam: BYOL without the moving average; the stop-gradient alone prevents collapse."""
 
 from keras_ssl.core.serialization import register
-from keras_ssl.layers.mlp import mlp
 from keras_ssl.losses.simsiam import simsiam_loss
 from keras_ssl.methods.base import Method
 
@@ -46,8 +45,11 @@ class SimSiam(Method):
             output_bias=False,
             output_norm="plain",
         )
-        self.predictor = mlp(
-            projection_dim, (prediction_dim, projection_dim), name="predictor", hidden_bias=False
+        self.predictor = self.head(
+            (prediction_dim, projection_dim),
+            name="predictor",
+            input_dim=projection_dim,
+            hidden_bias=False,
         )
 
     def embed(self, views, training):

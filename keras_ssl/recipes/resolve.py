@@ -175,7 +175,7 @@ def _shorten_warmup(settings):
     """Let a short run warm up for half of its epochs at most, unless it was told otherwise."""
     epochs, epochs_origin = settings["training.epochs"]
     warmup, origin = settings["schedule.warmup_epochs"]
-    if warmup < epochs:
+    if warmup <= epochs / 2 or (origin == "--set" and warmup < epochs):
         return settings
     if origin == "--set":
         raise UserError(f"schedule.warmup_epochs={warmup:g} leaves nothing of {epochs} epochs.")

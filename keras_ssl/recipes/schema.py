@@ -142,7 +142,7 @@ class Training:
 
     epochs: int = bounded(100, at_least=1)
     batch_size: int = bounded(256, at_least=2)
-    seed: int = bounded(0, at_least=0)
+    seed: int = bounded(0, at_least=0, at_most=2**31 - 1)
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
     strategy: Literal["auto", "none", "mirrored"] = "auto"
     accumulate: int = bounded(1, at_least=1)
@@ -163,7 +163,7 @@ class Evaluation:
 
     knn_neighbours: int = bounded(20, at_least=1)
     knn_temperature: float = bounded(0.07, above=0)
-    labels_per_class: int = bounded(10, at_least=1)
+    labels_per_class: int = bounded(10, at_least=2)
     temperatures: tuple[float, ...] = bounded((0.0, 0.1, 1.0), at_least=0)
     downstream_temperature: float = bounded(0.1, at_least=0)  # SEM, appendix B: on CIFAR
     every_epochs: int = bounded(5, at_least=0)

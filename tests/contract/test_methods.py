@@ -41,11 +41,15 @@ def test_loss_is_finite_and_falls_on_a_fixed_batch(name):
 
 
 @every_method
-def test_saved_method_goes_on_as_if_it_had_never_been_saved(name, tmp_path):
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+def test_saved_method_goes_on_as_if_it_had_never_been_saved(name, policy, tmp_path):
+    keras.config.set_dtype_policy(policy)
     method = make_method(name)
     fit(method, steps=2)
     method.save(tmp_path / "model.keras")
+    keras.config.set_dtype_policy("float32")  # as in another process
     loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert type(loaded.optimizer) is type(method.optimizer)
     assert loaded.get_config().keys() == method.get_config().keys()
     assert_same_state(method, loaded)
     fit(method, steps=2)
@@ -86,6 +90,8 @@ def test_train_step_is_traced_once(name):
 @every_method
 def test_targets_get_no_gradient_and_are_no_parameters(name):
     method = make_method(name)
+    if not method._ema_pairs:
+        pytest.skip("no targets")
     targets = [copy for _, copy in method._ema_pairs]
     parameters = {id(variable) for variable in method.trainable_variables}
     assert not any(id(copy) in parameters for copy in targets)
@@ -125,6 +131,8 @@ def test_targets_follow_by_one_minus_momentum(name):
 @every_method
 def test_targets_normalise_by_their_own_batch(name):
     method = make_method(name)
+    if not method._ema_pairs:
+        pytest.skip("no targets")
     for target in [v for k, v in vars(method).items() if k.startswith("target_")]:
         moving = [w for w in target.weights if "moving_mean" in w.path]
         before = [np.asarray(w) for w in moving]
@@ -146,7 +154,10 @@ def test_targets_wait_while_gradients_accumulate(name):
     for old, variable in zip(online, method.trainable_variables, strict=True):
         np.testing.assert_array_equal(variable, old)
     fit(method, steps=1)
-    assert any(np.any(np.asarray(v) != old) for v, old in zip(method.trainable_variables, online))
+    assert any(
+        np.any(np.asarray(v) != old)
+        for v, old in zip(method.trainable_variables, online, strict=True)
+    )
 
 
 @every_method
@@ -201,7 +212,6 @@ def test_two_replicas_equal_one_of_twice_the_batch(name, two_replicas):
     with two_replicas.scope():
         double = make_method(name)
         double.set_weights(single.get_weights())
-    fit(single, steps=2)
-    fit(double, steps=2)
+    np.testing.assert_allclose(fit(single, steps=2), fit(double, steps=2), rtol=1e-4)
     for a, b in zip(single.weights, double.weights, strict=True):
-        np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4)
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)

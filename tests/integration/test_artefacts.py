@@ -100,7 +100,7 @@ def test_encoder_fine_tunes_with_plain_keras(workdir, inputs):
     model = keras.Sequential([encoder, keras.layers.Dense(10)])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(0.1), loss, jit_compile=False)
-    images = np.asarray(inputs.preprocess(inputs.data.train_images[:64]))
+    images = np.asarray(inputs.preprocessing.function(inputs.data.train_images[:64]))
     history = model.fit(images, inputs.data.train_labels[:64], epochs=3, verbose=0)
     assert history.history["loss"][-1] < history.history["loss"][0]
 
@@ -115,7 +115,7 @@ def test_saved_model_gives_what_the_live_encoder_gives(workdir, inputs, serve):
     encoder = keras_ssl.load_encoder(workdir / "encoder.keras")
     images = inputs.data.test_images[:9]
     served = serve(images=tf.constant(images))
-    ready = inputs.preprocess(images)
+    ready = inputs.preprocessing.function(images)
     wanted = {
         "features": keras_ssl.backbone_of(encoder)(ready),
         "simplices": keras_ssl.at_temperature(encoder, 0.1)(ready),

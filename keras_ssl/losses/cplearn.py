@@ -1,0 +1,92 @@
+"""CPLearn and GEDI without its generative term: agree on codes, and use all codes alike.
+
+All logits are those of the global batch, (batch, codes); nothing is detached.
+"""
+
+import math
+
+from keras import ops
+
+from keras_ssl.core.precision import at_least_float32
+
+
+def cplearn_loss(logits_1, logits_2, *, beta=1.0):
+    """What the authors train: reverse KL to uniform codes, and agreement, in both directions.
+
+        1/2 sum over both orders of [ KL(mean_i p_i || uniform) + beta CE(p, p') ]
+
+    The prior term lies in [0, log c], so that unused codes cost no more than that.
+
+    Args:
+        logits_1, logits_2: (batch, codes). Of the two views of the global batch.
+        beta: float > 0. Weight of the agreement.
+
+    Returns:
+        A scalar >= 0 in at least float32.
+
+    Example:
+
+    >>> p = keras.random.normal((4, 8), seed=1)
+    >>> q = keras.random.normal((4, 8), seed=2)
+    >>> bool(keras.ops.isclose(cplearn_loss(p, q), cplearn_loss(q, p)))
+    True
+
+    Reference: Sansone et al., Collapse-proof non-contrastive self-supervised learning, appendix N
+    and the released code.
+    """
+    p, q = log_probabilities(logits_1), log_probabilities(logits_2)
+    prior = uniform_reverse_kl(p) + uniform_reverse_kl(q)
+    return 0.5 * (prior + beta * (cross_entropy(p, q) + cross_entropy(q, p)))
+
+
+def cplearn_forward_loss(logits_1, logits_2, *, beta=1.0):
+    """Eq. 2 as printed, in one direction: `beta CE(p, p') - 1/c sum_j log mean_i p_ij`.
+
+    The prior term has no upper bound: it grows as codes go unused. Average both orders of the
+    views for a symmetric loss.
+
+    Args:
+        logits_1, logits_2: (batch, codes). Of p and p'.
+        beta: float > 0. Weight of the agreement.
+
+    Reference: Sansone et al., Collapse-proof non-contrastive self-supervised learning, eq. 2.
+    """
+    p, q = log_probabilities(logits_1), log_probabilities(logits_2)
+    return beta * cross_entropy(p, q) - ops.mean(log_mean_probability(p))
+
+
+def gedi_nogen_loss(logits_1, logits_2, *, beta=1.0):
+    """`1/2 (-sum_j log mean_i p_ij) + beta/2 CE(p', p)`, the prior on the first view only.
+
+    The prior term is a sum over the codes where CPLearn's is a mean.
+
+    Args:
+        logits_1, logits_2: (batch, codes). Of p and p'.
+        beta: float > 0. Weight of the agreement.
+
+    Reference: Sansone and Manhaeve, GEDI; the released code of CPLearn.
+    """
+    p, q = log_probabilities(logits_1), log_probabilities(logits_2)
+    return 0.5 * (beta * cross_entropy(q, p) - ops.sum(log_mean_probability(p)))
+
+
+def log_probabilities(logits):
+    """Log-softmax over the codes in at least float32."""
+    return ops.log_softmax(at_least_float32(logits), axis=-1)
+
+
+def cross_entropy(log_p, log_q):
+    """`-mean_i sum_j p_ij log q_ij` of log-probabilities (batch, codes): a scalar."""
+    return -ops.mean(ops.sum(ops.exp(log_p) * log_q, axis=-1))
+
+
+def log_mean_probability(log_p):
+    """`log mean_i p_ij` per code, finite where the probabilities underflow: -> (codes,)."""
+    count = ops.cast(ops.shape(log_p)[0], log_p.dtype)
+    return ops.logsumexp(log_p, axis=0) - ops.log(count)
+
+
+def uniform_reverse_kl(log_p):
+    """`KL(mean_i p_i || uniform) = sum_j pbar_j log(c pbar_j)`, in [0, log c]."""
+    log_mean = log_mean_probability(log_p)
+    return ops.sum(ops.exp(log_mean) * (log_mean + math.log(log_p.shape[-1])))

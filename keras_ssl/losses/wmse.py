@@ -1,0 +1,37 @@
+"""W-MSE: views of an image shall agree after whitening, which alone prevents collapse."""
+
+import itertools
+
+from keras import ops
+
+from keras_ssl.core.vectors import cosine
+
+
+def wmse_loss(*views):
+    """`2 - 2 cos` of whitened views, averaged over the batch and over all pairs of views.
+
+    Whiten every view by itself, with the same sub-batches (`whiten_sub_batches`). The gradient
+    flows through both views and through the whitening. For several random slicings average the
+    losses.
+
+    Args:
+        *views: two or more whitened tensors (batch, dim).
+
+    Returns:
+        A scalar in [0, 4] in at least float32.
+
+    Raises:
+        ValueError: if fewer than two views are given.
+
+    Example:
+
+    >>> z = keras.random.normal((4, 8), seed=1)
+    >>> float(keras.ops.round(wmse_loss(z, -z), 5))
+    4.0
+
+    Reference: Ermolov et al., Whitening for self-supervised learning, 2021, eqs. 1 and 2.
+    """
+    if len(views) < 2:
+        raise ValueError(f"wmse_loss compares two or more views. Received {len(views)}.")
+    pairs = list(itertools.combinations(views, 2))
+    return sum(2.0 - 2.0 * ops.mean(cosine(a, b)) for a, b in pairs) / len(pairs)
