@@ -29,7 +29,7 @@ def gumbel_softmax(z, noise, *, temperature):
     >>> gumbel_softmax(z, keras.ops.zeros((1, 2, 2)), temperature=2.0)[1].numpy().tolist()
     [[0.0, 1.0, 1.0, 0.0]]
 
-    Reference: Jang et al., 2017, sec. 2.2; Lavoie et al., Simplicial Embeddings, table 3.
+    Reference: Jang et al., 2017, sec. 2.2; Lavoie et al., Simplicial Embeddings, table 2.
     """
     z = at_least_float32(z)
     _, num_simplices, simplex_size = noise.shape
@@ -90,7 +90,7 @@ class GumbelBottleneck(Configured, keras.layers.Layer):
     Raises:
         UserError: for a temperature out of range, or an input of another width.
 
-    Reference: Lavoie et al., Simplicial Embeddings, sec. 4 (Gumbel straight-through baseline).
+    Reference: Lavoie et al., Simplicial Embeddings, table 2 (Gumbel S.-T., tau = 2).
     """
 
     def __init__(self, num_simplices, simplex_size, temperature=2.0, seed=0, **kwargs):
@@ -111,9 +111,9 @@ class GumbelBottleneck(Configured, keras.layers.Layer):
         shape = (ops.shape(z)[0], self.num_simplices, self.simplex_size)
         noise = ops.zeros(shape, dtype=z.dtype)
         if training:
-            # The smallest normal number keeps the logarithm of the noise finite.
+            # From the smallest normal number, for the logarithm to be finite.
             uniform = keras.random.uniform(shape, 1.2e-38, 1.0, z.dtype, self.generator)
-            noise = -ops.log(-ops.log(uniform) + 1.2e-38)
+            noise = -ops.log(-ops.log(uniform))
         return gumbel_softmax(z, noise, temperature=self.temperature)[1]
 
     def compute_output_spec(self, z, training=None):
@@ -141,7 +141,7 @@ class VectorQuantizer(Configured, keras.layers.Layer):
     TensorShape([5, 12])
 
     Reference: van den Oord et al., Neural discrete representation learning, 2017, eqs. 1 to 3;
-    sizes: Lavoie et al., Simplicial Embeddings, appendix.
+    sizes: Lavoie et al., Simplicial Embeddings, table 2.
     """
 
     def __init__(self, num_codebooks=512, codebook_size=128, commitment=0.25, **kwargs):

@@ -19,8 +19,7 @@ def tanh_embedding(x, batch_size):
 
 def l2_embedding(x, batch_size):
     """Rows of `x` scaled to the norm `sqrt(dim / batch_size)`, as the paper's eq. 1 prints."""
-    unit = l2_normalize(x)
-    return unit * ops.sqrt(ops.cast(x.shape[-1] / batch_size, unit.dtype))
+    return l2_normalize(x) * (x.shape[-1] / batch_size) ** 0.5
 
 
 ACTIVATIONS = {"tanh": tanh_embedding, "l2": l2_embedding}
@@ -116,7 +115,7 @@ class HyperdimensionalProjection(Configured, keras.layers.Layer):
         rows = self._rows(x)
         embedding = ACTIVATIONS[self.activation](x, rows)
         tau = code_temperature(x.shape[-1], rows, self.num_codes, epsilon=self.epsilon)
-        return embedding @ ops.cast(self.codes, x.dtype) / ops.cast(tau, x.dtype)
+        return embedding @ ops.cast(self.codes, x.dtype) / tau
 
     def compute_output_spec(self, x):
         dtype = "float64" if x.dtype == "float64" else "float32"

@@ -100,7 +100,7 @@ def test_interrupted_run_is_saved_says_how_to_go_on_and_ends_the_same(
     monkeypatch.setattr(
         stages, "watchers", lambda *a: [*watchers(*a), Interrupt(step, number)], raising=True
     )
-    assert run.main(["run.py", *SMALL, f"--workdir={workdir}"]) == 0
+    assert run.main(["run.py", *SMALL, f"--workdir={workdir}"]) == run.INTERRUPTED
     said = capsys.readouterr().out
     assert f"--resume --workdir={workdir}" in said
     assert not (workdir / "model.keras").exists()
