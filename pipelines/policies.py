@@ -89,8 +89,8 @@ def _check_range(value):
 
 
 # What differs between two people's digits: turns, leans, shifts and sizes of the hand, pressure and
-# width of the pen. No flip, which would make other characters. Chosen by the accuracy with 10 labels
-# of each class at seed 0.
+# width of the pen. No flip, which would make other characters. Chosen by the accuracy with 10
+# labels of each class at seed 0.
 _DIGITS = ViewPolicy(
     crop_scale=(0.5, 1.0),
     rotation=15.0,

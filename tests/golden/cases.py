@@ -5,7 +5,14 @@ array} for every expected array of the file, through the project's public functi
 of the same form, with other shapes and seeds, go through the same cases.
 """
 
-from tests.golden import data_cases, evaluation_cases, layers_cases, losses_cases, optimizers_cases
+from tests.golden import (
+    data_cases,
+    evaluation_cases,
+    layers_cases,
+    losses_cases,
+    optimizers_cases,
+    statistics_cases,
+)
 
 CASES = {
     **losses_cases.CASES,
@@ -13,4 +20,5 @@ CASES = {
     **optimizers_cases.CASES,
     **evaluation_cases.CASES,
     **data_cases.CASES,
+    **statistics_cases.CASES,
 }

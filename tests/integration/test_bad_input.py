@@ -75,7 +75,7 @@ FLAG_MISTAKES = {
     "work directory below a file": ([*SMALL, "--workdir=/dev/null/run"], "/dev/null/run"),
     "batch larger than the data": (["--method=simclr", "--batch_size=5000"], "1437"),
     "too large a seed": (["--method=simclr", "--seed=4294967296"], "seed"),
-    "wrong number of views": ([*SMALL[1:], "--method=byol", "--set=augment.num_views=3"], "2 views"),
+    "wrong number of views": (["--method=byol", "--set=augment.num_views=3"], "2 views"),
     "more accumulation than steps": ([*SMALL, "--set=training.accumulate=900"], "accumulate=900"),
     "impossible width": ([*SMALL, "--backbone=resnet18", "--set=backbone.width=0"], "width"),
 }

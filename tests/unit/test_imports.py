@@ -17,6 +17,7 @@ ALLOWED = {
     "keras_ssl/backbones": {"keras_ssl.backbones", "keras_ssl.layers", "keras_ssl.core"},
     "keras_ssl/optimizers": {"keras_ssl.optimizers", "keras_ssl.core"},
     "keras_ssl/schedules": {"keras_ssl.schedules", "keras_ssl.core"},
+    "keras_ssl/analysis": {"keras_ssl.analysis", "keras_ssl.core"},
     "keras_ssl/evaluation": {"keras_ssl.evaluation", "keras_ssl.core"},
     "keras_ssl/recipes": {"keras_ssl.recipes", "keras_ssl.core"},
 }
