@@ -1,6 +1,6 @@
 """Print how runs went: k-NN accuracy and loss over the epochs, as one markdown table.
 
-    python benchmarks/curves.py runs/simclr-cifar10-1 runs/byol-cifar10-1
+python benchmarks/curves.py runs/simclr-cifar10-1 runs/byol-cifar10-1
 """
 
 import json

@@ -6,7 +6,10 @@ Importing the package registers every class that a saved model may hold.
 from keras_ssl.backbones import BACKBONES, create_backbone
 from keras_ssl.core.checks import UserError
 from keras_ssl.factory import create, load_encoder
+from keras_ssl.layers.bottlenecks import GumbelBottleneck, VectorQuantizer
+from keras_ssl.layers.hyperdimensional import HyperdimensionalProjection
 from keras_ssl.layers.necks import at_temperature, backbone_of, codes_of, sem_neck
+from keras_ssl.layers.whitening import DecorrelatedBatchNormalization
 from keras_ssl.methods import METHODS
 from keras_ssl.methods.base import Method
 from keras_ssl.methods.byol import BYOL
@@ -25,10 +28,14 @@ __all__ = [
     "SGD",
     "AdamW",
     "CosineEMA",
+    "DecorrelatedBatchNormalization",
+    "GumbelBottleneck",
+    "HyperdimensionalProjection",
     "Method",
     "SimCLR",
     "SimSiam",
     "UserError",
+    "VectorQuantizer",
     "WarmupCosine",
     "__version__",
     "at_temperature",

@@ -1,13 +1,21 @@
 """The table that the contract tests loop over: a new entry is checked for free."""
 
 import keras
+from keras import ops
 
 import keras_ssl
+from keras_ssl.layers.bottlenecks import GumbelBottleneck, VectorQuantizer
+from keras_ssl.layers.hyperdimensional import HyperdimensionalProjection
 from keras_ssl.layers.norm import BatchNormalization
 from keras_ssl.layers.simplicial import BlockDiagonalDense, SimplicialCodes, SimplicialEmbedding
+from keras_ssl.layers.whitening import DecorrelatedBatchNormalization
 from keras_ssl.losses.byol import byol_loss
+from keras_ssl.losses.cplearn import cplearn_forward_loss, cplearn_loss, gedi_nogen_loss
+from keras_ssl.losses.dbn import dbn_loss
 from keras_ssl.losses.simclr import nt_xent
+from keras_ssl.losses.simmer import simmer_loss
 from keras_ssl.losses.simsiam import simsiam_loss
+from keras_ssl.losses.wmse import wmse_loss
 
 INPUT_SHAPE = (8, 8, 3)
 BATCH = 8
@@ -28,6 +36,10 @@ LAYERS = {
     "block_diagonal_dense": (lambda: BlockDiagonalDense(8, 2), (6,)),
     "simplicial_embedding": (lambda: SimplicialEmbedding(2, 3, 0.1), (6,)),
     "simplicial_codes": (lambda: SimplicialCodes(2, 3), (6,)),
+    "gumbel_bottleneck": (lambda: GumbelBottleneck(2, 3), (6,)),
+    "vector_quantizer": (lambda: VectorQuantizer(2, 4), (6,)),
+    "hyperdimensional_projection": (lambda: HyperdimensionalProjection(16), (6,)),
+    "decorrelated_batch_normalization": (lambda: DecorrelatedBatchNormalization(2), (6,)),
 }
 
 # Loss, and how many (batch, dim) tensors it takes.
@@ -35,6 +47,12 @@ LOSSES = {
     "nt_xent": (nt_xent, 2),
     "byol_loss": (byol_loss, 4),
     "simsiam_loss": (simsiam_loss, 4),
+    "wmse_loss": (wmse_loss, 2),
+    "dbn_loss": (dbn_loss, 2),
+    "cplearn_loss": (cplearn_loss, 2),
+    "cplearn_forward_loss": (cplearn_forward_loss, 2),
+    "gedi_nogen_loss": (gedi_nogen_loss, 2),
+    "simmer_loss": (lambda *views: simmer_loss(ops.stack(views, axis=1)), 3),
 }
 
 OPTIMIZERS = {
