@@ -7,8 +7,16 @@ from keras_ssl.backbones import BACKBONES, create_backbone
 from keras_ssl.core.checks import UserError
 from keras_ssl.factory import create, load_encoder
 from keras_ssl.layers.bottlenecks import GumbelBottleneck, VectorQuantizer
+from keras_ssl.layers.centering import Centering
 from keras_ssl.layers.hyperdimensional import HyperdimensionalProjection
 from keras_ssl.layers.necks import at_temperature, backbone_of, codes_of, sem_neck
+from keras_ssl.layers.prototypes import (
+    L2Normalization,
+    Prototypes,
+    WeightNormalizedPrototypes,
+)
+from keras_ssl.layers.queue import KeyQueue
+from keras_ssl.layers.sinkhorn import Sinkhorn
 from keras_ssl.layers.whitening import DecorrelatedBatchNormalization
 from keras_ssl.methods import METHODS
 from keras_ssl.methods.base import Method
@@ -27,15 +35,21 @@ __all__ = [
     "OPTIMIZERS",
     "SGD",
     "AdamW",
+    "Centering",
     "CosineEMA",
     "DecorrelatedBatchNormalization",
     "GumbelBottleneck",
     "HyperdimensionalProjection",
+    "KeyQueue",
+    "L2Normalization",
     "Method",
     "SimCLR",
     "SimSiam",
     "UserError",
+    "Prototypes",
+    "Sinkhorn",
     "VectorQuantizer",
+    "WeightNormalizedPrototypes",
     "WarmupCosine",
     "__version__",
     "at_temperature",

@@ -5,16 +5,26 @@ from keras import ops
 
 import keras_ssl
 from keras_ssl.layers.bottlenecks import GumbelBottleneck, VectorQuantizer
+from keras_ssl.layers.centering import Centering
 from keras_ssl.layers.hyperdimensional import HyperdimensionalProjection
 from keras_ssl.layers.norm import BatchNormalization
+from keras_ssl.layers.prototypes import (
+    L2Normalization,
+    Prototypes,
+    WeightNormalizedPrototypes,
+)
 from keras_ssl.layers.simplicial import BlockDiagonalDense, SimplicialCodes, SimplicialEmbedding
+from keras_ssl.layers.sinkhorn import Sinkhorn
 from keras_ssl.layers.whitening import DecorrelatedBatchNormalization
+from keras_ssl.losses.barlow_twins import barlow_twins_loss
 from keras_ssl.losses.byol import byol_loss
 from keras_ssl.losses.cplearn import cplearn_forward_loss, cplearn_loss, gedi_nogen_loss
 from keras_ssl.losses.dbn import dbn_loss
+from keras_ssl.losses.infonce import decoupled_infonce
 from keras_ssl.losses.simclr import nt_xent
 from keras_ssl.losses.simmer import simmer_loss
 from keras_ssl.losses.simsiam import simsiam_loss
+from keras_ssl.losses.vicreg import vicreg_loss
 from keras_ssl.losses.wmse import wmse_loss
 
 INPUT_SHAPE = (8, 8, 3)
@@ -36,6 +46,11 @@ LAYERS = {
     "block_diagonal_dense": (lambda: BlockDiagonalDense(8, 2), (6,)),
     "simplicial_embedding": (lambda: SimplicialEmbedding(2, 3, 0.1), (6,)),
     "simplicial_codes": (lambda: SimplicialCodes(2, 3), (6,)),
+    "sinkhorn": (lambda: Sinkhorn(), (6,)),
+    "prototypes": (lambda: Prototypes(5), (6,)),
+    "weight_normalized_prototypes": (lambda: WeightNormalizedPrototypes(5, True), (6,)),
+    "l2_normalization": (lambda: L2Normalization(), (6,)),
+    "centering": (lambda: Centering(), (6,)),
     "gumbel_bottleneck": (lambda: GumbelBottleneck(2, 3), (6,)),
     "vector_quantizer": (lambda: VectorQuantizer(2, 4), (6,)),
     "hyperdimensional_projection": (lambda: HyperdimensionalProjection(16), (6,)),
@@ -47,6 +62,9 @@ LOSSES = {
     "nt_xent": (nt_xent, 2),
     "byol_loss": (byol_loss, 4),
     "simsiam_loss": (simsiam_loss, 4),
+    "barlow_twins_loss": (barlow_twins_loss, 2),
+    "vicreg_loss": (vicreg_loss, 2),
+    "decoupled_infonce": (decoupled_infonce, 2),
     "wmse_loss": (wmse_loss, 2),
     "dbn_loss": (dbn_loss, 2),
     "cplearn_loss": (cplearn_loss, 2),

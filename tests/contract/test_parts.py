@@ -53,7 +53,9 @@ def test_layer_stays_finite_in_half_precision(name, policy):
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 def test_loss_and_gradients_are_finite_at_zeros_ties_and_large_values(name, dtype):
     loss, count = LOSSES[name]
-    batches = [ops.zeros((4, 6)), ops.ones((4, 6)), 1e3 * random(4, 6), random(1, 6)]
+    # A covariance's gradient at 1000 is right and still too large for float16.
+    large = 10.0 if dtype == "float16" else 1e3
+    batches = [ops.zeros((4, 6)), ops.ones((4, 6)), large * random(4, 6), random(1, 6)]
     for x in batches:
         inputs = [tf.cast(x, dtype) for _ in range(count)]
         with tf.GradientTape() as tape:

@@ -6,6 +6,7 @@ of the same form, with other shapes and seeds, go through the same cases.
 """
 
 from tests.golden import (
+    clustering_cases,
     data_cases,
     evaluation_cases,
     layers_cases,
@@ -21,4 +22,5 @@ CASES = {
     **evaluation_cases.CASES,
     **data_cases.CASES,
     **statistics_cases.CASES,
+    **clustering_cases.CASES,
 }

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.golden import statistics_cases
+from tests.golden import clustering_cases, statistics_cases
 from tests.golden.cases import CASES
 
 DATA = Path(__file__).parent / "data"
@@ -26,6 +26,7 @@ TOLERANCE = {
     "knn": (1e-4, 1e-9),
     "augment_ops": (1e-5, None),
     **statistics_cases.TOLERANCE,
+    **clustering_cases.TOLERANCE,
 }
 # 8-bit operators of PIL round and truncate; the expected arrays are grey levels of 0..255.
 GREY_LEVELS = 2

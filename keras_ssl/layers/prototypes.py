@@ -1,0 +1,178 @@
+"""Prototypes: products of a unit feature with learnt unit vectors, the end of clustering heads."""
+
+import math
+
+import keras
+from keras import ops
+
+from keras_ssl.core.precision import at_least_float32
+from keras_ssl.core.serialization import Configured, register
+from keras_ssl.core.vectors import l2_normalize
+
+
+@register
+class L2Normalization(Configured, keras.layers.Layer):
+    """Layer form of `l2_normalize`: rows of length 1 in at least float32; a zero row stays zero.
+
+    Its gradient is finite at zero rows, unlike that of `keras.layers.UnitNormalization`.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+
+    def call(self, x):
+        return l2_normalize(x)
+
+    def compute_output_spec(self, x):
+        return _spec(x, x.shape[-1])
+
+
+@register
+class Prototypes(Configured, keras.layers.Layer):
+    """Scores of unit features by unit prototypes that are renormalised in place, without bias.
+
+        scores = x @ prototypes.T
+
+    The features are used as they are: normalise them before (`l2_normalize`). The gradient is that
+    of the matrix as it is, not of its normalisation, so call `normalize` after every update (SwAV).
+    Scores are in at least float32 under any dtype policy.
+
+    Args:
+        num_prototypes: int > 0.
+
+    Example:
+
+    >>> layer = Prototypes(num_prototypes=5)
+    >>> layer(keras.ops.ones((4, 8))).shape
+    TensorShape([4, 5])
+
+    Reference: Caron et al., SwAV, 2020, sec. 3.1; facebookresearch/swav.
+    """
+
+    def __init__(self, num_prototypes, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self.num_prototypes = num_prototypes
+
+    def build(self, input_shape):
+        self.prototypes = self.add_weight(
+            name="prototypes",
+            shape=(self.num_prototypes, input_shape[-1]),
+            initializer=unit_rows,
+            autocast=False,
+        )
+
+    def call(self, x):
+        return _scores(x, at_least_float32(self.prototypes))
+
+    def normalize(self):
+        """Scale every prototype back to length 1."""
+        self.prototypes.assign(ops.cast(l2_normalize(self.prototypes), self.prototypes.dtype))
+
+    def compute_output_spec(self, x):
+        return _spec(x, self.num_prototypes)
+
+
+@register
+class WeightNormalizedPrototypes(Configured, keras.layers.Layer):
+    """Scores of unit features by prototypes that are unit vectors by construction, without bias.
+
+        scores = x @ (scale * directions / |directions|).T
+
+    The features are used as they are: normalise them before (`L2Normalization`). The gradient goes
+    through the normalisation of the prototypes, so they stay unit vectors without help. Scores are
+    in at least float32 under any dtype policy.
+
+    Args:
+        num_prototypes: int > 0.
+        learnable_scale: bool. Whether each prototype has a factor that is trained, 1 at first
+            (Self-Classifier), or a length of 1 for good (DINO).
+
+    Example:
+
+    >>> layer = WeightNormalizedPrototypes(num_prototypes=5, learnable_scale=True)
+    >>> layer(keras.ops.ones((4, 8))).shape
+    TensorShape([4, 5])
+
+    Reference: Salimans and Kingma, Weight normalization, 2016, eq. 2; DINO, appendix C.
+    """
+
+    def __init__(self, num_prototypes, learnable_scale=False, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self.num_prototypes = num_prototypes
+        self.learnable_scale = learnable_scale
+
+    def build(self, input_shape):
+        # torch's default: it leaves directions of length 0.6, which sets how fast they turn.
+        bound = input_shape[-1] ** -0.5
+        self.directions = self.add_weight(
+            name="directions",
+            shape=(self.num_prototypes, input_shape[-1]),
+            initializer=keras.initializers.RandomUniform(-bound, bound),
+            autocast=False,
+        )
+        if self.learnable_scale:
+            self.scale = self.add_weight(
+                name="scale", shape=(self.num_prototypes,), initializer="ones", autocast=False
+            )
+
+    def call(self, x):
+        scores = _scores(x, l2_normalize(self.directions))
+        return scores * at_least_float32(self.scale) if self.learnable_scale else scores
+
+    def compute_output_spec(self, x):
+        return _spec(x, self.num_prototypes)
+
+
+@register
+def exact_gelu(x):
+    """`x P(N(0, 1) < x)`, to full precision: TensorFlow rounds sqrt(2) to float32 in any type."""
+    return 0.5 * x * (1.0 + ops.erf(x / math.sqrt(2.0)))
+
+
+def dino_head(
+    input_dim, *, hidden_dim=2048, bottleneck_dim=256, num_prototypes=65536, name="projector"
+):
+    """DINO's head: three Dense layers with exact GELUs between, then weight-normalised prototypes.
+
+    Args:
+        input_dim: int > 0. Width of the input.
+        hidden_dim: int > 0. Width of the two hidden layers.
+        bottleneck_dim: int > 0. Width of what is normalised and compared with the prototypes.
+        num_prototypes: int > 0.
+        name: str.
+
+    Returns:
+        A built `keras.Sequential` with layers `dense0`, `dense1`, `dense2`, `norm` (of length) and
+        `prototypes`: (batch, input_dim) -> (batch, num_prototypes).
+
+    Reference: Caron et al., Emerging properties in self-supervised vision transformers, 2021,
+    appendix C; facebookresearch/dino, without batch normalisation.
+    """
+    layers = [keras.Input((input_dim,))]
+    for index, width in enumerate((hidden_dim, hidden_dim, bottleneck_dim)):
+        activation = exact_gelu if index < 2 else None
+        layers.append(
+            keras.layers.Dense(
+                width,
+                activation=activation,
+                kernel_initializer=keras.initializers.TruncatedNormal(stddev=0.02),
+                name=f"dense{index}",
+            )
+        )
+    layers.append(L2Normalization(name="norm"))
+    layers.append(WeightNormalizedPrototypes(num_prototypes, name="prototypes"))
+    return keras.Sequential(layers, name=name)
+
+
+def unit_rows(shape, dtype=None):
+    """Initializer: rows drawn uniformly from the unit sphere."""
+    return l2_normalize(keras.initializers.RandomNormal(stddev=1.0)(shape, dtype=dtype))
+
+
+def _scores(x, prototypes):
+    return ops.matmul(at_least_float32(x), ops.transpose(prototypes))
+
+
+def _spec(x, width):
+    dtype = "float64" if x.dtype == "float64" else "float32"
+    return keras.KerasTensor((*x.shape[:-1], width), dtype=dtype)

@@ -1,0 +1,89 @@
+"""Queue: the keys of the last batches, kept as negatives for the next ones."""
+
+import keras
+from keras import ops
+
+from keras_ssl.core.checks import UserError
+from keras_ssl.core.replicas import all_gather, num_replicas
+from keras_ssl.core.serialization import Configured, register
+from keras_ssl.core.vectors import l2_normalize
+
+
+@register
+class KeyQueue(Configured, keras.layers.Layer):
+    """A ring of unit rows: new ones overwrite the oldest.
+
+    Read `keys` in the loss, then `enqueue` this step's keys. Both weights are non-trainable and
+    saved with the model; `keys` is in at least float32 under any dtype policy.
+
+    Args:
+        size: int > 0. Number of keys; a multiple of the global batch.
+        dim: int > 0. Width of a key.
+        initializer: Keras initializer of the rows before normalisation: "random_normal" for random
+            negatives at first (MoCo), "zeros" for a queue that is empty until it has been filled.
+
+    Attributes:
+        keys: (size, dim).
+        pointer: integer scalar. The row that the next batch is written from.
+
+    Raises:
+        UserError: for a size or dim below 1.
+
+    Example:
+
+    >>> queue = KeyQueue(size=4, dim=3)
+    >>> queue.enqueue(keras.ops.eye(3)[:2])
+    >>> int(queue.pointer), queue.keys.numpy()[:2].tolist()
+    (2, [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+
+    Reference: He et al., Momentum contrast, 2020, sec. 3.2 and algorithm 1.
+    """
+
+    def __init__(self, size, dim, initializer="random_normal", **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        if size < 1 or dim < 1:
+            raise UserError(
+                f"A queue takes one or more keys of width 1 or more. Received size={size}, "
+                f"dim={dim}."
+            )
+        self.size = size
+        self.dim = dim
+        self.initializer = initializer
+        draw = keras.initializers.get(initializer)
+        self.keys = self.add_weight(
+            name="keys",
+            shape=(size, dim),
+            dtype=keras.backend.result_type(self.variable_dtype, "float32"),
+            initializer=lambda shape, dtype=None: l2_normalize(draw(shape, dtype=dtype)),
+            trainable=False,
+            autocast=False,
+        )
+        self.pointer = self.add_weight(
+            name="pointer", shape=(), dtype="int64", initializer="zeros", trainable=False
+        )
+        self.built = True
+
+    def enqueue(self, keys):
+        """Write the rows of all replicas over the oldest ones, and move the pointer behind them.
+
+        Args:
+            keys: (batch, dim). This replica's; they are normalised here.
+
+        Raises:
+            UserError: if the global batch does not divide the size of the queue.
+        """
+        self._check_batch(keys.shape[0])
+        rows = ops.cast(all_gather(l2_normalize(keys)), self.keys.dtype)
+        start, count = ops.convert_to_tensor(self.pointer), ops.shape(rows)[0]
+        places = (start + ops.arange(count, dtype="int64")) % self.size
+        self.keys.assign(ops.scatter_update(self.keys, places[:, None], rows))
+        self.pointer.assign((start + ops.cast(count, "int64")) % self.size)
+
+    def _check_batch(self, rows):
+        batch = None if rows is None else rows * num_replicas()
+        if batch is not None and self.size % batch:
+            fits = max(self.size // batch, 1) * batch
+            raise UserError(
+                f"The queue's size={self.size} must be a multiple of the global batch of {batch}: "
+                f"try {fits}."
+            )

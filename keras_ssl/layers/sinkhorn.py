@@ -1,0 +1,89 @@
+"""Sinkhorn: turn scores into soft assignments that use every prototype equally."""
+
+import math
+
+import keras
+from keras import ops
+
+from keras_ssl.core.checks import UserError
+from keras_ssl.core.precision import at_least_float32
+from keras_ssl.core.replicas import all_gather
+from keras_ssl.core.serialization import Configured, register
+
+
+def sinkhorn(scores, *, epsilon=0.05, iterations=3):
+    """Balance `exp(scores / epsilon)` over the prototypes by a few Sinkhorn-Knopp iterations.
+
+    One iteration scales the columns (prototypes) to equal mass and then the rows (images) to 1.
+    Computed in logarithms and in at least float32, so that no score is too large. The columns are
+    balanced over the batches of all replicas; no gradient is stopped here.
+
+    Args:
+        scores: (batch, num_prototypes). This replica's rows. What all replicas hold alike (a queue)
+            counts once for each of them: gather the batch before stacking the two.
+        epsilon: float > 0. Entropy weight; smaller is sharper and less balanced after a fixed
+            number of iterations.
+        iterations: int >= 0. With 0 only the mean of all rows' sums is 1.
+
+    Returns:
+        (batch, num_prototypes), >= 0. Each row sums to 1, each column to about
+        `batch / num_prototypes`.
+
+    Example:
+
+    >>> codes = sinkhorn(keras.ops.array([[1.0, 0.9], [1.0, 0.1]]), iterations=50)
+    >>> codes.numpy().round(1).tolist()
+    [[0.0, 1.0], [1.0, 0.0]]
+
+    Reference: Caron et al., SwAV, 2020, eqs. 3 to 5; Cuturi, Sinkhorn distances, 2013.
+    """
+    log_q = at_least_float32(scores) / epsilon
+    log_q = log_q - _log_mean_exp(ops.logsumexp(log_q, axis=1, keepdims=True))
+    for _ in range(iterations):
+        log_q = log_q - _log_mean_exp(log_q)
+        log_q = log_q - ops.logsumexp(log_q, axis=1, keepdims=True)
+    return ops.exp(log_q)
+
+
+@register
+class Sinkhorn(Configured, keras.layers.Layer):
+    """Layer form of `sinkhorn` that stops the gradient; it has no weights.
+
+    Args:
+        epsilon: float > 0. Entropy weight; smaller is sharper.
+        iterations: int >= 0.
+
+    Raises:
+        UserError: for values out of range.
+
+    Reference: Caron et al., SwAV, 2020, eqs. 3 to 5.
+    """
+
+    def __init__(self, epsilon=0.05, iterations=3, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        if not 0 < epsilon < math.inf or iterations < 0:
+            raise UserError(
+                "Sinkhorn takes epsilon above 0 and iterations of 0 or more. "
+                f"Received epsilon={epsilon}, iterations={iterations}."
+            )
+        self.epsilon = epsilon
+        self.iterations = iterations
+
+    def call(self, scores):
+        codes = sinkhorn(scores, epsilon=self.epsilon, iterations=self.iterations)
+        return ops.stop_gradient(codes)
+
+    def compute_output_spec(self, scores):
+        dtype = "float64" if scores.dtype == "float64" else "float32"
+        return keras.KerasTensor(scores.shape, dtype=dtype)
+
+
+def _log_mean_exp(x):
+    """`log(mean(exp(x)))` over the rows of all replicas: (batch, n) -> (1, n)."""
+    own = ops.logsumexp(x, axis=0, keepdims=True) - _log_size(x)
+    every = all_gather(own)  # (replicas, n); every replica has as many rows
+    return ops.logsumexp(every, axis=0, keepdims=True) - _log_size(every)
+
+
+def _log_size(x):
+    return ops.log(ops.cast(ops.shape(x)[0], x.dtype))

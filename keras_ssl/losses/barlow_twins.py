@@ -1,0 +1,66 @@
+"""Barlow Twins: bring the cross-correlation of two views close to the identity."""
+
+from keras import ops
+
+from keras_ssl.core.precision import at_least_float32
+
+
+def cross_correlation(z1, z2, *, epsilon=1e-5):
+    """Correlation over the batch of every feature of `z1` with every feature of `z2`.
+
+    Args:
+        z1, z2: (batch, dim).
+        epsilon: float > 0. Added to the biased variances, so that a constant feature correlates
+            with nothing.
+
+    Returns:
+        (dim, dim) in at least float32, entries in [-1, 1].
+
+    Reference: Zbontar et al., Barlow Twins, 2021, eq. 2.
+    """
+    z1, z2 = _standardize(z1, epsilon), _standardize(z2, epsilon)
+    return ops.matmul(ops.transpose(z1), z2) / ops.cast(ops.shape(z1)[0], z1.dtype)
+
+
+def diagonal_error(correlation):
+    """`sum_i (1 - C_ii)^2`, the invariance term: (dim, dim) -> scalar >= 0."""
+    return ops.sum(ops.square(1.0 - ops.diagonal(correlation)))
+
+
+def off_diagonal_energy(matrix):
+    """`sum_{i != j} M_ij^2`: (dim, dim) -> scalar >= 0."""
+    # Masked and not subtracted: the diagonal is far larger than what is sought.
+    return ops.sum(ops.square(matrix * (1.0 - ops.eye(matrix.shape[0], dtype=matrix.dtype))))
+
+
+def barlow_twins_loss(z1, z2, *, redundancy_weight=0.0051):
+    """Equal features shall correlate across the views, different ones shall not.
+
+        sum_i (1 - C_ii)^2 + redundancy_weight * sum_{i != j} C_ij^2
+
+    A sum over the features, so the scale grows with `dim`; solo-learn multiplies it by 0.1 on
+    CIFAR.
+
+    Args:
+        z1, z2: (batch, dim). Projections of view 1 and 2.
+        redundancy_weight: float >= 0. The paper's lambda.
+
+    Returns:
+        A scalar >= 0 in at least float32.
+
+    Example:
+
+    >>> a, b = keras.random.normal((2, 8, 4), seed=1)
+    >>> bool(keras.ops.isclose(barlow_twins_loss(a, b), barlow_twins_loss(b, 3 * a + 1), 1e-3))
+    True
+
+    Reference: Zbontar et al., Barlow Twins, 2021, eq. 1.
+    """
+    correlation = cross_correlation(z1, z2)
+    return diagonal_error(correlation) + redundancy_weight * off_diagonal_energy(correlation)
+
+
+def _standardize(z, epsilon):
+    z = at_least_float32(z)
+    centered = z - ops.mean(z, axis=0)
+    return centered * ops.rsqrt(ops.mean(ops.square(centered), axis=0) + epsilon)

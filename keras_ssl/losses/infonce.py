@@ -1,0 +1,159 @@
+"""InfoNCE as analysed by Cosentino et al.: decoupled, with its split and its upper bound.
+
+"Decoupled" means that the positive is not in the denominator. The paper's beta is `1 / temperature`
+here. Rows need not be normalised; the similarities are cosines.
+"""
+
+from typing import Any, NamedTuple
+
+from keras import ops
+
+from keras_ssl.core.vectors import l2_normalize
+
+_EXCLUDED = -1e9  # similarity of what is no negative; exp() of it is 0 in float32 and float64
+
+
+class InfoNCESplit(NamedTuple):
+    """What `infonce_split` returns; every field is a tensor (batch,).
+
+    `per_sample = (expected - positive) / temperature + entropy`.
+
+    Attributes:
+        per_sample: the loss of each anchor.
+        positive: similarity in [-1, 1] of the anchor with its other view.
+        expected: mean similarity of the anchor with its negatives, each weighted by its share of
+            the denominator.
+        entropy: of these shares, in nats; from 0 (one negative counts) to `log(2 (batch - 1))`.
+        hardest: largest similarity with a negative.
+    """
+
+    per_sample: Any
+    positive: Any
+    expected: Any
+    entropy: Any
+    hardest: Any
+
+
+def infonce_split(anchors, others, *, temperature=0.5):
+    """The decoupled InfoNCE of every anchor, and the parts it consists of.
+
+    Use it to see what the loss of a batch is made of; `decoupled_infonce` is what to train.
+
+    Args:
+        anchors, others: (batch, dim). Two views; the negatives of anchor i are both views of the
+            images j != i, so take batch > 1.
+        temperature: float > 0.
+
+    Returns:
+        An `InfoNCESplit` in at least float32.
+
+    Reference: Cosentino et al., eq. 1 and proposition C.1, whose eq. 13 has the sign of the
+    expected similarity reversed; its derivation from eq. 15 on has it as here.
+    """
+    positive, negatives = _similarities(anchors, others)
+    logits = negatives / temperature
+    log_partition = ops.logsumexp(logits, axis=-1)
+    log_share = logits - log_partition[:, None]
+    share = ops.exp(log_share)
+    return InfoNCESplit(
+        per_sample=log_partition - positive / temperature,
+        positive=positive,
+        expected=ops.sum(share * negatives, axis=-1),
+        entropy=-ops.sum(share * log_share, axis=-1),
+        hardest=ops.max(negatives, axis=-1),
+    )
+
+
+def decoupled_infonce(anchors, others, *, temperature=0.5):
+    """Attract each anchor to its other view and repel it from all views of other images.
+
+        l_i = -log( exp(z_i.z'_i / t) / sum_{j != i} (exp(z_i.z_j / t) + exp(z_i.z'_j / t)) )
+
+    The mean over the anchors, that is over one direction; see `symmetric_decoupled_infonce`.
+
+    Args:
+        anchors, others: (batch, dim), batch > 1. z and z'.
+        temperature: float > 0. 1 / beta; the paper uses beta = 2.
+
+    Returns:
+        A scalar in at least float32; it may be negative, unlike NT-Xent.
+
+    Example:
+
+    >>> a, b = keras.random.normal((2, 8, 16), seed=1)
+    >>> bool(decoupled_infonce(a, b) <= infonce_upper_bound(a, b))
+    True
+
+    Reference: Cosentino et al., eq. 1; Yeh et al., Decoupled contrastive learning, 2022.
+    """
+    positive, negatives = _similarities(anchors, others)
+    return ops.mean(ops.logsumexp(negatives / temperature, axis=-1) - positive / temperature)
+
+
+def symmetric_decoupled_infonce(a, b, *, temperature=0.5):
+    """The average of `decoupled_infonce` in both directions: (batch, dim) twice -> scalar."""
+    forth = decoupled_infonce(a, b, temperature=temperature)
+    back = decoupled_infonce(b, a, temperature=temperature)
+    return 0.5 * (forth + back)
+
+
+def infonce_upper_bound(anchors, others, *, temperature=0.5):
+    """Bound `decoupled_infonce` from above by each anchor's hardest negative.
+
+        mean_i (max_{j != i} z_i.z~_j - z_i.z'_i) / t + log(2 (batch - 1))
+
+    Args and Returns: as `decoupled_infonce`.
+
+    Reference: Cosentino et al., eq. 3.
+    """
+    positive, negatives = _similarities(anchors, others)
+    gap = ops.mean(ops.max(negatives, axis=-1) - positive)
+    count = 2.0 * (ops.cast(ops.shape(positive)[0], positive.dtype) - 1.0)
+    return gap / temperature + ops.log(ops.maximum(count, 1.0))
+
+
+def weighted_decoupled_infonce(anchors, others, weights, *, temperature=0.5):
+    """`decoupled_infonce` with the positive term of each anchor times its weight.
+
+    Args:
+        anchors, others: (batch, dim), batch > 1.
+        weights: (batch,), from `von_mises_fisher_weights`. Wrap them in `stop_gradient` to treat
+            them as constants.
+        temperature: float > 0.
+
+    Returns:
+        A scalar in at least float32.
+
+    Reference: Yeh et al., Decoupled contrastive learning, 2022 (DCLW).
+    """
+    positive, negatives = _similarities(anchors, others)
+    partition = ops.logsumexp(negatives / temperature, axis=-1)
+    return ops.mean(partition - weights * positive / temperature)
+
+
+def von_mises_fisher_weights(anchors, others, *, sigma=0.5):
+    """Weights that grow where the two views of an image disagree: (batch, dim) twice -> (batch,).
+
+        w_i = 2 - exp(z_i.z'_i / sigma) / mean_j exp(z_j.z'_j / sigma)
+
+    Args:
+        anchors, others: (batch, dim).
+        sigma: float > 0. Smaller tells the pairs apart more.
+
+    Returns:
+        (batch,) at most 2, with mean 1.
+
+    Reference: Yeh et al., Decoupled contrastive learning, 2022 (DCLW).
+    """
+    positive = ops.sum(l2_normalize(anchors) * l2_normalize(others), axis=-1)
+    size = ops.cast(ops.shape(positive)[0], positive.dtype)
+    return 2.0 - size * ops.softmax(positive / sigma)
+
+
+def _similarities(anchors, others):
+    """Cosines of the positives (batch,), and of anchors with all rows (batch, 2 * batch)."""
+    a, b = l2_normalize(anchors), l2_normalize(others)
+    rows = ops.transpose(ops.concatenate([a, b]))
+    size = ops.shape(a)[0]
+    same_image = ops.equal(ops.arange(size)[:, None], ops.arange(2 * size)[None, :] % size)
+    return ops.sum(a * b, axis=-1), ops.where(same_image, _EXCLUDED, ops.matmul(a, rows))

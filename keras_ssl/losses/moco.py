@@ -1,0 +1,69 @@
+"""MoCo: tell the key of the same image from a queue of keys of earlier images."""
+
+from keras import ops
+
+from keras_ssl.core.vectors import l2_normalize
+
+_FLOOR = 1e-8  # of a query's squared norm: keeps the gradient at a zero query within float16
+
+
+def moco_logits(queries, keys, queue, *, temperature=0.2):
+    """Similarities of each query with its key (column 0) and with the queue, over temperature.
+
+    Args:
+        queries, keys: (batch, dim); rows need not be normalised. The keys get no gradient.
+        queue: (queue_size, dim), unit rows, used as they are. No gradient.
+        temperature: float > 0.
+
+    Returns:
+        (batch, 1 + queue_size) in at least float32.
+    """
+    queries = l2_normalize(queries, epsilon=_FLOOR)
+    keys = ops.stop_gradient(l2_normalize(keys))
+    positive = ops.sum(queries * keys, axis=-1, keepdims=True)
+    negatives = ops.matmul(queries, ops.transpose(ops.stop_gradient(queue)))
+    return ops.concatenate([positive, negatives], axis=-1) / temperature
+
+
+def moco_loss(queries, keys, queue, *, temperature=0.2):
+    """InfoNCE with the queue as negatives: cross-entropy of `moco_logits` with class 0, batch mean.
+
+    Take the queue as it is before this step's keys enter it.
+
+    Args:
+        queries, keys: (batch, dim). Two views of the same images, the keys from the momentum
+            encoder.
+        queue: (queue_size, dim), unit rows. See `keras_ssl.layers.queue.KeyQueue`.
+        temperature: float > 0. 0.07 in the first version of the paper, 0.2 in the second.
+
+    Returns:
+        A scalar >= 0 in at least float32.
+
+    Example:
+
+    >>> q = keras.random.normal((4, 8), seed=1)
+    >>> bool(moco_loss(q, q, -q[:1]) < moco_loss(q, -q, -q[:1]))
+    True
+
+    Reference: He et al., Momentum contrast, 2020, eq. 1 and algorithm 1.
+    """
+    logits = moco_logits(queries, keys, queue, temperature=temperature)
+    return ops.mean(ops.logsumexp(logits, axis=-1) - logits[:, 0])
+
+
+def symmetric_moco_loss(queries, keys, queues, *, temperature=0.2):
+    """Both views as queries, against the keys and the queue of the other view, added.
+
+    Args:
+        queries, keys: pairs of (batch, dim), one of each view.
+        queues: pair of (queue_size, dim); `queues[v]` holds the keys of view v.
+        temperature: float > 0.
+
+    Returns:
+        A scalar >= 0: the sum of both directions, not their mean.
+
+    Reference: solo-learn's MoCo v2+; the directions are added in the authors' CIFAR-10 code too.
+    """
+    forth = moco_loss(queries[0], keys[1], queues[1], temperature=temperature)
+    back = moco_loss(queries[1], keys[0], queues[0], temperature=temperature)
+    return forth + back

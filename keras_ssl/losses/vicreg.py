@@ -1,0 +1,83 @@
+"""VICReg: agree between views, vary over the batch, decorrelate the features."""
+
+from keras import ops
+
+from keras_ssl.core.precision import at_least_float32
+from keras_ssl.losses.barlow_twins import off_diagonal_energy
+
+
+def invariance(x, y):
+    """Mean squared difference over the batch and the features: (batch, dim) twice -> scalar.
+
+    The paper's eq. 5 sums over the features instead, which is `dim` times this; its coefficients
+    go with the mean, which the authors' code takes.
+    """
+    return ops.mean(ops.square(at_least_float32(x) - at_least_float32(y)))
+
+
+def variance_hinge(z, *, margin=1.0, epsilon=1e-4):
+    """How far the features' standard deviations fall short of `margin`, averaged over them.
+
+    Args:
+        z: (batch, dim).
+        margin: float > 0. The paper's gamma.
+        epsilon: float > 0. Added to the unbiased variance under the root, whose slope it bounds.
+
+    Returns:
+        A scalar in [0, margin] in at least float32.
+
+    Reference: Bardes et al., VICReg, 2022, eqs. 1 and 2.
+    """
+    centered, degrees = _centered(z)
+    variance = ops.sum(ops.square(centered), axis=0) / degrees
+    return ops.mean(ops.relu(margin - ops.sqrt(variance + epsilon)))
+
+
+def covariance_energy(z):
+    """Sum of the squared off-diagonal covariances over `dim`: (batch, dim) -> scalar >= 0.
+
+    Reference: Bardes et al., VICReg, 2022, eqs. 3 and 4.
+    """
+    centered, degrees = _centered(z)
+    covariance = ops.matmul(ops.transpose(centered), centered) / degrees
+    return off_diagonal_energy(covariance) / z.shape[-1]
+
+
+def vicreg_loss(x, y, *, invariance_weight=25.0, variance_weight=25.0, covariance_weight=1.0):
+    """Invariance, variance and covariance of two views, weighted and added.
+
+        w_i invariance(x, y) + w_v (hinge(x) + hinge(y)) / 2 + w_c (energy(x) + energy(y))
+
+    The variance terms are averaged as in the authors' code. The paper's eq. 6 and solo-learn add
+    them: for these pass twice the `variance_weight`.
+
+    Args:
+        x, y: (batch, dim). Projections of view 1 and 2.
+        invariance_weight, variance_weight, covariance_weight: float >= 0. The paper's lambda, mu
+            and nu.
+
+    Returns:
+        A scalar >= 0 in at least float32.
+
+    Example:
+
+    >>> x = keras.ops.ones((4, 8))  # collapsed: only the variance term is left
+    >>> float(vicreg_loss(x, x))
+    24.75
+
+    Reference: Bardes et al., VICReg, 2022, eq. 6; facebookresearch/vicreg.
+    """
+    variance = 0.5 * (variance_hinge(x) + variance_hinge(y))
+    covariance = covariance_energy(x) + covariance_energy(y)
+    return (
+        invariance_weight * invariance(x, y)
+        + variance_weight * variance
+        + covariance_weight * covariance
+    )
+
+
+def _centered(z):
+    """`z` minus its mean, and the degrees of freedom (1 at least, so that one row varies by 0)."""
+    z = at_least_float32(z)
+    degrees = ops.maximum(ops.cast(ops.shape(z)[0], z.dtype) - 1.0, 1.0)
+    return z - ops.mean(z, axis=0), degrees
