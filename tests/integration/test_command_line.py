@@ -171,10 +171,19 @@ def test_resume_takes_the_recipe_of_the_run(done, capsys):
 @pytest.mark.parametrize("mode", ["evaluate", "export"])
 def test_later_modes_take_the_recipe_of_the_run(done, mode):
     saved_run("here", "--method=byol")
-    assert start(f"--mode={mode}", "--workdir=here", "--dataset=npz:other.npz") == 0
+    assert start(f"--mode={mode}", "--workdir=here") == 0
     name, recipe, workdir = done[0]
     assert (name, str(workdir)) == (mode, "here")
-    assert recipe.data.dataset == "npz:other.npz"
+    assert recipe.name == "byol"
+
+
+def test_a_run_is_judged_on_other_data_but_exported_with_its_own(done, capsys):
+    saved_run("here", "--method=byol")
+    other = "--dataset=npz:other.npz"
+    assert start("--mode=evaluate", "--workdir=here", other) == 0
+    assert done[0][1].data.dataset == "npz:other.npz"
+    assert start("--mode=export", "--workdir=here", other) == 2
+    assert "--dataset" in capsys.readouterr().err
 
 
 def test_system_errors_are_one_line_too(done, monkeypatch, capsys):

@@ -10,7 +10,7 @@ from pipelines.policies import POLICIES, ViewPolicy, policy_for
 
 def test_digits_are_never_flipped_nor_coloured():
     for view in POLICIES["digits"]:
-        assert view.flip == view.hue == view.grayscale == view.jitter_probability == 0.0
+        assert view.flip == view.hue == view.grayscale == view.saturation == 0.0
 
 
 def test_asymmetric_policies_differ_only_in_blur_and_solarize():
