@@ -7,6 +7,7 @@ import contextlib
 import errno
 import json
 import os
+import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -237,6 +238,7 @@ def fit_from(session, step, callbacks, saver):
                 steps_per_epoch=steps,
                 callbacks=callbacks,
                 shuffle=False,
+                verbose=1 if sys.stdout.isatty() else 2,  # a bar, or a line per epoch in a log
             )
 
 
