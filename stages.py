@@ -23,6 +23,7 @@ from keras_ssl.core.checks import UserError
 from keras_ssl.core.hardware import compile_with_xla, pick_precision, pick_strategy
 from keras_ssl.evaluation.callbacks import EventFiles, MetricsLog, OnlineKNN, Throughput
 from keras_ssl.evaluation.features import FeatureExtractor
+from keras_ssl.evaluation.files import write_atomically
 from keras_ssl.evaluation.rows import format_table, write_results
 from keras_ssl.evaluation.table import evaluate_features
 from keras_ssl.layers.necks import simplices_of
@@ -433,9 +434,7 @@ def export(recipe, preprocessing, encoder, workdir):
 def save_preprocessing(preprocessing, workdir):
     """Write `preprocessing.json`, which the encoder needs wherever it goes."""
     text = json.dumps(asdict(preprocessing), indent=1) + "\n"
-    aside = Path(workdir) / ".writing-preprocessing.json"
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, Path(workdir) / "preprocessing.json")
+    write_atomically(Path(workdir) / "preprocessing.json", text)
 
 
 def load_trained(workdir):
