@@ -29,6 +29,7 @@ from keras_ssl.losses.wmse import wmse_loss
 
 INPUT_SHAPE = (8, 8, 3)
 BATCH = 8
+STEPS_PER_EPOCH = 3
 NECK = {"num_simplices": 4, "simplex_size": 3, "temperature": 0.5, "target_temperature": 0.8}
 
 # Small sizes for each method; every other hyper-parameter stays at its default.
@@ -84,7 +85,7 @@ def make_method(name, *, seed=0, optimizer="sgd", **compile_options):
     """A small compiled method with fixed initial weights."""
     keras.utils.set_random_seed(seed)
     neck = NECK if name.startswith("sem_") else None
-    arguments = METHODS[name.removeprefix("sem_")]
+    arguments = {"steps_per_epoch": STEPS_PER_EPOCH, **METHODS[name.removeprefix("sem_")]}
     method = keras_ssl.create(
         name, backbone="tiny", input_shape=INPUT_SHAPE, neck=neck, **arguments
     )
@@ -100,7 +101,10 @@ def make_method(name, *, seed=0, optimizer="sgd", **compile_options):
     return method
 
 
-def make_views(count=2, *, seed=1, batch=BATCH, dtype="float32"):
-    """A fixed batch of views."""
-    views = keras.random.uniform((batch, count, *INPUT_SHAPE), seed=seed, dtype=dtype)
-    return {"global": views}
+def make_views(method, count=None, *, seed=1):
+    """A fixed batch of views: by default as many as the method takes at least."""
+    count = method.num_views[0] if count is None else count
+    views = {"global": keras.random.uniform((BATCH, count, *INPUT_SHAPE), seed=seed)}
+    if method.needs_index:
+        views["index"] = ops.arange(BATCH, dtype="int64")
+    return views

@@ -18,11 +18,14 @@ class Method(Configured, keras.Model):
     """An encoder, the heads that train it, and the step that does it.
 
     A subclass builds its heads in `__init__` and says what is its own in `embed`, `loss_terms` and,
-    where needed, `after_step` and `diagnostics`. Everything else is here.
+    where needed, in the other hooks of the first section. Everything else is here.
 
     Args:
         encoder: built functional `keras.Model`, images -> (batch, features); kept as it is, so a
             neck (`sem_neck`) belongs to it.
+        steps_per_epoch: int > 0 or None. Updates of the weights in an epoch; for methods that count
+            epochs.
+        seed: int >= 0. Of whatever a method draws at random in a step.
 
     Class attributes:
         terms: names of the scalars that `loss_terms` returns; the loss is their sum.
@@ -31,6 +34,10 @@ class Method(Configured, keras.Model):
         joint_batch: whether all views go through the encoder as one batch, and so share the
             statistics of batch normalisation. Views that are read at different temperatures go
             one by one all the same, as in the code of SEM.
+        multi_crop: whether the method takes local crops beside the global views.
+        needs_index: whether a batch must say which images of the data set it holds.
+        run_facts: arguments of `__init__` that follow from the run, not from a recipe:
+            `num_images`, the number of training images.
         second_view_temperature: whether view 2 is read at the neck's target temperature
             (methods without a momentum copy; SEM, tables 7 to 13).
     """
@@ -39,17 +46,27 @@ class Method(Configured, keras.Model):
     diagnostic_names = ()
     num_views = (2, 2)
     joint_batch = False
+    multi_crop = False
+    needs_index = False
+    run_facts = ()
     second_view_temperature = False
 
-    def __init__(self, encoder, **kwargs):
+    def __init__(self, encoder, *, steps_per_epoch=None, seed=0, **kwargs):
         super().__init__(**kwargs)
         self.encoder = encoder
+        self.steps_per_epoch = steps_per_epoch
+        self.seed = seed
         self.seconds_waiting = 0.0  # for data, since it was last set to 0
         names = ("loss", *self.terms, *self.diagnostic_names)
         self._means = {name: keras.metrics.Mean(name) for name in names}
         # Kept out of Keras's tracking: these share or repeat what is tracked elsewhere.
         object.__setattr__(self, "_ema_pairs", [])
+        object.__setattr__(self, "_added_losses", [])
         object.__setattr__(self, "_second_view_encoder", self._read_second_view(encoder))
+        if self._counts_epochs:
+            self._last_epoch = self.add_weight(
+                name="last_epoch", shape=(), dtype="int64", initializer="zeros", trainable=False
+            )
         self.built = True  # every part is built in `__init__`
 
     # What a method says.
@@ -61,6 +78,17 @@ class Method(Configured, keras.Model):
     def loss_terms(self, outputs):
         """Return `{name: scalar}` for the names in `terms`, from `embed`'s outputs."""
         raise NotImplementedError
+
+    def prepare(self, views):
+        """Add to a batch what the loss needs and no gradient goes through, such as samples."""
+        return views
+
+    def held_still(self):
+        """Parameters that this step must not move, and whether it is so now: (list, bool)."""
+        return [], False
+
+    def start_epoch(self, epoch):
+        """Do what is done once per epoch (1, 2, ...), in Python; needs `steps_per_epoch`."""
 
     def after_step(self, outputs):
         """Update state that has no gradient (queue, centre), after the optimizer and the EMA."""
@@ -111,9 +139,47 @@ class Method(Configured, keras.Model):
         if self.joint_batch and second is None:
             # View by view, so that the split below gives back whole views.
             flat = ops.concatenate([images[:, view] for view in range(count)])
-            return ops.split(network(flat, training=training), count)
+            return ops.split(self._run(network, flat, training), count)
         networks = [network] + [second or network] * (count - 1)
-        return [networks[view](images[:, view], training=training) for view in range(count)]
+        return [self._run(networks[view], images[:, view], training) for view in range(count)]
+
+    def encode_local(self, views, *, training):
+        """Encode the local crops as one batch, as a batch of one resolution.
+
+        Args:
+            views: {"local": (batch, L, height, width, channels)}; without "local", L is 0.
+
+        Returns:
+            List of L tensors (batch, features).
+        """
+        images = views.get("local")
+        if images is None:
+            return []
+        count = images.shape[1]
+        self.check_views(self.num_views[0], local=count)
+        flat = ops.concatenate([images[:, crop] for crop in range(count)])
+        return ops.split(self._run(self.encoder, flat, training), count)
+
+    @property
+    def step(self):
+        """Number of updates made so far, an integer tensor; 0 before `compile`."""
+        if self.optimizer is None:
+            return ops.zeros((), "int64")
+        return ops.cast(self.optimizer.iterations, "int64")
+
+    @property
+    def epoch(self):
+        """Number of epochs begun before this step's, an integer tensor.
+
+        Raises:
+            UserError: if the method was made without `steps_per_epoch`.
+        """
+        if self.steps_per_epoch is None:
+            raise UserError(
+                f"{type(self).__name__} counts epochs: give it steps_per_epoch, the number of "
+                "updates in an epoch."
+            )
+        return self.step // self.steps_per_epoch
 
     # The step.
 
@@ -124,15 +190,17 @@ class Method(Configured, keras.Model):
         views = data[0] if isinstance(data, tuple) else data
         step = self.optimizer.iterations
         rates = self._rates(step)
+        views = self.prepare(views)
+        self._added_losses.clear()
         with tf.GradientTape() as tape:
             outputs = self.embed(views, training=True)
             terms = self.loss_terms(outputs)
-            loss = sum(terms.values()) + sum(self.losses)
+            loss = sum(terms.values()) + sum(self._added_losses) + self._penalty()
             # Gradients are summed over replicas; dividing here makes them those of the mean.
             scaled = self.optimizer.scale_loss(loss / replicas.num_replicas())
         before = ops.copy(ops.convert_to_tensor(step))
         gradients = tape.gradient(scaled, self.trainable_variables)
-        self.optimizer.apply(gradients, self.trainable_variables)
+        self._update(gradients)
         self._follow(rates.get("ema_momentum"), updated=self.optimizer.iterations > before)
         self.after_step(outputs)
         logs = self._log({"loss": loss, **terms, **self.diagnostics(outputs)})
@@ -144,6 +212,30 @@ class Method(Configured, keras.Model):
         if momentum is not None:
             rates["ema_momentum"] = ops.cast(momentum, "float32")
         return rates
+
+    def _update(self, gradients):
+        held, now = self.held_still()
+        held_paths = {variable.path for variable in held}
+        kept = [ops.copy(ops.convert_to_tensor(variable)) for variable in held]
+        parameters = self.trainable_variables
+        gradients = [
+            ops.where(now, ops.zeros_like(gradient), gradient) if v.path in held_paths else gradient
+            for gradient, v in zip(gradients, parameters, strict=True)
+        ]
+        self.optimizer.apply(gradients, parameters)
+        for variable, old in zip(held, kept, strict=True):  # the decay of weights moved it
+            variable.assign(ops.where(now, old, variable))
+
+    def _run(self, network, images, training):
+        features = network(images, training=training)
+        # Keras forgets what `add_loss` left at the next call; regularisers come after it.
+        penalties = sum(v.regularizer is not None for v in network.trainable_variables)
+        added = network.losses
+        self._added_losses.extend(added[: len(added) - penalties])
+        return features
+
+    def _penalty(self):
+        return sum(v.regularizer(v) for v in self.trainable_variables if v.regularizer is not None)
 
     def _follow(self, momentum, updated):
         if self._ema_pairs:
@@ -170,6 +262,8 @@ class Method(Configured, keras.Model):
         step = self.train_function
 
         def timed_step(iterator):
+            if self._counts_epochs:
+                self._start_epochs()
             started = time.perf_counter()
             batch = next(iterator)
             self.seconds_waiting += time.perf_counter() - started
@@ -177,8 +271,18 @@ class Method(Configured, keras.Model):
 
         self.train_function = timed_step
 
-    def check_views(self, count):
-        """Refuse a number of views that the method cannot take.
+    @property
+    def _counts_epochs(self):
+        return type(self).start_epoch is not Method.start_epoch
+
+    def _start_epochs(self):
+        epoch = int(self.epoch)
+        if epoch > int(self._last_epoch):  # not again where a run is resumed within an epoch
+            self.start_epoch(epoch)
+            self._last_epoch.assign(epoch)
+
+    def check_views(self, count, local=0):
+        """Refuse numbers of global views and local crops that the method cannot take.
 
         Raises:
             UserError: with the numbers that fit.
@@ -189,6 +293,11 @@ class Method(Configured, keras.Model):
             raise UserError(
                 f"{type(self).__name__} takes {takes} views of an image. Received {count}: "
                 "set augment.num_views to match."
+            )
+        if local and not self.multi_crop:
+            raise UserError(
+                f"{type(self).__name__} takes no local crops. Received {local}: set "
+                "augment.local_views to 0."
             )
 
     def _read_second_view(self, encoder):

@@ -12,14 +12,14 @@ from tests.descriptors import METHOD_NAMES, make_method, make_views
 every_method = pytest.mark.parametrize("name", METHOD_NAMES)
 
 
-def dataset(steps=None, count=2):
-    data = tf.data.Dataset.from_tensors(make_views(count))
-    return data.repeat(steps)
-
-
 def fit(method, steps, epochs=1):
-    history = method.fit(dataset(), steps_per_epoch=steps, epochs=epochs, verbose=0, shuffle=False)
+    data = tf.data.Dataset.from_tensors(make_views(method)).repeat()
+    history = method.fit(data, steps_per_epoch=steps, epochs=epochs, verbose=0, shuffle=False)
     return history.history["loss"]
+
+
+def embed(method, views):
+    return method.embed(method.prepare(views), training=True)
 
 
 def state(method):
@@ -97,7 +97,7 @@ def test_targets_get_no_gradient_and_are_no_parameters(name):
     assert not any(id(copy) in parameters for copy in targets)
     with tf.GradientTape() as tape:
         tape.watch([copy.value for copy in targets])
-        loss = sum(method.loss_terms(method.embed(make_views(), training=True)).values())
+        loss = sum(method.loss_terms(embed(method, make_views(method))).values())
     assert all(g is None for g in tape.gradient(loss, [copy.value for copy in targets]))
 
 
@@ -105,7 +105,7 @@ def test_targets_get_no_gradient_and_are_no_parameters(name):
 def test_every_parameter_gets_a_gradient(name):
     method = make_method(name)
     with tf.GradientTape() as tape:
-        loss = sum(method.loss_terms(method.embed(make_views(), training=True)).values())
+        loss = sum(method.loss_terms(embed(method, make_views(method))).values())
     gradients = tape.gradient(loss, [v.value for v in method.trainable_variables])
     missing = [
         v.path for v, g in zip(method.trainable_variables, gradients, strict=True) if g is None
@@ -174,13 +174,14 @@ def test_mixed_precision_stays_finite(name, policy):
 @pytest.mark.parametrize("kind", ["constant", "zero", "repeated rows"])
 def test_degenerate_batches_give_finite_gradients(name, kind):
     method = make_method(name)
-    images = np.asarray(make_views()["global"]).copy()
+    views = make_views(method)
+    images = np.asarray(views["global"]).copy()
     if kind == "repeated rows":
         images[:] = images[:1]
     else:
         images[:] = 0.0 if kind == "zero" else 0.7
     with tf.GradientTape() as tape:
-        outputs = method.embed({"global": tf.constant(images)}, training=True)
+        outputs = embed(method, {**views, "global": tf.constant(images)})
         loss = sum(method.loss_terms(outputs).values())
     gradients = tape.gradient(loss, [v.value for v in method.trainable_variables])
     assert np.isfinite(loss)
@@ -193,16 +194,16 @@ def test_three_views_are_right_or_clearly_refused(name):
     fewest, most = method.num_views
     if most is not None and most < 3:
         with pytest.raises(keras_ssl.UserError, match="num_views"):
-            method.embed(make_views(3), training=True)
+            embed(method, make_views(method, 3))
     else:
-        losses = method.loss_terms(method.embed(make_views(3), training=True))
+        losses = method.loss_terms(embed(method, make_views(method, 3)))
         assert all(np.isfinite(value) for value in losses.values())
 
 
 @every_method
 def test_call_is_the_encoder_in_inference_mode(name):
     method = make_method(name)
-    images = make_views()["global"][:, 0]
+    images = make_views(method)["global"][:, 0]
     np.testing.assert_array_equal(method(images), method.encoder(images, training=False))
 
 
