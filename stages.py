@@ -26,7 +26,7 @@ from keras_ssl.evaluation.features import FeatureExtractor
 from keras_ssl.evaluation.files import write_atomically
 from keras_ssl.evaluation.rows import format_table, write_results
 from keras_ssl.evaluation.table import evaluate_features
-from keras_ssl.layers.necks import simplices_of
+from keras_ssl.layers.necks import bottleneck_of, simplices_of
 from keras_ssl.recipes import Recipe
 from pipelines.datasets import ImageData, load
 from pipelines.policies import policy_for
@@ -119,32 +119,41 @@ def build_encoder(recipe, preprocessing):
     encoder = keras_ssl.create_backbone(recipe.backbone.name, shape, **recipe.backbone.options)
     if recipe.neck.kind == "none":
         return encoder
-    neck = asdict(recipe.neck)
-    del neck["kind"]
-    return keras_ssl.sem_neck(encoder, **neck)
+    return keras_ssl.add_neck(encoder, kind=recipe.neck.kind, **recipe.neck.options)
 
 
-def build_method(recipe, preprocessing, steps):
+def build_method(recipe, inputs, steps):
     """The method with its optimizer, compiled, for a run of `steps` batches."""
     accumulate = recipe.training.accumulate
     updates = steps // accumulate
     if not updates:
         raise UserError(f"training.accumulate={accumulate} is more than all {steps} steps.")
-    arguments = dict(recipe.method)
-    if "momentum" in arguments:
-        arguments["momentum"] = keras_ssl.CosineEMA(
-            arguments["momentum"], final=recipe.schedule.final_momentum, total_steps=updates
-        )
     strategy = pick_strategy(recipe.training.strategy)
     check_replicas(recipe.training, strategy.num_replicas_in_sync)
+    cls = keras_ssl.METHODS[recipe.base_name]
+    facts = {"num_images": len(inputs.data.train_images)}
     with strategy.scope():
-        encoder = build_encoder(recipe, preprocessing)
-        method = keras_ssl.METHODS[recipe.base_name](encoder, **arguments)
-        method.check_views(recipe.augment.num_views)
+        method = cls(
+            build_encoder(recipe, inputs.preprocessing),
+            **method_arguments(recipe, updates),
+            **{name: facts[name] for name in cls.run_facts},
+        )
+        method.check_views(recipe.augment.num_views, recipe.augment.local_views)
         method.compile(
             optimizer=build_optimizer(recipe, updates), jit_compile=compile_with_xla(strategy)
         )
     return method
+
+
+def method_arguments(recipe, updates):
+    """What a method is told: its own settings, and what all methods know of the run."""
+    training, arguments = recipe.training, dict(recipe.method)
+    if "momentum" in arguments:
+        arguments["momentum"] = keras_ssl.CosineEMA(
+            arguments["momentum"], final=recipe.schedule.final_momentum, total_steps=updates
+        )
+    per_epoch = max(1, updates // training.epochs)
+    return {**arguments, "steps_per_epoch": per_epoch, "seed": training.seed}
 
 
 def check_replicas(training, replicas):
@@ -178,6 +187,10 @@ def build_optimizer(recipe, updates):
     options = dict(recipe.optimizer.options)
     if options.get("constant_lr_layers"):
         options.setdefault("constant_lr", peak)
+    if schedule.final_weight_decay is not None:
+        options["weight_decay"] = keras_ssl.Cosine(
+            options["weight_decay"], total_steps=updates, final=schedule.final_weight_decay
+        )
     return keras_ssl.OPTIMIZERS[recipe.optimizer.name](
         learning_rate,
         clipnorm=recipe.optimizer.clipnorm,
@@ -194,7 +207,8 @@ def prepare(recipe):
         keras.utils.set_random_seed(training.seed)
         keras.config.set_dtype_policy(training.precision)
         per_epoch = steps_per_epoch(len(inputs.data.train_images), training.batch_size)
-        method = build_method(recipe, inputs.preprocessing, per_epoch * training.epochs)
+        method = build_method(recipe, inputs, per_epoch * training.epochs)
+        recipe.augment.local_pixels(inputs.preprocessing.image_size)  # refuses what does not fit
     return Session(recipe, inputs, method, per_epoch)
 
 
@@ -245,16 +259,20 @@ def fit_from(session, step, callbacks, saver):
 
 def batches_from(session, step):
     """The stream of training batches from a global step on."""
-    views, ready = session.recipe.augment, session.inputs.preprocessing
+    augment, ready = session.recipe.augment, session.inputs.preprocessing
+    small = {**augment.overrides, "crop_scale": augment.local_scale}
     return train_views(
         session.inputs.data.train_images,
-        policy=policy_for(views.policy, views.num_views, **views.overrides),
+        policy=policy_for(augment.policy, augment.num_views, **augment.overrides),
+        local_policy=policy_for(augment.policy, 1, **small) * augment.local_views,
         batch_size=session.recipe.training.batch_size,
         seed=session.recipe.training.seed,
         start_step=step,
         mean=ready.mean,
         std=ready.std,
         image_size=ready.image_size,
+        local_size=augment.local_pixels(ready.image_size),
+        with_index=session.method.needs_index,
     )
 
 
@@ -299,6 +317,10 @@ def describe(session, workdir, step):
     if recipe.backbone.name.startswith("resnet") and recipe.backbone.name != "resnet8":
         chosen = recipe.backbone.stem
         stem = f", {resolve_stem(size) if chosen == 'auto' else chosen} stem"
+    crops = ""
+    if recipe.augment.local_views:
+        side = recipe.augment.local_pixels(size)
+        crops = f" + {recipe.augment.local_views} local of {side}x{side}"
     labels = f", {data.num_classes} classes" if data.num_classes else ", no labels"
     test = f" + {len(data.test_images):,} test" if data.test_images is not None else ""
     trained = millions(method.trainable_variables)
@@ -308,21 +330,28 @@ def describe(session, workdir, step):
         "backbone": f"{recipe.backbone.name}{width}{stem}: {backbone} parameters",
         "data": f"{data.name}: {len(data.train_images):,} train{test} images, "
         f"{size}x{size}x{data.channels}{labels}",
-        "batch": f"{training.batch_size} images (global) x {recipe.augment.num_views} views, "
-        f"{per_epoch} steps an epoch, {training.epochs} epochs",
+        "batch": f"{training.batch_size} images (global) x {recipe.augment.num_views} views"
+        f"{crops}, {per_epoch} steps an epoch, {training.epochs} epochs",
         "learning": f"{recipe.optimizer.name}, {base:g} per 256 images, so {recipe.scaled(base):g}",
         "precision": keras.config.dtype_policy().name,
         "replicas": str(strategy.num_replicas_in_sync),
         "results": str(workdir),
     }
-    if recipe.neck.kind == "sem":
-        neck = recipe.neck
-        lines["neck"] = (
-            f"sem: {neck.num_simplices} simplices of {neck.simplex_size}, tau {neck.temperature:g}"
-        )
+    if recipe.neck.kind != "none":
+        lines["neck"] = describe_neck(recipe.neck)
     if step:
         lines["resumed"] = f"at step {step} of {per_epoch * training.epochs}"
     return "\n".join(f"{name:<11}{text}" for name, text in lines.items()) + "\n"
+
+
+def describe_neck(neck):
+    """A neck in a line."""
+    sizes = f"{neck.num_simplices} simplices of {neck.simplex_size}"
+    if neck.kind == "vq":
+        sizes = f"{neck.num_simplices} codebooks of {neck.simplex_size} vectors of {neck.code_dim}"
+    tau = f", tau {neck.temperature:g}" if "temperature" in neck.options else ""
+    embedder = "" if neck.embedder == "linear" else f", {neck.embedder} embedder"
+    return f"{neck.kind}: {sizes}{tau}{embedder}"
 
 
 def millions(variables):
@@ -360,9 +389,11 @@ def save_models(session, workdir):
 
 def representations(encoder, recipe):
     """Every representation of the trained encoder that the table judges: {row name: model}."""
-    if simplices_of(encoder) is None:
+    if bottleneck_of(encoder) is None:
         return {"pretrained": encoder}
     models = {"pretrained, backbone": keras_ssl.backbone_of(encoder)}
+    if simplices_of(encoder) is None:
+        return {**models, f"pretrained, {recipe.neck.kind}": encoder}
     for tau in recipe.evaluation.temperatures:
         models[f"pretrained, SEM tau_d={tau:g}"] = keras_ssl.at_temperature(encoder, tau)
     return models

@@ -7,7 +7,13 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from keras_ssl.layers.necks import at_temperature, backbone_output, codes_of, simplices_of
+from keras_ssl.layers.necks import (
+    at_temperature,
+    backbone_output,
+    bottleneck_of,
+    codes_of,
+    simplices_of,
+)
 
 
 def export_encoder(encoder, preprocess, directory, *, downstream_temperature=0.1):
@@ -15,8 +21,9 @@ def export_encoder(encoder, preprocess, directory, *, downstream_temperature=0.1
 
     The signature `serving_default` takes `images`, uint8 (batch, height, width, channels) of any
     batch and image size, and preprocesses them in the graph. It returns `features`, float32
-    (batch, F), of the backbone; for an encoder with a SEM neck also `simplices`, float32
-    (batch, L * V) at `downstream_temperature`, and `codes`, int32 (batch, L) in [0, V).
+    (batch, F), of the backbone; for an encoder with a neck also `codes`, int32 (batch, L) in
+    [0, V), and what the neck puts out: `simplices`, float32 (batch, L * V) at
+    `downstream_temperature`, of a SEM neck, and `embedding`, float32, of the others.
 
     Args:
         encoder: functional `keras.Model`, float images -> features.
@@ -64,15 +71,14 @@ def export_encoder(encoder, preprocess, directory, *, downstream_temperature=0.1
 
 def _readouts(encoder, temperature):
     """One model with a named output for everything that is served."""
-    if simplices_of(encoder) is None:
-        return keras.Model(encoder.input, {"features": encoder.output})
-    images = encoder.input
-    outputs = {
-        "features": backbone_output(encoder),
-        "simplices": at_temperature(encoder, temperature).output,
-        "codes": codes_of(encoder).output,
-    }
-    return keras.Model(images, outputs)
+    outputs = {"features": backbone_output(encoder)}
+    if bottleneck_of(encoder) is not None:
+        outputs["codes"] = codes_of(encoder).output
+        if simplices_of(encoder) is None:
+            outputs["embedding"] = encoder.output
+        else:
+            outputs["simplices"] = at_temperature(encoder, temperature).output
+    return keras.Model(encoder.input, outputs)
 
 
 def _next_version(directory):

@@ -4,7 +4,7 @@ import keras
 
 from keras_ssl.backbones import create_backbone
 from keras_ssl.core.checks import lookup
-from keras_ssl.layers.necks import sem_neck
+from keras_ssl.layers.necks import add_neck
 from keras_ssl.methods import METHODS
 
 
@@ -15,15 +15,15 @@ def create(method, *, backbone="resnet18", input_shape=(32, 32, 3), neck=None, *
         method: str. A name of `keras_ssl.METHODS`, or `sem_` and such a name.
         backbone: str (a name of `keras_ssl.BACKBONES`) or a built functional `keras.Model`.
         input_shape: (height, width, channels) of the views; ignored for a given model.
-        neck: dict or None. Arguments of `sem_neck` for a `sem_` method; by default the paper's
-            5000 simplices of 13.
+        neck: dict or None. Arguments of `add_neck`, such as `{"kind": "vq"}`; None for no neck,
+            for a `sem_` method for the paper's 5000 simplices of 13.
         **hyper_parameters: of the method's class.
 
     Returns:
         A `Method`, to be compiled with an optimizer and `jit_compile=False` on a CPU.
 
     Raises:
-        UserError: for an unknown method or backbone, or sizes that do not fit.
+        UserError: for an unknown method, backbone or neck, or sizes that do not fit.
 
     Example:
 
@@ -39,8 +39,8 @@ def create(method, *, backbone="resnet18", input_shape=(32, 32, 3), neck=None, *
     encoder = backbone
     if isinstance(backbone, str):
         encoder = create_backbone(backbone, input_shape)
-    if method != name:
-        encoder = sem_neck(encoder, **{"num_simplices": 5000, "simplex_size": 13, **(neck or {})})
+    if neck is not None or method != name:
+        encoder = add_neck(encoder, **(neck or {}))
     return cls(encoder, **hyper_parameters)
 
 

@@ -10,6 +10,9 @@ from pipelines.errors import DataError
 _ORDERS = tuple(itertools.permutations(range(4)))
 _ERASE_RATIO = (0.3, 3.3)  # torchvision's RandomErasing
 
+# Folded into a step's seed, it makes that of the local crops; the noise of views folds in 0, 1, ...
+_LOCAL = -1
+
 # What a view draws, and how many numbers for it. All are drawn, used or not, so that changing one
 # setting of a policy leaves the other draws as they were.
 _DRAWS = {
@@ -21,21 +24,25 @@ _DRAWS = {
 }
 
 
-def make_augment(policy_views, image_size, mean, std):
-    """Build the function that draws the views of a batch.
+def make_augment(policy_views, image_size, mean, std, *, local_views=(), local_size=None):
+    """Build the function that draws the views of a batch, and smaller local crops if wanted.
 
     The function is compiled by XLA (once per shape of the batch), holds no state, and draws every
     parameter per image and view from the seed and the place in the batch: the same arguments give
-    the same bits. It computes in float32.
+    the same bits. Local crops draw for themselves: the views are the same with and without them.
+    It computes in float32.
 
     Args:
         policy_views: one `ViewPolicy` per view.
         image_size: side of the views.
         mean, std: per channel, for values in [0, 1]; the views are normalised with them last.
+        local_views: one `ViewPolicy` per local crop.
+        local_size: side of the local crops.
 
     Returns:
         `augment(images, seed)`: images (batch, height, width, channels), uint8 or float in [0, 1],
-        seed (2,) int32 -> views (batch, len(policy_views), image_size, image_size, channels).
+        seed (2,) int32 -> {"global": (batch, len(policy_views), image_size, image_size, channels)},
+        and with local crops "local": (batch, len(local_views), local_size, local_size, channels).
 
     Raises:
         DataError: when the function meets images whose channels are not 1 or 3, or not as many as
@@ -45,26 +52,20 @@ def make_augment(policy_views, image_size, mean, std):
 
     >>> from pipelines.policies import policy_for
     >>> augment = make_augment(policy_for("gray"), 8, mean=[0.5], std=[0.25])
-    >>> augment(tf.zeros((4, 8, 8, 1), tf.uint8), tf.constant([0, 1])).shape
+    >>> augment(tf.zeros((4, 8, 8, 1), tf.uint8), tf.constant([0, 1]))["global"].shape
     TensorShape([4, 2, 8, 8, 1])
     """
-    groups = [(policy, len(list(same))) for policy, same in itertools.groupby(policy_views)]
     mean, std = (tf.constant(values, tf.float32) for values in (mean, std))
 
     @tf.function(jit_compile=True, autograph=False)
     def augment(images, seed):
         _check_channels(images.shape, mean.shape)
         images = to_float(images)
-        batch = tf.shape(images)[0]
-        uniform = _draw(batch, len(policy_views), seed)
-        views, first = [], 0
-        for policy, count in groups:  # views of one policy share one pass
-            draws = {name: _flat(u[..., first : first + count]) for name, u in uniform.items()}
-            noise_seed = tf.random.experimental.stateless_fold_in(seed, first)
-            view = _view(tf.repeat(images, count, axis=0), policy, image_size, draws, noise_seed)
-            views.append(tf.reshape(view, (-1, count, *view.shape[1:])))
-            first += count
-        return (tf.concat(views, axis=1) - mean) / std
+        views = {"global": _views(images, policy_views, image_size, seed)}
+        if local_views:
+            local_seed = tf.random.experimental.stateless_fold_in(seed, _LOCAL, alg="philox")
+            views["local"] = _views(images, local_views, local_size, local_seed)
+        return {name: (view - mean) / std for name, view in views.items()}
 
     return augment
 
@@ -83,6 +84,20 @@ def _check_channels(shape, mean_shape):
         raise DataError(
             f"mean and std need one value per channel: {shape[-1]}. Received shape {mean_shape}."
         )
+
+
+def _views(images, policies, size, seed):
+    """One view per policy: (batch, views, size, size, channels)."""
+    uniform = _draw(tf.shape(images)[0], len(policies), seed)
+    views, first = [], 0
+    for policy, same in itertools.groupby(policies):  # views of one policy share one pass
+        count = len(list(same))
+        draws = {name: _flat(u[..., first : first + count]) for name, u in uniform.items()}
+        noise_seed = tf.random.experimental.stateless_fold_in(seed, first)
+        view = _view(tf.repeat(images, count, axis=0), policy, size, draws, noise_seed)
+        views.append(tf.reshape(view, (-1, count, *view.shape[1:])))
+        first += count
+    return tf.concat(views, axis=1)
 
 
 def _draw(batch, num_views, seed):

@@ -113,11 +113,19 @@ _CIFAR = ViewPolicy(interpolation="bicubic", brightness=0.8, contrast=0.8, satur
 _CIFAR_WEAK = dataclasses.replace(_CIFAR, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)
 _CIFAR_ASYMMETRIC = dataclasses.replace(_CIFAR_WEAK, saturation=0.2)
 
+# solo-learn's CIFAR runs of VICReg and W-MSE.
+_CIFAR_VICREG = dataclasses.replace(_CIFAR_ASYMMETRIC, crop_scale=(0.2, 1.0), solarize=0.1)
+_CIFAR_WMSE = dataclasses.replace(_CIFAR, crop_scale=(0.2, 1.0))
+
 # BYOL, appendix B (blur 1.0 and 0.1, solarize 0 and 0.2), with solo-learn's arithmetic.
 _IMAGENET_ASYMMETRIC = dataclasses.replace(_CIFAR_ASYMMETRIC, blur=1.0)
 
 # SimSiam, appendix A and D: its ImageNet policy without the blur.
 _SIMSIAM_CIFAR = ViewPolicy(crop_scale=(0.2, 1.0), saturation=0.4)
+
+# CPC, sec. 3.3: crops of 256 from 300 pixels, flips. There all images are gray, so that colour does
+# not tell which patches belong together; here half are, for encoders that are used on colours.
+_CPC = ViewPolicy(crop_scale=(0.73, 1.0), jitter_probability=0.0, grayscale=0.5)
 
 # Gray images of 28 pixels (Fashion-MNIST): the crop and jitter of SimSiam that one channel has.
 _GRAY = ViewPolicy(crop_scale=(0.2, 1.0), saturation=0.0, hue=0.0, grayscale=0.0)
@@ -132,12 +140,15 @@ POLICIES = {
     "cifar_symmetric": _both(_CIFAR),
     "cifar_symmetric_weak": _both(_CIFAR_WEAK),
     "cifar_asymmetric": (_CIFAR_ASYMMETRIC, dataclasses.replace(_CIFAR_ASYMMETRIC, solarize=0.2)),
+    "cifar_vicreg": _both(_CIFAR_VICREG),
+    "cifar_wmse": _both(_CIFAR_WMSE),
     "imagenet_symmetric": _both(dataclasses.replace(_CIFAR, blur=0.5)),
     "imagenet_asymmetric": (
         _IMAGENET_ASYMMETRIC,
         dataclasses.replace(_IMAGENET_ASYMMETRIC, blur=0.1, solarize=0.2),
     ),
     "simsiam_cifar": _both(_SIMSIAM_CIFAR),
+    "cpc": _both(_CPC),
     "gray": _both(_GRAY),
 }
 

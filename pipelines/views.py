@@ -37,6 +37,9 @@ def train_views(
     mean,
     std,
     image_size,
+    local_policy=(),
+    local_size=None,
+    with_index=False,
     num_parallel_calls=tf.data.AUTOTUNE,
 ):
     """Infinite data set of training batches from global step `start_step` on.
@@ -53,14 +56,20 @@ def train_views(
         start_step: the first step, counted from the start of training.
         mean, std: per channel, for values in [0, 1].
         image_size: side of the views.
+        local_policy: one `ViewPolicy` per local crop; the views do not depend on it.
+        local_size: side of the local crops.
+        with_index: whether to say which images a batch holds.
         num_parallel_calls: batches augmented at the same time.
 
     Returns:
         `tf.data.Dataset` of {"global": (batch_size, len(policy), image_size, image_size, channels)
-        float32}.
+        float32}; with local crops also "local": (batch_size, len(local_policy), local_size,
+        local_size, channels) float32; on request also "index": (batch_size,) int64, positions in
+        `images`.
 
     Raises:
-        DataError: if the batch is larger than the data set, or seed or step out of range.
+        DataError: if the batch is larger than the data set, seed or step are out of range, or local
+            crops have no size.
 
     Example:
 
@@ -74,7 +83,11 @@ def train_views(
     for name, value in (("seed", seed), ("start_step", start_step)):
         if not 0 <= value < 2**31:
             raise DataError(f"{name}={value} does not fit: it must be in [0, 2**31).")
-    augment = make_augment(policy, image_size, mean, std)
+    if local_policy and not local_size:
+        raise DataError(f"local_size={local_size}: local crops need their side in pixels.")
+    augment = make_augment(
+        policy, image_size, mean, std, local_views=local_policy, local_size=local_size
+    )
     with tf.device("/cpu:0"):
         # Captured by the stream as it is: one copy, and no constant inside of a graph.
         images = tf.constant(images)
@@ -82,7 +95,8 @@ def train_views(
     @tf.autograph.experimental.do_not_convert
     def views(step, indices):
         batch = tf.gather(images, indices)
-        return {"global": augment(batch, tf.stack([seed, tf.cast(step, tf.int32)]))}
+        batch = augment(batch, tf.stack([seed, tf.cast(step, tf.int32)]))
+        return {**batch, "index": tf.cast(indices, tf.int64)} if with_index else batch
 
     batches = _index_batches(len(images), batch_size, seed=seed, start_step=start_step)
     batches = batches.enumerate(start_step)
@@ -92,7 +106,7 @@ def train_views(
 
 
 def _index_batches(num_images, batch_size, *, seed, start_step):
-    """Positions of the images of each step, (batch_size,) int64, from `start_step` on."""
+    """Positions of the images of each step, (batch_size,) int32, from `start_step` on."""
     steps = steps_per_epoch(num_images, batch_size)
     first_epoch, done = divmod(start_step, steps)
 

@@ -4,7 +4,8 @@ import keras
 from keras import ops
 
 import keras_ssl
-from keras_ssl.layers.bottlenecks import GumbelBottleneck, VectorQuantizer
+from keras_ssl.backbones.tokens import SelfAttention, Tokens
+from keras_ssl.layers.bottlenecks import GumbelBottleneck, IdentityBottleneck, VectorQuantizer
 from keras_ssl.layers.centering import Centering
 from keras_ssl.layers.hyperdimensional import HyperdimensionalProjection
 from keras_ssl.layers.norm import BatchNormalization
@@ -36,8 +37,76 @@ NECK = {"num_simplices": 4, "simplex_size": 3, "temperature": 0.5, "target_tempe
 METHODS = {
     "byol": {"hidden_dim": 16, "prediction_dim": 16, "projection_dim": 8},
     "simclr": {"hidden_dim": 16, "projection_dim": 8},
+    "moco": {"hidden_dim": 16, "projection_dim": 8, "queue_size": 16},
+    "swav": {
+        "hidden_dim": 16,
+        "projection_dim": 8,
+        "num_prototypes": 12,
+        "queue_size": 16,
+        "queue_start_epoch": 1,
+    },
+    "dino": {
+        "hidden_dim": 16,
+        "bottleneck_dim": 8,
+        "num_prototypes": 12,
+        # Sharper ones put all images into one class before the centre has moved: the loss is 0.
+        "warmup_teacher_temperature": 0.4,
+        "teacher_temperature": 0.5,
+        "warmup_teacher_epochs": 4,
+    },
+    "self_classifier": {
+        "num_classes": (6, 10),
+        "hidden_dim": 16,
+        "embedding_dim": 8,
+        "queue_size": 16,
+    },
     "simsiam": {"hidden_dim": 16, "projection_dim": 16, "prediction_dim": 8},
+    "barlow_twins": {"hidden_dim": 16, "projection_dim": 8},
+    "vicreg": {  # the weights of the paper over 25: they are large for the optimizer below
+        "hidden_dim": 16,
+        "projection_dim": 8,
+        "invariance_weight": 1.0,
+        "variance_weight": 1.0,
+        "covariance_weight": 0.04,
+    },
+    "wmse": {"hidden_dim": 16, "projection_dim": 3, "whitening_size": 8},
+    "dbn": {"hidden_dim": 16, "projection_dim": 8, "num_groups": 4},
+    "simmer": {"hidden_dim": 16, "projection_dim": 8},
+    "deepcluster": {
+        "num_images": BATCH,
+        "num_prototypes": (4, 3),
+        "hidden_dim": 16,
+        "projection_dim": 8,
+    },
+    "cplearn": {"num_codes": 32, "hidden_dim": 16, "batch_size": BATCH},
+    "gedi_nogen": {"num_clusters": 6, "hidden_dim": 16, "temperature": 1.0},
+    "gedi": {
+        "num_clusters": 6,
+        "hidden_dim": 16,
+        "temperature": 1.0,
+        "generative_weight": 0.1,
+        "image_size": INPUT_SHAPE[0],
+        "buffer_size": 16,
+        "num_langevin_steps": 3,
+    },
+    "cpc": {"patch_size": 4, "num_steps": 2, "context_dim": 8, "context_blocks": 2},
 }
+# Arguments of `add_neck` for a backbone of 8 features.
+_SIZES = {"num_simplices": 4, "simplex_size": 3}
+NECKS = {
+    "sem": {"kind": "sem", **NECK},
+    "sem_blocks": {"kind": "sem", **_SIZES, "num_blocks": 2},
+    "sem_mlp": {"kind": "sem", **_SIZES, "embedder": "mlp"},
+    "sem_mlp_plain": {"kind": "sem", **_SIZES, "embedder": "mlp", "embedder_norm": False},
+    "sem_identity": {"kind": "sem", "num_simplices": 4, "simplex_size": 2, "embedder": "identity"},
+    "embed": {"kind": "embed", **_SIZES},
+    "embed_plain": {"kind": "embed", **_SIZES, "embedder_norm": False},
+    "gumbel": {"kind": "gumbel", **_SIZES},
+    "vq": {"kind": "vq", **_SIZES, "code_dim": 2},
+    "vq_blocks": {"kind": "vq", **_SIZES, "code_dim": 2, "num_blocks": 4},
+    "vq_identity": {"kind": "vq", **_SIZES, "code_dim": 2, "embedder": "identity"},
+}
+
 METHOD_NAMES = [prefix + name for name in METHODS for prefix in ("", "sem_")]
 
 # Layer, and the shape of an input without the batch.
@@ -54,6 +123,9 @@ LAYERS = {
     "centering": (lambda: Centering(), (6,)),
     "gumbel_bottleneck": (lambda: GumbelBottleneck(2, 3), (6,)),
     "vector_quantizer": (lambda: VectorQuantizer(2, 4), (6,)),
+    "identity_bottleneck": (lambda: IdentityBottleneck(2, 3), (6,)),
+    "tokens": (lambda: Tokens(3, 5), (2, 4, 6)),
+    "self_attention": (lambda: SelfAttention(2), (5, 6)),
     "hyperdimensional_projection": (lambda: HyperdimensionalProjection(16), (6,)),
     "decorrelated_batch_normalization": (lambda: DecorrelatedBatchNormalization(2), (6,)),
 }

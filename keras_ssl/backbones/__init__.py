@@ -6,6 +6,7 @@ from keras_ssl.backbones.resnet import resnet14, resnet18, resnet50
 from keras_ssl.backbones.resnet8 import resnet8
 from keras_ssl.backbones.stems import resolve_stem
 from keras_ssl.backbones.tiny import tiny
+from keras_ssl.backbones.vit import vit_small, vit_tiny
 from keras_ssl.core.checks import UserError, did_you_mean, lookup
 
 __all__ = [
@@ -17,6 +18,8 @@ __all__ = [
     "resnet8",
     "resolve_stem",
     "tiny",
+    "vit_small",
+    "vit_tiny",
 ]
 
 BACKBONES = {
@@ -25,10 +28,12 @@ BACKBONES = {
     "resnet18": resnet18,
     "resnet50": resnet50,
     "tiny": tiny,
+    "vit_tiny": vit_tiny,
+    "vit_small": vit_small,
 }
 
 # What a caller writes who names every option and means "as the backbone has it".
-_AS_IS = {"width": None, "stem": "auto", "zero_init_residual": False}
+_AS_IS = {"width": None, "stem": "auto", "zero_init_residual": False, "patch_size": None}
 
 
 def create_backbone(name, input_shape, **options):
@@ -37,8 +42,9 @@ def create_backbone(name, input_shape, **options):
     Args:
         name: a key of `BACKBONES`.
         input_shape: (height, width, channels), sides of at least 8 pixels.
-        **options: options of that backbone, such as `width`. `width=None`, `stem="auto"` and
-            `zero_init_residual=False` stand for the backbone's own choice; all accept them.
+        **options: options of that backbone, such as `width`. `width=None`, `stem="auto"`,
+            `zero_init_residual=False` and `patch_size=None` stand for the backbone's own choice;
+            all accept them.
 
     Returns:
         Functional `keras.Model`: float images (batch, height, width, channels) -> float32

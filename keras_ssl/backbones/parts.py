@@ -12,7 +12,12 @@ MIN_IMAGE_SIZE = 8
 
 
 def image_input(input_shape):
-    """`keras.Input` for float images of the static shape (height, width, channels).
+    """`keras.Input` for float images of any size, after a look at the one they will mostly have.
+
+    A backbone takes any size with the weights it has: views, smaller crops, patches.
+
+    Args:
+        input_shape: (height, width, channels), the size to build for.
 
     Raises:
         UserError: if the shape is not three known sizes, or a side is under 8 pixels.
@@ -28,7 +33,7 @@ def image_input(input_shape):
             f"Images must be at least {MIN_IMAGE_SIZE} pixels high and wide. "
             f"Received input_shape={shape}: enlarge the images or pass a larger image size."
         )
-    return keras.Input(shape, name="images")
+    return keras.Input((None, None, shape[-1]), name="images")
 
 
 def check_width(width):

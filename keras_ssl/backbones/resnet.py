@@ -4,8 +4,7 @@ import keras
 from keras import layers
 
 from keras_ssl.backbones.parts import check_width, conv_norm, features, image_input
-from keras_ssl.backbones.stems import STEMS
-from keras_ssl.core.checks import lookup
+from keras_ssl.backbones.stems import stem_for
 
 
 def basic_block(x, width, *, stride, last_gamma, name):
@@ -62,7 +61,7 @@ def residual_network(name, block, depths, width, summary):
     ):
         width = check_width(width)
         inputs = image_input(input_shape)
-        x = lookup(STEMS, stem, "stem")(inputs, width, stem_padding)
+        x = stem_for(stem, input_shape)(inputs, width, stem_padding)
         last_gamma = "zeros" if zero_init_residual else "ones"
         for stage, depth in enumerate(depths, 1):
             for index in range(1, depth + 1):
@@ -83,7 +82,7 @@ def residual_network(name, block, depths, width, summary):
 _OPTIONS = """
 
     Args:
-        input_shape: (height, width, channels), sides of at least 8 pixels.
+        input_shape: (height, width, channels) to build for, sides of at least 8 pixels.
         width: int > 0. Channels of the first stage; double it for the x2 network.
         stem: "auto" (by image size), "cifar" (3x3, no pooling) or "imagenet" (7x7 and pooling,
             both with stride 2).

@@ -17,7 +17,7 @@ def resnet8(input_shape, *, width=128, name="resnet8"):
     bias, and weights start He-normal by the incoming connections, which keeps the signal's size.
 
     Args:
-        input_shape: (height, width, channels), sides of at least 8 pixels.
+        input_shape: (height, width, channels) to build for, sides of at least 8 pixels.
         width: int > 0. The table's F: channels of every convolution, and number of features.
         name: str. Name of the model.
 

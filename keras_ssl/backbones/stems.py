@@ -3,7 +3,7 @@
 from keras import layers
 
 from keras_ssl.backbones.parts import conv_norm
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.checks import UserError, lookup
 
 CIFAR_MAX_SIZE = 64
 
@@ -39,9 +39,14 @@ def imagenet_stem(x, width, padding):
     return layers.MaxPooling2D(3, strides=2, name="stem_pool")(x)
 
 
-def auto_stem(x, width, padding):
-    """The stem that fits the longer side of the images."""
-    return STEMS[resolve_stem(max(x.shape[1:3]))](x, width, padding)
+STEMS = {"cifar": cifar_stem, "imagenet": imagenet_stem}
 
 
-STEMS = {"auto": auto_stem, "cifar": cifar_stem, "imagenet": imagenet_stem}
+def stem_for(name, input_shape):
+    """The stem called `name`; "auto" is the one that fits the longer side of `input_shape`.
+
+    Raises:
+        UserError: if there is no such stem.
+    """
+    fitting = STEMS[resolve_stem(max(input_shape[:2]))]
+    return lookup({"auto": fitting, **STEMS}, name, "stem")

@@ -10,7 +10,7 @@ def tiny(input_shape, *, width=8, name="tiny"):
     """Two 3x3 convolutions with batch normalisation and ReLU, the second with stride 2; F = width.
 
     Args:
-        input_shape: (height, width, channels), sides of at least 8 pixels.
+        input_shape: (height, width, channels) to build for, sides of at least 8 pixels.
         width: int > 0. Channels of both convolutions, and number of features.
         name: str. Name of the model.
 

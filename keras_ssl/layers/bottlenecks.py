@@ -1,4 +1,4 @@
-"""Discrete bottlenecks to compare Simplicial Embeddings with: Gumbel and vector quantisation."""
+"""What the SEM paper compares its simplices with: no bottleneck, Gumbel, vector quantisation."""
 
 import math
 
@@ -78,6 +78,38 @@ def straight_through(z, quantized):
 
 
 @register
+class IdentityBottleneck(Configured, keras.layers.Layer):
+    """L groups of V coordinates as they are, in at least float32: SEM without its softmax.
+
+    It has no weights. It is the control that shows what the softmax adds.
+
+    Args:
+        num_simplices: int > 0. L.
+        simplex_size: int > 1. V.
+
+    Raises:
+        UserError: for sizes out of range, or an input of another width.
+
+    Reference: Lavoie et al., Simplicial Embeddings, fig. 3 and table 20 (BYOL + Embed).
+    """
+
+    def __init__(self, num_simplices, simplex_size, **kwargs):
+        super().__init__(**kwargs)
+        _check_sizes(num_simplices, simplex_size)
+        self.num_simplices = num_simplices
+        self.simplex_size = simplex_size
+
+    def build(self, input_shape):
+        _check_width(input_shape[-1], self.num_simplices, self.simplex_size)
+
+    def call(self, z):
+        return at_least_float32(z)
+
+    def compute_output_spec(self, z):
+        return keras.KerasTensor(z.shape, dtype=_float_type(z))
+
+
+@register
 class GumbelBottleneck(Configured, keras.layers.Layer):
     """One-hot samples in every simplex, trained straight through; in inference, without noise.
 
@@ -85,10 +117,11 @@ class GumbelBottleneck(Configured, keras.layers.Layer):
         num_simplices: int > 0. L.
         simplex_size: int > 1. V.
         temperature: float > 0. Of the soft samples that carry the gradient.
-        seed: int. Of the noise; the state of the generator is saved with the layer.
+        seed: int or None. Of the noise; None draws one, so that a copy of the layer has its own
+            noise. Where the noise stands is saved with the layer.
 
     Raises:
-        UserError: for a temperature out of range, or an input of another width.
+        UserError: for a temperature or sizes out of range, or an input of another width.
 
     Reference: Lavoie et al., Simplicial Embeddings, table 2 (Gumbel S.-T., tau = 2).
     """
@@ -97,6 +130,7 @@ class GumbelBottleneck(Configured, keras.layers.Layer):
         super().__init__(**kwargs)
         if not 0 < temperature < math.inf:
             raise UserError(f"A Gumbel temperature must be above 0. Received {temperature}.")
+        _check_sizes(num_simplices, simplex_size)
         self.num_simplices = num_simplices
         self.simplex_size = simplex_size
         self.temperature = temperature
@@ -116,6 +150,13 @@ class GumbelBottleneck(Configured, keras.layers.Layer):
             noise = -ops.log(-ops.log(uniform))
         return gumbel_softmax(z, noise, temperature=self.temperature)[1]
 
+    def save_own_variables(self, store):
+        # Keras does not count a generator's state among a layer's variables.
+        store["noise"] = ops.convert_to_numpy(self.generator.state)
+
+    def load_own_variables(self, store):
+        self.generator.state.assign(store["noise"])
+
     def compute_output_spec(self, z, training=None):
         return keras.KerasTensor(z.shape, dtype=_float_type(z))
 
@@ -133,7 +174,7 @@ class VectorQuantizer(Configured, keras.layers.Layer):
         commitment: float >= 0. Weight of the pull of the input towards its code.
 
     Raises:
-        UserError: if `num_codebooks` does not divide the features.
+        UserError: for sizes out of range, or if `num_codebooks` does not divide the features.
 
     Example:
 
@@ -146,13 +187,14 @@ class VectorQuantizer(Configured, keras.layers.Layer):
 
     def __init__(self, num_codebooks=512, codebook_size=128, commitment=0.25, **kwargs):
         super().__init__(**kwargs)
+        _check_sizes(num_codebooks, codebook_size)
         self.num_codebooks = num_codebooks
         self.codebook_size = codebook_size
         self.commitment = commitment
 
     def build(self, input_shape):
         width = input_shape[-1]
-        if self.num_codebooks < 1 or width % self.num_codebooks:
+        if width % self.num_codebooks:
             raise UserError(
                 f"num_codebooks={self.num_codebooks} must divide the {width} features: "
                 f"try {math.gcd(width, self.num_codebooks)} or another divisor."
@@ -166,21 +208,57 @@ class VectorQuantizer(Configured, keras.layers.Layer):
         )
 
     def call(self, z, training=None):
-        chunks = at_least_float32(ops.reshape(z, (-1, self.num_codebooks, self.codebook.shape[2])))
-        codebook = ops.cast(self.codebook, chunks.dtype)
-        _, quantized = vector_quantize(chunks, codebook)
+        chunks, _, quantized = self._nearest(z)
         if training and self.codebook.trainable:
             codebook_loss, commitment = quantization_losses(chunks, quantized)
             self.add_loss(codebook_loss + self.commitment * commitment)
         return ops.reshape(straight_through(chunks, quantized), (-1, z.shape[-1]))
 
+    def codes(self, z):
+        """The codes of the nearest vectors: (batch, features) -> (batch, L) int32 in [0, V)."""
+        return self._nearest(z)[1]
+
     def compute_output_spec(self, z, training=None):
         return keras.KerasTensor(z.shape, dtype=_float_type(z))
+
+    def _nearest(self, z):
+        chunks = at_least_float32(ops.reshape(z, (-1, self.num_codebooks, self.codebook.shape[2])))
+        return chunks, *vector_quantize(chunks, ops.cast(self.codebook, chunks.dtype))
+
+
+@register
+class QuantizerCodes(Configured, keras.layers.Layer):
+    """The codes of a `VectorQuantizer`, which it shares: -> (batch, L) int32 in [0, V).
+
+    Args:
+        quantizer: `VectorQuantizer`.
+    """
+
+    def __init__(self, quantizer, **kwargs):
+        super().__init__(**kwargs)
+        self.quantizer = quantizer
+
+    def build(self, input_shape):
+        if not self.quantizer.built:  # when it is read from a file
+            self.quantizer.build(input_shape)
+
+    def call(self, z):
+        return self.quantizer.codes(z)
+
+    def compute_output_spec(self, z):
+        return keras.KerasTensor((z.shape[0], self.quantizer.num_codebooks), dtype="int32")
 
 
 def _straight_through(value, gradient):
     # In this order the difference is exactly 0, and the sum exactly `value`.
     return value + (gradient - ops.stop_gradient(gradient))
+
+
+def _check_sizes(groups, size):
+    if groups < 1 or size < 2:
+        raise UserError(
+            f"A bottleneck needs 1 group or more of 2 or more. Received {groups} of {size}."
+        )
 
 
 def _check_width(width, num_simplices, simplex_size):

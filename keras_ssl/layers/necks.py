@@ -1,95 +1,167 @@
-"""Put Simplicial Embeddings on top of any encoder, and read an encoder at another temperature.
+"""Necks: put Simplicial Embeddings, or what they are compared with, on top of any encoder.
 
 The simplices have no weights. So "the same encoder at temperature 0" is another functional model
 over the same layers: nothing is copied, and training one trains the other.
 """
 
+import inspect
+
 import keras
 
-from keras_ssl.core.checks import UserError
-from keras_ssl.layers.norm import BatchNormalization
+from keras_ssl.core.checks import UserError, did_you_mean, lookup
+from keras_ssl.layers.bottlenecks import (
+    GumbelBottleneck,
+    IdentityBottleneck,
+    QuantizerCodes,
+    VectorQuantizer,
+)
+from keras_ssl.layers.embedders import EMBEDDERS
 from keras_ssl.layers.simplicial import BlockDiagonalDense, SimplicialCodes, SimplicialEmbedding
 
 
-def sem_neck(
-    encoder,
-    *,
-    num_simplices,
-    simplex_size,
-    temperature=1.0,
-    target_temperature=None,
-    num_blocks=1,
+def add_neck(
+    encoder, *, kind="sem", embedder="linear", embedder_norm=True, num_blocks=1, **options
 ):
-    """Extend `encoder` by an embedder (linear without bias, then BN) and simplices.
+    """Extend `encoder` by an embedder and a bottleneck, between it and the heads.
 
     Args:
         encoder: `keras.Model`, images -> (batch, features).
-        num_simplices: int. L; the paper's CIFAR runs have 5000.
-        simplex_size: int. V; the paper's CIFAR runs have 13.
-        temperature: float > 0. tau_p.
-        target_temperature: float > 0 or None. tau'_p, see `SimplicialEmbedding`.
-        num_blocks: int. More than 1 makes the embedder block-diagonal (SEM/n).
+        kind: str. "sem" for Simplicial Embeddings; "embed" for the embedder alone, without a
+            softmax; "gumbel" for one-hot samples trained straight through; "vq" for vectors of
+            learned codebooks.
+        embedder: str. "linear" for a linear map without bias; "mlp" for one with a hidden layer;
+            "identity" for none, where the features themselves have the neck's width.
+        embedder_norm: bool. Batch normalisation after every linear map of the embedder.
+        num_blocks: int > 0. More than 1 makes a linear embedder block-diagonal (SEM/n).
+        **options: of the kind.
+            num_simplices: int > 0. L, simplices or codebooks; by default 5000, with "vq" 512.
+            simplex_size: int > 1. V, entries of a simplex or of a codebook; by default 13, with
+                "vq" 128.
+            temperature: float > 0. Of the softmax (tau_p); by default 1, with "gumbel" 2.
+            target_temperature: "sem" only. float > 0 or None. tau'_p, see `SimplicialEmbedding`.
+            code_dim: "vq" only. int > 0. Length of the codebooks' vectors; by default 32.
+            commitment: "vq" only. float >= 0. See `VectorQuantizer`; by default 0.25.
 
     Returns:
-        A functional `keras.Model`, images -> (batch, L * V) float32.
+        A functional `keras.Model`, images -> (batch, L * V) float32; with "vq" (batch,
+        L * code_dim).
+
+    Raises:
+        UserError: for an unknown kind, embedder or option, or sizes that do not fit.
+
+    Example:
+
+    >>> backbone = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
+    >>> add_neck(backbone, kind="vq", num_simplices=5, code_dim=3).output_shape
+    (None, 15)
+
+    Reference: Lavoie et al., Simplicial Embeddings, sec. 3, tables 2 and 17 to 19, fig. 3.
+    """
+    make = lookup(NECKS, kind, "neck")
+    known = inspect.signature(make).parameters
+    for name in options:
+        if name not in known:
+            raise UserError(
+                f"Neck '{kind}' has no option '{name}'.{did_you_mean(name, known)} "
+                f"It takes: {', '.join(known)}."
+            )
+    width, bottleneck = make(**options)
+    if kind == "embed" and embedder == "identity":
+        raise UserError("Neck 'embed' without an embedder is the backbone itself: leave it out.")
+    images = keras.Input(encoder.input_shape[1:], name="images")
+    embed = lookup(EMBEDDERS, embedder, "embedder")
+    embedding = embed(encoder(images), width, norm=embedder_norm, num_blocks=num_blocks)
+    return keras.Model(images, bottleneck(embedding), name=f"{kind}_{encoder.name}")
+
+
+def sem_neck(encoder, **options):
+    """`add_neck` with `kind="sem"`: an embedder and simplices.
 
     Example:
 
     >>> backbone = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
     >>> sem_neck(backbone, num_simplices=5, simplex_size=3).output_shape
     (None, 15)
-
-    Reference: Lavoie et al., Simplicial Embeddings, sec. 3 and appendix D.1.
     """
-    width = num_simplices * simplex_size
-    if num_blocks > 1:
-        embedder = BlockDiagonalDense(width, num_blocks, name="embedder")
-    else:
-        embedder = keras.layers.Dense(width, use_bias=False, name="embedder")
-    simplices = SimplicialEmbedding(
+    return add_neck(encoder, kind="sem", **options)
+
+
+def _sem(num_simplices=5000, simplex_size=13, temperature=1.0, target_temperature=None):
+    layer = SimplicialEmbedding(
         num_simplices, simplex_size, temperature, target_temperature, name="simplices"
     )
-    images = keras.Input(encoder.input_shape[1:], name="images")
-    embedding = BatchNormalization(name="embedder_norm")(embedder(encoder(images)))
-    return keras.Model(images, simplices(embedding), name=f"sem_{encoder.name}")
+    return num_simplices * simplex_size, layer
+
+
+def _embed(num_simplices=5000, simplex_size=13):
+    width = num_simplices * simplex_size
+    return width, IdentityBottleneck(num_simplices, simplex_size, name="embedding")
+
+
+def _gumbel(num_simplices=5000, simplex_size=13, temperature=2.0):
+    layer = GumbelBottleneck(num_simplices, simplex_size, temperature, seed=None, name="gumbel")
+    return num_simplices * simplex_size, layer
+
+
+def _vq(num_simplices=512, simplex_size=128, code_dim=32, commitment=0.25):
+    layer = VectorQuantizer(num_simplices, simplex_size, commitment, name="quantizer")
+    return num_simplices * code_dim, layer
+
+
+# What makes the layer that ends a neck of each kind: options -> (width of its input, layer).
+NECKS = {"sem": _sem, "embed": _embed, "gumbel": _gumbel, "vq": _vq}
+
+_BOTTLENECKS = (SimplicialEmbedding, IdentityBottleneck, GumbelBottleneck, VectorQuantizer)
+
+
+def bottleneck_of(encoder):
+    """The layer that ends the neck of `encoder`, or None where there is no neck."""
+    last = encoder.layers[-1] if getattr(encoder, "layers", None) else None
+    return last if isinstance(last, _BOTTLENECKS) else None
 
 
 def simplices_of(encoder):
     """The `SimplicialEmbedding` that ends `encoder`, or None."""
-    last = encoder.layers[-1] if getattr(encoder, "layers", None) else None
+    last = bottleneck_of(encoder)
     return last if isinstance(last, SimplicialEmbedding) else None
 
 
 def projector_blocks(encoder):
     """Blocks of the first projector layer after `encoder`: those of its embedder, else 1."""
     embedders = [layer for layer in encoder.layers if isinstance(layer, BlockDiagonalDense)]
-    return embedders[-1].num_blocks if embedders and simplices_of(encoder) else 1
+    return embedders[-1].num_blocks if embedders and bottleneck_of(encoder) else 1
 
 
 def at_temperature(encoder, temperature):
     """The same layers, read at another SEM temperature: a model that shares every weight.
 
     Args:
-        encoder: a model made by `sem_neck`.
+        encoder: a model made by `add_neck`, of any kind but "vq": all others have simplices of
+            logits to read.
         temperature: float >= 0. tau_d for a probe; 0 for one-hot codes.
 
     Raises:
         UserError: if `encoder` has no simplices.
     """
-    simplices = _require_simplices(encoder)
+    logits, sizes = _simplex_logits(encoder)
     # Named after tau_d, so that one model can hold several readings.
-    name = f"simplices_at_{temperature:g}"
-    read = SimplicialEmbedding(
-        simplices.num_simplices, simplices.simplex_size, temperature, name=name
-    )
-    return keras.Model(encoder.input, read(simplices.input), name=encoder.name)
+    read = SimplicialEmbedding(*sizes, temperature, name=f"simplices_at_{temperature:g}")
+    return keras.Model(encoder.input, read(logits), name=encoder.name)
 
 
 def codes_of(encoder):
-    """The same layers, read as discrete codes: images -> (batch, L) int32 in [0, V)."""
-    simplices = _require_simplices(encoder)
-    read = SimplicialCodes(simplices.num_simplices, simplices.simplex_size, name="codes")
-    return keras.Model(encoder.input, read(simplices.input), name=f"{encoder.name}_codes")
+    """The same layers, read as discrete codes: images -> (batch, L) int32 in [0, V).
+
+    Raises:
+        UserError: if `encoder` has no neck.
+    """
+    bottleneck = bottleneck_of(encoder)
+    if isinstance(bottleneck, VectorQuantizer):
+        codes = QuantizerCodes(bottleneck, name="codes")(bottleneck.input)
+    else:
+        logits, sizes = _simplex_logits(encoder)
+        codes = SimplicialCodes(*sizes, name="codes")(logits)
+    return keras.Model(encoder.input, codes, name=f"{encoder.name}_codes")
 
 
 def backbone_output(encoder):
@@ -97,20 +169,21 @@ def backbone_output(encoder):
 
     For models of several outputs: calling `backbone_of(encoder)` there would run it twice.
     """
-    if simplices_of(encoder) is None:
+    if bottleneck_of(encoder) is None:
         return encoder.output
-    return encoder.get_layer("embedder").input
+    return encoder.layers[encoder.layers.index(backbone_of(encoder)) + 1].input
 
 
 def backbone_of(encoder):
     """The encoder below the neck; `encoder` itself where there is none."""
-    if simplices_of(encoder) is None:
+    if bottleneck_of(encoder) is None:
         return encoder
     return next(layer for layer in encoder.layers if isinstance(layer, keras.Model))
 
 
-def _require_simplices(encoder):
-    simplices = simplices_of(encoder)
-    if simplices is None:
+def _simplex_logits(encoder):
+    """What the simplices of `encoder` read, and their sizes (L, V)."""
+    bottleneck = bottleneck_of(encoder)
+    if bottleneck is None or isinstance(bottleneck, VectorQuantizer):
         raise UserError(f"Encoder '{encoder.name}' has no Simplicial Embedding to read.")
-    return simplices
+    return bottleneck.input, (bottleneck.num_simplices, bottleneck.simplex_size)

@@ -1,4 +1,4 @@
-"""Queue: the keys of the last batches, kept as negatives for the next ones."""
+"""Queues: the keys of the last batches, kept as negatives or neighbours for the next ones."""
 
 import keras
 from keras import ops
@@ -63,6 +63,11 @@ class KeyQueue(Configured, keras.layers.Layer):
         )
         self.built = True
 
+    @property
+    def full(self):
+        """Whether a queue that began with zeros has been filled: a boolean scalar."""
+        return ops.any(ops.not_equal(self.keys[-1], 0.0))
+
     def enqueue(self, keys):
         """Write the rows of all replicas over the oldest ones, and move the pointer behind them.
 
@@ -74,10 +79,14 @@ class KeyQueue(Configured, keras.layers.Layer):
         """
         self._check_batch(keys.shape[0])
         rows = ops.cast(all_gather(l2_normalize(keys)), self.keys.dtype)
-        start, count = ops.convert_to_tensor(self.pointer), ops.shape(rows)[0]
-        places = (start + ops.arange(count, dtype="int64")) % self.size
-        self.keys.assign(ops.scatter_update(self.keys, places[:, None], rows))
-        self.pointer.assign((start + ops.cast(count, "int64")) % self.size)
+        count = ops.shape(rows)[0]
+        self.keys.assign(ops.scatter_update(self.keys, self._places(count), rows))
+        self.pointer.assign((self.pointer + ops.cast(count, "int64")) % self.size)
+
+    def _places(self, count):
+        """Where the next `count` rows go: (count, 1)."""
+        start = ops.convert_to_tensor(self.pointer)
+        return ((start + ops.arange(count, dtype="int64")) % self.size)[:, None]
 
     def _check_batch(self, rows):
         batch = None if rows is None else rows * num_replicas()
@@ -87,3 +96,63 @@ class KeyQueue(Configured, keras.layers.Layer):
                 f"The queue's size={self.size} must be a multiple of the global batch of {batch}: "
                 f"try {fits}."
             )
+
+
+@register
+class NeighbourQueue(KeyQueue):
+    """A `KeyQueue` that knows the image of each key and finds the key nearest to another image's.
+
+    Args:
+        size: int > 0. Number of keys; a multiple of the global batch.
+        dim: int > 0. Width of a key.
+        initializer: Keras initializer of the rows; with zeros, `full` says when to begin.
+
+    Attributes:
+        images: (size,) int64. The image that each key is of; -1 at first.
+
+    Example:
+
+    >>> queue = NeighbourQueue(size=2, dim=2)
+    >>> queue.enqueue(keras.ops.eye(2), [7, 8])
+    >>> queue.nearest(keras.ops.array([[1.0, 0.1]]), [7]).numpy().tolist()
+    [[0.0, 1.0]]
+
+    Reference: Amrani et al., Self-supervised classification network, 2022; authors' code.
+    """
+
+    def __init__(self, size, dim, initializer="zeros", **kwargs):
+        super().__init__(size, dim, initializer, **kwargs)
+        self.images = self.add_weight(
+            name="images",
+            shape=(size,),
+            dtype="int64",
+            initializer=lambda shape, dtype=None: -ops.ones(shape, dtype=dtype),
+            trainable=False,
+        )
+
+    def enqueue(self, keys, images):
+        """Write the rows of all replicas over the oldest ones.
+
+        Args:
+            keys: (batch, dim). This replica's; they are normalised here.
+            images: (batch,) integers >= 0. What tells one image from another.
+
+        Raises:
+            UserError: if the global batch does not divide the size of the queue.
+        """
+        images = all_gather(ops.cast(images, "int64"))
+        places = self._places(ops.shape(images)[0])
+        self.images.assign(ops.scatter_update(self.images, places, images))
+        super().enqueue(keys)
+
+    def nearest(self, keys, images):
+        """The key most similar to each row that is not of the same image: -> (batch, dim).
+
+        Args:
+            keys: (batch, dim).
+            images: (batch,) integers. Of which images the rows are.
+        """
+        similarity = ops.matmul(l2_normalize(keys), ops.transpose(self.keys))  # (batch, size)
+        same = ops.equal(ops.cast(images, "int64")[:, None], self.images[None, :])
+        nearest = ops.argmax(ops.where(same, -2.0, similarity), axis=-1)  # cosines are above
+        return ops.stop_gradient(ops.take(self.keys, nearest, axis=0))

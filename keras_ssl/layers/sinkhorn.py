@@ -11,7 +11,7 @@ from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import Configured, register
 
 
-def sinkhorn(scores, *, epsilon=0.05, iterations=3):
+def sinkhorn(scores, *, weights=None, epsilon=0.05, iterations=3):
     """Balance `exp(scores / epsilon)` over the prototypes by a few Sinkhorn-Knopp iterations.
 
     One iteration scales the columns (prototypes) to equal mass and then the rows (images) to 1.
@@ -19,8 +19,10 @@ def sinkhorn(scores, *, epsilon=0.05, iterations=3):
     balanced over the batches of all replicas; no gradient is stopped here.
 
     Args:
-        scores: (batch, num_prototypes). This replica's rows. What all replicas hold alike (a queue)
-            counts once for each of them: gather the batch before stacking the two.
+        scores: (batch, num_prototypes). This replica's rows.
+        weights: (batch,) >= 0, or None for 1 each. How much a row counts where the columns are
+            balanced; a row of weight 0 is assigned all the same. Rows that all replicas hold alike
+            (a queue) count once if each gives them its share, `1 / num_replicas()`.
         epsilon: float > 0. Entropy weight; smaller is sharper and less balanced after a fixed
             number of iterations.
         iterations: int >= 0. With 0 only the mean of all rows' sums is 1.
@@ -38,9 +40,11 @@ def sinkhorn(scores, *, epsilon=0.05, iterations=3):
     Reference: Caron et al., SwAV, 2020, eqs. 3 to 5; Cuturi, Sinkhorn distances, 2013.
     """
     log_q = at_least_float32(scores) / epsilon
-    log_q = log_q - _log_mean_exp(ops.logsumexp(log_q, axis=1, keepdims=True))
+    log_weights = 0.0 if weights is None else ops.log(ops.cast(weights, log_q.dtype))[:, None]
+    rows = ops.logsumexp(log_q, axis=1, keepdims=True)
+    log_q = log_q - _log_mean_exp(rows + log_weights)
     for _ in range(iterations):
-        log_q = log_q - _log_mean_exp(log_q)
+        log_q = log_q - _log_mean_exp(log_q + log_weights)
         log_q = log_q - ops.logsumexp(log_q, axis=1, keepdims=True)
     return ops.exp(log_q)
 

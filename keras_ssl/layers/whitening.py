@@ -152,16 +152,17 @@ def groups_for(dim, batch):
 
 @register
 class DecorrelatedBatchNormalization(Configured, keras.layers.Layer):
-    """Group ZCA whitening with running statistics for inference; it has no scale or offset.
+    """Group whitening with running statistics for inference; it has no scale or offset.
 
-    In training it is `zca_whiten` of the global batch, and moves a running mean and a running
-    whitening matrix (of the matrix itself, not of the covariance). In inference, and while
-    `trainable` is False, it applies those.
+    In training it is `zca_whiten` of the global batch, or with `iterations` `iterative_whiten`
+    (IterNorm), and moves a running mean and a running whitening matrix (of the matrix itself, not
+    of the covariance). In inference, and while `trainable` is False, it applies those.
 
     Args:
         num_groups: int > 0. Must divide the features; groups are consecutive features.
         momentum: float in [0, 1]. Share of the running statistics that one step keeps.
         epsilon: float >= 0. Added to the eigenvalues of the covariance.
+        iterations: int >= 0 or None. Newton's steps towards the matrix; None for the exact one.
 
     Raises:
         UserError: if `num_groups` does not divide the features.
@@ -172,14 +173,16 @@ class DecorrelatedBatchNormalization(Configured, keras.layers.Layer):
     >>> layer(keras.random.normal((8, 4), seed=1), training=True).shape
     TensorShape([8, 4])
 
-    Reference: Huang et al., Decorrelated batch normalization, 2018, algorithms 1 and 2.
+    Reference: Huang et al., Decorrelated batch normalization, 2018, algorithms 1 and 2; Huang et
+    al., Iterative normalization, 2019, algorithm 1 (5 iterations).
     """
 
-    def __init__(self, num_groups=1, momentum=0.9, epsilon=1e-5, **kwargs):
+    def __init__(self, num_groups=1, momentum=0.9, epsilon=1e-5, iterations=None, **kwargs):
         super().__init__(**kwargs)
         self.num_groups = num_groups
         self.momentum = momentum
         self.epsilon = epsilon
+        self.iterations = iterations
 
     def build(self, input_shape):
         dim = input_shape[-1]
@@ -204,7 +207,7 @@ class DecorrelatedBatchNormalization(Configured, keras.layers.Layer):
         mean = all_mean(_mean(ops.cast(x, "float64")))
         centered = ops.cast(x, "float64") - mean
         covariance = all_mean(_group_covariance(centered, self.num_groups))
-        matrix = zca_matrix(covariance, epsilon=self.epsilon)
+        matrix = self._matrix(covariance)
         self._update(self.moving_mean, ops.squeeze(mean, 0))
         self._update(self.moving_whitening, matrix)
         return ops.cast(_by_group(centered, matrix), x.dtype)
@@ -212,6 +215,11 @@ class DecorrelatedBatchNormalization(Configured, keras.layers.Layer):
     def compute_output_spec(self, x, training=None):
         dtype = "float64" if x.dtype == "float64" else "float32"
         return keras.KerasTensor(x.shape, dtype=dtype)
+
+    def _matrix(self, covariance):
+        if self.iterations is None:
+            return zca_matrix(covariance, epsilon=self.epsilon)
+        return newton_matrix(covariance, self.iterations, epsilon=self.epsilon)
 
     def _update(self, running, batch):
         batch = ops.cast(ops.stop_gradient(batch), running.dtype)
@@ -230,9 +238,14 @@ def _centered(x):
 
 
 def _definite(covariance, epsilon):
-    """Add `epsilon`, and as little more as makes the factorisations of any batch succeed."""
+    """Add `epsilon`, and as little more as makes the factorisations of any batch succeed.
+
+    Equal rows, whose covariance is 0, get the identity where `epsilon` is 0, so that the gradient
+    is of the usual size.
+    """
     trace = ops.trace(covariance, axis1=-2, axis2=-1)[..., None, None]
-    jitter = _JITTER * ops.stop_gradient(ops.where(trace > 0, trace, 1.0))
+    without_variance = 0.0 if epsilon else 1.0
+    jitter = ops.stop_gradient(ops.where(trace > 0, _JITTER * trace, without_variance))
     return covariance + (epsilon + jitter) * ops.eye(covariance.shape[-1], dtype="float64")
 
 

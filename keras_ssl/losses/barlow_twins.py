@@ -2,7 +2,9 @@
 
 from keras import ops
 
+from keras_ssl.core.matrices import off_diagonal_energy
 from keras_ssl.core.precision import at_least_float32
+from keras_ssl.core.views import mean_over_pairs
 
 
 def cross_correlation(z1, z2, *, epsilon=1e-5):
@@ -27,13 +29,25 @@ def diagonal_error(correlation):
     return ops.sum(ops.square(1.0 - ops.diagonal(correlation)))
 
 
-def off_diagonal_energy(matrix):
-    """`sum_{i != j} M_ij^2`: (dim, dim) -> scalar >= 0."""
-    # Masked and not subtracted: the diagonal is far larger than what is sought.
-    return ops.sum(ops.square(matrix * (1.0 - ops.eye(matrix.shape[0], dtype=matrix.dtype))))
+def barlow_twins_terms(*views):
+    """Invariance and redundancy, not weighted, averaged over the pairs of views.
+
+    Args:
+        *views: two or more tensors (batch, dim).
+
+    Returns:
+        Two scalars >= 0 in at least float32: `diagonal_error` and `off_diagonal_energy` of the
+        cross-correlations.
+    """
+
+    def terms(a, b):
+        correlation = cross_correlation(a, b)
+        return ops.stack([diagonal_error(correlation), off_diagonal_energy(correlation)])
+
+    return tuple(ops.unstack(mean_over_pairs(terms, views), 2))
 
 
-def barlow_twins_loss(z1, z2, *, redundancy_weight=0.0051):
+def barlow_twins_loss(*views, redundancy_weight=0.0051):
     """Equal features shall correlate across the views, different ones shall not.
 
         sum_i (1 - C_ii)^2 + redundancy_weight * sum_{i != j} C_ij^2
@@ -42,11 +56,14 @@ def barlow_twins_loss(z1, z2, *, redundancy_weight=0.0051):
     CIFAR.
 
     Args:
-        z1, z2: (batch, dim). Projections of view 1 and 2.
+        *views: two or more projections (batch, dim); of more, the average over all pairs.
         redundancy_weight: float >= 0. The paper's lambda.
 
     Returns:
         A scalar >= 0 in at least float32.
+
+    Raises:
+        ValueError: if fewer than two views are given.
 
     Example:
 
@@ -56,8 +73,8 @@ def barlow_twins_loss(z1, z2, *, redundancy_weight=0.0051):
 
     Reference: Zbontar et al., Barlow Twins, 2021, eq. 1.
     """
-    correlation = cross_correlation(z1, z2)
-    return diagonal_error(correlation) + redundancy_weight * off_diagonal_energy(correlation)
+    invariance, redundancy = barlow_twins_terms(*views)
+    return invariance + redundancy_weight * redundancy
 
 
 def _standardize(z, epsilon):

@@ -29,10 +29,32 @@ def byol_loss(prediction_1, prediction_2, target_1, target_2):
     Example:
 
     >>> p = keras.random.normal((4, 8), seed=1)
-    >>> float(keras.ops.round(byol_loss(p, p, p, p), 5))
-    0.0
+    >>> float(keras.ops.round(byol_loss(p, p, -p, -p), 4))
+    8.0
 
     Reference: Grill et al., 2020, eq. 2 and the symmetrisation below it.
     """
-    per_image = regression_loss(prediction_1, target_2) + regression_loss(prediction_2, target_1)
-    return ops.mean(per_image)
+    return multi_crop_byol_loss([prediction_1, prediction_2], [target_1, target_2])
+
+
+def multi_crop_byol_loss(predictions, targets):
+    """`byol_loss` of more views: every view predicts the target of every other global view.
+
+    Args:
+        predictions: sequence of V >= 2 tensors (batch, dim), those of the global views first.
+        targets: sequence of G <= V tensors (batch, dim), of the global views. No gradient.
+
+    Returns:
+        A scalar in [0, 4 G (V - 1)] in at least float32: the sum over the pairs, batch mean.
+
+    Example:
+
+    >>> a, b, crop = keras.random.normal((3, 4, 8), seed=1)
+    >>> two = multi_crop_byol_loss([a, b], [a, b])
+    >>> bool(multi_crop_byol_loss([a, b, crop], [a, b]) > two)
+    True
+
+    Reference: solo-learn, whose BYOL takes the crops of SwAV.
+    """
+    pairs = [(v, g) for g in range(len(targets)) for v in range(len(predictions)) if v != g]
+    return ops.mean(sum(regression_loss(predictions[v], targets[g]) for v, g in pairs))

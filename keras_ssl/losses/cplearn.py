@@ -3,23 +3,24 @@
 All logits are those of the global batch, (batch, codes); nothing is detached.
 """
 
-import math
-
 from keras import ops
 
 from keras_ssl.core.precision import at_least_float32
 
 
-def cplearn_loss(logits_1, logits_2, *, beta=1.0):
-    """What the authors train: reverse KL to uniform codes, and agreement, in both directions.
+def cplearn_loss(logits_1, logits_2, *, beta=1.0, prior=None):
+    """What the authors train: reverse KL to the prior, and agreement, in both directions.
 
-        1/2 sum over both orders of [ KL(mean_i p_i || uniform) + beta CE(p, p') ]
+        1/2 sum over both orders of [ KL(mean_i p_i || q) + beta CE(p, p') ]
 
-    The prior term lies in [0, log c], so that unused codes cost no more than that.
+    The prior term is at least 0 and at most `-log min_j q_j`, so that unused codes cost no more
+    than that; it is 0 where the codes are used as the prior q says.
 
     Args:
         logits_1, logits_2: (batch, codes). Of the two views of the global batch.
         beta: float > 0. Weight of the agreement.
+        prior: (codes,) of values > 0, or None. How often each code shall be used, up to a common
+            factor; None for all alike, as the authors do.
 
     Returns:
         A scalar >= 0 in at least float32.
@@ -35,24 +36,32 @@ def cplearn_loss(logits_1, logits_2, *, beta=1.0):
     and the released code.
     """
     p, q = log_probabilities(logits_1), log_probabilities(logits_2)
-    prior = uniform_reverse_kl(p) + uniform_reverse_kl(q)
-    return 0.5 * (prior + beta * (cross_entropy(p, q) + cross_entropy(q, p)))
+    use = reverse_kl(p, prior) + reverse_kl(q, prior)
+    return 0.5 * (use + beta * (cross_entropy(p, q) + cross_entropy(q, p)))
 
 
-def cplearn_forward_loss(logits_1, logits_2, *, beta=1.0):
-    """Eq. 2 as printed, in one direction: `beta CE(p, p') - 1/c sum_j log mean_i p_ij`.
+def cplearn_forward_loss(logits_1, logits_2, *, beta=1.0, prior=None):
+    """Eq. 2 as printed, in one direction: `beta CE(p, p') - sum_j q_j log mean_i p_ij`.
 
-    The prior term has no upper bound: it grows as codes go unused. Average both orders of the
-    views for a symmetric loss.
+    The prior term has no upper bound: it grows as codes go unused.
 
     Args:
         logits_1, logits_2: (batch, codes). Of p and p'.
         beta: float > 0. Weight of the agreement.
+        prior: (codes,) of values > 0, or None. q, as in `cplearn_loss`.
 
     Reference: Sansone et al., Collapse-proof non-contrastive self-supervised learning, eq. 2.
     """
     p, q = log_probabilities(logits_1), log_probabilities(logits_2)
-    return beta * cross_entropy(p, q) - ops.mean(log_mean_probability(p))
+    use = ops.exp(log_prior(prior, p)) * log_mean_probability(p)
+    return beta * cross_entropy(p, q) - ops.sum(use)
+
+
+def symmetric_cplearn_forward_loss(logits_1, logits_2, *, beta=1.0, prior=None):
+    """`cplearn_forward_loss`, averaged over both orders of the views."""
+    options = {"beta": beta, "prior": prior}
+    forth = cplearn_forward_loss(logits_1, logits_2, **options)
+    return 0.5 * (forth + cplearn_forward_loss(logits_2, logits_1, **options))
 
 
 def gedi_nogen_loss(logits_1, logits_2, *, beta=1.0):
@@ -86,7 +95,13 @@ def log_mean_probability(log_p):
     return ops.logsumexp(log_p, axis=0) - ops.log(count)
 
 
-def uniform_reverse_kl(log_p):
-    """`KL(mean_i p_i || uniform) = sum_j pbar_j log(c pbar_j)`, in [0, log c]."""
+def reverse_kl(log_p, prior=None):
+    """`KL(mean_i p_i || q) = sum_j pbar_j log(pbar_j / q_j)`: (batch, codes) -> a scalar >= 0."""
     log_mean = log_mean_probability(log_p)
-    return ops.sum(ops.exp(log_mean) * (log_mean + math.log(log_p.shape[-1])))
+    return ops.sum(ops.exp(log_mean) * (log_mean - log_prior(prior, log_p)))
+
+
+def log_prior(prior, log_p):
+    """Logarithm of `prior` scaled to the sum 1; None stands for alike codes: -> (codes,)."""
+    prior = ops.ones_like(log_p[0]) if prior is None else ops.cast(prior, log_p.dtype)
+    return ops.log(prior / ops.sum(prior))

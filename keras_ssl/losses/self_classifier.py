@@ -33,7 +33,7 @@ def log_predictions(logits, *, temperature=0.1, epsilon=1e-12):
     """
     p = ops.softmax(at_least_float32(logits) / temperature, axis=1)
     p = p / ops.maximum(ops.sum(p, axis=0, keepdims=True), epsilon)
-    batch, num_classes = ops.cast(ops.shape(p)[0], p.dtype), p.shape[1]
+    batch, num_classes = (ops.cast(size, p.dtype) for size in ops.shape(p))
     return ops.log(p * batch / num_classes + epsilon)
 
 

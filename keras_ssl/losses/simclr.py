@@ -1,8 +1,11 @@
-"""SimCLR: the normalised temperature-scaled cross-entropy (NT-Xent)."""
+"""SimCLR: the normalised temperature-scaled cross-entropy (NT-Xent), and it decoupled."""
+
+import itertools
 
 from keras import ops
 
 from keras_ssl.core.vectors import l2_normalize
+from keras_ssl.losses.infonce import symmetric_decoupled_infonce
 
 _SELF = -1e9  # added to a row's similarity with itself; exp() of it is 0 in float32 and float64
 
@@ -47,3 +50,26 @@ def nt_xent(*views, temperature=0.2):
     others = ops.where(same_row, _SELF, logits)
     positives = ops.where(ops.logical_and(same_image, ops.logical_not(same_row)), logits, _SELF)
     return ops.mean(ops.logsumexp(others, axis=-1) - ops.logsumexp(positives, axis=-1))
+
+
+def decoupled_nt_xent(*views, temperature=0.2):
+    """NT-Xent without the positive in the denominator, averaged over the pairs of views.
+
+    Args:
+        *views: two or more tensors (batch, dim), batch > 1; rows need not be normalised.
+        temperature: float > 0.
+
+    Returns:
+        A scalar in at least float32; it may be negative. For two views that of
+        `symmetric_decoupled_infonce`.
+
+    Raises:
+        ValueError: if fewer than two views are given.
+
+    Reference: Cosentino et al., eq. 1; see `keras_ssl.losses.infonce`.
+    """
+    if len(views) < 2:
+        raise ValueError(f"decoupled_nt_xent contrasts two or more views. Received {len(views)}.")
+    pairs = [*itertools.combinations(views, 2)]
+    losses = [symmetric_decoupled_infonce(a, b, temperature=temperature) for a, b in pairs]
+    return sum(losses) / len(pairs)

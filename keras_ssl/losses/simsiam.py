@@ -23,6 +23,28 @@ def simsiam_loss(prediction_1, prediction_2, projection_1, projection_2):
 
     Reference: Chen and He, 2021, eqs. 1 and 2.
     """
-    first = ops.mean(cosine(prediction_1, ops.stop_gradient(projection_2)))
-    second = ops.mean(cosine(prediction_2, ops.stop_gradient(projection_1)))
-    return -0.5 * (first + second)
+    return multi_crop_simsiam_loss([prediction_1, prediction_2], [projection_1, projection_2])
+
+
+def multi_crop_simsiam_loss(predictions, projections):
+    """`simsiam_loss` of more views: every view predicts every other global view.
+
+    Args:
+        predictions: sequence of V >= 2 tensors (batch, dim), those of the global views first.
+        projections: sequence of G <= V tensors (batch, dim), of the global views. They get no
+            gradient here.
+
+    Returns:
+        A scalar in [-1, 1], in at least float32: the mean over the batch and the pairs.
+
+    Example:
+
+    >>> a, b, crop = keras.random.normal((3, 4, 8), seed=1)
+    >>> float(keras.ops.round(multi_crop_simsiam_loss([a, a, a], [a, a]), 5))
+    -1.0
+
+    Reference: the pairs are those of BYOL in solo-learn; the paper has two views.
+    """
+    pairs = [(v, g) for g in range(len(projections)) for v in range(len(predictions)) if v != g]
+    cosines = [cosine(predictions[v], ops.stop_gradient(projections[g])) for v, g in pairs]
+    return -sum(ops.mean(each) for each in cosines) / len(pairs)

@@ -2,8 +2,9 @@
 
 from keras import ops
 
+from keras_ssl.core.matrices import off_diagonal_energy
 from keras_ssl.core.precision import at_least_float32
-from keras_ssl.losses.barlow_twins import off_diagonal_energy
+from keras_ssl.core.views import mean_over_pairs
 
 
 def invariance(x, y):
@@ -43,21 +44,39 @@ def covariance_energy(z):
     return off_diagonal_energy(covariance) / z.shape[-1]
 
 
-def vicreg_loss(x, y, *, invariance_weight=25.0, variance_weight=25.0, covariance_weight=1.0):
-    """Invariance, variance and covariance of two views, weighted and added.
+def vicreg_terms(*views):
+    """Invariance, variance and covariance, not weighted, averaged over the pairs of views.
 
-        w_i invariance(x, y) + w_v (hinge(x) + hinge(y)) / 2 + w_c (energy(x) + energy(y))
-
-    The variance terms are averaged as in the authors' code. The paper's eq. 6 and solo-learn add
-    them: for these pass twice the `variance_weight`.
+    Of two views x and y: `invariance(x, y)`, `(hinge(x) + hinge(y)) / 2` and
+    `energy(x) + energy(y)`.
 
     Args:
-        x, y: (batch, dim). Projections of view 1 and 2.
+        *views: two or more tensors (batch, dim).
+
+    Returns:
+        Three scalars >= 0 in at least float32.
+    """
+    variance = sum(map(variance_hinge, views)) / len(views)
+    covariance = 2.0 * sum(map(covariance_energy, views)) / len(views)
+    return mean_over_pairs(invariance, views), variance, covariance
+
+
+def vicreg_loss(*views, invariance_weight=25.0, variance_weight=25.0, covariance_weight=1.0):
+    """The three `vicreg_terms`, weighted and added.
+
+    The variance terms of two views are averaged as in the authors' code. The paper's eq. 6 and
+    solo-learn add them: for these pass twice the `variance_weight`.
+
+    Args:
+        *views: two or more projections (batch, dim); of more, the average over all pairs.
         invariance_weight, variance_weight, covariance_weight: float >= 0. The paper's lambda, mu
             and nu.
 
     Returns:
         A scalar >= 0 in at least float32.
+
+    Raises:
+        ValueError: if fewer than two views are given.
 
     Example:
 
@@ -67,13 +86,8 @@ def vicreg_loss(x, y, *, invariance_weight=25.0, variance_weight=25.0, covarianc
 
     Reference: Bardes et al., VICReg, 2022, eq. 6; facebookresearch/vicreg.
     """
-    variance = 0.5 * (variance_hinge(x) + variance_hinge(y))
-    covariance = covariance_energy(x) + covariance_energy(y)
-    return (
-        invariance_weight * invariance(x, y)
-        + variance_weight * variance
-        + covariance_weight * covariance
-    )
+    weights = (invariance_weight, variance_weight, covariance_weight)
+    return sum(w * term for w, term in zip(weights, vicreg_terms(*views), strict=True))
 
 
 def _centered(z):

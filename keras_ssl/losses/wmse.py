@@ -1,10 +1,9 @@
 """W-MSE: views of an image shall agree after whitening, which alone prevents collapse."""
 
-import itertools
-
 from keras import ops
 
 from keras_ssl.core.vectors import cosine
+from keras_ssl.core.views import mean_over_pairs
 
 
 def wmse_loss(*views):
@@ -31,7 +30,4 @@ def wmse_loss(*views):
 
     Reference: Ermolov et al., Whitening for self-supervised learning, 2021, eqs. 1 and 2.
     """
-    if len(views) < 2:
-        raise ValueError(f"wmse_loss compares two or more views. Received {len(views)}.")
-    pairs = list(itertools.combinations(views, 2))
-    return sum(2.0 - 2.0 * ops.mean(cosine(a, b)) for a, b in pairs) / len(pairs)
+    return mean_over_pairs(lambda a, b: 2.0 - 2.0 * ops.mean(cosine(a, b)), views)

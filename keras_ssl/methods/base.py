@@ -1,5 +1,6 @@
 """`Method`: the one train step that every self-supervised method shares."""
 
+import threading
 import time
 
 import keras
@@ -61,7 +62,7 @@ class Method(Configured, keras.Model):
         self._means = {name: keras.metrics.Mean(name) for name in names}
         # Kept out of Keras's tracking: these share or repeat what is tracked elsewhere.
         object.__setattr__(self, "_ema_pairs", [])
-        object.__setattr__(self, "_added_losses", [])
+        object.__setattr__(self, "_added_losses", _PerReplica())
         object.__setattr__(self, "_second_view_encoder", self._read_second_view(encoder))
         if self._counts_epochs:
             self._last_epoch = self.add_weight(
@@ -195,7 +196,7 @@ class Method(Configured, keras.Model):
         with tf.GradientTape() as tape:
             outputs = self.embed(views, training=True)
             terms = self.loss_terms(outputs)
-            loss = sum(terms.values()) + sum(self._added_losses) + self._penalty()
+            loss = sum(terms.values()) + self._added_losses.total() + self._penalty()
             # Gradients are summed over replicas; dividing here makes them those of the mean.
             scaled = self.optimizer.scale_loss(loss / replicas.num_replicas())
         before = ops.copy(ops.convert_to_tensor(step))
@@ -308,3 +309,27 @@ class Method(Configured, keras.Model):
         if temperature in (None, simplices.temperature):
             return None
         return at_temperature(encoder, temperature)
+
+
+class _PerReplica:
+    """Losses that layers added in this step, apart for each replica.
+
+    Replicas are threads, and share the list in which Keras keeps a layer's losses: what one of them
+    took belongs to no other.
+    """
+
+    def __init__(self):
+        self._own = threading.local()
+        self._taken = []  # by any replica; held, so that no other loss gets the same identity
+
+    def clear(self):
+        self._own.losses = []
+        self._taken.clear()
+
+    def extend(self, losses):
+        fresh = [loss for loss in losses if all(loss is not taken for taken in self._taken)]
+        self._taken.extend(fresh)
+        self._own.losses = [*getattr(self._own, "losses", []), *fresh]
+
+    def total(self):
+        return sum(self._own.losses)

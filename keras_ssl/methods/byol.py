@@ -1,7 +1,7 @@
 """BYOL: predict what a slowly moving copy of the network says of the other view."""
 
 from keras_ssl.core.serialization import register
-from keras_ssl.losses.byol import byol_loss
+from keras_ssl.losses.byol import multi_crop_byol_loss
 from keras_ssl.methods.base import Method
 
 
@@ -10,7 +10,8 @@ class BYOL(Method):
     """Bootstrap: an online network predicts its own moving average's projection of another view.
 
     There are no negatives; the predictor and the slow target keep the representation from
-    collapsing to a constant. The target starts as a copy of the online network.
+    collapsing to a constant. The target starts as a copy of the online network. Local crops predict
+    the targets of the global views.
 
     Args:
         momentum: float in [0, 1], or a schedule step -> momentum. Share of the target that stays
@@ -23,6 +24,7 @@ class BYOL(Method):
     """
 
     terms = ("byol",)
+    multi_crop = True
 
     def __init__(
         self,
@@ -47,9 +49,9 @@ class BYOL(Method):
         self.target_projector = self.add_target(self.projector)
 
     def embed(self, views, training):
-        online = [
-            self.projector(f, training=training) for f in self.encode(views, training=training)
-        ]
+        features = self.encode(views, training=training)
+        features += self.encode_local(views, training=training)
+        online = [self.projector(f, training=training) for f in features]
         targets = self.encode(views, self.target_encoder, training=training)
         return {
             "predictions": [self.predictor(z, training=training) for z in online],
@@ -57,4 +59,4 @@ class BYOL(Method):
         }
 
     def loss_terms(self, outputs):
-        return {"byol": byol_loss(*outputs["predictions"], *outputs["targets"])}
+        return {"byol": multi_crop_byol_loss(outputs["predictions"], outputs["targets"])}

@@ -1,9 +1,14 @@
 """SimCLR: tell the views of one image from those of all others."""
 
+from typing import Literal
+
+from keras_ssl.core.checks import lookup
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
-from keras_ssl.losses.simclr import nt_xent
+from keras_ssl.losses.simclr import decoupled_nt_xent, nt_xent
 from keras_ssl.methods.base import Method
+
+LOSSES = {"nt_xent": nt_xent, "decoupled": decoupled_nt_xent}
 
 
 @register
@@ -11,43 +16,49 @@ class SimCLR(Method):
     """Contrastive learning: two views of an image attract, views of different images repel.
 
     Every other image of the global batch is a negative, so a larger batch is a harder task. The
-    projector is thrown away after training.
+    projector is thrown away after training. Local crops count as further views.
 
     Args:
-        temperature: float > 0. Of NT-Xent; smaller weighs hard negatives more.
-        hidden_dim: int > 0. Width of the projector's hidden layer.
+        objective: "nt_xent" or "decoupled". The second leaves the positive out of the denominator
+            (Cosentino et al., eq. 1).
+        temperature: float > 0. Of the loss; smaller weighs hard negatives more.
+        hidden_dim: int >= 0. Width of the projector's hidden layer; 0 for a linear projector.
         projection_dim: int > 0. Width of the space in which views are compared.
 
     Reference: Chen et al., A simple framework for contrastive learning of visual representations,
     2020, eq. 1; projector as in sec. 4.2, without batch normalisation.
     """
 
-    terms = ("nt_xent",)
+    terms = ("contrastive",)
     num_views = (2, None)
     joint_batch = True
+    multi_crop = True
     second_view_temperature = True
 
     def __init__(
         self,
         encoder,
         *,
+        objective: Literal["nt_xent", "decoupled"] = "nt_xent",
         temperature: float = 0.5,  # table 5's best for long training; CIFAR: appendix B.9
         hidden_dim: int = 2048,
         projection_dim: int = 128,  # sec. 2.1
         **kwargs,
     ):
         super().__init__(encoder, **kwargs)
+        lookup(LOSSES, objective, "objective")
+        self.objective = objective
         self.temperature = temperature
         self.hidden_dim = hidden_dim
         self.projection_dim = projection_dim
-        self.projector = self.head(
-            (hidden_dim, projection_dim), name="projector", hidden_norm=False
-        )
+        units = (hidden_dim, projection_dim) if hidden_dim else (projection_dim,)
+        self.projector = self.head(units, name="projector", hidden_norm=False)
 
     def embed(self, views, training):
         features = self.encode(views, training=training)
+        features += self.encode_local(views, training=training)
         return [self.projector(feature, training=training) for feature in features]
 
     def loss_terms(self, outputs):
         projections = [all_gather(projection) for projection in outputs]
-        return {"nt_xent": nt_xent(*projections, temperature=self.temperature)}
+        return {"contrastive": LOSSES[self.objective](*projections, temperature=self.temperature)}

@@ -1,7 +1,7 @@
 """SimSiam: BYOL without the moving average; the stop-gradient alone prevents collapse."""
 
 from keras_ssl.core.serialization import register
-from keras_ssl.losses.simsiam import simsiam_loss
+from keras_ssl.losses.simsiam import multi_crop_simsiam_loss
 from keras_ssl.methods.base import Method
 
 
@@ -10,7 +10,8 @@ class SimSiam(Method):
     """Siamese learning: a predictor maps one view's projection to the other's, held constant.
 
     It needs neither negatives nor a momentum copy nor large batches. Its recipes keep the
-    predictor's learning rate constant (`optimizer.constant_lr_layers`).
+    predictor's learning rate constant (`optimizer.constant_lr_layers`). Local crops predict the
+    projections of the global views.
 
     Args:
         projection_dim: int > 0. Width of the projector's output.
@@ -22,6 +23,7 @@ class SimSiam(Method):
     """
 
     terms = ("simsiam",)
+    multi_crop = True
 
     def __init__(
         self,
@@ -54,9 +56,12 @@ class SimSiam(Method):
 
     def embed(self, views, training):
         features = self.encode(views, training=training)
+        count = len(features)
+        features += self.encode_local(views, training=training)
         projections = [self.projector(feature, training=training) for feature in features]
         predictions = [self.predictor(z, training=training) for z in projections]
-        return {"predictions": predictions, "projections": projections}
+        return {"predictions": predictions, "projections": projections[:count]}
 
     def loss_terms(self, outputs):
-        return {"simsiam": simsiam_loss(*outputs["predictions"], *outputs["projections"])}
+        loss = multi_crop_simsiam_loss(outputs["predictions"], outputs["projections"])
+        return {"simsiam": loss}

@@ -15,7 +15,8 @@ class AdamW(VariableRules, keras.optimizers.AdamW):
 
     Args:
         learning_rate: float > 0 or a `LearningRateSchedule`.
-        weight_decay: float >= 0. Share of a weight that is taken off, per unit of learning rate.
+        weight_decay: float >= 0. Share of a weight that is taken off, per unit of learning rate;
+            or a schedule, see `VariableRules`.
         exclude_1d: bool. No decay for biases and the parameters of normalisation.
         constant_lr_layers: sequence of layer names that learn at `constant_lr`; see
             `VariableRules`.
@@ -33,7 +34,7 @@ class AdamW(VariableRules, keras.optimizers.AdamW):
 
     def update_step(self, gradient, variable, learning_rate):
         rate = self.rate_of(variable, learning_rate)
-        decay = self.decay_of(variable)
-        if decay:
+        if not self.is_excluded(variable):
+            decay = self.decay_of(variable)
             self.assign_sub(variable, ops.convert_to_tensor(variable) * decay * rate)
         super().update_step(gradient, variable, rate)

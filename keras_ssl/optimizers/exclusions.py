@@ -1,5 +1,6 @@
 """Rules per variable: which ones are decayed, and which ones keep a constant learning rate."""
 
+import keras
 from keras import ops
 from keras.optimizers.schedules import LearningRateSchedule
 
@@ -20,7 +21,8 @@ class VariableRules:
     Args:
         learning_rate: float > 0, or a `LearningRateSchedule`, which is called with the number of
             updates made so far (Keras itself would count micro-batches under accumulation).
-        weight_decay: float >= 0.
+        weight_decay: float >= 0, or a schedule such as `keras_ssl.schedules.Cosine`: a registered
+            Keras object that is called with the number of updates made so far.
         exclude_1d: bool. Leave out tensors with at most one axis (biases, gamma and beta of batch
             normalisation) from the decay, and from whatever else the subclass says.
         constant_lr_layers: sequence of layer names. Variables with one of them in their path
@@ -67,8 +69,11 @@ class VariableRules:
         return self._excluded[self._get_variable_index(variable)]
 
     def decay_of(self, variable):
-        """The weight decay of `variable`: float, 0 for an excluded one."""
-        return 0.0 if self.is_excluded(variable) else self.weight_decay
+        """The weight decay of `variable` at this update, in its dtype; 0 for an excluded one."""
+        if self.is_excluded(variable):
+            return 0.0
+        decay = self.weight_decay
+        return ops.cast(decay(self.iterations) if callable(decay) else decay, variable.dtype)
 
     def rate_of(self, variable, learning_rate):
         """The learning rate of `variable`, in its dtype, where others have `learning_rate`."""
@@ -78,7 +83,18 @@ class VariableRules:
     def get_config(self):
         # Keras knows the learning rate, which may be a schedule or a variable.
         own = [name for name in constructor_arguments(type(self)) if name != "learning_rate"]
-        return {**super().get_config(), **{name: getattr(self, name) for name in own}}
+        config = {**super().get_config(), **{name: getattr(self, name) for name in own}}
+        if callable(self.weight_decay):
+            config["weight_decay"] = keras.saving.serialize_keras_object(self.weight_decay)
+        return config
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        decay = config.get("weight_decay")
+        if isinstance(decay, dict):
+            schedule = keras.saving.deserialize_keras_object(decay, custom_objects=custom_objects)
+            config = {**config, "weight_decay": schedule}
+        return super().from_config(config, custom_objects=custom_objects)
 
     def _get_current_learning_rate(self):
         if isinstance(self._learning_rate, LearningRateSchedule):
@@ -90,7 +106,7 @@ class VariableRules:
 def l2_decayed(gradient, variable, weight_decay):
     """The gradient with the L2 penalty's, `gradient + weight_decay * variable`: coupled decay."""
     gradient = ops.cast(gradient, variable.dtype)
-    return gradient + weight_decay * variable if weight_decay else gradient
+    return gradient + weight_decay * variable
 
 
 def _path(variable):
@@ -98,8 +114,10 @@ def _path(variable):
 
 
 def _check_arguments(weight_decay, layers, constant_lr):
-    if weight_decay is None or weight_decay < 0:
-        raise UserError(f"weight_decay must be a number >= 0. Received: {weight_decay}.")
+    if weight_decay is None or (not callable(weight_decay) and weight_decay < 0):
+        raise UserError(
+            f"weight_decay must be a number >= 0 or a schedule. Received: {weight_decay}."
+        )
     if isinstance(layers, str):
         raise UserError(
             f"constant_lr_layers takes a sequence of layer names. Received: '{layers}'. "

@@ -36,7 +36,7 @@ class LARS(SGD):
         variant: "original", "simclr", "larc" or "larc_clip".
         momentum: float in [0, 1].
         trust_coefficient: float > 0. eta: the step as a share of the weights' norm.
-        weight_decay: float >= 0. Coefficient of the L2 penalty.
+        weight_decay: float >= 0. Coefficient of the L2 penalty; or a schedule, see `VariableRules`.
         exclude_1d: bool. Neither decay nor trust ratio for biases and normalisation.
         constant_lr_layers: sequence of layer names that learn at `constant_lr`; see
             `VariableRules`.
@@ -77,7 +77,7 @@ class LARS(SGD):
         gradient = ops.cast(gradient, variable.dtype)
         if not self.is_excluded(variable):
             weight = ops.convert_to_tensor(variable)
-            decay, eta = self.weight_decay, self.trust_coefficient
+            decay, eta = self.decay_of(variable), self.trust_coefficient
             gradient = variant.scale(gradient, weight, decay, eta, rate)
         if variant.rate_in_momentum:
             self.assign_sub(variable, self.accumulate(rate * gradient, variable))

@@ -18,6 +18,7 @@ PREFIX = "sem_"  # a method's name with this in front is the method behind a SEM
 
 _KINDS = {"int": int, "float": float, "bool": bool, "str": str, "tuple": tuple}
 _KINDS["Literal"] = typing.Literal
+_OF_THE_RUN = ("seed", "steps_per_epoch")  # arguments of every method that no recipe sets
 _NUMBER = r"-?\d+(?:\.\d+)?(?:e-?\d+)?"
 _SECTION = re.compile(r"^(Args|Returns|Raises|Examples?|Class attributes|References?):", re.M)
 
@@ -116,6 +117,8 @@ def _settings(node, definitions, meanings=None):
             settings.update(_settings(definitions[base.id], definitions, meanings))
     init = next((part for part in node.body if getattr(part, "name", "") == "__init__"), None)
     for argument, default in _defaults(init.args) if init else ():
+        if argument.arg in _OF_THE_RUN:
+            continue
         value = ast.literal_eval(default)
         kind = _kind(argument.annotation, value)
         if kind is not None:

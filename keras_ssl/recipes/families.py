@@ -27,7 +27,7 @@ FAMILIES = {
         augment={"policy": "simsiam_cifar"},
         optimizer={"name": "adamw", "learning_rate": 2e-3, "weight_decay": 1e-4},
         schedule={"warmup_epochs": 2},
-        training={"epochs": 40},
+        training={"epochs": 60},
     ),
     "cifar10": _CIFAR,
     "cifar100": _CIFAR,
@@ -40,12 +40,26 @@ FAMILIES = {
     ),
 }
 
-# What the SEM neck adds on each; CIFAR has the defaults, L 5000 and V 13.
-_SMALL_SEM = {"kind": "sem", "num_simplices": 128, "simplex_size": 16}
-SEM_FAMILIES = {
-    "digits": differences(neck=_SMALL_SEM),
-    "small": differences(neck=_SMALL_SEM),
-    "cifar10": differences(neck={"kind": "sem"}),
-    "cifar100": differences(neck={"kind": "sem"}),
-    "imagenet": differences(neck={"kind": "sem", "simplex_size": 21}),
+# What each kind of neck adds; CIFAR has the defaults, SEM's L 5000 and V 13.
+_SMALL = {"num_simplices": 128, "simplex_size": 16}
+_NECK_SIZES = {"digits": _SMALL, "small": _SMALL, "imagenet": {"simplex_size": 21}}
+_SMALL_VQ = {"num_simplices": 64, "simplex_size": 32, "code_dim": 8}
+_VQ_SIZES = {"digits": _SMALL_VQ, "small": _SMALL_VQ}
+
+
+def _necks(kind, sizes=_NECK_SIZES, **options):
+    """Every family with a neck of `kind`: {family: Differences}."""
+    return {
+        family: differences(neck={"kind": kind, **options, **sizes.get(family, {})})
+        for family in FAMILIES
+    }
+
+
+# Figures of Gumbel and VQ: SEM, sec. 4.1.
+NECK_FAMILIES = {
+    "none": _necks("none", {}),
+    "sem": _necks("sem"),
+    "embed": _necks("embed"),
+    "gumbel": _necks("gumbel", temperature=2.0),
+    "vq": _necks("vq", _VQ_SIZES, num_simplices=512, simplex_size=128),
 }

@@ -1,11 +1,14 @@
 """Recipes and what there is to choose from, as text for a terminal."""
 
 import textwrap
+from dataclasses import replace
 
 from keras_ssl.recipes.catalog import PREFIX
 from keras_ssl.recipes.datasets import DESCRIPTIONS
 from keras_ssl.recipes.families import FAMILIES
-from keras_ssl.recipes.resolve import provenance
+from keras_ssl.recipes.resolve import Change, merge, own_neck, provenance, recipe_parts
+from keras_ssl.recipes.schema import SECTIONS, declared, neck_fields
+from keras_ssl.recipes.values import describe
 
 WIDTH = 100
 
@@ -49,22 +52,18 @@ def format_method(catalog, name):
     """One method: description, reference, hyper-parameters and recipes."""
     entry = catalog.methods[name.removeprefix(PREFIX)]
     text = entry.description
-    if name.startswith(PREFIX):
-        text += "\n\nThis is the method behind Simplicial Embeddings; see neck.* in --show_recipe."
     parameters = {
         f"method.{key} = {as_text(setting.default)}": setting.meaning
         for key, setting in entry.settings.items()
     }
-    paragraphs = [textwrap.fill(part, WIDTH) for part in text.split("\n\n")]
-    return "\n\n".join(
-        [
-            name,
-            *paragraphs,
-            textwrap.fill(f"Reference: {entry.reference}", WIDTH),
-            _table("Hyper-parameters (--set method.NAME=VALUE), with defaults", parameters),
-            "\n".join(["Recipes", *_recipes(name)]),
-        ]
-    )
+    tables = [_table("Hyper-parameters (--set method.NAME=VALUE), with defaults", parameters)]
+    if name.startswith(PREFIX):
+        text += "\n\nThis is the method behind Simplicial Embeddings: see the neck below."
+        tables.append(_table("Neck (--set neck.NAME=VALUE), with defaults", _neck("sem")))
+    text = f"{text}\n\nReference: {entry.reference}"
+    paragraphs = ["\n".join(_wrap(part)) for part in text.split("\n\n")]
+    recipes = "\n".join(["Recipes (by the data set, or --recipe)", *_recipes(name)])
+    return "\n\n".join([name, *paragraphs, *tables, recipes])
 
 
 def format_flags(flags):
@@ -80,24 +79,63 @@ def _families():
     return {family: part.source for family, part in FAMILIES.items()}
 
 
+def _neck(kind):
+    """{setting: meaning and range} of a neck."""
+    settings = declared("neck")
+    settings["kind"] = replace(settings["kind"], default=kind)
+    shown = {name: settings[name] for name in ("kind", *neck_fields(kind, "linear"))}
+    return {
+        f"neck.{name} = {as_text(setting.default)}": f"{setting.meaning[:-1]} ({_range(setting)})."
+        for name, setting in shown.items()
+    }
+
+
+def _range(setting):
+    """What a setting takes, in words: "a whole number, at least 1"."""
+    bounds = {"at least": setting.at_least, "above": setting.above, "at most": setting.at_most}
+    limits = [f", {words} {bound:g}" for words, bound in bounds.items() if bound is not None]
+    return "".join([describe(setting.kind), *limits])
+
+
 def _recipes(name):
     for family in FAMILIES:
         yield f"  {family}"
         yield from _origin_lines(*provenance(name, family), "    ")
+        own = [f"{key}={as_text(value)}" for key, value in own_settings(name, family).items()]
+        yield from _labelled("sets", "; ".join(own) or "nothing of its own", "    ")
+
+
+def own_settings(name, family):
+    """What a recipe says beyond what all recipes of its family say: {key: value}."""
+    parts = recipe_parts(name, family, own_neck(name))
+    layers = [
+        {key: Change(key, value, part) for key, value in differences.settings.items()}
+        for part, differences in parts.items()
+    ]
+    own = {key: change for key, change in merge(layers).items() if change.origin != family}
+    order = ["method", *SECTIONS]
+    keys = sorted(own, key=lambda key: order.index(key.split(".")[0]))
+    return {key: own[key].value for key in keys}
 
 
 def _origin_lines(source, expected, indent):
-    lines = textwrap.wrap(
-        f"from: {source}", WIDTH, initial_indent=indent, subsequent_indent=indent + "  "
-    )
-    return [*lines, f"{indent}expected: {expected}"] if expected else lines
+    lines = _labelled("from", source, indent)
+    return lines + _labelled("expected", expected, indent) if expected else lines
+
+
+def _labelled(label, text, indent):
+    return _wrap(f"{label}: {text}", initial_indent=indent, subsequent_indent=indent + "  ")
+
+
+def _wrap(text, width=WIDTH, **indents):
+    return textwrap.wrap(text, width, break_on_hyphens=False, **indents)
 
 
 def _table(title, rows):
     column = max(map(len, rows)) + 4
     lines = [title]
     for name, text in rows.items():
-        wrapped = textwrap.wrap(text, WIDTH - column) or [""]
+        wrapped = _wrap(text, WIDTH - column) or [""]
         lines.append(f"  {name}".ljust(column) + wrapped[0])
         lines += [" " * column + line for line in wrapped[1:]]
     return "\n".join(line.rstrip() for line in lines)

@@ -6,15 +6,20 @@ from typing import Literal
 from keras_ssl.core.checks import UserError, did_you_mean, lookup
 from keras_ssl.recipes.catalog import PREFIX
 from keras_ssl.recipes.datasets import check_dataset, family_of
-from keras_ssl.recipes.families import FAMILIES, SEM_FAMILIES
-from keras_ssl.recipes.schema import SECTIONS, assemble, declared
+from keras_ssl.recipes.families import FAMILIES, NECK_FAMILIES
+from keras_ssl.recipes.schema import SECTIONS, assemble, declared, neck_fields
 from keras_ssl.recipes.table import RECIPES
 from keras_ssl.recipes.values import OPTIONAL, REQUIRED, Setting, read
 
-# Another backbone, optimizer or policy than that of the recipe below starts from its own defaults:
-# what was said in that section was said of the other choice.
-_CHOICES = ("backbone.name", "optimizer.name", "augment.policy")
-_INDEPENDENT = ("augment.num_views",)
+# Another backbone, optimizer, policy or neck than that of the recipe below starts from its own
+# defaults: what was said in that section was said of the other choice.
+_CHOICES = ("backbone.name", "optimizer.name", "augment.policy", "neck.kind")
+_INDEPENDENT = (
+    "augment.num_views",
+    "augment.local_views",
+    "augment.local_size",
+    "augment.local_scale",
+)
 
 
 @dataclass(frozen=True)
@@ -62,28 +67,42 @@ def resolve(catalog, method, wishes=(), family=None):
         dataset = wishes.get("data.dataset", Change("", declared("data")["dataset"].default, ""))
         family = family_of(dataset.value)
     lookup(FAMILIES, family, "recipe")
-    parts = recipe_parts(method, family)
+    neck = wishes.get("neck.kind")
+    kind = read(declared("neck")["kind"], neck.value, neck.label) if neck else own_neck(method)
+    parts = recipe_parts(method, family, kind)
     layers = [
         {key: Change(key, value, f"recipe {name}") for key, value in part.settings.items()}
         for name, part in parts.items()
     ]
     settings = settle(catalog, method, merge([*layers, wishes]))
-    return assemble(method, family, settings, *provenance(method, family))
+    source, expected = provenance(method, family)
+    # The result of a published run says nothing about another neck.
+    return assemble(method, family, settings, source, expected if kind == own_neck(method) else "")
 
 
-def recipe_parts(method, family):
-    """The differences that make up a recipe, general first: {name: Differences}."""
-    base = method.removeprefix(PREFIX)
+def own_neck(method):
+    """The kind of neck that a method has by its name."""
+    return "sem" if method.startswith(PREFIX) else "none"
+
+
+def recipe_parts(method, family, neck):
+    """The differences that make up a recipe, general first: {name: Differences}.
+
+    `neck` is the kind of neck, which may be another one than the method's own.
+    """
+    base, own = method.removeprefix(PREFIX), own_neck(method)
     parts = {family: FAMILIES[family], f"{base}/{family}": RECIPES.get(base, {}).get(family)}
-    if method != base:
-        parts[f"sem/{family}"] = SEM_FAMILIES[family]
+    if own == "sem":
+        parts[f"sem/{family}"] = NECK_FAMILIES["sem"][family]
         parts[f"{method}/{family}"] = RECIPES.get(method, {}).get(family)
+    if neck != own:
+        parts[f"{neck}/{family}"] = NECK_FAMILIES[neck][family]
     return {name: part for name, part in parts.items() if part is not None}
 
 
 def provenance(method, family):
     """Where a recipe comes from, and what to expect of it: two strings, the second may be empty."""
-    first, *rest = recipe_parts(method, family).values()
+    first, *rest = recipe_parts(method, family, own_neck(method)).values()
     sources = [part.source for part in reversed(rest) if part.source]
     own = RECIPES.get(method, {}).get(family)
     return "; ".join(dict.fromkeys(sources)) or first.source, own.expected if own else ""
@@ -162,12 +181,21 @@ def _limit(settings, name, choices):
 
 
 def _drop_unused_neck(settings):
-    if settings["neck.kind"][0] != "none":
-        return settings
-    unused = [key for key in settings if key.startswith("neck.") and key != "neck.kind"]
+    kind, embedder = settings["neck.kind"][0], settings["neck.embedder"][0]
+    fields = neck_fields(kind, embedder)
+    names = [key.removeprefix("neck.") for key in settings if key.startswith("neck.")]
+    unused = [f"neck.{name}" for name in names if name not in ("kind", *fields)]
     for key in unused:
+        if settings[key][1] == "--set" and kind == "none":
+            raise UserError(
+                f"{key} does nothing without a neck. Take the sem_ method of the name, or set "
+                "neck.kind too."
+            )
         if settings[key][1] == "--set":
-            raise UserError(f"{key} does nothing without a neck. Take the sem_ method of the name.")
+            raise UserError(
+                f"{key} does nothing with neck.kind={kind} and neck.embedder={embedder}, which "
+                f"take: {', '.join(fields)}."
+            )
     return {key: entry for key, entry in settings.items() if key not in unused}
 
 

@@ -5,8 +5,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Literal
 
+from keras_ssl.core.checks import UserError
 from keras_ssl.recipes.catalog import PREFIX, parse_docstring
 from keras_ssl.recipes.values import REQUIRED, Setting
+
+SMALLEST_CROP = 8  # pixels; what every backbone takes
 
 
 def bounded(default=REQUIRED, **bounds):
@@ -19,21 +22,56 @@ class Neck:
     """What is put between the backbone and the heads.
 
     Args:
-        kind: "sem" for Simplicial Embeddings, "none" to leave the features as they are.
-        num_simplices: L, the number of simplices.
-        simplex_size: V, the entries of a simplex.
+        kind: "sem" for Simplicial Embeddings; to compare them with, "embed" for no softmax,
+            "gumbel" for one-hot samples, "vq" for codebooks; "none" for the backbone's features.
+        num_simplices: L, the number of simplices or codebooks.
+        simplex_size: V, the entries of a simplex or of a codebook.
         temperature: tau_p, of the softmax while training.
         target_temperature: tau'_p, of the momentum copy, or of view 2 where there is none; none
             for the same as `temperature`.
+        embedder: the map from the features to the neck; identity takes the features themselves.
+        embedder_norm: whether the embedder ends in batch normalisation.
         num_blocks: blocks of the embedder and of the first projector layer (SEM/n); 1 is dense.
+        code_dim: length of a codebook's vectors.
+        commitment: weight of the pull of the embedder's output towards its code.
     """
 
-    kind: Literal["none", "sem"] = "none"
+    kind: Literal["none", "sem", "embed", "gumbel", "vq"] = "none"
     num_simplices: int = bounded(5000, at_least=1)  # SEM, tables 7 to 15
     simplex_size: int = bounded(13, at_least=2)  # SEM, tables 7 to 14
     temperature: float = bounded(1.0, above=0)
     target_temperature: float | None = bounded(None, above=0)
+    embedder: Literal["linear", "mlp", "identity"] = "linear"  # SEM, table 19
+    embedder_norm: bool = True
     num_blocks: int = bounded(1, at_least=1)
+    code_dim: int = bounded(32, at_least=1)  # SEM, sec. 4.1
+    commitment: float = bounded(0.25, at_least=0)  # van den Oord et al., 2017, sec. 3.2
+
+    @property
+    def options(self):
+        """What this neck is made of: {field: value}, without the fields that do nothing in it."""
+        return {name: getattr(self, name) for name in neck_fields(self.kind, self.embedder)}
+
+
+_SIZES = ("num_simplices", "simplex_size", "embedder")
+_NECK_FIELDS = {
+    "none": (),
+    "sem": (*_SIZES, "temperature", "target_temperature"),
+    "embed": _SIZES,
+    "gumbel": (*_SIZES, "temperature"),
+    "vq": (*_SIZES, "code_dim", "commitment"),
+}
+_EMBEDDER_FIELDS = {
+    "linear": ("embedder_norm", "num_blocks"),
+    "mlp": ("embedder_norm",),
+    "identity": (),
+}
+
+
+def neck_fields(kind, embedder):
+    """The fields of `Neck`, besides the kind, that do something in a neck of this kind."""
+    used = _NECK_FIELDS[kind]
+    return used and (*used, *_EMBEDDER_FIELDS[embedder])
 
 
 @dataclass(frozen=True)
@@ -46,6 +84,7 @@ class Backbone:
         stem: how images enter; auto by the image size.
         stem_padding: zeros around the images of the CIFAR stem.
         zero_init_residual: start every residual block as the identity.
+        patch_size: pixels of a side of a Vision Transformer's patch; none by the image size.
     """
 
     name: str = "resnet18"
@@ -53,6 +92,7 @@ class Backbone:
     stem: Literal["auto", "cifar", "imagenet"] = "auto"
     stem_padding: int = bounded(1, at_least=0)
     zero_init_residual: bool = False
+    patch_size: int | None = bounded(None, at_least=1)
 
     @property
     def options(self):
@@ -83,11 +123,44 @@ class Augment:
     Args:
         policy: a name of the table of augmentation policies.
         num_views: views of an image.
+        local_views: small crops of an image beside its views, drawn as the first view is.
+        local_size: pixels of a small crop's side, at least 8; 0 for 3/7 of a view's, rounded to a
+            multiple of 8.
+        local_scale: smallest and largest share of an image's area that a small crop shows.
     """
 
     policy: str = "cifar_symmetric"
     num_views: int = bounded(2, at_least=1)
+    local_views: int = bounded(0, at_least=0)
+    local_size: int = bounded(0, at_least=0)
+    local_scale: tuple[float, float] = bounded((0.05, 0.4), above=0, at_most=1)  # DINO's code
     overrides: Mapping = field(default_factory=dict)
+
+    def __post_init__(self):
+        if 0 < self.local_size < SMALLEST_CROP:
+            raise UserError(
+                f"augment.local_size={self.local_size} is too small for a network: take "
+                f"{SMALLEST_CROP} pixels or more, or 0 for 3/7 of a view's side."
+            )
+        low, high = self.local_scale
+        if low > high:
+            raise UserError(
+                f"augment.local_scale={low:g},{high:g} runs backwards: the smaller share is first."
+            )
+
+    def local_pixels(self, image_size):
+        """The side of a small crop beside views of `image_size` pixels: 96 for 224, 16 for 32.
+
+        Raises:
+            UserError: if that is more than the views have.
+        """
+        size = self.local_size or max(SMALLEST_CROP, 8 * round(image_size * 3 / 7 / 8))
+        if size > image_size:
+            raise UserError(
+                f"augment.local_size={size} is more than the {image_size} pixels of a view: take "
+                f"{image_size} at most."
+            )
+        return size
 
 
 @dataclass(frozen=True)
@@ -117,6 +190,7 @@ class Schedule:
         final_learning_rate: learning rate at the end, per 256 images.
         hold: how often the learning rate moves.
         final_momentum: momentum of targets at the end; method.momentum is that of the start.
+        final_weight_decay: weight decay at the end, by a cosine; none for the same throughout.
     """
 
     warmup_epochs: float = bounded(10.0, at_least=0)
@@ -125,6 +199,7 @@ class Schedule:
     final_learning_rate: float = bounded(0.0, at_least=0)
     hold: Literal["step", "epoch"] = "step"
     final_momentum: float = bounded(1.0, at_least=0, at_most=1)  # BYOL, sec. 3.3
+    final_weight_decay: float | None = bounded(None, at_least=0)
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,11 @@ import tensorflow as tf
 
 import keras_ssl
 from keras_ssl.core import checkpoints
-from tests.descriptors import METHOD_NAMES, make_method, make_views
+from tests.descriptors import BATCH, METHOD_NAMES, make_method, make_views
 
 every_method = pytest.mark.parametrize("name", METHOD_NAMES)
+MULTI_CROP = [n for n in METHOD_NAMES if keras_ssl.METHODS[n.removeprefix("sem_")].multi_crop]
+every_multi_crop_method = pytest.mark.parametrize("name", MULTI_CROP)
 
 
 def fit(method, steps, epochs=1):
@@ -198,6 +200,21 @@ def test_three_views_are_right_or_clearly_refused(name):
     else:
         losses = method.loss_terms(embed(method, make_views(method, 3)))
         assert all(np.isfinite(value) for value in losses.values())
+
+
+@every_multi_crop_method
+def test_local_crops_of_another_size_reach_the_loss_and_every_parameter(name):
+    method = make_method(name)
+    local = keras.random.uniform((BATCH, 2, 12, 12, 3), seed=2)
+    with tf.GradientTape() as tape:
+        tape.watch(local)
+        outputs = embed(method, {**make_views(method), "local": local})
+        loss = sum(method.loss_terms(outputs).values())
+    parameters = [v.value for v in method.trainable_variables]
+    to_local, *gradients = tape.gradient(loss, [local, *parameters])
+    assert np.isfinite(loss)
+    assert np.all(np.any(np.asarray(to_local) != 0, axis=(0, 2, 3, 4)))  # from each of the crops
+    assert all(g is not None and np.all(np.isfinite(g)) for g in gradients)
 
 
 @every_method

@@ -9,7 +9,8 @@ from keras_ssl.core.checks import UserError
 from keras_ssl.layers.norm import BatchNormalization
 
 NAMES = sorted(BACKBONES)
-NORMALISED = [name for name in NAMES if name != "resnet8"]
+CONVOLUTIONAL = [name for name in NAMES if not name.startswith("vit_")]
+NORMALISED = [name for name in CONVOLUTIONAL if name != "resnet8"]
 
 
 @pytest.fixture
@@ -30,6 +31,11 @@ def _trainable_parameters(model):
 
 def _small(name, shape=(8, 8, 3), **options):
     return create_backbone(name, shape, width=4, **options)
+
+
+def _outputs(model, names, images):
+    """What the layers of these names give for `images`."""
+    return keras.Model(model.input, [model.get_layer(name).output for name in names])(images)
 
 
 def _convolutions(model):
@@ -92,6 +98,39 @@ def test_odd_sizes_and_any_number_of_channels_work(name):
     assert np.isfinite(_small(name, (9, 13, 1))(_images((2, 9, 13, 1)))).all()
 
 
+@pytest.mark.parametrize("name", CONVOLUTIONAL)
+def test_the_size_built_for_changes_no_weight_and_no_feature(name):
+    one, other = _small(name, (8, 8, 3)), _small(name, (32, 24, 3))
+    other.set_weights(one.get_weights())
+    for shape in [(2, 8, 8, 3), (2, 32, 24, 3)]:
+        np.testing.assert_array_equal(one(_images(shape)), other(_images(shape)))
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "name, options",
+    [
+        ("resnet8", {}),
+        ("resnet14", {"stem": "cifar"}),
+        ("resnet14", {"stem": "imagenet"}),
+        ("tiny", {}),
+    ],
+)
+def test_views_and_smaller_crops_share_one_compiled_step(name, options, policy):
+    keras.config.set_dtype_policy(policy)
+    model = _small(name, (16, 16, 3), **options)
+    views, crops = _images((4, 16, 16, 3)), _images((8, 8, 8, 3), seed=1)
+
+    @tf.function
+    def gradients(views, crops):
+        with tf.GradientTape() as tape:
+            loss = sum(tf.reduce_sum(model(x, training=True) ** 2) for x in (views, crops))
+        return loss, tape.gradient(loss, [v.value for v in model.trainable_variables])
+
+    loss, found = gradients(tf.constant(views), tf.constant(crops))
+    assert np.isfinite(loss) and all(np.isfinite(g).all() and np.any(g) for g in found)
+
+
 @pytest.mark.parametrize("name", ["resnet8", "resnet18"])
 def test_saved_backbones_load_with_the_same_features(name, tmp_path):
     model = _small(name)
@@ -147,13 +186,15 @@ def test_stem_is_chosen_by_the_image_size():
 def test_imagenet_stem_quarters_the_sides_and_cifar_stem_keeps_them():
     for stem, sides in [("imagenet", [16, 8, 4, 2]), ("cifar", [64, 32, 16, 8])]:
         model = _small("resnet18", (64, 64, 3), stem=stem)
-        ends = [model.get_layer(f"stage{stage}_block2_out").output for stage in (1, 2, 3, 4)]
+        names = [f"stage{stage}_block2_out" for stage in (1, 2, 3, 4)]
+        ends = _outputs(model, names, _images((1, 64, 64, 3)))
         assert [end.shape[1] for end in ends] == sides
 
 
 def test_stem_padding_two_enlarges_the_maps_by_two_pixels():
     model = _small("resnet18", (32, 32, 3), stem_padding=2)
-    assert model.get_layer("stem_conv").output.shape[1:3] == (34, 34)
+    ends = _outputs(model, ["stem_conv", "stem_relu"], _images((1, 32, 32, 3)))
+    assert [end.shape[1:3] for end in ends] == [(34, 34), (34, 34)]
 
 
 @pytest.mark.parametrize("name, last", [("resnet18", "bn2"), ("resnet50", "bn3")])
@@ -162,8 +203,7 @@ def test_zero_init_residual_starts_blocks_as_the_identity(name, last):
     for layer in model.layers:
         if isinstance(layer, BatchNormalization):
             assert np.all(layer.gamma.numpy() == (0 if layer.name.endswith(last) else 1))
-    ends = [model.get_layer(f"stage3_block{index}_out").output for index in (1, 2)]
-    before, after = keras.Model(model.input, ends)(_images())
+    before, after = _outputs(model, ["stage3_block1_out", "stage3_block2_out"], _images())
     np.testing.assert_array_equal(before, after)
 
 
@@ -176,8 +216,8 @@ def test_resnet8_has_eight_convolutions_on_the_main_path_and_one_beside_it():
 
 def test_resnet8_halves_the_sides_in_the_first_two_blocks_only():
     model = create_backbone("resnet8", (32, 32, 3), width=4)
-    sides = [model.get_layer(f"block{index}_add").output.shape[1] for index in (1, 2, 3, 4)]
-    assert sides == [16, 8, 8, 8]
+    ends = _outputs(model, [f"block{i}_add" for i in (1, 2, 3, 4)], _images((1, 32, 32, 3)))
+    assert [end.shape[1] for end in ends] == [16, 8, 8, 8]
 
 
 def test_resnet8_keeps_the_scale_of_its_input_within_a_factor_of_ten():

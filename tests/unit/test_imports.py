@@ -21,12 +21,20 @@ ALLOWED = {
     "keras_ssl/evaluation": {"keras_ssl.evaluation", "keras_ssl.core"},
     "keras_ssl/recipes": {"keras_ssl.recipes", "keras_ssl.core"},
 }
-METHOD_MAY = {"keras_ssl.layers", "keras_ssl.losses", "keras_ssl.core", "keras_ssl.methods.base"}
+METHOD_MAY = {
+    "keras_ssl.layers",
+    "keras_ssl.losses",
+    "keras_ssl.schedules",
+    "keras_ssl.core",
+    "keras_ssl.methods.base",
+}
 # Where TensorFlow itself may appear; the mathematics is on keras.ops.
 TENSORFLOW = {
     "keras_ssl/methods/base.py",
+    "keras_ssl/core/random.py",
     "keras_ssl/core/replicas.py",
     "keras_ssl/core/hardware.py",
+    "keras_ssl/layers/langevin.py",
     "keras_ssl/layers/norm.py",
     "stages.py",
 }

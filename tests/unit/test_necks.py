@@ -1,4 +1,6 @@
-"""The SEM neck, its readings, and the sizes that the paper prints."""
+"""Necks: SEM and what it is compared with, their readings, and the sizes that the paper prints."""
+
+import inspect
 
 import keras
 import numpy as np
@@ -6,14 +8,29 @@ import pytest
 from keras import ops
 
 import keras_ssl
-from keras_ssl.layers.necks import projector_blocks, simplices_of
+import stages
+from keras_ssl.layers.necks import NECKS, projector_blocks, simplices_of
 from keras_ssl.layers.simplicial import SimplicialEmbedding, simplicial_embedding
-from keras_ssl.layers.target import copy_for_target
+from keras_ssl.layers.target import copy_for_target, move_towards, parameter_pairs
+from keras_ssl.recipes import Catalog, parse_set, resolve
+from keras_ssl.recipes.schema import neck_fields
+from pipelines.policies import POLICIES, ViewPolicy
+
+CATALOG = Catalog(tuple(POLICIES), inspect.get_annotations(ViewPolicy, eval_str=True))
 
 
 def small_sem(**options):
     backbone = keras_ssl.create_backbone("tiny", (8, 8, 3))
     return keras_ssl.sem_neck(backbone, num_simplices=4, simplex_size=3, **options)
+
+
+def small_neck(kind, **options):
+    backbone = keras_ssl.create_backbone("tiny", (8, 8, 3))
+    return keras_ssl.add_neck(backbone, kind=kind, num_simplices=4, simplex_size=3, **options)
+
+
+def recipe_of(method, *settings, family="cifar100"):
+    return resolve(CATALOG, method, [parse_set(text) for text in settings], family)
 
 
 def images(count=5):
@@ -90,6 +107,187 @@ def test_block_diagonal_neck_makes_the_first_projector_layer_block_diagonal():
     assert projector_blocks(small_sem(num_blocks=2)) == 2
     assert projector_blocks(small_sem()) == 1
     assert simplices_of(keras_ssl.create_backbone("tiny", (8, 8, 3))) is None
+
+
+# The necks that SEM is compared with.
+
+
+def test_embed_is_sem_without_the_softmax():
+    sem, embed = small_neck("sem"), small_neck("embed")
+    embed.set_weights(sem.get_weights())
+    np.testing.assert_array_equal(keras_ssl.at_temperature(embed, 1.0)(images()), sem(images()))
+    logits = ops.reshape(embed(images()), (-1, 4, 3))
+    np.testing.assert_array_equal(ops.softmax(logits), ops.reshape(sem(images()), (-1, 4, 3)))
+
+
+def test_gumbel_is_one_hot_and_reads_without_noise_in_inference():
+    encoder = small_neck("gumbel")
+    hard = keras_ssl.at_temperature(encoder, 0)(images())
+    np.testing.assert_array_equal(encoder(images()), hard)
+    assert set(np.unique(encoder(images(64), training=True))) == {0.0, 1.0}
+
+
+def test_gumbel_noise_of_a_target_is_its_own_and_follows_the_global_seed():
+    def noise():
+        keras.utils.set_random_seed(3)
+        encoder = small_neck("gumbel")
+        both = encoder, copy_for_target(encoder)
+        return [np.asarray(network.layers[-1].generator.state) for network in both]
+
+    (online, target), again = noise(), noise()
+    assert np.any(online != target)
+    np.testing.assert_array_equal(again, [online, target])
+
+
+def test_where_the_gumbel_noise_stands_is_saved(tmp_path):
+    encoder = small_neck("gumbel")
+    encoder(images(), training=True)
+    encoder.save(tmp_path / "encoder.keras")
+    loaded = keras_ssl.load_encoder(tmp_path / "encoder.keras")
+    np.testing.assert_array_equal(
+        encoder(images(64), training=True), loaded(images(64), training=True)
+    )
+
+
+def test_vq_gives_vectors_of_the_codebooks_that_its_codes_name():
+    encoder = small_neck("vq", code_dim=2)
+    codebook, codes = encoder.layers[-1].codebook, keras_ssl.codes_of(encoder)(images())
+    vectors = np.reshape(encoder(images()), (-1, 4, 2))
+    for group in range(4):
+        wanted = np.asarray(codebook)[group, codes[:, group]]
+        np.testing.assert_allclose(vectors[:, group], wanted, atol=1e-7)
+
+
+def test_the_codebook_of_a_vq_target_follows_the_online_one():
+    encoder = small_neck("vq", code_dim=2)
+    target = copy_for_target(encoder)
+    online, codebook = encoder.layers[-1].codebook, target.layers[-1].codebook
+    old = np.asarray(codebook)
+    online.assign(online + 1.0)
+    move_towards(parameter_pairs(encoder, target), 0.9)
+    np.testing.assert_allclose(codebook, old + 0.1, atol=1e-6)
+
+
+def test_an_mlp_embedder_is_the_linear_one_above_a_hidden_layer_as_wide_as_the_features():
+    def shapes(**options):
+        return [v.shape for v in small_neck("sem", **options).trainable_variables[6:]]
+
+    assert shapes() == [(8, 12), (12,), (12,)]  # above the two blocks of "tiny"
+    assert shapes(embedder_norm=False) == [(8, 12)]
+    assert shapes(embedder="mlp") == [(8, 8), (8,), (8,), (8, 12), (12,), (12,)]
+    assert shapes(embedder="mlp", embedder_norm=False) == [(8, 8), (8,), (8, 12)]
+
+
+def test_without_an_embedder_the_features_are_the_logits():
+    backbone = keras_ssl.create_backbone("tiny", (8, 8, 3))
+    encoder = keras_ssl.sem_neck(backbone, num_simplices=4, simplex_size=2, embedder="identity")
+    assert len(encoder.weights) == len(backbone.weights)
+    wanted = simplicial_embedding(backbone(images()), 4, 2, 1.0)
+    np.testing.assert_array_equal(encoder(images()), wanted)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"kind": "gumble"}, "Did you mean 'gumbel'"),
+        ({"embedder": "liner"}, "Did you mean 'linear'"),
+        ({"kind": "embed", "temperature": 2.0}, "Neck 'embed' has no option 'temperature'"),
+        ({"kind": "vq", "code_dims": 2}, "Did you mean 'code_dim'"),
+        ({"embedder": "identity"}, "8 features must be what the neck reads, 12"),
+        ({"kind": "embed", "embedder": "identity"}, "the backbone itself"),
+        ({"embedder": "mlp", "num_blocks": 2}, "Only the linear embedder has blocks"),
+        ({"kind": "gumbel", "temperature": 0.0}, "temperature must be above 0"),
+        ({"kind": "gumbel", "simplex_size": 1}, "Received 4 of 1"),
+        ({"kind": "embed", "num_simplices": 0}, "Received 0 of 3"),
+        ({"kind": "vq", "num_simplices": 0}, "Received 0 of 3"),
+    ],
+)
+def test_necks_that_cannot_be_are_refused_with_what_can(options, message):
+    backbone = keras_ssl.create_backbone("tiny", (8, 8, 3))
+    with pytest.raises(keras_ssl.UserError, match=message):
+        keras_ssl.add_neck(backbone, **{"num_simplices": 4, "simplex_size": 3, **options})
+
+
+@pytest.mark.parametrize("name", ["byol", "sem_byol"])
+def test_any_method_is_created_with_any_neck(name):
+    neck = {"kind": "vq", "num_simplices": 4, "simplex_size": 3, "code_dim": 2}
+    sizes = {"hidden_dim": 8, "prediction_dim": 8, "projection_dim": 4}
+    method = keras_ssl.create(name, backbone="tiny", input_shape=(8, 8, 3), neck=neck, **sizes)
+    assert method.encoder.output_shape == (None, 8)
+    assert method.encoder.name == "vq_tiny"
+
+
+# Necks in recipes.
+
+
+@pytest.mark.parametrize("kind", NECKS)
+@pytest.mark.parametrize("method", ["byol", "sem_byol"])
+def test_on_cifar_a_recipes_neck_is_the_librarys_own(kind, method):
+    neck = recipe_of(method, f"neck.kind={kind}").neck
+    own = {name: p.default for name, p in inspect.signature(NECKS[kind]).parameters.items()}
+    shared = inspect.signature(keras_ssl.add_neck).parameters
+    own |= {name: shared[name].default for name in ("embedder", "embedder_norm", "num_blocks")}
+    assert neck.options == own
+    assert neck.kind == kind
+
+
+def test_another_kind_of_neck_starts_from_its_own_settings():
+    assert recipe_of("sem_simclr").neck.temperature == 0.17
+    gumbel = recipe_of("sem_simclr", "neck.kind=gumbel")
+    assert gumbel.neck.temperature == 2.0 and gumbel.expected == ""
+    assert recipe_of("sem_simclr", "neck.kind=sem").neck.temperature == 0.17
+    assert recipe_of("simclr", "neck.kind=sem", family="digits").neck.num_simplices == 128
+    assert recipe_of("sem_simclr", "neck.kind=none").neck.options == {}
+
+
+@pytest.mark.parametrize("kind", ["none", *NECKS])
+@pytest.mark.parametrize("embedder", ["linear", "mlp", "identity"])
+def test_a_recipe_holds_only_what_its_neck_uses(kind, embedder):
+    told = [f"neck.kind={kind}"] + ([f"neck.embedder={embedder}"] if kind != "none" else [])
+    recipe = recipe_of("byol", *told)
+    names = {key.split(".")[1] for key in recipe.settings if key.startswith("neck.")}
+    assert names == {"kind", *neck_fields(kind, embedder)}
+    assert set(recipe.neck.options) == names - {"kind"}
+
+
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        (["neck.code_dim=2"], "does nothing with neck.kind=sem"),
+        (["neck.kind=embed", "neck.temperature=2"], "does nothing with neck.kind=embed"),
+        (["neck.kind=gumbel", "neck.target_temperature=2"], "does nothing with neck.kind=gumbel"),
+        (["neck.embedder=mlp", "neck.num_blocks=2"], "and neck.embedder=mlp"),
+        (["neck.kind=none", "neck.num_blocks=2"], "without a neck"),
+        (["neck.kind=gumble"], "Did you mean 'gumbel'"),
+        (["neck.embedder=liner"], "Did you mean 'linear'"),
+    ],
+)
+def test_settings_that_do_nothing_in_a_neck_are_refused(settings, words):
+    with pytest.raises(keras_ssl.UserError, match=words):
+        recipe_of("sem_byol", *settings)
+
+
+@pytest.mark.parametrize(
+    "kind, last, text",
+    [
+        ("embed", ["pretrained, embed"], "embed: 4 simplices of 3"),
+        ("gumbel", ["pretrained, gumbel"], "gumbel: 4 simplices of 3, tau 2"),
+        ("vq", ["pretrained, vq"], "vq: 4 codebooks of 3 vectors of 32"),
+        (
+            "sem",
+            [f"pretrained, SEM tau_d={tau}" for tau in ("0", "0.1", "1")],
+            "sem: 4 simplices of 3, tau 1",
+        ),
+    ],
+)
+def test_the_table_judges_the_backbone_and_the_neck(kind, last, text):
+    sizes = ["neck.num_simplices=4", "neck.simplex_size=3", "backbone.name=tiny"]
+    recipe = recipe_of("byol", f"neck.kind={kind}", *sizes)
+    encoder = stages.build_encoder(recipe, stages.Preprocessing(8, 3, (0,) * 3, (1,) * 3))
+    models = stages.representations(encoder, recipe)
+    assert list(models) == ["pretrained, backbone", *last]
+    assert models["pretrained, backbone"].output_shape == (None, 8)
+    assert stages.describe_neck(recipe.neck) == text
 
 
 # SEM, table 17: BYOL with projector and predictor, in millions.

@@ -12,8 +12,9 @@ from keras import ops
 from keras_ssl.core.checks import UserError
 from keras_ssl.optimizers import LARS, OPTIMIZERS, SGD, AdamW
 from keras_ssl.optimizers.lars import VARIANTS
-from keras_ssl.schedules import WarmupCosine
+from keras_ssl.schedules import Cosine, WarmupCosine
 
+DECAYS = pytest.mark.parametrize("decay", [0.1, Cosine(0.1, total_steps=5, final=0.4)])
 WEIGHT = np.array([[3.0, 0.0], [0.0, 4.0]])  # norm 5
 GRADIENT = np.array([[0.0, 0.6], [0.8, 0.0]])  # norm 1
 
@@ -206,6 +207,17 @@ def test_decay_moves_matrices_and_leaves_vectors(name):
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_scheduled_decay_is_that_of_each_update(name):
+    schedule, gradients = Cosine(0.1, total_steps=5, final=0.4), _gradients()
+    scheduled = _run(OPTIMIZERS[name](0.1, weight_decay=schedule), np.ones((3, 2)), gradients)
+    optimizer, (weight,) = OPTIMIZERS[name](0.1, weight_decay=0.0), _variables(np.ones((3, 2)))
+    for step, gradient in enumerate(gradients):
+        optimizer.weight_decay = float(schedule(step))
+        optimizer.apply([ops.convert_to_tensor(gradient, "float32")], [weight])
+        np.testing.assert_allclose(scheduled[step], weight, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
 def test_named_layers_keep_a_constant_rate(name):
     options = {"weight_decay": 0.1, "exclude_1d": False}
 
@@ -240,6 +252,17 @@ def test_config_holds_every_argument(name):
         assert getattr(copy, argument) == getattr(optimizer, argument)
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_config_holds_a_schedule_of_the_decay(name):
+    schedule = Cosine(0.04, total_steps=10, final=0.4)
+    optimizer = OPTIMIZERS[name](0.1, weight_decay=schedule)
+    config = keras.saving.serialize_keras_object(optimizer)
+    copy = keras.saving.deserialize_keras_object(json.loads(json.dumps(config)))
+    assert keras.saving.serialize_keras_object(copy) == config
+    assert copy.weight_decay.get_config() == schedule.get_config()
+    assert OPTIMIZERS[name].from_config(optimizer.get_config()).weight_decay(5) == schedule(5)
+
+
 def test_lars_keeps_its_own_arguments_in_the_config():
     optimizer = LARS(0.1, variant="larc", momentum=0.8, trust_coefficient=0.02)
     copy = LARS.from_config(optimizer.get_config())
@@ -247,11 +270,12 @@ def test_lars_keeps_its_own_arguments_in_the_config():
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_a_saved_model_goes_on_bit_for_bit(name, tmp_path):
+@DECAYS
+def test_a_saved_model_goes_on_bit_for_bit(name, decay, tmp_path):
     model = _model()
     rules = {"constant_lr_layers": ("predictor",), "constant_lr": 0.05}
     schedule = WarmupCosine(0.1, 12, 2)
-    model.compile(OPTIMIZERS[name](schedule, weight_decay=0.1, **rules), "mse")
+    model.compile(OPTIMIZERS[name](schedule, weight_decay=decay, **rules), "mse")
     _fit(model)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
@@ -303,9 +327,10 @@ def test_steps_that_are_not_finite_are_skipped_under_loss_scaling(name):
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_accumulated_gradients_make_the_step_of_their_mean(name):
+@DECAYS
+def test_accumulated_gradients_make_the_step_of_their_mean(name, decay):
     gradients = _gradients(steps=4)
-    options = {"learning_rate": 0.1, "weight_decay": 0.1}
+    options = {"learning_rate": 0.1, "weight_decay": decay}
     accumulated = OPTIMIZERS[name](gradient_accumulation_steps=2, **options)
     by_halves = _run(accumulated, np.ones((3, 2)), gradients)
     np.testing.assert_array_equal(by_halves[0], 1.0)
@@ -324,10 +349,11 @@ def test_schedules_count_updates_and_not_micro_batches(name):
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_steps_under_xla_are_those_without(name):
+@DECAYS
+def test_steps_under_xla_are_those_without(name, decay):
     def stepped(jit_compile):
         variables = _variables(np.ones((3, 2)), np.ones(3))
-        optimizer = OPTIMIZERS[name](WarmupCosine(0.1, 6, 2), weight_decay=0.1)
+        optimizer = OPTIMIZERS[name](WarmupCosine(0.1, 6, 2), weight_decay=decay)
         optimizer.build(variables)
         step = tf.function(optimizer.apply, jit_compile=jit_compile)
         for matrix, vector in zip(_gradients(), _gradients(shape=(3,)), strict=True):
@@ -365,7 +391,7 @@ def test_a_constant_rate_for_a_layer_that_is_not_there_is_refused():
 
 TWO_REPLICAS = """
 import keras, numpy as np, tensorflow as tf
-from tests.unit.test_optimizers import OPTIMIZERS, WarmupCosine, _batches
+from tests.unit.test_optimizers import OPTIMIZERS, Cosine, WarmupCosine, _batches
 
 (cpu,) = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -377,7 +403,8 @@ def trained(strategy, name):
         layers = [keras.Input((4,)), dense(3, name="hidden"), dense(2, name="predictor")]
         model = keras.Sequential(layers)
         rules = {"constant_lr_layers": ("predictor",), "constant_lr": 0.05}
-        optimizer = OPTIMIZERS[name](WarmupCosine(0.1, 12, 2), weight_decay=0.1, **rules)
+        decay = Cosine(0.1, total_steps=12, final=0.4)
+        optimizer = OPTIMIZERS[name](WarmupCosine(0.1, 12, 2), weight_decay=decay, **rules)
         model.compile(optimizer, "mse", jit_compile=False)
     model.fit(*_batches(), batch_size=4, shuffle=False, verbose=0)
     return [keras.ops.convert_to_numpy(v) for v in (*model.weights, *optimizer.variables)]

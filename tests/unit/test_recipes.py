@@ -24,8 +24,9 @@ from keras_ssl.recipes import (
 from keras_ssl.recipes.catalog import parse_docstring, read_table
 from keras_ssl.recipes.datasets import check_dataset, family_of
 from keras_ssl.recipes.families import FAMILIES
-from keras_ssl.recipes.listing import as_text
-from keras_ssl.recipes.resolve import available
+from keras_ssl.recipes.listing import as_text, own_settings
+from keras_ssl.recipes.resolve import available, merge
+from keras_ssl.recipes.schema import Augment
 from keras_ssl.recipes.values import Setting, read
 from pipelines.policies import POLICIES, ViewPolicy, policy_for
 
@@ -274,6 +275,49 @@ def test_the_learning_rate_is_per_256_images_of_an_update():
     assert recipe.scaled(0.0) == 0.0
 
 
+# What is printed about a method.
+
+
+def told(name):
+    """`format_method` by its paragraphs, each on one line."""
+    return [" ".join(text.split()) for text in format_method(CATALOG, name).split("\n\n")]
+
+
+@pytest.mark.parametrize("name", CATALOG.method_names)
+def test_a_method_is_told_with_every_setting_of_its_own_and_its_meaning(name):
+    entry = CATALOG.methods[name.removeprefix("sem_")]
+    text = " ".join(told(name))
+    assert entry.reference in text
+    for key, setting in entry.settings.items():
+        line = f"method.{key} = {as_text(setting.default)} {setting.meaning}"
+        assert " ".join(line.split()) in text
+
+
+def test_the_neck_is_told_with_meaning_and_range_for_sem_only():
+    text = " ".join(told("sem_byol"))
+    sizes = "neck.num_simplices = 5000 L, the number of simplices or codebooks"
+    assert f"{sizes} (a whole number, at least 1)." in text
+    assert "neck.target_temperature = none tau'_p" in text
+    assert "code_dim" not in text  # of another kind of neck
+    assert "neck." not in " ".join(told("byol"))
+
+
+def test_recipes_are_told_with_source_result_and_their_own_settings_only():
+    recipes = told("sem_byol")[-1]
+    cifar100 = recipes.partition("cifar100 ")[2].partition("imagenet ")[0]
+    assert "from: SEM, table 9; solo-learn" in cifar100
+    assert "expected: 73.9 % linear" in cifar100
+    assert "sets: method.momentum=0.99; neck.kind=sem; augment.policy=cifar_asymmetric" in cifar100
+    assert "trust_coefficient" not in cifar100  # of all methods on CIFAR
+
+
+@pytest.mark.parametrize("name, family", EVERY)
+def test_the_settings_that_are_told_of_a_recipe_are_those_it_has(name, family):
+    settings = settings_of(resolve(CATALOG, name, family=family))
+    for key, value in own_settings(name, family).items():
+        assert settings[key] == value
+
+
 # Settling.
 
 
@@ -335,6 +379,26 @@ def test_policy_fields_are_overridden_only_where_told():
     assert recipe.augment.overrides == {"crop_scale": (0.5, 1.0)}
 
 
+def test_another_policy_keeps_the_number_and_size_of_views_and_crops():
+    counts = {"num_views": 3, "local_views": 6, "local_size": 8, "local_scale": (0.1, 0.3)}
+    settings = {f"augment.{name}": value for name, value in counts.items()}
+    first = {key: Change(key, value, "recipe") for key, value in settings.items()}
+    first["augment.blur"] = Change("augment.blur", 0.5, "recipe")
+    merged = merge([first, {"augment.policy": Change("augment.policy", "gray", "--set")}])
+    assert {key: change.value for key, change in merged.items()} == {
+        **settings,
+        "augment.policy": "gray",
+    }
+
+
+def test_the_size_of_local_crops_follows_that_of_the_views():
+    sizes = [Augment().local_pixels(size) for size in (8, 16, 32, 64, 96, 224)]
+    assert sizes == [8, 8, 16, 24, 40, 96]
+    assert Augment(local_size=20).local_pixels(32) == 20
+    with pytest.raises(UserError, match="local_size=40 is more than the 32 pixels"):
+        Augment(local_size=40).local_pixels(32)
+
+
 def test_a_short_run_warms_up_for_half_of_its_epochs():
     recipe = resolve(CATALOG, "byol", [flag("training.epochs", "3")])
     assert recipe.settings["schedule.warmup_epochs"] == (1.5, "half of --epochs")
@@ -360,6 +424,11 @@ def test_a_short_run_warms_up_for_half_of_its_epochs():
         ("neck.num_simplices=5", "without a neck"),
         ("augment.policy=cifar_symetric", "Did you mean 'cifar_symmetric'"),
         ("augment.blurr=1", "Did you mean 'augment.blur'"),
+        ("augment.local_views=-1", "at least 0"),
+        ("augment.local_size=7", "too small .* take 8 pixels or more"),
+        ("augment.local_scale=0,0.4", "more than 0"),
+        ("augment.local_scale=0.4,1.1", "at most 1"),
+        ("augment.local_scale=0.4,0.1", "runs backwards"),
         ("optimizer.name=lasr", "Unknown optimizer 'lasr'. Did you mean 'lars'"),
         ("training.precision=bfloat16", "Did you mean 'mixed_bfloat16'"),
         ("evaluation.temperatures=0,-1", "at least 0"),

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from keras_ssl.core.checks import UserError
 from keras_ssl.schedules import (
+    Cosine,
     CosineEMA,
     WarmupCosine,
     cosine,
@@ -16,6 +17,7 @@ SCHEDULES = {
     "warmup_cosine": WarmupCosine(
         0.4, 60, 15, warmup_start=0.1, warmup_inclusive=True, final=0.01, hold_steps=5
     ),
+    "cosine": Cosine(0.04, total_steps=60, final=0.4),
     "cosine_ema": CosineEMA(0.996, total_steps=60, final=0.9999),
 }
 
@@ -79,6 +81,7 @@ def test_without_warmup_the_first_step_has_the_peak():
 def test_the_value_stays_final_after_the_last_step():
     assert float(WarmupCosine(0.4, 30, 10, final=0.125)(1000)) == 0.125
     assert float(CosineEMA(0.99, total_steps=30)(1000)) == 1.0
+    assert float(Cosine(0.04, total_steps=30, final=0.375)(1000)) == 0.375
 
 
 def test_hold_keeps_the_rate_of_each_epoch():
@@ -140,6 +143,7 @@ def test_schedules_survive_serialization(name):
         (lambda: WarmupCosine(0.1, 10, hold_steps=0), "hold_steps"),
         (lambda: CosineEMA(1.5, total_steps=10), "base=1.5"),
         (lambda: CosineEMA(0.9, total_steps=0), "total_steps"),
+        (lambda: Cosine(0.04, total_steps=0, final=0.4), "total_steps"),
     ],
 )
 def test_impossible_numbers_are_refused(make, message):

@@ -1,0 +1,126 @@
+"""Train every method with the same budget and print one table of what came out.
+
+    python benchmarks/methods.py --dataset=npz:cifar10.npz --workdir=runs/methods \
+        [--only=byol,sem_byol] [-- --epochs=5 --backbone=resnet8]
+
+What follows `--` goes to every `run.py`. Runs that are finished are not repeated and a run that was
+stopped goes on, so the command can be given again until nothing is missing.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+COLUMNS = ("method", "k-NN", "linear", "10 labels", "rank", "s / epoch", "parameters")
+_TASKS = {"k-NN": "knn", "linear": "linear", "10 labels": "linear, 10 labels/class"}
+
+
+def train(name, options):
+    """Run the method to its end, or go on with it; -> whether it came to its end."""
+    workdir = Path(options.workdir) / name
+    if (workdir / "results.json").exists():
+        return True
+    command = [sys.executable, str(ROOT / "run.py"), f"--workdir={workdir}"]
+    if (workdir / "recipe.json").exists():
+        command += ["--resume"]
+    else:
+        command += [f"--method={name}", f"--dataset={options.dataset}", *options.rest]
+    Path(options.workdir).mkdir(parents=True, exist_ok=True)
+    with open(f"{workdir}.log", "a", encoding="utf-8") as log:
+        status = subprocess.run(command, stdout=log, stderr=log, check=False).returncode
+    if status:
+        print(f"{name}: exit status {status}, see {workdir}.log", file=sys.stderr)
+    return status == 0
+
+
+def summarise(workdir):
+    """What the table says of a run, read from its directory or computed and kept there."""
+    kept = workdir / "summary.json"
+    if not kept.exists():
+        kept.write_text(json.dumps(measure(workdir)), encoding="utf-8")
+    return json.loads(kept.read_text(encoding="utf-8"))
+
+
+def measure(workdir):
+    """Rank, parameters and speed of a run; its accuracies and those of its baselines."""
+    import keras
+    import numpy as np
+
+    import keras_ssl
+    import run
+    import stages
+    from keras_ssl.analysis.spectrum import rankme
+
+    method = keras.saving.load_model(workdir / "model.keras", compile=False)
+    recipe = keras_ssl.recipes.load(workdir, run.read_catalog())
+    encoder, preprocessing = stages.load_trained(workdir)
+    images = stages.load_inputs(recipe, preprocessing).data.test_images
+    extract = stages.FeatureExtractor(keras_ssl.backbone_of(encoder), preprocessing.function)
+    lines = (workdir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    times = [json.loads(line)["time"] for line in lines]
+    rows = json.loads((workdir / "results.json").read_text(encoding="utf-8"))["rows"]
+    return {
+        "rank": float(rankme(extract(images))),
+        "seconds": statistics.median(b - a for a, b in zip(times, times[1:], strict=False)),
+        "parameters": int(sum(np.prod(v.shape) for v in method.trainable_variables)),
+        "rows": {
+            name: {row["task"]: row["value"] for row in rows if row["representation"] == name}
+            for name in dict.fromkeys(row["representation"] for row in rows)
+        },
+    }
+
+
+def format_table(names, summaries):
+    """The markdown table, with the untrained network of the first run as its own row."""
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
+    for name, summary in zip(names, summaries, strict=True):
+        rows = summary["rows"]
+        if len(lines) == 2:
+            lines.append(_line("random weights", rows["random weights"]))
+        trained = rows.get("pretrained") or rows["pretrained, backbone"]
+        rest = (
+            f"{summary['rank']:.1f}",
+            f"{summary['seconds']:.1f}",
+            f"{summary['parameters'] / 1e6:.2f} M",
+        )
+        lines.append(_line(f"`{name}`", trained, *rest))
+    return "\n".join(lines)
+
+
+def _line(name, accuracies, *rest):
+    cells = [name, *(f"{accuracies[task]:.1f}" for task in _TASKS.values()), *rest]
+    return "| " + " | ".join([*cells, *[""] * (len(COLUMNS) - len(cells))]) + " |"
+
+
+def main():
+    from keras_ssl.recipes import Catalog
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dataset", required=True)
+    parser.add_argument("--workdir", default="runs/methods")
+    parser.add_argument("--only", default="", help="names, separated by commas; all by default")
+    ours, rest = sys.argv[1:], []
+    if "--" in ours:
+        ours, rest = ours[: ours.index("--")], ours[ours.index("--") + 1 :]
+    options = parser.parse_args(ours)
+    options.rest = rest
+    bases = list(Catalog().methods)
+    every = [prefix + base for base in bases for prefix in ("", "sem_")]
+    names = [name for name in options.only.split(",") if name] or every
+    done = [name for name in names if train(name, options)]
+    print(format_table(done, [summarise(Path(options.workdir) / name) for name in done]))
+    missing = [name for name in names if name not in done]
+    if missing:
+        sys.exit(f"Missing: {', '.join(missing)}. Give the command again to go on.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""Barlow Twins: features that agree between views and repeat nothing of one another."""
+
+from keras_ssl.core.matrices import gather_rows
+from keras_ssl.core.serialization import register
+from keras_ssl.losses.barlow_twins import barlow_twins_terms
+from keras_ssl.methods.base import Method
+
+
+@register
+class BarlowTwins(Method):
+    """Redundancy reduction: the correlation of two views' features comes close to the identity.
+
+    It needs neither negatives nor asymmetry, and gains from wide projections. Of more than two
+    views the loss is averaged over the pairs.
+
+    Args:
+        redundancy_weight: float >= 0. Weight of the correlations between different features,
+            the paper's lambda.
+        loss_scale: float > 0. Multiplies the loss, which grows with `projection_dim`.
+        hidden_dim: int > 0. Width of the projector's two hidden layers.
+        projection_dim: int > 0. Width of the projections; the paper's 8192 is in its ImageNet
+            recipe.
+
+    Reference: Zbontar et al., Barlow Twins, 2021, eqs. 1 and 2; the projector is that of the
+    authors' code, without biases.
+    """
+
+    terms = ("invariance", "redundancy")
+    num_views = (2, None)
+    second_view_temperature = True
+
+    def __init__(
+        self,
+        encoder,
+        *,
+        redundancy_weight: float = 0.0051,  # sec. 2.2; 5e-3 in the text
+        loss_scale: float = 1.0,  # eq. 1
+        hidden_dim: int = 2048,  # solo-learn on CIFAR; sec. 2.2: 8192
+        projection_dim: int = 2048,  # likewise
+        **kwargs,
+    ):
+        super().__init__(encoder, **kwargs)
+        self.redundancy_weight = redundancy_weight
+        self.loss_scale = loss_scale
+        self.hidden_dim = hidden_dim
+        self.projection_dim = projection_dim
+        self.projector = self.head(
+            (hidden_dim, hidden_dim, projection_dim),
+            name="projector",
+            hidden_bias=False,
+            output_bias=False,
+        )
+
+    def embed(self, views, training):
+        features = self.encode(views, training=training)
+        return [self.projector(feature, training=training) for feature in features]
+
+    def loss_terms(self, outputs):
+        invariance, redundancy = barlow_twins_terms(*map(gather_rows, outputs))
+        return {
+            "invariance": self.loss_scale * invariance,
+            "redundancy": self.loss_scale * self.redundancy_weight * redundancy,
+        }

@@ -1,0 +1,91 @@
+"""CPLearn: agree on fixed random codes, and use all of them."""
+
+from typing import Literal
+
+from keras_ssl.core.checks import UserError, lookup
+from keras_ssl.core.replicas import all_gather
+from keras_ssl.core.serialization import register
+from keras_ssl.layers.hyperdimensional import HyperdimensionalProjection
+from keras_ssl.losses.cplearn import cplearn_loss, symmetric_cplearn_forward_loss
+from keras_ssl.methods.base import Method
+
+DIVERGENCES = {"reverse": cplearn_loss, "forward": symmetric_cplearn_forward_loss}
+
+
+@register
+class CPLearn(Method):
+    """Clusters without prototypes to learn: two views agree on which random codes an image has.
+
+    The projector compares an embedding with a large dictionary of random codes that is never
+    trained. The loss asks for agreement of the views, and for all codes to be used; no negatives,
+    stopped gradients or moving averages.
+
+    Args:
+        num_codes: int > 1. Size of the dictionary.
+        hidden_dim: int > 0. Width of the embedding that is compared with the codes.
+        beta: float > 0. Weight of the agreement. With more codes it must be smaller for small
+            networks; too large, and only a few codes are used.
+        epsilon: float > 0. Probability that the best assignment leaves to each other code; with
+            the sizes it sets the temperature.
+        batch_size: int > 0. Images of a batch that the temperature is made for; other batches
+            are read at the same temperature.
+        activation: "tanh" (what the authors train) or "l2" (eq. 1) of the embedding.
+        divergence: "reverse" (appendix N, symmetric in the views) or "forward" (eq. 2, averaged
+            over both orders of the views) from the prior.
+        prior: shares of the images that the codes shall get, one for each code; none for alike.
+
+    Reference: Sansone, Lebailly and Tuytelaars, Collapse-proof non-contrastive self-supervised
+    learning, 2025, eqs. 1 and 2 and appendix N.
+    """
+
+    terms = ("cplearn",)
+
+    def __init__(
+        self,
+        encoder,
+        *,
+        num_codes: int = 16384,  # sec. 4
+        hidden_dim: int = 2048,  # released configuration for ResNet-18
+        beta: float = 1.0,  # appendix L
+        epsilon: float = 1e-8,  # footnote 2
+        batch_size: int = 64,  # table 6 and appendix L
+        activation: Literal["tanh", "l2"] = "tanh",  # sec. 3.3
+        divergence: Literal["reverse", "forward"] = "reverse",  # appendix N
+        prior: tuple[float, ...] = (),
+        **kwargs,
+    ):
+        super().__init__(encoder, **kwargs)
+        self.num_codes = num_codes
+        self.hidden_dim = hidden_dim
+        self.beta = beta
+        self.epsilon = epsilon
+        self.batch_size = batch_size
+        self.activation = activation
+        self.divergence = divergence
+        self.prior = prior
+        lookup(DIVERGENCES, divergence, "divergence")
+        if prior and (len(prior) != num_codes or min(prior) <= 0):
+            raise UserError(
+                f"The prior takes a share above 0 for each of the {num_codes} codes. Received "
+                f"{len(prior)} shares, the smallest {min(prior):g}."
+            )
+        self.embedder = self.head((hidden_dim,), name="embedder", output_norm="affine")
+        self.codes = HyperdimensionalProjection(
+            num_codes,
+            activation,
+            epsilon,
+            batch_size,
+            self.seed,
+            name="codes",
+            dtype=self.dtype_policy,
+        )
+        self.codes.build((None, hidden_dim))
+
+    def embed(self, views, training):
+        features = self.encode(views, training=training)
+        return [self.codes(self.embedder(f, training=training)) for f in features]
+
+    def loss_terms(self, outputs):
+        loss = DIVERGENCES[self.divergence]
+        logits = [all_gather(each) for each in outputs]
+        return {"cplearn": loss(*logits, beta=self.beta, prior=self.prior or None)}

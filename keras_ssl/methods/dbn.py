@@ -1,0 +1,95 @@
+"""DBN and Shuffled-DBN: views are equal after decorrelating normalisation of the projections."""
+
+from typing import Literal
+
+from keras_ssl.core.checks import UserError, lookup
+from keras_ssl.core.matrices import gather_rows
+from keras_ssl.core.random import permutation
+from keras_ssl.core.serialization import register
+from keras_ssl.layers.norm import BatchNormalization
+from keras_ssl.layers.whitening import (
+    DecorrelatedBatchNormalization,
+    groups_for,
+    shuffled_whiten,
+)
+from keras_ssl.losses.dbn import dbn_loss
+from keras_ssl.methods.base import Method
+
+# In float32: what is decorrelated to half precision is not decorrelated.
+_OPTIONS = {"name": "norm_out", "dtype": "float32"}
+VARIANTS = {
+    "plain": lambda _: BatchNormalization(center=False, scale=False, **_OPTIONS),
+    "zca": lambda groups: DecorrelatedBatchNormalization(groups, **_OPTIONS),
+    "shuffled": lambda _: None,  # keeps nothing from step to step, see `DBN._shuffled`
+    "iterative": lambda groups: DecorrelatedBatchNormalization(groups, iterations=5, **_OPTIONS),
+}
+
+
+@register
+class DBN(Method):
+    """Feature decorrelation: normalised projections of two views differ as little as possible.
+
+    The normalisation is all that prevents collapse: standard deviations of 1 prevent a constant,
+    and no correlations prevent a few dimensions that all features repeat.
+
+    Args:
+        variant: "plain", "zca", "shuffled" or "iterative". Batch normalisation; whitening of fixed
+            groups of features (DBN); of groups that are drawn anew for every view at every step
+            (Shuffled-DBN); of fixed groups by Newton's iteration (IterNorm).
+        num_groups: int > 0. Groups of features; must divide `projection_dim`. A group should have
+            at most half as many features as the batch has images. "plain" has none.
+        hidden_dim: int > 0. Width of the projector's hidden layer.
+        projection_dim: int > 0. Width of the space that is decorrelated.
+
+    Raises:
+        UserError: for an unknown variant, or groups that do not divide the features or are too
+            large for the batch.
+
+    Reference: Hua et al., On feature decorrelation in self-supervised learning, 2021, sec. 4.
+    """
+
+    terms = ("dbn",)
+
+    def __init__(
+        self,
+        encoder,
+        *,
+        variant: Literal["plain", "zca", "shuffled", "iterative"] = "shuffled",  # sec. 4.3
+        num_groups: int = 16,  # authors' code, for CIFAR with a batch of 64
+        hidden_dim: int = 1024,  # authors' code
+        projection_dim: int = 512,  # authors' code
+        **kwargs,
+    ):
+        super().__init__(encoder, **kwargs)
+        self.variant = variant
+        self.num_groups = num_groups
+        self.hidden_dim = hidden_dim
+        self.projection_dim = projection_dim
+        self.projector = self.head((hidden_dim, projection_dim), name="projector")
+        self.norm = lookup(VARIANTS, variant, "DBN variant")(num_groups)
+        if self.norm is not None:
+            self.norm.build((None, projection_dim))
+
+    def embed(self, views, training):
+        features = self.encode(views, training=training)
+        projections = [gather_rows(self.projector(f, training=training)) for f in features]
+        self._check_groups(projections[0].shape[0])
+        if self.norm is None:
+            return [self._shuffled(z, view) for view, z in enumerate(projections)]
+        return [self.norm(z, training=training) for z in projections]
+
+    def loss_terms(self, outputs):
+        return {"dbn": dbn_loss(*outputs)}
+
+    def _shuffled(self, projection, view):
+        order = permutation(self.projection_dim, self.seed, 2 * self.step + view)
+        return shuffled_whiten(projection, order, self.num_groups)
+
+    def _check_groups(self, batch):
+        dim, groups = self.projection_dim, self.num_groups
+        if self.variant != "plain" and dim // groups >= batch:
+            raise UserError(
+                f"A batch of {batch} images cannot decorrelate groups of {dim // groups} features "
+                f"(projection_dim={dim}, num_groups={groups}): take num_groups="
+                f"{groups_for(dim, batch)} or a larger batch."
+            )

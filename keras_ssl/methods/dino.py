@@ -1,0 +1,109 @@
+"""DINO: match the centred and sharpened output of a teacher, the moving average of the student."""
+
+from keras import ops
+
+from keras_ssl.core.serialization import register
+from keras_ssl.layers.centering import Centering
+from keras_ssl.layers.necks import projector_blocks
+from keras_ssl.layers.prototypes import dino_head
+from keras_ssl.losses.dino import dino_loss
+from keras_ssl.methods.base import Method
+from keras_ssl.schedules import linear_then_constant
+
+
+@register
+class DINO(Method):
+    """Self-distillation: the student, who sees all crops, learns what the teacher says of others.
+
+    The teacher sees the global views. Centring its output keeps it from one class, sharpening from
+    the uniform distribution. Recipes for Vision Transformers raise the weight decay over the run
+    (`schedule.final_weight_decay`) and clip each parameter's gradient (`optimizer.clipnorm`).
+
+    Args:
+        momentum: float in [0, 1], or a schedule step -> momentum. Share of the teacher that stays
+            at each update; take a larger one for a small batch.
+        student_temperature: float > 0. Smaller is sharper.
+        teacher_temperature: float > 0. At the end of its warm-up; above 0.07 training is unstable.
+        warmup_teacher_temperature: float > 0. In the first epoch.
+        warmup_teacher_epochs: int >= 0. Length of the straight line between the two.
+        center_momentum: float in [0, 1]. Share of the centre that stays at each step.
+        hidden_dim: int > 0. Width of the head's two hidden layers.
+        bottleneck_dim: int > 0. Width of what is compared with the prototypes.
+        num_prototypes: int > 0. Entries of the output.
+        freeze_epochs: int >= 0. Epochs in which the prototypes do not move.
+
+    Reference: Caron et al., Emerging properties in self-supervised vision transformers, 2021.
+    """
+
+    terms = ("dino",)
+    joint_batch = True
+    multi_crop = True
+
+    def __init__(
+        self,
+        encoder,
+        *,
+        momentum: float = 0.996,  # sec. 3.1
+        student_temperature: float = 0.1,  # sec. 3.2
+        teacher_temperature: float = 0.07,  # sec. 3.2
+        warmup_teacher_temperature: float = 0.04,  # sec. 3.2
+        warmup_teacher_epochs: int = 30,  # sec. 3.2
+        center_momentum: float = 0.9,  # appendix D
+        hidden_dim: int = 2048,  # appendix C
+        bottleneck_dim: int = 256,  # appendix C
+        num_prototypes: int = 65536,  # appendix C
+        freeze_epochs: int = 1,  # authors' code
+        **kwargs,
+    ):
+        super().__init__(encoder, **kwargs)
+        self.momentum = momentum
+        self.student_temperature = student_temperature
+        self.teacher_temperature = teacher_temperature
+        self.warmup_teacher_temperature = warmup_teacher_temperature
+        self.warmup_teacher_epochs = warmup_teacher_epochs
+        self.center_momentum = center_momentum
+        self.hidden_dim = hidden_dim
+        self.bottleneck_dim = bottleneck_dim
+        self.num_prototypes = num_prototypes
+        self.freeze_epochs = freeze_epochs
+        self.projector = dino_head(
+            encoder.output_shape[-1],
+            hidden_dim=hidden_dim,
+            bottleneck_dim=bottleneck_dim,
+            num_prototypes=num_prototypes,
+            num_blocks=projector_blocks(encoder),
+            dtype=self.dtype_policy,
+        )
+        self.target_encoder = self.add_target(self.encoder)
+        self.target_projector = self.add_target(self.projector)
+        self.centering = Centering(center_momentum, name="centering")
+        self.centering.build((None, num_prototypes))
+
+    def embed(self, views, training):
+        seen = self.encode(views, training=training) + self.encode_local(views, training=training)
+        taught = self.encode(views, self.target_encoder, training=training)
+        return {
+            "student": [self.projector(feature, training=training) for feature in seen],
+            "teacher": [self.target_projector(feature, training=training) for feature in taught],
+        }
+
+    def loss_terms(self, outputs):
+        loss = dino_loss(
+            outputs["student"],
+            [self.centering(logits) for logits in outputs["teacher"]],
+            teacher_temperature=self._temperature_now(),
+            student_temperature=self.student_temperature,
+        )
+        return {"dino": loss}
+
+    def _temperature_now(self):
+        first, last = self.warmup_teacher_temperature, self.teacher_temperature
+        epochs = self.warmup_teacher_epochs
+        return linear_then_constant(self.epoch, first, last, epochs) if epochs else last
+
+    def held_still(self):
+        now = self.freeze_epochs > 0 and self.epoch < self.freeze_epochs
+        return self.projector.get_layer("prototypes").trainable_variables, now
+
+    def after_step(self, outputs):
+        self.centering.update(ops.concatenate(outputs["teacher"]))

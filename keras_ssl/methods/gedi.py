@@ -1,0 +1,107 @@
+"""GEDI: cluster images and model their density with the same logits."""
+
+from keras import ops
+
+from keras_ssl.core.precision import at_least_float32
+from keras_ssl.core.replicas import all_gather
+from keras_ssl.core.serialization import register
+from keras_ssl.layers.langevin import LangevinSampler
+from keras_ssl.losses.cplearn import gedi_nogen_loss
+from keras_ssl.methods.base import Method
+
+
+@register
+class GEDI(Method):
+    """Generative and discriminative: `gedi_nogen`, and an energy model in its logits.
+
+    The energy of an image is `-log sum_k exp(logit_k)`. Real images shall have less of it than
+    samples, which Langevin dynamics draws before every update. The energy reads batch
+    normalisation in inference mode, while sampling and in the loss, so that it is a function of
+    the image alone, and so that samples stay out of the running statistics.
+
+    Args:
+        num_clusters: int > 1. Width of the projector's output.
+        hidden_dim: int > 0. Width of the projector's hidden layer.
+        temperature: float > 0. That the logits are divided by; smaller is sharper.
+        beta: float > 0. Weight of the agreement beside the use of the clusters.
+        generative_weight: float >= 0. Weight of the energy's term.
+        image_size: int > 0. Pixels of a view's side.
+        buffer_size: int > 0. Samples that are kept and improved; the batch size at least.
+        num_langevin_steps: int > 0. Steps that the samples of a batch take before an update.
+        langevin_step_size: float > 0. Of the gradient, in units of the normalised images.
+        langevin_noise: float >= 0. Standard deviation added at each step, in the same units.
+        reinit: float in [0, 1]. Probability that a sample starts anew from uniform noise.
+
+    Reference: Sansone and Manhaeve, A Bayesian unification of self-supervised clustering and
+    energy-based models, 2024; the sampler is that of Grathwohl et al., Your classifier is
+    secretly an energy based model, 2020.
+    """
+
+    terms = ("gedi_nogen", "generative")
+
+    def __init__(
+        self,
+        encoder,
+        *,
+        num_clusters: int = 2048,  # released configuration of gedi_nogen, as the next three
+        hidden_dim: int = 2048,
+        temperature: float = 0.1,
+        beta: float = 0.1,
+        generative_weight: float = 1.0,
+        image_size: int = 32,
+        buffer_size: int = 10000,  # Grathwohl et al., released code, as the next four
+        num_langevin_steps: int = 20,
+        langevin_step_size: float = 1.0,
+        langevin_noise: float = 0.01,
+        reinit: float = 0.05,
+        **kwargs,
+    ):
+        super().__init__(encoder, **kwargs)
+        self.num_clusters = num_clusters
+        self.hidden_dim = hidden_dim
+        self.temperature = temperature
+        self.beta = beta
+        self.generative_weight = generative_weight
+        self.image_size = image_size
+        self.buffer_size = buffer_size
+        self.num_langevin_steps = num_langevin_steps
+        self.langevin_step_size = langevin_step_size
+        self.langevin_noise = langevin_noise
+        self.reinit = reinit
+        self.projector = self.head((hidden_dim, num_clusters), name="projector")
+        self.sampler = LangevinSampler(
+            (image_size, image_size, encoder.input_shape[-1]),
+            buffer_size,
+            num_langevin_steps,
+            langevin_step_size,
+            langevin_noise,
+            reinit,
+            self.seed,
+            name="sampler",
+        )
+
+    def energy(self, images):
+        """`-log sum_k exp(logit_k)` of images in inference mode: -> (batch,) float32."""
+        return -ops.logsumexp(self._logits(self.encoder(images, training=False), False), axis=-1)
+
+    def prepare(self, views):
+        return {**views, "samples": self.sampler.sample(self.energy, views["global"][:, 0])}
+
+    def embed(self, views, training):
+        features = self.encode(views, training=training)
+        return {
+            "logits": [self._logits(feature, training) for feature in features],
+            "real": self.energy(views["global"][:, 0]),
+            "samples": self.energy(views["samples"]),
+        }
+
+    def loss_terms(self, outputs):
+        logits = [all_gather(each) for each in outputs["logits"]]
+        gap = ops.mean(outputs["real"]) - ops.mean(outputs["samples"])
+        return {
+            "gedi_nogen": gedi_nogen_loss(*logits, beta=self.beta),
+            "generative": self.generative_weight * gap,
+        }
+
+    def _logits(self, features, training):
+        return at_least_float32(self.projector(features, training=training)) / self.temperature

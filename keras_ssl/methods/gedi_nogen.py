@@ -1,0 +1,52 @@
+"""GEDI without its generative term: clusters that two views agree on and that are all used."""
+
+from keras_ssl.core.precision import at_least_float32
+from keras_ssl.core.replicas import all_gather
+from keras_ssl.core.serialization import register
+from keras_ssl.losses.cplearn import gedi_nogen_loss
+from keras_ssl.methods.base import Method
+
+
+@register
+class GEDINoGen(Method):
+    """Self-supervised clustering by a plain projector whose outputs are the clusters' logits.
+
+    Both views shall fall into the same cluster, and a batch shall use all clusters alike. CPLearn
+    is this with fixed codes in the place of the projector's last layer.
+
+    Args:
+        num_clusters: int > 1. Width of the projector's output.
+        hidden_dim: int > 0. Width of the projector's hidden layer.
+        temperature: float > 0. That the logits are divided by; smaller is sharper.
+        beta: float > 0. Weight of the agreement beside the use of the clusters.
+
+    Reference: Sansone and Manhaeve, A Bayesian unification of self-supervised clustering and
+    energy-based models, 2024; the settings are those of the code of Sansone et al., 2025.
+    """
+
+    terms = ("gedi_nogen",)
+
+    def __init__(
+        self,
+        encoder,
+        *,
+        num_clusters: int = 2048,  # released configuration, as the next three
+        hidden_dim: int = 2048,
+        temperature: float = 0.1,
+        beta: float = 0.1,
+        **kwargs,
+    ):
+        super().__init__(encoder, **kwargs)
+        self.num_clusters = num_clusters
+        self.hidden_dim = hidden_dim
+        self.temperature = temperature
+        self.beta = beta
+        self.projector = self.head((hidden_dim, num_clusters), name="projector")
+
+    def embed(self, views, training):
+        features = self.encode(views, training=training)
+        return [self.projector(f, training=training) for f in features]
+
+    def loss_terms(self, outputs):
+        a, b = (all_gather(at_least_float32(z)) / self.temperature for z in outputs)
+        return {"gedi_nogen": gedi_nogen_loss(a, b, beta=self.beta)}

@@ -1,0 +1,80 @@
+"""SimMER: agreement of many views, with entropy and rank of their means against collapse."""
+
+from typing import Literal
+
+from keras import ops
+
+from keras_ssl.core.matrices import gather_rows
+from keras_ssl.core.serialization import register
+from keras_ssl.losses.simmer import entropy_loss, rank_loss, total_variance, view_means
+from keras_ssl.methods.base import Method
+
+
+@register
+class SimMER(Method):
+    """Simple maximisation of entropy and rank, for any number of views of an image.
+
+    The views of an image come close to their mean, the means of a batch away from their nearest
+    neighbours and, as the rows of a matrix, to full rank. Nothing else prevents collapse: with both
+    weights 0 the representations become constant. They are not normalised, and the projector's last
+    layer has no bias: the nuclear norm would grow with a shift of all rows, without end.
+
+    Args:
+        alpha_entropy: float >= 0. Weight of the entropy of the means.
+        alpha_rank: float >= 0. Weight of the rank term; the paper takes ten times this with the
+            terms other than "r2".
+        rank: "r1", "r2", "r3" or "r4". The smallest singular value; the nuclear norm, which grows
+            with the batch size; the nuclear norm by the spectral or by the Frobenius norm.
+        rank_bias: bool. Whether a column of ones belongs to the matrix.
+        hidden_dim: int > 0. Width of the projector's hidden layers.
+        projection_dim: int > 0. Width of the representations that are compared.
+        num_layers: int > 1. Layers of the projector; the paper has 2 for a ResNet-18, 3 for a
+            ResNet-50.
+
+    Reference: SimMER: simple maximization of entropy and rank, anonymous, eqs. 2, 5 and 8 to 15.
+    """
+
+    terms = ("total_variance", "entropy", "rank")
+    num_views = (2, None)
+
+    def __init__(
+        self,
+        encoder,
+        *,
+        alpha_entropy: float = 0.1,  # sec. 3.1
+        alpha_rank: float = 2e-4,  # sec. 3.1
+        rank: Literal["r1", "r2", "r3", "r4"] = "r2",  # sec. 2.3
+        rank_bias: bool = False,  # sec. 3.5.2
+        hidden_dim: int = 2048,  # SimSiam's, sec. 3.1
+        projection_dim: int = 2048,  # SimSiam's, sec. 3.1
+        num_layers: int = 3,  # sec. 3.1
+        **kwargs,
+    ):
+        super().__init__(encoder, **kwargs)
+        self.alpha_entropy = alpha_entropy
+        self.alpha_rank = alpha_rank
+        self.rank = rank
+        self.rank_bias = rank_bias
+        self.hidden_dim = hidden_dim
+        self.projection_dim = projection_dim
+        self.num_layers = num_layers
+        self.projector = self.head(
+            (hidden_dim,) * (num_layers - 1) + (projection_dim,),
+            name="projector",
+            hidden_bias=False,
+            output_bias=False,
+        )
+
+    def embed(self, views, training):
+        features = self.encode(views, training=training)
+        return ops.stack([self.projector(f, training=training) for f in features], axis=1)
+
+    def loss_terms(self, outputs):
+        views = gather_rows(outputs)  # (global batch, views, dim)
+        means = view_means(views)
+        rank = rank_loss(means, rank_term=self.rank, bias=self.rank_bias)
+        return {
+            "total_variance": total_variance(views),
+            "entropy": self.alpha_entropy * entropy_loss(means),
+            "rank": self.alpha_rank * rank,
+        }

@@ -1,0 +1,77 @@
+"""W-MSE: views of an image agree after whitening, which alone keeps them from collapsing."""
+
+from keras_ssl.core.checks import UserError
+from keras_ssl.core.matrices import gather_rows
+from keras_ssl.core.random import permutation
+from keras_ssl.core.serialization import register
+from keras_ssl.layers.whitening import whiten_sub_batches
+from keras_ssl.losses.wmse import wmse_loss
+from keras_ssl.methods.base import Method
+
+
+@register
+class WMSE(Method):
+    """Whitening mean squared error: compare views whose features are white over sub-batches.
+
+    The global batch is split at random, anew at every step and alike for all views; each part of a
+    view is whitened by its own covariance. Both views of a pair learn. Of more than two views the
+    loss is averaged over the pairs.
+
+    Args:
+        whitening_size: int > 1. Images of a sub-batch: more than `projection_dim`, better twice as
+            many; it must divide the batch size.
+        num_splits: int > 0. Random splits of a batch over which the loss is averaged.
+        hidden_dim: int > 0. Width of the projector's hidden layer.
+        projection_dim: int > 0. Width of the space that is whitened.
+
+    Raises:
+        UserError: if a sub-batch has too few images, or they do not divide the batch.
+
+    Reference: Ermolov et al., Whitening for self-supervised representation learning, 2021, eqs. 1
+    to 5; `num_splits` is `w_iter` in the authors' code.
+    """
+
+    terms = ("wmse",)
+    num_views = (2, None)
+
+    def __init__(
+        self,
+        encoder,
+        *,
+        whitening_size: int = 128,  # sec. 4.1, for CIFAR
+        num_splits: int = 1,  # authors' code, for CIFAR
+        hidden_dim: int = 1024,  # sec. 4.1
+        projection_dim: int = 64,  # sec. 4.1, for CIFAR
+        **kwargs,
+    ):
+        super().__init__(encoder, **kwargs)
+        if whitening_size <= projection_dim:
+            raise UserError(
+                f"whitening_size={whitening_size} images cannot whiten projection_dim="
+                f"{projection_dim} features: take {2 * projection_dim} images or fewer features."
+            )
+        self.whitening_size = whitening_size
+        self.num_splits = num_splits
+        self.hidden_dim = hidden_dim
+        self.projection_dim = projection_dim
+        self.projector = self.head((hidden_dim, projection_dim), name="projector")
+
+    def embed(self, views, training):
+        features = self.encode(views, training=training)
+        return [self.projector(feature, training=training) for feature in features]
+
+    def loss_terms(self, outputs):
+        views = [gather_rows(projection) for projection in outputs]
+        splits = range(self.num_splits)
+        return {"wmse": sum(self._loss(views, split) for split in splits) / self.num_splits}
+
+    def _loss(self, views, split):
+        batch, size = views[0].shape[0], self.whitening_size
+        if batch % size:
+            raise UserError(
+                f"A batch of {batch} images does not divide into sub-batches of whitening_size="
+                f"{size}: take a batch size of {batch - batch % size or size}, or a whitening_size "
+                f"above projection_dim={self.projection_dim} that divides {batch}."
+            )
+        order = permutation(batch, self.seed, self.step * self.num_splits + split)
+        return wmse_loss(*(whiten_sub_batches(view, order, size) for view in views))

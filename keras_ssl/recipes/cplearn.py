@@ -1,0 +1,29 @@
+"""Recipes of CPLearn, and of CPLearn with SEM."""
+
+from keras_ssl.recipes.differences import differences
+
+_CIFAR = differences(
+    "CPLearn, scripts/pretrain/cifar/cplearn.yaml; its weight decay decoupled",
+    augment={"policy": "cifar_asymmetric"},
+    # 1e-3 per 256 images, as the launcher scales it.
+    optimizer={"name": "adamw", "learning_rate": 1e-3, "weight_decay": 1e-4},
+    training={"batch_size": 64},
+)
+
+CPLEARN = {
+    "digits": differences(
+        "our own",
+        method={"num_codes": 1024, "hidden_dim": 256, "beta": 0.25},
+        optimizer={"learning_rate": 4e-3},
+    ),
+    "small": differences(
+        "our own",
+        method={"num_codes": 2048, "hidden_dim": 512, "beta": 0.25, "batch_size": 256},
+    ),
+    "cifar10": _CIFAR.expecting("91.3 % linear (CPLearn, table 2)"),
+    "cifar100": _CIFAR,
+}
+
+_SEM_CIFAR = differences("in no paper: L, V and temperature are those of SEM's BYOL")
+
+SEM_CPLEARN = {"cifar10": _SEM_CIFAR, "cifar100": _SEM_CIFAR}

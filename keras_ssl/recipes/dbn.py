@@ -1,0 +1,31 @@
+"""Recipes of Shuffled-DBN, and of it with SEM, which is in no paper."""
+
+from keras_ssl.recipes.differences import differences
+
+_CIFAR = {
+    "backbone": {"stem_padding": 1},
+    "augment": {"policy": "simsiam_cifar"},
+    "schedule": {"warmup_epochs": 5, "warmup_start": 0.0},
+    "training": {"epochs": 200, "batch_size": 64},
+}
+_SGD = {"name": "sgd", "exclude_1d": False, "learning_rate": 0.02}
+
+DBN = {
+    "digits": differences(method={"num_groups": 8, "hidden_dim": 512, "projection_dim": 128}),
+    "small": differences(method={"num_groups": 8, "hidden_dim": 512, "projection_dim": 256}),
+    "cifar10": differences(
+        "Hua et al., 2021, authors' code, configs/ablation/batch_size/sdbn/64bz.yaml",
+        "89.17 % linear (noted in that file)",
+        optimizer={**_SGD, "weight_decay": 2.5e-3},
+        **_CIFAR,
+    ),
+    "cifar100": differences(
+        "Hua et al., 2021, authors' code, configs/exp_small_200ep/cifar100/covnorm.yaml",
+        optimizer={**_SGD, "weight_decay": 1e-3},
+        **_CIFAR,
+    ),
+}
+
+_SEM_CIFAR = differences("in no paper: L, V and temperature are those of SEM's BYOL")
+
+SEM_DBN = {"cifar10": _SEM_CIFAR, "cifar100": _SEM_CIFAR}

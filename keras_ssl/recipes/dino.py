@@ -1,0 +1,52 @@
+"""Recipes of DINO, and of DINO with SEM."""
+
+from keras_ssl.recipes.differences import differences
+
+_CIFAR = differences(
+    "solo-learn, scripts/pretrain/cifar/dino.yaml; warm-up of the teacher from SEM's script",
+    method={"momentum": 0.9995, "num_prototypes": 4096, "warmup_teacher_epochs": 50},
+    augment={"policy": "cifar_asymmetric"},
+    optimizer={"learning_rate": 0.3, "weight_decay": 1e-6},
+)
+_SEM_CIFAR = differences("SEM, table 11")
+_OURS = {"hidden_dim": 512, "bottleneck_dim": 128, "num_prototypes": 1024}
+
+DINO = {
+    "digits": differences(
+        method={**_OURS, "momentum": 0.98, "warmup_teacher_epochs": 10},
+        optimizer={"name": "adamw", "learning_rate": 4e-3, "weight_decay": 0.04, "clipnorm": 3.0},
+        training={"batch_size": 32},
+    ),
+    "small": differences(
+        method={**_OURS, "momentum": 0.99, "warmup_teacher_epochs": 10},
+        optimizer={"name": "adamw", "learning_rate": 2e-3, "weight_decay": 0.04, "clipnorm": 3.0},
+    ),
+    "cifar10": _CIFAR.expecting("89.52 % linear, online (solo-learn, README)"),
+    "cifar100": _CIFAR.expecting("66.8 % linear (SEM, table 1)"),
+    # Not in the network here: a stochastic depth of 0.1. Local crops have the blur of the first
+    # view, the authors' are blurred half of the time.
+    "imagenet": differences(
+        "the authors' code, README, vanilla run of ViT-S/16",
+        "74.0 % linear (authors' code, README)",
+        backbone={"name": "vit_small"},
+        method={"teacher_temperature": 0.04, "warmup_teacher_epochs": 0},
+        augment={
+            "crop_scale": (0.4, 1.0),
+            "local_views": 8,
+            "local_size": 96,
+            "local_scale": (0.05, 0.4),
+        },
+        optimizer={"name": "adamw", "learning_rate": 5e-4, "weight_decay": 0.04, "clipnorm": 3.0},
+        schedule={
+            "warmup_inclusive": True,
+            "final_learning_rate": 5e-7,  # 1e-6 with a batch of 512
+            "final_weight_decay": 0.4,
+        },
+        training={"epochs": 100, "batch_size": 512},
+    ),
+}
+
+SEM_DINO = {
+    "cifar10": _SEM_CIFAR,
+    "cifar100": _SEM_CIFAR.expecting("69.2 % linear at tau_d 0.1 (SEM, table 1)"),
+}

@@ -1,0 +1,38 @@
+"""Recipes of GEDI, and of GEDI with SEM."""
+
+from keras_ssl.recipes.differences import differences
+
+
+def _cifar(width, expected):
+    """The runs on ResNet-8, of which the number of clusters and the weights are not printed."""
+    return differences(
+        "CPLearn, tables 1 and 6; heads and weights as for gedi_nogen",
+        expected,
+        backbone={"name": "resnet8", "width": width},
+        augment={
+            "policy": "cifar_symmetric_weak",
+            "jitter_probability": 0.1,
+            "grayscale": 0.1,
+            "noise": 0.03,
+        },
+        # 1e-4 at a batch of 64.
+        optimizer={"name": "adamw", "learning_rate": 4e-4},
+        training={"epochs": 200, "batch_size": 64},
+    )
+
+
+_OURS = {"hidden_dim": 512, "temperature": 1.0, "beta": 4.0, "buffer_size": 1000}
+
+GEDI = {
+    "digits": differences(
+        "our own",
+        method={**_OURS, "num_clusters": 32, "image_size": 16, "num_langevin_steps": 10},
+    ),
+    "small": differences("our own", method={**_OURS, "num_clusters": 64, "num_langevin_steps": 10}),
+    "cifar10": _cifar(128, "64 % linear on ResNet-8 (CPLearn, table 1)"),
+    "cifar100": _cifar(256, "38 % linear on ResNet-8 (CPLearn, table 1)"),
+}
+
+_SEM_CIFAR = differences("in no paper: L, V and temperature are those of SEM's BYOL")
+
+SEM_GEDI = {"cifar10": _SEM_CIFAR, "cifar100": _SEM_CIFAR}

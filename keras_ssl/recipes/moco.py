@@ -1,0 +1,62 @@
+"""Recipes of MoCo, and of MoCo with SEM."""
+
+from keras_ssl.recipes.differences import differences
+
+_SGD = {"name": "sgd", "exclude_1d": False}  # the authors decay everything
+_OURS = {
+    "momentum": 0.98,
+    "hidden_dim": 512,
+    "queue_size": 1024,
+    "symmetric": True,
+}
+
+_CIFAR = differences(
+    "solo-learn, scripts/pretrain/cifar/mocov2plus.yaml",
+    method={"momentum": 0.99, "projection_dim": 256, "queue_size": 32768, "symmetric": True},
+    augment={"policy": "cifar_symmetric_weak"},
+    optimizer={**_SGD, "learning_rate": 0.3, "weight_decay": 1e-4},
+    schedule={"final_momentum": 0.999},
+)
+_SEM_CIFAR = differences(
+    "SEM, table 8; width of the projection from the authors' launch script",
+    method={"projection_dim": 128},
+    neck={"temperature": 0.04, "target_temperature": 0.01},
+)
+
+MOCO = {
+    "digits": differences(
+        method=_OURS,
+        optimizer={"name": "sgd", "learning_rate": 0.5, "weight_decay": 5e-4},
+        schedule={"final_momentum": 0.999},
+        training={"batch_size": 32},
+    ),
+    "small": differences(
+        method={**_OURS, "queue_size": 4096},
+        augment={"policy": "cifar_symmetric_weak"},
+        optimizer={"name": "sgd", "learning_rate": 0.5, "weight_decay": 5e-4},
+        schedule={"final_momentum": 0.999},
+    ),
+    "cifar10": _CIFAR.expecting("92.94 % linear, online (solo-learn, README)"),
+    "cifar100": _CIFAR.expecting("69.89 % linear, online (solo-learn, README)"),
+    "imagenet": differences(
+        "Chen et al., 2020 (v2), and the authors' code",
+        "67.5 % linear (authors' code, README)",
+        augment={
+            "policy": "imagenet_symmetric",
+            "crop_scale": (0.2, 1.0),
+            "interpolation": "bilinear",
+            "brightness": 0.4,
+            "contrast": 0.4,
+            "saturation": 0.4,
+            "hue": 0.1,
+        },
+        optimizer={**_SGD, "learning_rate": 0.03, "weight_decay": 1e-4},
+        schedule={"warmup_epochs": 0, "hold": "epoch", "final_momentum": 0.999},
+        training={"epochs": 200, "batch_size": 256},
+    ),
+}
+
+SEM_MOCO = {
+    "cifar10": _SEM_CIFAR,
+    "cifar100": _SEM_CIFAR.expecting("71.0 % linear at tau_d 0.1 (SEM, table 1)"),
+}

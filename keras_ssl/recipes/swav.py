@@ -1,0 +1,58 @@
+"""Recipes of SwAV, and of SwAV with SEM."""
+
+from keras_ssl.recipes.differences import differences
+
+_CIFAR = differences(
+    "solo-learn, scripts/pretrain/cifar/swav.yaml",
+    method={"queue_size": 3840, "queue_start_epoch": 50, "freeze_epochs": 2},
+    augment={"policy": "cifar_symmetric"},
+    optimizer={"learning_rate": 0.6, "weight_decay": 1e-6},
+)
+_SEM_CIFAR = differences(
+    "SEM, table 10; optimizer of the authors' launch script",
+    neck={"temperature": 0.85, "target_temperature": 1.5},
+    optimizer={"exclude_1d": False},
+    schedule={"final_learning_rate": 6e-4},
+)
+
+_OURS = {"hidden_dim": 512, "queue_start_epoch": 5}
+
+SWAV = {
+    "digits": differences(
+        method={**_OURS, "num_prototypes": 128, "queue_size": 256},
+        optimizer={"name": "sgd", "learning_rate": 0.5, "weight_decay": 5e-4},
+        training={"batch_size": 32},
+    ),
+    "small": differences(
+        method={**_OURS, "num_prototypes": 512, "queue_size": 1024},
+        augment={"policy": "cifar_symmetric_weak"},
+        optimizer={"name": "sgd", "learning_rate": 0.5, "weight_decay": 5e-4},
+    ),
+    "cifar10": _CIFAR.expecting("89.17 % linear, online (solo-learn, README)"),
+    "cifar100": _CIFAR.expecting("64.88 % linear, online (solo-learn, README)"),
+    "imagenet": differences(
+        "the authors' code, scripts/swav_800ep_pretrain.sh",
+        "75.3 % linear (authors' code, README)",
+        augment={
+            "policy": "imagenet_symmetric",
+            "crop_scale": (0.14, 1.0),
+            "interpolation": "bilinear",
+            "local_views": 6,
+            "local_size": 96,
+            "local_scale": (0.05, 0.14),
+        },
+        # With a batch of 4096 the rates are 0.3, 4.8 and 0.0048.
+        optimizer={"variant": "larc", "exclude_1d": False, "learning_rate": 4.8 / 16},
+        schedule={
+            "warmup_start": 0.3 / 16,
+            "warmup_inclusive": True,
+            "final_learning_rate": 0.0048 / 16,
+        },
+        training={"epochs": 800, "batch_size": 4096},
+    ),
+}
+
+SEM_SWAV = {
+    "cifar10": _SEM_CIFAR,
+    "cifar100": _SEM_CIFAR.expecting("67.7 % linear at tau_d 0.1 (SEM, table 1)"),
+}

@@ -1,0 +1,32 @@
+"""Recipes of VICReg, and of VICReg with SEM."""
+
+from keras_ssl.recipes.differences import differences
+
+_CIFAR = differences(
+    "solo-learn, scripts/pretrain/cifar/vicreg.yaml",
+    method={"variance_weight": 50.0},  # its 25 weighs the sum of two views
+    augment={"policy": "cifar_vicreg"},
+    optimizer={"learning_rate": 0.3, "weight_decay": 1e-4},
+)
+_SEM_CIFAR = differences("SEM, table 13", neck={"temperature": 1.0})
+
+VICREG = {
+    "digits": differences(method={"hidden_dim": 512, "projection_dim": 512}),
+    "small": differences(method={"hidden_dim": 512, "projection_dim": 512}),
+    "cifar10": _CIFAR.expecting("92.07 % linear, online (solo-learn, README)"),
+    "cifar100": _CIFAR.expecting("68.5 % linear (SEM, table 1)"),
+    "imagenet": differences(
+        "Bardes et al., 2022, sec. 4.2, and the authors' code",
+        "73.2 % linear (Bardes et al., 2022, table 1)",
+        method={"hidden_dim": 8192, "projection_dim": 8192},
+        backbone={"zero_init_residual": True},
+        optimizer={"learning_rate": 0.2},
+        schedule={"final_learning_rate": 2e-4},
+        training={"epochs": 1000, "batch_size": 2048},
+    ),
+}
+
+SEM_VICREG = {
+    "cifar10": _SEM_CIFAR,
+    "cifar100": _SEM_CIFAR.expecting("71.4 % linear at tau_d 0.1 (SEM, table 1)"),
+}

@@ -1,0 +1,24 @@
+"""Recipes of W-MSE, and of W-MSE with SEM, which is in no paper."""
+
+from keras_ssl.recipes.differences import differences
+
+# The authors' own runs drop the learning rate in steps and draw the colours before the crop.
+_CIFAR = differences(
+    "solo-learn, scripts/pretrain/cifar/wmse.yaml, with decoupled weight decay",
+    augment={"policy": "cifar_wmse"},
+    optimizer={"name": "adamw", "learning_rate": 2e-3, "weight_decay": 1e-6},
+    schedule={"warmup_start": 0.0},
+)
+
+WMSE = {
+    "digits": differences(
+        method={"whitening_size": 64, "hidden_dim": 512, "projection_dim": 32},
+    ),
+    "small": differences(method={"hidden_dim": 512}),
+    "cifar10": _CIFAR.expecting("88.67 % linear, online (solo-learn, README)"),
+    "cifar100": _CIFAR.expecting("61.33 % linear, online (solo-learn, README)"),
+}
+
+_SEM_CIFAR = differences("in no paper: L, V and temperature are those of SEM's BYOL")
+
+SEM_WMSE = {"cifar10": _SEM_CIFAR, "cifar100": _SEM_CIFAR}
