@@ -108,6 +108,7 @@ NECKS = {
 }
 
 METHOD_NAMES = [prefix + name for name in METHODS for prefix in ("", "sem_")]
+SLOW_NAMES = {f"sem_{name}" for name in METHODS} - {"sem_byol", "sem_simclr"}
 
 # Layer, and the shape of an input without the batch.
 LAYERS = {

@@ -7,9 +7,17 @@ import tensorflow as tf
 
 import keras_ssl
 from keras_ssl.core import checkpoints
-from tests.descriptors import BATCH, METHOD_NAMES, make_method, make_views
+from tests.descriptors import BATCH, METHOD_NAMES, SLOW_NAMES, make_method, make_views
 
-every_method = pytest.mark.parametrize("name", METHOD_NAMES)
+every_name = pytest.mark.parametrize("name", METHOD_NAMES)
+# SEM is one neck for all methods: with two of them by default, with the others if there is time.
+every_method = pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name in SLOW_NAMES else [])
+        for name in METHOD_NAMES
+    ],
+)
 MULTI_CROP = [n for n in METHOD_NAMES if keras_ssl.METHODS[n.removeprefix("sem_")].multi_crop]
 every_multi_crop_method = pytest.mark.parametrize("name", MULTI_CROP)
 
@@ -35,7 +43,7 @@ def assert_same_state(one, other):
         np.testing.assert_array_equal(a, b)
 
 
-@every_method
+@every_name
 def test_loss_is_finite_and_falls_on_a_fixed_batch(name):
     losses = fit(make_method(name), steps=10, epochs=4)
     assert np.all(np.isfinite(losses))
