@@ -108,6 +108,17 @@ _DIGITS = ViewPolicy(
     flip=0.0,
 )
 
+# For methods that settle for nothing in common where the views differ much (CPLearn, GEDI).
+_DIGITS_MILD = dataclasses.replace(
+    _DIGITS,
+    crop_scale=(0.9, 1.0),
+    rotation=5.0,
+    shear=5.0,
+    translate=0.03,
+    zoom=(0.95, 1.05),
+    blur=0.0,
+)
+
 # SEM's scripts (simplicial-embeddings, CIFAR), which are solo-learn's: bicubic crops, no blur.
 _CIFAR = ViewPolicy(interpolation="bicubic", brightness=0.8, contrast=0.8, saturation=0.8, hue=0.2)
 _CIFAR_WEAK = dataclasses.replace(_CIFAR, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)
@@ -137,6 +148,7 @@ def _both(view):
 
 POLICIES = {
     "digits": _both(_DIGITS),
+    "digits_mild": _both(_DIGITS_MILD),
     "cifar_symmetric": _both(_CIFAR),
     "cifar_symmetric_weak": _both(_CIFAR_WEAK),
     "cifar_asymmetric": (_CIFAR_ASYMMETRIC, dataclasses.replace(_CIFAR_ASYMMETRIC, solarize=0.2)),

@@ -57,9 +57,9 @@ def vector_quantize(z, codebook):
     norms = ops.sum(ops.square(codes), axis=-1)  # (L, V)
     distances = norms - 2.0 * ops.einsum("bld,lvd->blv", frozen, codes)  # up to |z|^2
     indices = ops.cast(ops.argmin(distances, axis=-1), "int32")
-    num_codebooks, size, dim = codebook.shape
-    rows = indices + size * ops.arange(num_codebooks, dtype="int32")
-    return indices, ops.take(ops.reshape(codebook, (num_codebooks * size, dim)), rows, axis=0)
+    # A product: the gradient of a gather is a scattered sum, whose last bit is not always the same.
+    chosen = ops.one_hot(indices, codebook.shape[1], dtype=codebook.dtype)
+    return indices, ops.einsum("blv,lvd->bld", chosen, codebook)
 
 
 def quantization_losses(z, quantized):

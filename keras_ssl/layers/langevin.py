@@ -136,13 +136,13 @@ class LangevinSampler(Configured, keras.layers.Layer):
         if tuple(like.shape[1:]) != tuple(self.image_shape):
             raise UserError(
                 f"The buffer of samples holds images of {_text(self.image_shape)}. Received images "
-                f"of {_text(like.shape[1:])}."
+                f"of {_text(like.shape[1:])}: set method.image_size to {like.shape[1]}."
             )
         batch = like.shape[0] and like.shape[0] * num_replicas()
         if batch and batch > self.buffer_size:
             raise UserError(
                 f"The buffer of {self.buffer_size} samples is smaller than the batch of {batch}: "
-                f"take {10 * batch}."
+                f"set method.buffer_size to {10 * batch}."
             )
 
 

@@ -23,8 +23,9 @@ class CPLearn(Method):
     Args:
         num_codes: int > 1. Size of the dictionary.
         hidden_dim: int > 0. Width of the embedding that is compared with the codes.
-        beta: float > 0. Weight of the agreement. With more codes it must be smaller for small
-            networks; too large, and only a few codes are used.
+        beta: float > 0. Weight of the agreement. Too large, and only a few codes are used; at
+            `log(c / n) / log(c)` and below, with c codes and n images in a batch, it costs least
+            to tell nothing of any image ("reverse" only).
         epsilon: float > 0. Probability that the best assignment leaves to each other code; with
             the sizes it sets the temperature.
         batch_size: int > 0. Images of a batch that the temperature is made for; other batches

@@ -3,7 +3,7 @@
 from keras_ssl.recipes.differences import differences
 
 _VIEW = {"policy": "cpc", "num_views": 1}
-_OURS = {"context_dim": 128, "context_blocks": 3}
+_OURS = {"patch_size": 8, "num_steps": 2, "context_dim": 128, "context_blocks": 2}
 _CIFAR = differences(
     "our own: the paper has no result on small images",
     augment=_VIEW,
@@ -11,8 +11,12 @@ _CIFAR = differences(
 )
 
 CPC = {
-    "digits": differences("our own", method=_OURS, augment={"num_views": 1}),
-    "small": differences("our own", method=_OURS, augment=_VIEW),
+    "digits": differences(
+        "our own", method=_OURS, augment={"num_views": 1}, optimizer={"learning_rate": 4e-3}
+    ),
+    "small": differences(
+        "our own", method={**_OURS, "patch_size": 16}, augment=_VIEW, training={"batch_size": 128}
+    ),
     "cifar10": _CIFAR,
     "cifar100": _CIFAR,
     "imagenet": differences(

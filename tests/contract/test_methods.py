@@ -51,7 +51,9 @@ def test_loss_is_finite_and_falls_on_a_fixed_batch(name):
 
 
 @every_method
-@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+@pytest.mark.parametrize(
+    "policy", [pytest.param("float32", marks=pytest.mark.slow), "mixed_float16"]
+)
 def test_saved_method_goes_on_as_if_it_had_never_been_saved(name, policy, tmp_path):
     keras.config.set_dtype_policy(policy)
     method = make_method(name)
