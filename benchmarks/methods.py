@@ -51,16 +51,18 @@ def summarise(workdir):
 
 def measure(workdir):
     """Rank, parameters and speed of a run; its accuracies and those of its baselines."""
+    import run
+
+    stages = run.import_stages()  # without what TensorFlow prints as it loads
     import keras
     import numpy as np
 
     import keras_ssl
-    import run
-    import stages
+    from keras_ssl import recipes
     from keras_ssl.analysis.spectrum import rankme
 
     method = keras.saving.load_model(workdir / "model.keras", compile=False)
-    recipe = keras_ssl.recipes.load(workdir, run.read_catalog())
+    recipe = recipes.load(workdir, run.read_catalog())
     encoder, preprocessing = stages.load_trained(workdir)
     images = stages.load_inputs(recipe, preprocessing).data.test_images
     extract = stages.FeatureExtractor(keras_ssl.backbone_of(encoder), preprocessing.function)

@@ -1,14 +1,10 @@
 """DeepCluster-v2: cluster all images after every epoch, and learn to tell the clusters."""
 
-import numpy as np
 from keras import ops
 
-from keras_ssl.core.checks import UserError
-from keras_ssl.core.clustering import spherical_kmeans
-from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
 from keras_ssl.core.vectors import l2_normalize
-from keras_ssl.layers.prototypes import Prototypes, unit_rows
+from keras_ssl.layers.memory import ClusterMemory
 from keras_ssl.losses.deepcluster import cluster_prediction_loss
 from keras_ssl.methods.base import Method
 
@@ -62,44 +58,15 @@ class DeepCluster(Method):
         self.hidden_dim = hidden_dim
         self.projection_dim = projection_dim
         self.kmeans_iterations = kmeans_iterations
-        _check(num_prototypes, num_images)
         self.projector = self.head((hidden_dim, projection_dim), name="projector")
-        self.prototypes = [
-            Prototypes(count, name=f"prototypes{head}", trainable=False)
-            for head, count in enumerate(num_prototypes)
-        ]
-        for layer in self.prototypes:
-            layer.build((None, projection_dim))
-        self.memory = self.add_weight(
-            name="memory",
-            shape=(self.num_views[0], num_images, projection_dim),
-            dtype="float32",
-            initializer=unit_rows,
-            trainable=False,
-            autocast=False,
-        )
-        self.classes = self.add_weight(
-            name="classes",
-            shape=(len(num_prototypes), num_images),
-            dtype="int32",
-            initializer=self._random_classes,
-            trainable=False,
+        self.memory = ClusterMemory(
+            num_images, projection_dim, num_prototypes, self.num_views[0], self.seed, name="memory"
         )
 
     def start_epoch(self, epoch):
-        classes = []
-        for head, layer in enumerate(self.prototypes):
-            centroids, nearest = spherical_kmeans(
-                self.memory[head % self.num_views[0]],
-                layer.num_prototypes,
-                num_iterations=self.kmeans_iterations,
-                seed=(self.seed, epoch, head),
-            )
-            layer.prototypes.assign(centroids)
-            classes.append(nearest)
-        self.classes.assign(ops.stack(classes))
+        self.memory.cluster(epoch, self.kmeans_iterations)
 
-    def _start_epochs(self):
+    def _start_epochs(self):  # as in the base, which cannot read a counter with several replicas
         epoch = int(self.epoch)
         if epoch > int(ops.cast(self._last_epoch, "int64")):
             self.start_epoch(epoch)
@@ -110,8 +77,8 @@ class DeepCluster(Method):
         projections = [l2_normalize(self.projector(f, training=training)) for f in features]
         return {
             "projections": projections,
-            "scores": [[layer(z) for z in projections] for layer in self.prototypes],
-            "classes": ops.take(self.classes, views["index"], axis=1),
+            "scores": [[layer(z) for z in projections] for layer in self.memory.prototypes],
+            "classes": ops.take(self.memory.classes, views["index"], axis=1),
             "index": views["index"],
         }
 
@@ -122,22 +89,4 @@ class DeepCluster(Method):
         return {"deepcluster": loss}
 
     def after_step(self, outputs):
-        index = all_gather(outputs["index"])
-        rows = [
-            ops.scatter_update(self.memory[view], index[:, None], all_gather(projection))
-            for view, projection in enumerate(outputs["projections"])
-        ]
-        self.memory.assign(ops.stack(rows))
-
-    def _random_classes(self, shape, dtype=None):
-        draw = np.random.default_rng(self.seed)
-        classes = [draw.permutation(shape[1]) % count for count in self.num_prototypes]
-        return ops.cast(np.stack(classes), dtype)
-
-
-def _check(num_prototypes, num_images):
-    if not num_prototypes or min(num_prototypes) < 2 or max(num_prototypes) > num_images:
-        raise UserError(
-            f"num_prototypes takes from 2 to {num_images} clusters, the number of images, for each "
-            f"head. Received {num_prototypes}: try {(max(2, num_images // 10),) * 3}."
-        )
+        self.memory.remember(outputs["index"], outputs["projections"])

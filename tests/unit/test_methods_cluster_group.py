@@ -191,6 +191,15 @@ def test_what_a_sampler_draws_follows_from_its_seed_and_its_state():
     assert np.any(first != second) and np.any(first != seeded)
 
 
+def test_sampling_is_the_same_compiled():
+    options = {"noise": 0.1, "reinit": 0.3}
+    eager, compiled = sampler_of(**options), sampler_of(**options)
+    draw = tf.function(lambda: compiled.sample(quadratic, LIKE), jit_compile=True)
+    for _ in range(2):
+        np.testing.assert_allclose(eager.sample(quadratic, LIKE), draw(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(eager.images, compiled.images, rtol=1e-5, atol=1e-6)
+
+
 def test_images_that_do_not_fit_the_buffer_are_refused():
     with pytest.raises(UserError, match="images of 2x2x1. Received images of 3x2x1"):
         sampler_of().sample(quadratic, tf.zeros((5, 3, 2, 1)))
@@ -291,13 +300,13 @@ def test_cluster_prediction_is_cross_entropy_averaged_over_views_and_heads():
 def test_classes_are_alike_in_size_before_there_are_clusters():
     method = changed("deepcluster", num_images=24)
     for head, count in enumerate(method.num_prototypes):
-        sizes = np.bincount(np.asarray(method.classes)[head], minlength=count)
+        sizes = np.bincount(np.asarray(method.memory.classes)[head], minlength=count)
         assert len(sizes) == count and np.all(sizes == 24 // count)
 
 
 def test_the_memory_holds_the_latest_projections_of_every_image():
     method = changed("deepcluster", num_images=20)
-    expected = np.asarray(method.memory).copy()
+    expected = np.asarray(method.memory.projections).copy()
     np.testing.assert_allclose(np.linalg.norm(expected, axis=-1), 1.0, rtol=1e-5)
     for step, index in enumerate(([1, 3, 5, 7], [0, 3, 19, 2])):
         projections = [unit(4, 8, seed=10 * step + view) for view in (0, 1)]
@@ -305,52 +314,52 @@ def test_the_memory_holds_the_latest_projections_of_every_image():
         method.after_step({"index": index, "projections": projections})
         for view in (0, 1):
             expected[view, index] = projections[view]
-        np.testing.assert_array_equal(method.memory, expected)
+        np.testing.assert_array_equal(method.memory.projections, expected)
 
 
 def test_a_step_trains_on_the_classes_of_its_images_and_remembers_them():
     method = changed("deepcluster", num_images=20)
     index = np.array([4, 2, 9, 0, 11, 19, 6, 7])
     views = {**make_views(method), "index": ops.array(index, "int64")}
-    before = np.asarray(method.memory).copy()
+    before = np.asarray(method.memory.projections).copy()
     outputs = method.embed(views, training=True)
-    np.testing.assert_array_equal(outputs["classes"], np.asarray(method.classes)[:, index])
+    np.testing.assert_array_equal(outputs["classes"], np.asarray(method.memory.classes)[:, index])
     z = np.asarray(outputs["projections"][1])
-    prototypes = np.asarray(method.prototypes[0].prototypes)
+    prototypes = np.asarray(method.memory.prototypes[0].prototypes)
     np.testing.assert_allclose(outputs["scores"][0][1], z @ prototypes.T, rtol=1e-4, atol=1e-6)
     fit(method, views, 1)
-    memory = np.asarray(method.memory)
+    memory = np.asarray(method.memory.projections)
     others = np.setdiff1d(np.arange(20), index)
     np.testing.assert_array_equal(memory[:, others], before[:, others])
     for view in (0, 1):
         np.testing.assert_allclose(
             memory[view, index], outputs["projections"][view], rtol=1e-4, atol=1e-5
         )
-    assert not any(layer.trainable_variables for layer in method.prototypes)
+    assert not any(layer.trainable_variables for layer in method.memory.prototypes)
 
 
 def test_heads_cluster_the_views_in_turn_at_the_start_of_an_epoch():
     method = changed("deepcluster", num_images=20, num_prototypes=(4, 3, 5))
     method.start_epoch(2)
-    memory = np.asarray(method.memory)
-    for head, layer in enumerate(method.prototypes):
+    memory = np.asarray(method.memory.projections)
+    for head, layer in enumerate(method.memory.prototypes):
         rows = ops.array(memory[head % 2])
         centroids, labels = spherical_kmeans(
             rows, layer.num_prototypes, num_iterations=10, seed=(0, 2, head)
         )
         np.testing.assert_array_equal(layer.prototypes, centroids)
-        np.testing.assert_array_equal(np.asarray(method.classes)[head], labels)
-    old = np.asarray(method.classes).copy()
+        np.testing.assert_array_equal(np.asarray(method.memory.classes)[head], labels)
+    old = np.asarray(method.memory.classes).copy()
     method.start_epoch(3)
-    assert np.any(np.asarray(method.classes) != old)  # another seed for every epoch
+    assert np.any(np.asarray(method.memory.classes) != old)  # another seed for every epoch
 
 
 def test_the_classes_stay_through_an_epoch_and_change_with_the_next():
     method = changed("deepcluster", num_images=20)
-    seen = [np.asarray(method.classes).copy()]
+    seen = [np.asarray(method.memory.classes).copy()]
     for steps in (3, 1, 2):  # 3 are an epoch
         fit(method, make_views(method), steps)
-        seen.append(np.asarray(method.classes).copy())
+        seen.append(np.asarray(method.memory.classes).copy())
     moved = [bool(np.any(a != b)) for a, b in zip(seen, seen[1:], strict=False)]
     assert moved == [False, True, False]
 
@@ -363,7 +372,7 @@ def test_two_replicas_cluster_like_one(two_replicas):
         double.set_weights(single.get_weights())
     for method in (single, double):
         fit(method, make_views(method), 4)  # into the second epoch
-    np.testing.assert_array_equal(single.classes, ops.cast(double.classes, "int32"))
+    np.testing.assert_array_equal(single.memory.classes, ops.cast(double.memory.classes, "int32"))
     for a, b in zip(single.get_weights(), double.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
