@@ -103,7 +103,7 @@ def _line(name, accuracies, *rest):
 
 
 def main():
-    from keras_ssl.recipes import Catalog
+    import run
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dataset", required=True)
@@ -114,7 +114,7 @@ def main():
         ours, rest = ours[: ours.index("--")], ours[ours.index("--") + 1 :]
     options = parser.parse_args(ours)
     options.rest = rest
-    bases = list(Catalog().methods)
+    bases = run.read_catalog().methods
     every = [prefix + base for base in bases for prefix in ("", "sem_")]
     names = [name for name in options.only.split(",") if name] or every
     done = [name for name in names if train(name, options)]

@@ -20,7 +20,8 @@ class SimMER(Method):
     layer has no bias: the nuclear norm would grow with a shift of all rows, without end.
 
     Args:
-        alpha_entropy: float >= 0. Weight of the entropy of the means.
+        alpha_entropy: float >= 0. Weight of the entropy of the means. In balance the total variance
+            is about half of it: the weight sets the scale of the representations.
         alpha_rank: float >= 0. Weight of the rank term; the paper takes ten times this with the
             terms other than "r2".
         rank: "r1", "r2", "r3" or "r4". The smallest singular value; the nuclear norm, which grows

@@ -11,7 +11,10 @@ _CIFAR = {
 _SGD = {"name": "sgd", "exclude_1d": False, "learning_rate": 0.02}
 
 DBN = {
-    "digits": differences(method={"num_groups": 8, "hidden_dim": 512, "projection_dim": 128}),
+    "digits": differences(
+        method={"num_groups": 8, "hidden_dim": 512, "projection_dim": 128},
+        optimizer={"learning_rate": 8e-3},
+    ),
     "small": differences(method={"num_groups": 8, "hidden_dim": 512, "projection_dim": 256}),
     "cifar10": differences(
         "Hua et al., 2021, authors' code, configs/ablation/batch_size/sdbn/64bz.yaml",

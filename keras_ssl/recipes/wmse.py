@@ -12,7 +12,8 @@ _CIFAR = differences(
 
 WMSE = {
     "digits": differences(
-        method={"whitening_size": 64, "hidden_dim": 512, "projection_dim": 32},
+        method={"whitening_size": 64, "hidden_dim": 512, "projection_dim": 16},
+        optimizer={"name": "sgd", "learning_rate": 0.8, "weight_decay": 1e-3},
     ),
     "small": differences(method={"hidden_dim": 512}),
     "cifar10": _CIFAR.expecting("88.67 % linear, online (solo-learn, README)"),
