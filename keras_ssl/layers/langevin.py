@@ -8,8 +8,6 @@ from keras_ssl.core.checks import UserError
 from keras_ssl.core.replicas import all_gather, num_replicas
 from keras_ssl.core.serialization import Configured, register
 
-_ALG = {"alg": "philox"}  # the same numbers on every device, compiled or not
-
 
 def langevin_step(energy, images, noise, *, step_size):
     """Move every image down its energy, and by `noise`: `x - step_size dE/dx + noise`.
@@ -114,20 +112,20 @@ class LangevinSampler(Configured, keras.layers.Layer):
         count = ops.shape(like)[0] * num_replicas()
         low, high = _range(ops.cast(like, "float32"))
         seeds = tf.random.experimental.stateless_split(
-            ops.stack([ops.cast(self.seed, "int64"), ops.cast(self.draws, "int64")]), 4, **_ALG
+            ops.stack([ops.cast(self.seed, "int64"), ops.cast(self.draws, "int64")]), 4
         )
         # A sort, since TensorFlow's shuffle cannot be compiled by XLA.
-        order = ops.argsort(tf.random.stateless_uniform((self.buffer_size,), seeds[0], **_ALG))
+        order = ops.argsort(tf.random.stateless_uniform((self.buffer_size,), seeds[0]))
         chains = order[:count]
         shape = (count, *self.image_shape)
-        fresh = tf.random.stateless_uniform(shape, seeds[1], low, high, **_ALG)
-        anew = tf.random.stateless_uniform((count, 1, 1, 1), seeds[2], **_ALG) < self.reinit
+        fresh = tf.random.stateless_uniform(shape, seeds[1], low, high)
+        anew = tf.random.stateless_uniform((count, 1, 1, 1), seeds[2]) < self.reinit
         start = ops.where(anew, fresh, ops.take(self.images, chains, axis=0))
 
         def step(index, images):
             index = ops.cast(index, "int64")
-            seed = tf.random.experimental.stateless_fold_in(seeds[3], index, **_ALG)
-            noise = _own_rows(self.noise * tf.random.stateless_normal(shape, seed, **_ALG))
+            seed = tf.random.experimental.stateless_fold_in(seeds[3], index)
+            noise = _own_rows(self.noise * tf.random.stateless_normal(shape, seed))
             moved = langevin_step(energy, images, noise, step_size=self.step_size)
             return ops.clip(moved, low, high)
 
