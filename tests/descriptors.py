@@ -19,6 +19,7 @@ from keras_ssl.layers.sinkhorn import Sinkhorn
 from keras_ssl.layers.whitening import DecorrelatedBatchNormalization
 from keras_ssl.losses.barlow_twins import barlow_twins_loss
 from keras_ssl.losses.byol import byol_loss
+from keras_ssl.losses.cpc import infonce
 from keras_ssl.losses.cplearn import cplearn_forward_loss, cplearn_loss, gedi_nogen_loss
 from keras_ssl.losses.dbn import dbn_loss
 from keras_ssl.losses.infonce import decoupled_infonce
@@ -144,6 +145,7 @@ LOSSES = {
     "cplearn_loss": (cplearn_loss, 2),
     "cplearn_forward_loss": (cplearn_forward_loss, 2),
     "gedi_nogen_loss": (gedi_nogen_loss, 2),
+    "infonce": (infonce, 2),
     "simmer_loss": (lambda *views: simmer_loss(ops.stack(views, axis=1)), 3),
 }
 

@@ -278,7 +278,8 @@ class Method(Configured, keras.Model):
 
     def _start_epochs(self):
         epoch = int(self.epoch)
-        if epoch > int(self._last_epoch):  # not again where a run is resumed within an epoch
+        last = int(ops.cast(self._last_epoch, "int64"))  # one number, whatever the replicas
+        if epoch > last:  # not again where a run is resumed within an epoch
             self.start_epoch(epoch)
             self._last_epoch.assign(epoch)
 

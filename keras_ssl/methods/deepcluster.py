@@ -66,12 +66,6 @@ class DeepCluster(Method):
     def start_epoch(self, epoch):
         self.memory.cluster(epoch, self.kmeans_iterations)
 
-    def _start_epochs(self):  # as in the base, which cannot read a counter with several replicas
-        epoch = int(self.epoch)
-        if epoch > int(ops.cast(self._last_epoch, "int64")):
-            self.start_epoch(epoch)
-            self._last_epoch.assign(epoch)
-
     def embed(self, views, training):
         features = self.encode(views, training=training)
         projections = [l2_normalize(self.projector(f, training=training)) for f in features]
