@@ -19,12 +19,14 @@ _OURS = {"hidden_dim": 512, "queue_start_epoch": 5}
 
 SWAV = {
     "digits": differences(
-        method={**_OURS, "num_prototypes": 128, "queue_size": 256},
+        # Untrained features say little of which view is of which image: codes that are less sharp
+        # than this are unlearnt before they are learnt, and the loss stays at log(num_prototypes).
+        method={**_OURS, "num_prototypes": 64, "epsilon": 0.005, "queue_size": 256},
         optimizer={"name": "sgd", "learning_rate": 0.5, "weight_decay": 5e-4},
         training={"batch_size": 32},
     ),
     "small": differences(
-        method={**_OURS, "num_prototypes": 512, "queue_size": 1024},
+        method={**_OURS, "num_prototypes": 512, "epsilon": 0.02, "queue_size": 1024},
         augment={"policy": "cifar_symmetric_weak"},
         optimizer={"name": "sgd", "learning_rate": 0.5, "weight_decay": 5e-4},
     ),
