@@ -44,7 +44,9 @@ _stand_in("keras_ssl")
 
 import keras_ssl.recipes as recipes  # noqa: E402
 from keras_ssl.core.checks import UserError, did_you_mean, lookup  # noqa: E402
+from keras_ssl.core.files import remove_leftovers  # noqa: E402
 from pipelines.errors import DataError  # noqa: E402
+from pipelines.names import check_name  # noqa: E402
 from pipelines.policies import POLICIES, ViewPolicy, policy_for  # noqa: E402
 
 # Flags for the settings that are wanted most; --set reaches all of them.
@@ -70,13 +72,16 @@ OTHER_FLAGS = {
     "help": "print this and stop",
 }
 SWITCHES = ("resume", "show_recipe", "help")
+FLAGS = {**OTHER_FLAGS, **{name: text for name, (_, text) in SETTING_FLAGS.items()}}
+# What a finished run has, in the order of writing.
+MODELS, RESULTS, EXPORTS = ("model.keras", "encoder.keras"), "results.json", "export/encoder/[0-9]*"
 INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended
 
 
 def parse_flags(argv):
     """Read the command line: -> namespace with a value per flag, None where it was not given."""
     values = flags.FlagValues()
-    for name, text in {**OTHER_FLAGS, **{n: t for n, (_, t) in SETTING_FLAGS.items()}}.items():
+    for name, text in FLAGS.items():
         if name in SWITCHES:
             flags.DEFINE_boolean(name, False, text, flag_values=values)
         elif name == "set":
@@ -170,6 +175,21 @@ def pretrain(recipe, workdir, resume):
     stages.export(session.recipe, session.inputs.preprocessing, encoder, workdir)
 
 
+def complete(recipe, workdir):
+    """Do what a run lacks whose training has ended, and nothing twice."""
+    found = {name: sorted(workdir.glob(name)) for name in (*MODELS, RESULTS, EXPORTS)}
+    there = [str(path.relative_to(workdir)) for paths in found.values() for path in paths]
+    print(f"The training in '{workdir}' has ended; there are {', '.join(there)}.")
+    for folder in (workdir, workdir / "export" / "encoder"):
+        remove_leftovers(folder)
+    if not found[RESULTS]:
+        evaluate(recipe, workdir)
+    if not found[EXPORTS]:
+        export(recipe, workdir)
+    if found[RESULTS] and found[EXPORTS]:
+        print("--mode=evaluate judges the encoder again, --mode=export writes another version.")
+
+
 def evaluate(recipe, workdir):
     """Judge the trained encoder of a run, on its own data or on those of --dataset."""
     stages = import_stages()
@@ -188,8 +208,7 @@ def export(recipe, workdir):
 def run(options):
     """Do what the flags ask for."""
     if options.help:
-        texts = {**OTHER_FLAGS, **{name: text for name, (_, text) in SETTING_FLAGS.items()}}
-        return print(__doc__, recipes.format_flags(texts), sep="\n")
+        return print(__doc__, recipes.format_flags(FLAGS), sep="\n")
     options.mode = options.mode or "pretrain"
     lookup(dict.fromkeys(("pretrain", "evaluate", "export", "list")), options.mode, "mode")
     catalog = read_catalog()
@@ -202,12 +221,15 @@ def run(options):
     recipe = recipe_of(options, catalog)
     views = recipe.augment
     policy_for(views.policy, views.num_views, **views.overrides)  # refuses what does not fit
+    check_name(recipe.data.dataset)  # likewise
     if options.show_recipe:
         return print(recipes.format_recipe(recipe))
     workdir = workdir_of(options, recipe)
-    if options.mode == "pretrain":
-        return pretrain(recipe, workdir, options.resume)
-    return {"evaluate": evaluate, "export": export}[options.mode](recipe, workdir)
+    if options.mode != "pretrain":
+        return {"evaluate": evaluate, "export": export}[options.mode](recipe, workdir)
+    if options.resume and all((workdir / name).exists() for name in MODELS):
+        return complete(recipe, workdir)
+    return pretrain(recipe, workdir, options.resume)
 
 
 def main(argv):
@@ -224,7 +246,7 @@ def main(argv):
         return 1
     except KeyboardInterrupt:
         print("Stopped. A run that had begun goes on with --resume --workdir=...", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     except (UserError, DataError) as error:
         message = str(error)
     except OSError as error:

@@ -18,12 +18,13 @@ import tensorflow as tf
 import keras_ssl
 from export import export_encoder
 from keras_ssl.backbones import resolve_stem
+from keras_ssl.backbones.vit import resolve_patch_size
 from keras_ssl.core import checkpoints
 from keras_ssl.core.checks import UserError
+from keras_ssl.core.files import remove_leftovers, write_text, written_aside
 from keras_ssl.core.hardware import compile_with_xla, pick_precision, pick_strategy
 from keras_ssl.evaluation.callbacks import EventFiles, MetricsLog, OnlineKNN, Throughput
 from keras_ssl.evaluation.features import FeatureExtractor
-from keras_ssl.evaluation.files import write_atomically
 from keras_ssl.evaluation.rows import format_table, write_results
 from keras_ssl.evaluation.table import evaluate_features
 from keras_ssl.layers.necks import bottleneck_of, simplices_of
@@ -131,7 +132,11 @@ def build_method(recipe, inputs, steps):
     strategy = pick_strategy(recipe.training.strategy)
     check_replicas(recipe.training, strategy.num_replicas_in_sync)
     cls = keras_ssl.METHODS[recipe.base_name]
-    facts = {"num_images": len(inputs.data.train_images)}
+    facts = {
+        "num_images": len(inputs.data.train_images),
+        "image_size": inputs.preprocessing.image_size,
+        "batch_size": recipe.training.batch_size,
+    }
     with strategy.scope():
         method = cls(
             build_encoder(recipe, inputs.preprocessing),
@@ -139,6 +144,7 @@ def build_method(recipe, inputs, steps):
             **{name: facts[name] for name in cls.run_facts},
         )
         method.check_views(recipe.augment.num_views, recipe.augment.local_views)
+        method.check_batch(recipe.training.batch_size)
         method.compile(
             optimizer=build_optimizer(recipe, updates), jit_compile=compile_with_xla(strategy)
         )
@@ -185,8 +191,10 @@ def build_optimizer(recipe, updates):
         hold_steps=max(1, round(per_epoch)) if schedule.hold == "epoch" else 1,
     )
     options = dict(recipe.optimizer.options)
-    if options.get("constant_lr_layers"):
-        options.setdefault("constant_lr", peak)
+    if recipe.optimizer.constant_lr or options.get("constant_lr_layers"):
+        options["constant_lr"] = recipe.scaled(
+            recipe.optimizer.constant_lr or recipe.optimizer.learning_rate
+        )
     if schedule.final_weight_decay is not None:
         options["weight_decay"] = keras_ssl.Cosine(
             options["weight_decay"], total_steps=updates, final=schedule.final_weight_decay
@@ -219,6 +227,8 @@ def fit(session, workdir, resume):
     step = (checkpoints.latest_step(directory) or 0) if resume else 0
     if step:
         checkpoints.restore(method, directory, step)
+    for folder in (workdir, directory):
+        remove_leftovers(folder)
     save_preprocessing(session.inputs.preprocessing, workdir)
     print(describe(session, workdir, step))
     saver = checkpoints.Checkpoints(directory, step=step)
@@ -226,7 +236,7 @@ def fit(session, workdir, resume):
     speed = Throughput(session.recipe.training.batch_size)
     callbacks = [speed, saver, *watchers(session, workdir)]
     try:
-        with plain_errors():
+        with plain_errors(), contextlib.suppress(checkpoints.Stopped):
             fit_from(session, step, callbacks, saver)
     finally:
         saver.restore_handlers()
@@ -310,13 +320,7 @@ def describe(session, workdir, step):
     recipe, method, per_epoch = session.recipe, session.method, session.per_epoch
     data, training = session.inputs.data, recipe.training
     size = session.inputs.preprocessing.image_size
-    strategy = method.distribute_strategy
     base = recipe.optimizer.learning_rate
-    width = f", width {recipe.backbone.width}" if recipe.backbone.width else ""
-    stem = ""
-    if recipe.backbone.name.startswith("resnet") and recipe.backbone.name != "resnet8":
-        chosen = recipe.backbone.stem
-        stem = f", {resolve_stem(size) if chosen == 'auto' else chosen} stem"
     crops = ""
     if recipe.augment.local_views:
         side = recipe.augment.local_pixels(size)
@@ -327,14 +331,14 @@ def describe(session, workdir, step):
     backbone = millions(keras_ssl.backbone_of(method.encoder).trainable_variables)
     lines = {
         "method": f"{recipe.name}: {trained} parameters to train",
-        "backbone": f"{recipe.backbone.name}{width}{stem}: {backbone} parameters",
+        "backbone": f"{describe_backbone(recipe.backbone, size)}: {backbone} parameters",
         "data": f"{data.name}: {len(data.train_images):,} train{test} images, "
         f"{size}x{size}x{data.channels}{labels}",
         "batch": f"{training.batch_size} images (global) x {recipe.augment.num_views} views"
         f"{crops}, {per_epoch} steps an epoch, {training.epochs} epochs",
         "learning": f"{recipe.optimizer.name}, {base:g} per 256 images, so {recipe.scaled(base):g}",
         "precision": keras.config.dtype_policy().name,
-        "replicas": str(strategy.num_replicas_in_sync),
+        "replicas": str(method.distribute_strategy.num_replicas_in_sync),
         "results": str(workdir),
     }
     if recipe.neck.kind != "none":
@@ -342,6 +346,20 @@ def describe(session, workdir, step):
     if step:
         lines["resumed"] = f"at step {step} of {per_epoch * training.epochs}"
     return "\n".join(f"{name:<11}{text}" for name, text in lines.items()) + "\n"
+
+
+def describe_backbone(backbone, image_size):
+    """A backbone in a line, with what it chooses by the size of the images."""
+    parts = [backbone.name]
+    if backbone.width:
+        parts.append(f"width {backbone.width}")
+    if backbone.name.startswith("resnet") and backbone.name != "resnet8":
+        stem = resolve_stem(image_size) if backbone.stem == "auto" else backbone.stem
+        parts.append(f"{stem} stem")
+    if backbone.name.startswith("vit_"):
+        side = backbone.patch_size or resolve_patch_size(image_size)
+        parts.append(f"patches of {side}x{side}")
+    return ", ".join(parts)
 
 
 def describe_neck(neck):
@@ -378,12 +396,8 @@ def save_models(session, workdir):
     weights = session.method.encoder.get_weights()
     encoder = float32_encoder(session.recipe, session.inputs.preprocessing, weights)
     for model, name in ((session.method, "model.keras"), (encoder, "encoder.keras")):
-        aside = Path(workdir) / f".writing-{name}"
-        try:
+        with written_aside(Path(workdir) / name) as aside:
             model.save(aside)
-            os.replace(aside, Path(workdir) / name)
-        finally:
-            aside.unlink(missing_ok=True)
     return encoder
 
 
@@ -465,7 +479,7 @@ def export(recipe, preprocessing, encoder, workdir):
 def save_preprocessing(preprocessing, workdir):
     """Write `preprocessing.json`, which the encoder needs wherever it goes."""
     text = json.dumps(asdict(preprocessing), indent=1) + "\n"
-    write_atomically(Path(workdir) / "preprocessing.json", text)
+    write_text(Path(workdir) / "preprocessing.json", text)
 
 
 def load_trained(workdir):

@@ -45,7 +45,9 @@ def summarise(workdir):
     """What the table says of a run, read from its directory or computed and kept there."""
     kept = workdir / "summary.json"
     if not kept.exists():
-        kept.write_text(json.dumps(measure(workdir)), encoding="utf-8")
+        from keras_ssl.core.files import write_text
+
+        write_text(kept, json.dumps(measure(workdir)))
     return json.loads(kept.read_text(encoding="utf-8"))
 
 

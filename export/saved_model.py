@@ -1,12 +1,11 @@
 """Write an encoder as a SavedModel that takes raw images and gives features and codes."""
 
-import os
-import shutil
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
+from keras_ssl.core.files import written_aside
 from keras_ssl.layers.necks import (
     at_temperature,
     backbone_output,
@@ -59,14 +58,10 @@ def export_encoder(encoder, preprocess, directory, *, downstream_temperature=0.1
         serve,
         input_signature=[tf.TensorSpec((None, None, None, channels), tf.uint8, name="images")],
     )
-    aside = directory / f".writing-{os.getpid()}"
-    final = directory / str(_next_version(directory))
-    try:
+    version = directory / str(_next_version(directory))
+    with written_aside(version) as aside:
         archive.write_out(str(aside), verbose=False)
-        os.replace(aside, final)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-    return final
+    return version
 
 
 def _readouts(encoder, temperature):

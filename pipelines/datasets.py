@@ -2,56 +2,14 @@
 
 import dataclasses
 import os
-import re
 
 import numpy as np
 
-from pipelines.errors import DataError, did_you_mean
+from pipelines.errors import DataError
 from pipelines.image_data import ImageData, check_memory
+from pipelines.names import check_name
 
-NAMES = (
-    "digits",
-    "npz:PATH",
-    "folder:PATH",
-    "cifar10",
-    "cifar100",
-    "svhn_cropped",
-    "stl10",
-    "imagenet2012",
-    "imagenette",
-    "food101",
-    "sun397",
-    "dtd",
-    "oxford_flowers102",
-)
-
-_BY_PATH = ("npz", "folder")
-
-__all__ = ["NAMES", "ImageData", "check_name", "load"]
-
-
-def check_name(name):
-    """Refuse at once, without reading anything, a name that cannot be a data set.
-
-    Raises:
-        DataError: for an unknown prefix, a path that does not exist, or a near miss of a name.
-
-    Example:
-
-    >>> check_name("digits")
-    """
-    prefix, _, rest = name.partition(":")
-    if prefix in _BY_PATH:
-        if not os.path.exists(os.path.expanduser(rest)):
-            raise DataError(f"{rest or 'The path'} does not exist. Give {prefix}:PATH.")
-    elif rest and not re.fullmatch(r"[\d.*]+", rest):  # a TFDS version is digits and dots
-        suggestion = did_you_mean(prefix, _BY_PATH)
-        raise DataError(f"Unknown kind of data '{prefix}:'.{suggestion} Known: npz:, folder:.")
-    elif (os.sep in name or name.endswith(".npz")) and os.path.exists(name):
-        kind = "folder" if os.path.isdir(name) else "npz"
-        raise DataError(f"'{name}' is a path. Say what it is: {kind}:{name}")
-    elif name != "digits" and did_you_mean(name, ["digits"]):
-        raise DataError(f"Unknown data set '{name}'. Did you mean 'digits'?")
+__all__ = ["ImageData", "load"]
 
 
 def load(name, *, data_dir=None, image_size=None, log=print):

@@ -159,6 +159,10 @@ POLICIES = {
         _IMAGENET_ASYMMETRIC,
         dataclasses.replace(_IMAGENET_ASYMMETRIC, blur=0.1, solarize=0.2),
     ),
+    "imagenet_self_classifier": (  # the authors' code: one view has the blur and the solarisation
+        dataclasses.replace(_IMAGENET_ASYMMETRIC, blur=0.1),
+        dataclasses.replace(_IMAGENET_ASYMMETRIC, solarize=0.2),
+    ),
     "simsiam_cifar": _both(_SIMSIAM_CIFAR),
     "cpc": _both(_CPC),
     "gray": _both(_GRAY),

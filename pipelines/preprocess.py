@@ -96,21 +96,6 @@ def _resize_and_crop(images, sides, resized_side, image_size):
     return tf.clip_by_value(images, 0.0, 255.0)
 
 
-def preprocess_batches(images, preprocess, batch_size=256):
-    """Apply `preprocess` to an array in batches.
-
-    Args:
-        images: uint8 array (N, height, width, channels).
-        preprocess: as `make_preprocess` gives.
-        batch_size: images at a time.
-
-    Returns:
-        float32 array (N, image_size, image_size, channels).
-    """
-    starts = range(0, len(images), batch_size)
-    return np.concatenate([preprocess(images[i : i + batch_size]).numpy() for i in starts])
-
-
 def resize_to_square(images, image_size):
     """The middle square of images, resized by antialiased bicubic.
 

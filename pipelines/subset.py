@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.errors import DataError
+from pipelines.sources.catalog import find, prepare
 
 _POSITIONS = Path(__file__).with_name("cifar10_subset.npz")
 
@@ -57,11 +58,11 @@ def take(examples, wanted):
 
 def write(path):
     """Fetch CIFAR-10 and write the subset to `path`."""
-    import tensorflow_datasets as tfds
-
+    builder = find("cifar10")
+    prepare(builder, "cifar10")
     arrays = {}
     for part, wanted in positions().items():
-        examples = tfds.as_numpy(tfds.load("cifar10", split=part, shuffle_files=False))
+        examples = builder.as_dataset(split=part).as_numpy_iterator()
         arrays[f"x_{part}"], arrays[f"y_{part}"] = take(examples, wanted)
     np.savez_compressed(path, **arrays)
 

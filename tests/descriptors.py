@@ -5,7 +5,7 @@ from keras import ops
 
 import keras_ssl
 from keras_ssl.backbones.tokens import SelfAttention, Tokens
-from keras_ssl.layers.bottlenecks import GumbelBottleneck, IdentityBottleneck, VectorQuantizer
+from keras_ssl.layers.bottlenecks import GumbelBottleneck, IdentityBottleneck
 from keras_ssl.layers.centering import Centering
 from keras_ssl.layers.hyperdimensional import HyperdimensionalProjection
 from keras_ssl.layers.norm import BatchNormalization
@@ -14,6 +14,7 @@ from keras_ssl.layers.prototypes import (
     Prototypes,
     WeightNormalizedPrototypes,
 )
+from keras_ssl.layers.quantizer import VectorQuantizer
 from keras_ssl.layers.simplicial import BlockDiagonalDense, SimplicialCodes, SimplicialEmbedding
 from keras_ssl.layers.sinkhorn import Sinkhorn
 from keras_ssl.layers.whitening import DecorrelatedBatchNormalization

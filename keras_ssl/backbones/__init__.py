@@ -32,9 +32,6 @@ BACKBONES = {
     "vit_small": vit_small,
 }
 
-# What a caller writes who names every option and means "as the backbone has it".
-_AS_IS = {"width": None, "stem": "auto", "zero_init_residual": False, "patch_size": None}
-
 
 def create_backbone(name, input_shape, **options):
     """Build the backbone called `name` for images of `input_shape`.
@@ -42,9 +39,7 @@ def create_backbone(name, input_shape, **options):
     Args:
         name: a key of `BACKBONES`.
         input_shape: (height, width, channels), sides of at least 8 pixels.
-        **options: options of that backbone, such as `width`. `width=None`, `stem="auto"`,
-            `zero_init_residual=False` and `patch_size=None` stand for the backbone's own choice;
-            all accept them.
+        **options: options of that backbone, such as `width`.
 
     Returns:
         Functional `keras.Model`: float images (batch, height, width, channels) -> float32
@@ -60,14 +55,10 @@ def create_backbone(name, input_shape, **options):
     """
     build = lookup(BACKBONES, name, "backbone")
     taken = set(inspect.signature(build).parameters) - {"input_shape", "name"}
-    chosen = {}
-    for option, value in options.items():
-        if option in _AS_IS and value == _AS_IS[option]:
-            continue
+    for option in options:
         if option not in taken:
             raise UserError(
                 f"Backbone '{name}' has no option '{option}'.{did_you_mean(option, taken)} "
                 f"It takes: {', '.join(sorted(taken))}."
             )
-        chosen[option] = value
-    return build(input_shape, **chosen)
+    return build(input_shape, **options)

@@ -4,7 +4,6 @@ One file holds every weight of the method (targets and queues included), the opt
 its counter. Data order and augmentation derive from the step, so the step is all else it needs.
 """
 
-import os
 import re
 import signal
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import keras
 
 from keras_ssl.core.checks import UserError
+from keras_ssl.core.files import written_aside
 
 _NAME = re.compile(r"step-(\d+)\.weights\.h5")
 
@@ -30,13 +30,8 @@ def save(method, directory, step):
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    aside = directory / f".writing-{os.getpid()}.weights.h5"
-    try:
+    with written_aside(directory / f"step-{step:08d}.weights.h5") as aside:
         method.save_weights(aside)
-        _flush(aside)
-        os.replace(aside, directory / f"step-{step:08d}.weights.h5")
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def restore(method, directory, step):
@@ -50,16 +45,15 @@ def restore(method, directory, step):
         raise UserError(f"Checkpoint {path} does not fit this run: {error}") from error
 
 
-def _flush(path):
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())
+class Stopped(Exception):
+    """Ends `fit` in the middle of an epoch, whose end then happens to no callback."""
 
 
 class Checkpoints(keras.callbacks.Callback):
     """Save at the end of every epoch, and where a signal stops the run in the middle of one.
 
-    The first SIGINT or SIGTERM lets the step in flight finish, saves and ends `fit`; `interrupted`
-    is then True. A second one stops at once.
+    The first SIGINT or SIGTERM lets the step in flight finish, saves and ends `fit`, by `Stopped`
+    unless the epoch ends too; `interrupted` is then True. A second one stops at once.
 
     Args:
         directory: where the checkpoints go.
@@ -76,20 +70,19 @@ class Checkpoints(keras.callbacks.Callback):
         self._handlers = {}
 
     def on_train_begin(self, logs=None):
-        for left_by_a_kill in self.directory.glob(".writing-*"):
-            left_by_a_kill.unlink()
         for name in (signal.SIGINT, signal.SIGTERM):
             self._handlers[name] = signal.signal(name, self._stop)
 
     def on_train_batch_end(self, batch, logs=None):
         self.step += 1
-        if self.interrupted:
-            self.model.stop_training = True
+        if self.interrupted and batch + 1 != self.params["steps"]:
+            self._save()
+            raise Stopped
 
     def on_epoch_end(self, epoch, logs=None):
-        save(self.model, self.directory, self.step)
-        for old in sorted(self.directory.glob("step-*"))[: -self.keep]:
-            old.unlink()
+        self._save()
+        if self.interrupted:
+            self.model.stop_training = True
 
     def on_train_end(self, logs=None):
         self.restore_handlers()
@@ -99,6 +92,11 @@ class Checkpoints(keras.callbacks.Callback):
         while self._handlers:
             name, handler = self._handlers.popitem()
             signal.signal(name, handler)
+
+    def _save(self):
+        save(self.model, self.directory, self.step)
+        for old in sorted(self.directory.glob("step-*"))[: -self.keep]:
+            old.unlink()
 
     def _stop(self, number, frame):
         if self.interrupted:

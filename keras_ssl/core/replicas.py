@@ -7,6 +7,8 @@ images give the gradient of one replica of 2B.
 
 import tensorflow as tf
 
+from keras_ssl.core.checks import UserError
+
 
 def num_replicas():
     """Number of replicas of the current `tf.distribute` strategy; 1 outside of any."""
@@ -14,11 +16,33 @@ def num_replicas():
     return context.num_replicas_in_sync if context is not None else 1
 
 
-def all_gather(x, axis=0):
-    """Concatenate `x` of every replica along `axis`, in replica order."""
+def all_gather(x):
+    """The rows of all replicas, in replica order: (batch, ...) -> (global batch, ...).
+
+    Every replica has as many rows.
+    """
     if num_replicas() == 1:
         return x
-    return tf.distribute.get_replica_context().all_gather(x, axis)
+    rows = tf.distribute.get_replica_context().all_gather(x, axis=0)
+    # TensorFlow's gather forgets the shape, and cannot sum gradients that come as slices (those of
+    # `take`); the gradient of a reshape is dense.
+    rows = tf.reshape(rows, tf.shape(rows))
+    rows.set_shape((x.shape[0] and x.shape[0] * num_replicas(), *x.shape[1:]))
+    return rows
+
+
+def known_rows(x):
+    """The number of rows of `x`, for a loss that cannot do without it.
+
+    Raises:
+        UserError: if the number is not known when the step is traced.
+    """
+    if x.shape[0] is None:
+        raise UserError(
+            "The loss needs batches of one size. Received batches of unknown size: make the data "
+            "set by batch(size, drop_remainder=True)."
+        )
+    return x.shape[0]
 
 
 def all_mean(x):

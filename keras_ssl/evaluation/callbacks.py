@@ -12,8 +12,9 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from keras_ssl.evaluation.files import finite_or_none, to_json, write_atomically
+from keras_ssl.core.files import write_text
 from keras_ssl.evaluation.online import OnlineKNN
+from keras_ssl.evaluation.strict_json import finite_or_none, to_json
 
 __all__ = ["EventFiles", "MetricsLog", "OnlineKNN", "Throughput"]
 
@@ -114,7 +115,7 @@ class MetricsLog(keras.callbacks.Callback):
         if not self._cleaned and self.path.exists():
             lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
             kept = [line for line in lines if _epoch_of(line) <= epoch]
-            write_atomically(self.path, "".join(kept))
+            write_text(self.path, "".join(kept))
         self._cleaned = True
 
     def on_epoch_end(self, epoch, logs=None):

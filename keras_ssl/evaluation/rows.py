@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from keras_ssl.core.checks import UserError
-from keras_ssl.evaluation.files import finite_or_none, to_json, write_atomically
+from keras_ssl.core.files import write_text
+from keras_ssl.evaluation.strict_json import finite_or_none, to_json
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def write_results(path, rows, meta):
     ]
     new = {_subject(record) for record in records}
     kept = [record for record in _read_rows(path) if _subject(record) not in new]
-    write_atomically(path, to_json({"meta": meta, "rows": kept + records}, indent=2) + "\n")
+    write_text(path, to_json({"meta": meta, "rows": kept + records}, indent=2) + "\n")
 
 
 def _subject(record):

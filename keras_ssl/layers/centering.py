@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_ssl.core.checks import UserError
-from keras_ssl.core.precision import at_least_float32
+from keras_ssl.core.precision import at_least_float32, float_spec
 from keras_ssl.core.replicas import all_mean
 from keras_ssl.core.serialization import Configured, register
 
@@ -69,5 +69,4 @@ class Centering(Configured, keras.layers.Layer):
         self.center.assign(self.momentum * self.center + (1.0 - self.momentum) * mean)
 
     def compute_output_spec(self, logits):
-        dtype = "float64" if logits.dtype == "float64" else "float32"
-        return keras.KerasTensor(logits.shape, dtype=dtype)
+        return float_spec(logits)

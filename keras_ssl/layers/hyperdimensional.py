@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_ssl.core.checks import UserError, lookup
-from keras_ssl.core.precision import at_least_float32
+from keras_ssl.core.precision import at_least_float32, float_spec
 from keras_ssl.core.replicas import num_replicas
 from keras_ssl.core.serialization import Configured, register
 from keras_ssl.core.vectors import l2_normalize
@@ -118,8 +118,7 @@ class HyperdimensionalProjection(Configured, keras.layers.Layer):
         return embedding @ ops.cast(self.codes, x.dtype) / tau
 
     def compute_output_spec(self, x):
-        dtype = "float64" if x.dtype == "float64" else "float32"
-        return keras.KerasTensor((*x.shape[:-1], self.num_codes), dtype=dtype)
+        return float_spec(x, self.num_codes)
 
     def _rows(self, x):
         if self.batch_size is not None:

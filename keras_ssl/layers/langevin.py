@@ -95,6 +95,18 @@ class LangevinSampler(Configured, keras.layers.Layer):
         )
         self.built = True
 
+    def check_batch(self, size):
+        """Refuse a global batch of more images than there are chains.
+
+        Raises:
+            UserError: with a size of the buffer that fits.
+        """
+        if size > self.buffer_size:
+            raise UserError(
+                f"The buffer of {self.buffer_size} samples is smaller than the batch of {size}: "
+                f"set method.buffer_size to {10 * size}."
+            )
+
     def sample(self, energy, like):
         """Draw as many images as there are in `like`, with its range of pixels.
 
@@ -138,14 +150,10 @@ class LangevinSampler(Configured, keras.layers.Layer):
         if tuple(like.shape[1:]) != tuple(self.image_shape):
             raise UserError(
                 f"The buffer of samples holds images of {_text(self.image_shape)}. Received images "
-                f"of {_text(like.shape[1:])}: set method.image_size to {like.shape[1]}."
+                f"of {_text(like.shape[1:])}: make it for images of that shape."
             )
-        batch = like.shape[0] and like.shape[0] * num_replicas()
-        if batch and batch > self.buffer_size:
-            raise UserError(
-                f"The buffer of {self.buffer_size} samples is smaller than the batch of {batch}: "
-                f"set method.buffer_size to {10 * batch}."
-            )
+        if like.shape[0] is not None:
+            self.check_batch(like.shape[0] * num_replicas())
 
 
 def _range(images):

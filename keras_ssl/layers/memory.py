@@ -76,12 +76,14 @@ class ClusterMemory(Configured, keras.layers.Layer):
             index: (batch,) integers. This replica's images; no image is there twice.
             projections: sequence over views of (batch, dim), of length 1.
         """
-        index = all_gather(index)[:, None]
-        rows = [
-            ops.scatter_update(self.projections[view], index, all_gather(projection))
-            for view, projection in enumerate(projections)
+        index = all_gather(index)
+        places = [
+            ops.stack([ops.full_like(index, view), index], axis=1)  # (batch, 2)
+            for view in range(self.num_views)
         ]
-        self.projections.assign(ops.stack(rows))
+        rows = ops.concatenate([all_gather(projection) for projection in projections])
+        # The views at once: each update copies the whole memory.
+        self.projections.assign(ops.scatter_update(self.projections, ops.concatenate(places), rows))
 
     def cluster(self, epoch, num_iterations=10):
         """Find new prototypes and classes; what is drawn for it follows from seed and epoch."""

@@ -9,13 +9,9 @@ import inspect
 import keras
 
 from keras_ssl.core.checks import UserError, did_you_mean, lookup
-from keras_ssl.layers.bottlenecks import (
-    GumbelBottleneck,
-    IdentityBottleneck,
-    QuantizerCodes,
-    VectorQuantizer,
-)
+from keras_ssl.layers.bottlenecks import GumbelBottleneck, IdentityBottleneck
 from keras_ssl.layers.embedders import EMBEDDERS
+from keras_ssl.layers.quantizer import QuantizerCodes, VectorQuantizer
 from keras_ssl.layers.simplicial import BlockDiagonalDense, SimplicialCodes, SimplicialEmbedding
 
 

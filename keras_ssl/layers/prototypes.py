@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from keras_ssl.core.precision import at_least_float32
+from keras_ssl.core.precision import at_least_float32, float_spec
 from keras_ssl.core.serialization import Configured, register
 from keras_ssl.core.vectors import l2_normalize
 from keras_ssl.layers.norm import BatchNormalization
@@ -28,7 +28,7 @@ class L2Normalization(Configured, keras.layers.Layer):
         return l2_normalize(x)
 
     def compute_output_spec(self, x):
-        return _spec(x, x.shape[-1])
+        return float_spec(x)
 
 
 @register
@@ -76,7 +76,7 @@ class Prototypes(Configured, keras.layers.Layer):
         self.prototypes.assign(ops.where(ops.abs(squared - 1.0) > _ROUNDING, scaled, rows))
 
     def compute_output_spec(self, x):
-        return _spec(x, self.num_prototypes)
+        return float_spec(x, self.num_prototypes)
 
 
 @register
@@ -127,7 +127,7 @@ class WeightNormalizedPrototypes(Configured, keras.layers.Layer):
         return scores * at_least_float32(self.scale) if self.learnable_scale else scores
 
     def compute_output_spec(self, x):
-        return _spec(x, self.num_prototypes)
+        return float_spec(x, self.num_prototypes)
 
 
 @register
@@ -218,8 +218,3 @@ def unit_rows(shape, dtype=None):
 
 def _scores(x, prototypes):
     return ops.matmul(at_least_float32(x), ops.transpose(prototypes))
-
-
-def _spec(x, width):
-    dtype = "float64" if x.dtype == "float64" else "float32"
-    return keras.KerasTensor((*x.shape[:-1], width), dtype=dtype)

@@ -68,6 +68,18 @@ class KeyQueue(Configured, keras.layers.Layer):
         """Whether a queue that began with zeros has been filled: a boolean scalar."""
         return ops.any(ops.not_equal(self.keys[-1], 0.0))
 
+    def check_batch(self, size):
+        """Refuse a global batch that does not divide the queue.
+
+        Raises:
+            UserError: with a size of the queue that fits.
+        """
+        if self.size % size:
+            raise UserError(
+                f"The queue's size={self.size} must be a multiple of the global batch of {size}: "
+                f"try {max(self.size // size, 1) * size}."
+            )
+
     def enqueue(self, keys):
         """Write the rows of all replicas over the oldest ones, and move the pointer behind them.
 
@@ -77,7 +89,8 @@ class KeyQueue(Configured, keras.layers.Layer):
         Raises:
             UserError: if the global batch does not divide the size of the queue.
         """
-        self._check_batch(keys.shape[0])
+        if keys.shape[0] is not None:
+            self.check_batch(keys.shape[0] * num_replicas())
         rows = ops.cast(all_gather(l2_normalize(keys)), self.keys.dtype)
         count = ops.shape(rows)[0]
         self.keys.assign(ops.scatter_update(self.keys, self._places(count), rows))
@@ -87,15 +100,6 @@ class KeyQueue(Configured, keras.layers.Layer):
         """Where the next `count` rows go: (count, 1)."""
         start = ops.convert_to_tensor(self.pointer)
         return ((start + ops.arange(count, dtype="int64")) % self.size)[:, None]
-
-    def _check_batch(self, rows):
-        batch = None if rows is None else rows * num_replicas()
-        if batch is not None and self.size % batch:
-            fits = max(self.size // batch, 1) * batch
-            raise UserError(
-                f"The queue's size={self.size} must be a multiple of the global batch of {batch}: "
-                f"try {fits}."
-            )
 
 
 @register

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_ssl.core.checks import UserError
-from keras_ssl.core.precision import at_least_float32
+from keras_ssl.core.precision import at_least_float32, float_spec
 from keras_ssl.core.serialization import Configured, register
 
 
@@ -58,6 +58,33 @@ def simplicial_codes(z, num_simplices, simplex_size):
     return ops.argmax(ops.reshape(z, (-1, num_simplices, simplex_size)), axis=-1)
 
 
+def check_sizes(groups, size):
+    """Refuse numbers of simplices (or codebooks), and of their entries, that make no sense.
+
+    Raises:
+        UserError: for fewer than 1 group, or than 2 entries.
+    """
+    if groups < 1 or size < 2:
+        raise UserError(
+            "It takes 1 simplex or codebook or more, of 2 entries or more. "
+            f"Received {groups} of {size}."
+        )
+
+
+def check_width(width, num_simplices, simplex_size):
+    """Refuse an input that is not as wide as its simplices.
+
+    Raises:
+        UserError: with the width that is.
+    """
+    fits = num_simplices * simplex_size
+    if width != fits:
+        raise UserError(
+            f"{num_simplices} simplices of {simplex_size} read {fits} features. "
+            f"Received {width}: put a Dense({fits}) before the layer."
+        )
+
+
 @register
 class SimplicialEmbedding(Configured, keras.layers.Layer):
     """Layer form of `simplicial_embedding`; it has no weights.
@@ -80,11 +107,7 @@ class SimplicialEmbedding(Configured, keras.layers.Layer):
         self, num_simplices, simplex_size, temperature=1.0, target_temperature=None, **kwargs
     ):
         super().__init__(**kwargs)
-        if num_simplices < 1 or simplex_size < 2:
-            raise UserError(
-                "num_simplices must be at least 1 and simplex_size at least 2. "
-                f"Received num_simplices={num_simplices}, simplex_size={simplex_size}."
-            )
+        check_sizes(num_simplices, simplex_size)
         for value in (temperature, target_temperature):
             if value is not None and not (0 <= value < math.inf):
                 raise UserError(f"A SEM temperature must be 0 or more. Received {value}.")
@@ -94,19 +117,13 @@ class SimplicialEmbedding(Configured, keras.layers.Layer):
         self.target_temperature = target_temperature
 
     def build(self, input_shape):
-        width = self.num_simplices * self.simplex_size
-        if input_shape[-1] != width:
-            raise UserError(
-                f"{self.num_simplices} simplices of {self.simplex_size} read {width} features. "
-                f"Received {input_shape[-1]}: put a Dense({width}) before the layer."
-            )
+        check_width(input_shape[-1], self.num_simplices, self.simplex_size)
 
     def call(self, z):
         return simplicial_embedding(z, self.num_simplices, self.simplex_size, self.temperature)
 
     def compute_output_spec(self, z):
-        dtype = "float64" if z.dtype == "float64" else "float32"
-        return keras.KerasTensor(z.shape, dtype=dtype)
+        return float_spec(z)
 
 
 @register

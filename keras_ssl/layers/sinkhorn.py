@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_ssl.core.checks import UserError
-from keras_ssl.core.precision import at_least_float32
+from keras_ssl.core.precision import at_least_float32, float_spec
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import Configured, register
 
@@ -78,8 +78,7 @@ class Sinkhorn(Configured, keras.layers.Layer):
         return ops.stop_gradient(codes)
 
     def compute_output_spec(self, scores):
-        dtype = "float64" if scores.dtype == "float64" else "float32"
-        return keras.KerasTensor(scores.shape, dtype=dtype)
+        return float_spec(scores)
 
 
 def _log_mean_exp(x):

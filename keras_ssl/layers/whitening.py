@@ -11,7 +11,7 @@ from keras import ops
 
 from keras_ssl.core.checks import UserError
 from keras_ssl.core.linalg import inverse_square_root
-from keras_ssl.core.precision import at_least_float32
+from keras_ssl.core.precision import at_least_float32, float_spec
 from keras_ssl.core.replicas import all_mean
 from keras_ssl.core.serialization import Configured, register
 
@@ -213,8 +213,7 @@ class DecorrelatedBatchNormalization(Configured, keras.layers.Layer):
         return ops.cast(_by_group(centered, matrix), x.dtype)
 
     def compute_output_spec(self, x, training=None):
-        dtype = "float64" if x.dtype == "float64" else "float32"
-        return keras.KerasTensor(x.shape, dtype=dtype)
+        return float_spec(x)
 
     def _matrix(self, covariance):
         if self.iterations is None:

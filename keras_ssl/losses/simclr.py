@@ -1,10 +1,9 @@
 """SimCLR: the normalised temperature-scaled cross-entropy (NT-Xent), and it decoupled."""
 
-import itertools
-
 from keras import ops
 
 from keras_ssl.core.vectors import l2_normalize
+from keras_ssl.core.views import mean_over_pairs
 from keras_ssl.losses.infonce import symmetric_decoupled_infonce
 
 _SELF = -1e9  # added to a row's similarity with itself; exp() of it is 0 in float32 and float64
@@ -68,8 +67,6 @@ def decoupled_nt_xent(*views, temperature=0.2):
 
     Reference: Cosentino et al., eq. 1; see `keras_ssl.losses.infonce`.
     """
-    if len(views) < 2:
-        raise ValueError(f"decoupled_nt_xent contrasts two or more views. Received {len(views)}.")
-    pairs = [*itertools.combinations(views, 2)]
-    losses = [symmetric_decoupled_infonce(a, b, temperature=temperature) for a, b in pairs]
-    return sum(losses) / len(pairs)
+    return mean_over_pairs(
+        lambda a, b: symmetric_decoupled_infonce(a, b, temperature=temperature), views
+    )

@@ -1,6 +1,6 @@
 """Barlow Twins: features that agree between views and repeat nothing of one another."""
 
-from keras_ssl.core.matrices import gather_rows
+from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
 from keras_ssl.losses.barlow_twins import barlow_twins_terms
 from keras_ssl.methods.base import Method
@@ -51,12 +51,8 @@ class BarlowTwins(Method):
             output_bias=False,
         )
 
-    def embed(self, views, training):
-        features = self.encode(views, training=training)
-        return [self.projector(feature, training=training) for feature in features]
-
     def loss_terms(self, outputs):
-        invariance, redundancy = barlow_twins_terms(*map(gather_rows, outputs))
+        invariance, redundancy = barlow_twins_terms(*map(all_gather, outputs))
         return {
             "invariance": self.loss_scale * invariance,
             "redundancy": self.loss_scale * self.redundancy_weight * redundancy,

@@ -1,6 +1,5 @@
 """`Method`: the one train step that every self-supervised method shares."""
 
-import threading
 import time
 
 import keras
@@ -8,6 +7,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_ssl.core import replicas
+from keras_ssl.core.added_losses import AddedLosses
 from keras_ssl.core.checks import UserError
 from keras_ssl.core.serialization import Configured
 from keras_ssl.layers.mlp import mlp
@@ -18,8 +18,8 @@ from keras_ssl.layers.target import copy_for_target, move_towards, parameter_pai
 class Method(Configured, keras.Model):
     """An encoder, the heads that train it, and the step that does it.
 
-    A subclass builds its heads in `__init__` and says what is its own in `embed`, `loss_terms` and,
-    where needed, in the other hooks of the first section. Everything else is here.
+    A subclass builds its heads in `__init__` and says what is its own in `loss_terms` and, where
+    needed, in the other hooks of the first section. Everything else is here.
 
     Args:
         encoder: built functional `keras.Model`, images -> (batch, features); kept as it is, so a
@@ -37,8 +37,9 @@ class Method(Configured, keras.Model):
             one by one all the same, as in the code of SEM.
         multi_crop: whether the method takes local crops beside the global views.
         needs_index: whether a batch must say which images of the data set it holds.
-        run_facts: arguments of `__init__` that follow from the run, not from a recipe:
-            `num_images`, the number of training images.
+        run_facts: arguments of `__init__`, without a default, that follow from the run and not
+            from a recipe: `num_images`, the number of training images; `image_size`, the pixels of
+            a view's side; `batch_size`, the images of a step over all replicas.
         second_view_temperature: whether view 2 is read at the neck's target temperature
             (methods without a momentum copy; SEM, tables 7 to 13).
     """
@@ -62,7 +63,7 @@ class Method(Configured, keras.Model):
         self._means = {name: keras.metrics.Mean(name) for name in names}
         # Kept out of Keras's tracking: these share or repeat what is tracked elsewhere.
         object.__setattr__(self, "_ema_pairs", [])
-        object.__setattr__(self, "_added_losses", _PerReplica())
+        object.__setattr__(self, "_added_losses", AddedLosses())
         object.__setattr__(self, "_second_view_encoder", self._read_second_view(encoder))
         if self._counts_epochs:
             self._last_epoch = self.add_weight(
@@ -73,8 +74,14 @@ class Method(Configured, keras.Model):
     # What a method says.
 
     def embed(self, views, training):
-        """Map a batch of views to whatever `loss_terms` needs; any structure of tensors."""
-        raise NotImplementedError
+        """Map a batch of views to whatever `loss_terms` needs; any structure of tensors.
+
+        By default the list of `self.projector`'s outputs: of the global views, then of the local
+        crops.
+        """
+        features = self.encode(views, training=training)
+        features += self.encode_local(views, training=training)
+        return [self.projector(feature, training=training) for feature in features]
 
     def loss_terms(self, outputs):
         """Return `{name: scalar}` for the names in `terms`, from `embed`'s outputs."""
@@ -84,8 +91,22 @@ class Method(Configured, keras.Model):
         """Add to a batch what the loss needs and no gradient goes through, such as samples."""
         return views
 
+    def check_batch(self, size):
+        """Refuse a global batch of `size` images that the method cannot take.
+
+        Raises:
+            UserError: with what fits.
+        """
+
     def held_still(self):
-        """Parameters that this step must not move, and whether it is so now: (list, bool)."""
+        """Parameters that this step must not move, and whether it is so now: (list, bool).
+
+        The optimizer is given their gradients all the same and only what it did to the parameters
+        is undone: so its moments are those of so many steps, as Adam's bias correction assumes,
+        when the parameters are let go. The code of SwAV and DINO keeps the parameters from the
+        optimizer, whose moments for them then begin (with a count of steps of their own, which
+        Keras does not have) at that moment.
+        """
         return [], False
 
     def start_epoch(self, epoch):
@@ -138,9 +159,7 @@ class Method(Configured, keras.Model):
         network = self.encoder if online else network
         second = self._second_view_encoder if online else None
         if self.joint_batch and second is None:
-            # View by view, so that the split below gives back whole views.
-            flat = ops.concatenate([images[:, view] for view in range(count)])
-            return ops.split(self._run(network, flat, training), count)
+            return self._run_as_one(network, images, training)
         networks = [network] + [second or network] * (count - 1)
         return [self._run(networks[view], images[:, view], training) for view in range(count)]
 
@@ -156,10 +175,8 @@ class Method(Configured, keras.Model):
         images = views.get("local")
         if images is None:
             return []
-        count = images.shape[1]
-        self.check_views(self.num_views[0], local=count)
-        flat = ops.concatenate([images[:, crop] for crop in range(count)])
-        return ops.split(self._run(self.encoder, flat, training), count)
+        self.check_views(self.num_views[0], local=images.shape[1])
+        return self._run_as_one(self.encoder, images, training)
 
     @property
     def step(self):
@@ -212,20 +229,24 @@ class Method(Configured, keras.Model):
         momentum = self.ema_momentum(step)
         if momentum is not None:
             rates["ema_momentum"] = ops.cast(momentum, "float32")
+        decay = getattr(self.optimizer, "inner_optimizer", self.optimizer).weight_decay
+        if callable(decay):
+            rates["weight_decay"] = ops.cast(decay(step), "float32")
         return rates
 
     def _update(self, gradients):
         held, now = self.held_still()
-        held_paths = {variable.path for variable in held}
         kept = [ops.copy(ops.convert_to_tensor(variable)) for variable in held]
-        parameters = self.trainable_variables
-        gradients = [
-            ops.where(now, ops.zeros_like(gradient), gradient) if v.path in held_paths else gradient
-            for gradient, v in zip(gradients, parameters, strict=True)
-        ]
-        self.optimizer.apply(gradients, parameters)
-        for variable, old in zip(held, kept, strict=True):  # the decay of weights moved it
+        self.optimizer.apply(gradients, self.trainable_variables)
+        for variable, old in zip(held, kept, strict=True):
             variable.assign(ops.where(now, old, variable))
+
+    def _run_as_one(self, network, images, training):
+        """Run (batch, K, ...) through `network` as one batch: -> list of K outputs."""
+        count = images.shape[1]
+        # View by view, so that the split below gives back whole views.
+        flat = ops.concatenate([images[:, view] for view in range(count)])
+        return ops.split(self._run(network, flat, training), count)
 
     def _run(self, network, images, training):
         features = network(images, training=training)
@@ -310,27 +331,3 @@ class Method(Configured, keras.Model):
         if temperature in (None, simplices.temperature):
             return None
         return at_temperature(encoder, temperature)
-
-
-class _PerReplica:
-    """Losses that layers added in this step, apart for each replica.
-
-    Replicas are threads, and share the list in which Keras keeps a layer's losses: what one of them
-    took belongs to no other.
-    """
-
-    def __init__(self):
-        self._own = threading.local()
-        self._taken = []  # by any replica; held, so that no other loss gets the same identity
-
-    def clear(self):
-        self._own.losses = []
-        self._taken.clear()
-
-    def extend(self, losses):
-        fresh = [loss for loss in losses if all(loss is not taken for taken in self._taken)]
-        self._taken.extend(fresh)
-        self._own.losses = [*getattr(self._own, "losses", []), *fresh]
-
-    def total(self):
-        return sum(self._own.losses)

@@ -87,8 +87,8 @@ class CPC(Method):
         return {"latents": latents, "predictions": [each(context) for each in self.predictors]}
 
     def loss_terms(self, outputs):
-        predictions = [_gather(each) for each in outputs["predictions"]]
-        return {"cpc": row_prediction_loss(predictions, _gather(outputs["latents"]))}
+        predictions = [all_gather(each) for each in outputs["predictions"]]
+        return {"cpc": row_prediction_loss(predictions, all_gather(outputs["latents"]))}
 
     def _patch_size(self, side):
         return self.patch_size or 2 * max(1, side // 8)
@@ -99,8 +99,3 @@ class CPC(Method):
                 f"num_steps={self.num_steps} needs {self.num_steps + 1} rows of patches; there are "
                 f"{rows}. Set method.num_steps to {max(1, rows - 1)} or method.patch_size to less."
             )
-
-
-def _gather(grid):
-    """`all_gather` that keeps the static shape of a grid."""
-    return ops.reshape(all_gather(grid), (-1, *grid.shape[1:]))

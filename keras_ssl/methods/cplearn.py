@@ -28,8 +28,8 @@ class CPLearn(Method):
             to tell nothing of any image ("reverse" only).
         epsilon: float > 0. Probability that the best assignment leaves to each other code; with
             the sizes it sets the temperature.
-        batch_size: int > 0. Images of a batch that the temperature is made for; other batches
-            are read at the same temperature.
+        batch_size: int > 0. Images of a batch, over all replicas. The temperature is made for it;
+            other batches are read at the same temperature.
         activation: "tanh" (what the authors train) or "l2" (eq. 1) of the embedding.
         divergence: "reverse" (appendix N, symmetric in the views) or "forward" (eq. 2, averaged
             over both orders of the views) from the prior.
@@ -40,16 +40,17 @@ class CPLearn(Method):
     """
 
     terms = ("cplearn",)
+    run_facts = ("batch_size",)
 
     def __init__(
         self,
         encoder,
         *,
+        batch_size,
         num_codes: int = 16384,  # sec. 4
         hidden_dim: int = 2048,  # released configuration for ResNet-18
         beta: float = 1.0,  # appendix L
         epsilon: float = 1e-8,  # footnote 2
-        batch_size: int = 64,  # table 6 and appendix L
         activation: Literal["tanh", "l2"] = "tanh",  # sec. 3.3
         divergence: Literal["reverse", "forward"] = "reverse",  # appendix N
         prior: tuple[float, ...] = (),

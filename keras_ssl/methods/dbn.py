@@ -3,8 +3,8 @@
 from typing import Literal
 
 from keras_ssl.core.checks import UserError, lookup
-from keras_ssl.core.matrices import gather_rows
 from keras_ssl.core.random import permutation
+from keras_ssl.core.replicas import all_gather, known_rows
 from keras_ssl.core.serialization import register
 from keras_ssl.layers.norm import BatchNormalization
 from keras_ssl.layers.whitening import (
@@ -71,9 +71,8 @@ class DBN(Method):
             self.norm.build((None, projection_dim))
 
     def embed(self, views, training):
-        features = self.encode(views, training=training)
-        projections = [gather_rows(self.projector(f, training=training)) for f in features]
-        self._check_groups(projections[0].shape[0])
+        projections = [all_gather(z) for z in super().embed(views, training)]
+        self.check_batch(known_rows(projections[0]))
         if self.norm is None:
             return [self._shuffled(z, view) for view, z in enumerate(projections)]
         return [self.norm(z, training=training) for z in projections]
@@ -85,11 +84,11 @@ class DBN(Method):
         order = permutation(self.projection_dim, self.seed, 2 * self.step + view)
         return shuffled_whiten(projection, order, self.num_groups)
 
-    def _check_groups(self, batch):
+    def check_batch(self, size):
         dim, groups = self.projection_dim, self.num_groups
-        if self.variant != "plain" and dim // groups >= batch:
+        if self.variant != "plain" and dim // groups >= size:
             raise UserError(
-                f"A batch of {batch} images cannot decorrelate groups of {dim // groups} features "
+                f"A batch of {size} images cannot decorrelate groups of {dim // groups} features "
                 f"(projection_dim={dim}, num_groups={groups}): take num_groups="
-                f"{groups_for(dim, batch)} or a larger batch."
+                f"{groups_for(dim, size)} or a larger batch."
             )

@@ -25,7 +25,7 @@ class GEDI(Method):
         temperature: float > 0. That the logits are divided by; smaller is sharper.
         beta: float > 0. Weight of the agreement beside the use of the clusters.
         generative_weight: float >= 0. Weight of the energy's term.
-        image_size: int > 0. Pixels of a view's side.
+        image_size: int > 0. Pixels of a view's side, which the samples have too.
         buffer_size: int > 0. Samples that are kept and improved; the batch size at least.
         num_langevin_steps: int > 0. Steps that the samples of a batch take before an update.
         langevin_step_size: float > 0. Of the gradient, in units of the normalised images.
@@ -38,17 +38,18 @@ class GEDI(Method):
     """
 
     terms = ("gedi_nogen", "generative")
+    run_facts = ("image_size",)
 
     def __init__(
         self,
         encoder,
         *,
+        image_size,
         num_clusters: int = 2048,  # released configuration of gedi_nogen, as the next three
         hidden_dim: int = 2048,
         temperature: float = 0.1,
         beta: float = 0.1,
         generative_weight: float = 1.0,
-        image_size: int = 32,
         buffer_size: int = 10000,  # Grathwohl et al., released code, as the next four
         num_langevin_steps: int = 20,
         langevin_step_size: float = 1.0,
@@ -83,6 +84,9 @@ class GEDI(Method):
     def energy(self, images):
         """`-log sum_k exp(logit_k)` of images in inference mode: -> (batch,) float32."""
         return -ops.logsumexp(self._logits(self.encoder(images, training=False), False), axis=-1)
+
+    def check_batch(self, size):
+        self.sampler.check_batch(size)
 
     def prepare(self, views):
         return {**views, "samples": self.sampler.sample(self.energy, views["global"][:, 0])}

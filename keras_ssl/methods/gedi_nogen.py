@@ -43,10 +43,6 @@ class GEDINoGen(Method):
         self.beta = beta
         self.projector = self.head((hidden_dim, num_clusters), name="projector")
 
-    def embed(self, views, training):
-        features = self.encode(views, training=training)
-        return [self.projector(f, training=training) for f in features]
-
     def loss_terms(self, outputs):
         a, b = (all_gather(at_least_float32(z)) / self.temperature for z in outputs)
         return {"gedi_nogen": gedi_nogen_loss(a, b, beta=self.beta)}

@@ -82,6 +82,10 @@ class MoCo(Method):
             loss = moco_loss(queries[0], keys[0], queues[0], temperature=self.temperature)
         return {"moco": loss}
 
+    def check_batch(self, size):
+        for queue in self.queues:
+            queue.check_batch(size)
+
     def after_step(self, outputs):
         for queue, keys in zip(self.queues, outputs["keys"], strict=True):
             queue.enqueue(keys)

@@ -72,9 +72,7 @@ class SelfClassifier(Method):
         self.queue = NeighbourQueue(queue_size, embedding_dim, name="queue") if queue_size else None
 
     def embed(self, views, training):
-        features = self.encode(views, training=training)
-        features += self.encode_local(views, training=training)
-        embeddings = [self.projector(feature, training=training) for feature in features]
+        embeddings = super().embed(views, training)
         return {"embeddings": embeddings, "index": views["index"] if self.queue else None}
 
     def loss_terms(self, outputs):
@@ -92,6 +90,10 @@ class SelfClassifier(Method):
             for classifier in self.classifiers
         ]
         return {"self_classifier": sum(losses) / len(losses)}
+
+    def check_batch(self, size):
+        if self.queue:
+            self.queue.check_batch(size)
 
     def after_step(self, outputs):
         if self.queue:

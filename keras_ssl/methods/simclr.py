@@ -54,11 +54,6 @@ class SimCLR(Method):
         units = (hidden_dim, projection_dim) if hidden_dim else (projection_dim,)
         self.projector = self.head(units, name="projector", hidden_norm=False)
 
-    def embed(self, views, training):
-        features = self.encode(views, training=training)
-        features += self.encode_local(views, training=training)
-        return [self.projector(feature, training=training) for feature in features]
-
     def loss_terms(self, outputs):
         projections = [all_gather(projection) for projection in outputs]
         return {"contrastive": LOSSES[self.objective](*projections, temperature=self.temperature)}

@@ -4,7 +4,7 @@ from typing import Literal
 
 from keras import ops
 
-from keras_ssl.core.matrices import gather_rows
+from keras_ssl.core.replicas import all_gather, known_rows
 from keras_ssl.core.serialization import register
 from keras_ssl.losses.simmer import entropy_loss, rank_loss, total_variance, view_means
 from keras_ssl.methods.base import Method
@@ -67,11 +67,11 @@ class SimMER(Method):
         )
 
     def embed(self, views, training):
-        features = self.encode(views, training=training)
-        return ops.stack([self.projector(f, training=training) for f in features], axis=1)
+        return ops.stack(super().embed(views, training), axis=1)
 
     def loss_terms(self, outputs):
-        views = gather_rows(outputs)  # (global batch, views, dim)
+        known_rows(outputs)  # the number of singular values follows from it
+        views = all_gather(outputs)  # (global batch, views, dim)
         means = view_means(views)
         rank = rank_loss(means, rank_term=self.rank, bias=self.rank_bias)
         return {

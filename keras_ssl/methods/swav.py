@@ -77,9 +77,7 @@ class SwAV(Method):
         ]
 
     def embed(self, views, training):
-        features = self.encode(views, training=training)
-        features += self.encode_local(views, training=training)
-        return [l2_normalize(self.projector(f, training=training)) for f in features]
+        return [l2_normalize(z) for z in super().embed(views, training)]
 
     def loss_terms(self, outputs):
         scores = [self.prototypes(z) for z in outputs]
@@ -102,6 +100,10 @@ class SwAV(Method):
     def held_still(self):
         now = self.freeze_epochs > 0 and self.epoch < self.freeze_epochs
         return [self.prototypes.prototypes], now
+
+    def check_batch(self, size):
+        for queue in self.queues:
+            queue.check_batch(size)
 
     def after_step(self, outputs):
         self.prototypes.normalize()

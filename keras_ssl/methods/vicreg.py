@@ -1,6 +1,6 @@
 """VICReg: agree between views, vary over the batch, decorrelate the features."""
 
-from keras_ssl.core.matrices import gather_rows
+from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
 from keras_ssl.losses.vicreg import vicreg_terms
 from keras_ssl.methods.base import Method
@@ -51,12 +51,8 @@ class VICReg(Method):
             (hidden_dim, hidden_dim, projection_dim), name="projector", output_bias=False
         )
 
-    def embed(self, views, training):
-        features = self.encode(views, training=training)
-        return [self.projector(feature, training=training) for feature in features]
-
     def loss_terms(self, outputs):
-        invariance, variance, covariance = vicreg_terms(*map(gather_rows, outputs))
+        invariance, variance, covariance = vicreg_terms(*map(all_gather, outputs))
         return {
             "invariance": self.invariance_weight * invariance,
             "variance": self.variance_weight * variance,

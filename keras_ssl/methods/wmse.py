@@ -1,8 +1,8 @@
 """W-MSE: views of an image agree after whitening, which alone keeps them from collapsing."""
 
 from keras_ssl.core.checks import UserError
-from keras_ssl.core.matrices import gather_rows
 from keras_ssl.core.random import permutation
+from keras_ssl.core.replicas import all_gather, known_rows
 from keras_ssl.core.serialization import register
 from keras_ssl.layers.whitening import whiten_sub_batches
 from keras_ssl.losses.wmse import wmse_loss
@@ -56,22 +56,21 @@ class WMSE(Method):
         self.projection_dim = projection_dim
         self.projector = self.head((hidden_dim, projection_dim), name="projector")
 
-    def embed(self, views, training):
-        features = self.encode(views, training=training)
-        return [self.projector(feature, training=training) for feature in features]
-
     def loss_terms(self, outputs):
-        views = [gather_rows(projection) for projection in outputs]
+        views = [all_gather(projection) for projection in outputs]
+        self.check_batch(known_rows(views[0]))
         splits = range(self.num_splits)
         return {"wmse": sum(self._loss(views, split) for split in splits) / self.num_splits}
 
     def _loss(self, views, split):
-        batch, size = views[0].shape[0], self.whitening_size
-        if batch % size:
+        order = permutation(views[0].shape[0], self.seed, self.step * self.num_splits + split)
+        return wmse_loss(*(whiten_sub_batches(z, order, self.whitening_size) for z in views))
+
+    def check_batch(self, size):
+        part = self.whitening_size
+        if size % part:
             raise UserError(
-                f"A batch of {batch} images does not divide into sub-batches of whitening_size="
-                f"{size}: take a batch size of {batch - batch % size or size}, or a whitening_size "
-                f"above projection_dim={self.projection_dim} that divides {batch}."
+                f"A batch of {size} images does not divide into sub-batches of whitening_size="
+                f"{part}: take a batch size of {size - size % part or part}, or a whitening_size "
+                f"above projection_dim={self.projection_dim} that divides {size}."
             )
-        order = permutation(batch, self.seed, self.step * self.num_splits + split)
-        return wmse_loss(*(whiten_sub_batches(view, order, size) for view in views))

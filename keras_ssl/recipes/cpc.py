@@ -1,6 +1,7 @@
 """Recipes of CPC, and of CPC with SEM."""
 
 from keras_ssl.recipes.differences import differences
+from keras_ssl.recipes.families import SEM_OF_NO_PAPER
 
 _VIEW = {"policy": "cpc", "num_views": 1}
 _OURS = {"patch_size": 8, "num_steps": 2, "context_dim": 128, "context_blocks": 2}
@@ -29,6 +30,4 @@ CPC = {
     ),
 }
 
-_SEM_CIFAR = differences("in no paper: L, V and temperature are those of SEM's BYOL")
-
-SEM_CPC = {"cifar10": _SEM_CIFAR, "cifar100": _SEM_CIFAR, "imagenet": _SEM_CIFAR}
+SEM_CPC = {"cifar10": SEM_OF_NO_PAPER, "cifar100": SEM_OF_NO_PAPER, "imagenet": SEM_OF_NO_PAPER}

@@ -1,6 +1,7 @@
 """Recipes of CPLearn, and of CPLearn with SEM."""
 
 from keras_ssl.recipes.differences import differences
+from keras_ssl.recipes.families import CPLEARN_VIEWS, SEM_OF_NO_PAPER
 
 _CIFAR = differences(
     "CPLearn, scripts/pretrain/cifar/cplearn.yaml; its weight decay decoupled",
@@ -19,12 +20,10 @@ CPLEARN = {
     "small": differences(
         "our own, with the probabilities of CPLearn, table 6",
         method={"num_codes": 512, "beta": 0.5},
-        augment={"jitter_probability": 0.1, "grayscale": 0.1, "noise": 0.03},
+        augment=CPLEARN_VIEWS,
     ),
     "cifar10": _CIFAR.expecting("91.3 % linear (CPLearn, table 2)"),
     "cifar100": _CIFAR,
 }
 
-_SEM_CIFAR = differences("in no paper: L, V and temperature are those of SEM's BYOL")
-
-SEM_CPLEARN = {"cifar10": _SEM_CIFAR, "cifar100": _SEM_CIFAR}
+SEM_CPLEARN = {"cifar10": SEM_OF_NO_PAPER, "cifar100": SEM_OF_NO_PAPER}

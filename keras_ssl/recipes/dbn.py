@@ -1,6 +1,7 @@
 """Recipes of Shuffled-DBN, and of it with SEM, which is in no paper."""
 
 from keras_ssl.recipes.differences import differences
+from keras_ssl.recipes.families import SEM_OF_NO_PAPER
 
 _CIFAR = {
     "backbone": {"stem_padding": 1},
@@ -29,6 +30,4 @@ DBN = {
     ),
 }
 
-_SEM_CIFAR = differences("in no paper: L, V and temperature are those of SEM's BYOL")
-
-SEM_DBN = {"cifar10": _SEM_CIFAR, "cifar100": _SEM_CIFAR}
+SEM_DBN = {"cifar10": SEM_OF_NO_PAPER, "cifar100": SEM_OF_NO_PAPER}

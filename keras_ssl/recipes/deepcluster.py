@@ -1,6 +1,7 @@
 """Recipes of DeepCluster-v2, and of it with SEM."""
 
 from keras_ssl.recipes.differences import differences
+from keras_ssl.recipes.families import OUR_SGD, SEM_OF_NO_PAPER, SWAV_IMAGENET
 
 _CIFAR = differences(
     "solo-learn, scripts/pretrain/cifar/deepclusterv2.yaml",
@@ -15,14 +16,14 @@ DEEPCLUSTER = {
     "digits": differences(
         "our own",
         method=_OURS,
-        optimizer={"name": "sgd", "learning_rate": 0.5, "weight_decay": 5e-4},
+        optimizer=OUR_SGD,
         training={"batch_size": 32},
     ),
     "small": differences(
         "our own",
         method=_OURS,
         augment={"policy": "cifar_symmetric_weak"},
-        optimizer={"name": "sgd", "learning_rate": 0.5, "weight_decay": 5e-4},
+        optimizer=OUR_SGD,
     ),
     "cifar10": _CIFAR.expecting("88.85 % linear, online (solo-learn, README)"),
     "cifar100": _CIFAR.expecting("63.61 % linear, online (solo-learn, README)"),
@@ -30,17 +31,13 @@ DEEPCLUSTER = {
         "the authors' code, scripts/deepclusterv2_400ep_2x224_pretrain.sh",
         "70.2 % linear (authors' code, README)",
         augment={"policy": "imagenet_symmetric", "interpolation": "bilinear"},
-        # With a batch of 4096 the rates are 0.3, 4.8 and 0.0048.
-        optimizer={"variant": "larc", "exclude_1d": False, "learning_rate": 4.8 / 16},
-        schedule={
-            "warmup_start": 0.3 / 16,
-            "warmup_inclusive": True,
-            "final_learning_rate": 0.0048 / 16,
-        },
+        **SWAV_IMAGENET,
         training={"epochs": 400, "batch_size": 4096},
     ),
 }
 
-_SEM_CIFAR = differences("in no paper: L, V and temperature are those of SEM's BYOL")
-
-SEM_DEEPCLUSTER = {"cifar10": _SEM_CIFAR, "cifar100": _SEM_CIFAR, "imagenet": _SEM_CIFAR}
+SEM_DEEPCLUSTER = {
+    "cifar10": SEM_OF_NO_PAPER,
+    "cifar100": SEM_OF_NO_PAPER,
+    "imagenet": SEM_OF_NO_PAPER,
+}

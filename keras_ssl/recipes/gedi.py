@@ -1,6 +1,7 @@
 """Recipes of GEDI, and of GEDI with SEM."""
 
 from keras_ssl.recipes.differences import differences
+from keras_ssl.recipes.families import CPLEARN_VIEWS, SEM_OF_NO_PAPER
 
 
 def _cifar(width, expected):
@@ -9,12 +10,7 @@ def _cifar(width, expected):
         "CPLearn, tables 1 and 6; heads and weights as for gedi_nogen",
         expected,
         backbone={"name": "resnet8", "width": width},
-        augment={
-            "policy": "cifar_symmetric_weak",
-            "jitter_probability": 0.1,
-            "grayscale": 0.1,
-            "noise": 0.03,
-        },
+        augment={"policy": "cifar_symmetric_weak", **CPLEARN_VIEWS},
         # 1e-4 at a batch of 64.
         optimizer={"name": "adamw", "learning_rate": 4e-4},
         training={"epochs": 200, "batch_size": 64},
@@ -32,20 +28,18 @@ _OURS = {
 GEDI = {
     "digits": differences(
         "our own",
-        method={**_OURS, "num_clusters": 32, "beta": 16.0, "image_size": 16},
+        method={**_OURS, "num_clusters": 32, "beta": 16.0},
         augment={"policy": "digits_mild"},
         optimizer={"learning_rate": 1e-3},
     ),
     "small": differences(
         "our own, with the probabilities of CPLearn, table 6",
         method={**_OURS, "num_clusters": 64, "beta": 32.0},
-        augment={"jitter_probability": 0.1, "grayscale": 0.1, "noise": 0.03},
+        augment=CPLEARN_VIEWS,
         optimizer={"learning_rate": 1e-3},
     ),
     "cifar10": _cifar(128, "64 % linear on ResNet-8 (CPLearn, table 1)"),
     "cifar100": _cifar(256, "38 % linear on ResNet-8 (CPLearn, table 1)"),
 }
 
-_SEM_CIFAR = differences("in no paper: L, V and temperature are those of SEM's BYOL")
-
-SEM_GEDI = {"cifar10": _SEM_CIFAR, "cifar100": _SEM_CIFAR}
+SEM_GEDI = {"cifar10": SEM_OF_NO_PAPER, "cifar100": SEM_OF_NO_PAPER}

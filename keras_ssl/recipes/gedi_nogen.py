@@ -1,6 +1,7 @@
 """Recipes of GEDI without its generative term, and of it with SEM."""
 
 from keras_ssl.recipes.differences import differences
+from keras_ssl.recipes.families import CPLEARN_VIEWS, SEM_OF_NO_PAPER
 
 _CIFAR = differences(
     "CPLearn, scripts/pretrain/cifar/gedi_nogen.yaml",
@@ -25,12 +26,10 @@ GEDI_NOGEN = {
     "small": differences(
         "our own, with the probabilities of CPLearn, table 6",
         method={**_OURS, "num_clusters": 64, "beta": 32.0},
-        augment={"jitter_probability": 0.1, "grayscale": 0.1, "noise": 0.03},
+        augment=CPLEARN_VIEWS,
     ),
     "cifar10": _CIFAR.expecting("80.0 % linear (CPLearn, table 2)"),
     "cifar100": _CIFAR,
 }
 
-_SEM_CIFAR = differences("in no paper: L, V and temperature are those of SEM's BYOL")
-
-SEM_GEDI_NOGEN = {"cifar10": _SEM_CIFAR, "cifar100": _SEM_CIFAR}
+SEM_GEDI_NOGEN = {"cifar10": SEM_OF_NO_PAPER, "cifar100": SEM_OF_NO_PAPER}

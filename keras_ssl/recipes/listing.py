@@ -6,7 +6,7 @@ from dataclasses import replace
 from keras_ssl.recipes.catalog import PREFIX
 from keras_ssl.recipes.datasets import DESCRIPTIONS
 from keras_ssl.recipes.families import FAMILIES
-from keras_ssl.recipes.resolve import Change, merge, own_neck, provenance, recipe_parts
+from keras_ssl.recipes.resolve import merge, own_neck, provenance, recipe_layers
 from keras_ssl.recipes.schema import SECTIONS, declared, neck_fields
 from keras_ssl.recipes.values import describe
 
@@ -107,12 +107,8 @@ def _recipes(name):
 
 def own_settings(name, family):
     """What a recipe says beyond what all recipes of its family say: {key: value}."""
-    parts = recipe_parts(name, family, own_neck(name))
-    layers = [
-        {key: Change(key, value, part) for key, value in differences.settings.items()}
-        for part, differences in parts.items()
-    ]
-    own = {key: change for key, change in merge(layers).items() if change.origin != family}
+    merged = merge(recipe_layers(name, family, own_neck(name)))
+    own = {key: change for key, change in merged.items() if change.origin != f"recipe {family}"}
     order = ["method", *SECTIONS]
     keys = sorted(own, key=lambda key: order.index(key.split(".")[0]))
     return {key: own[key].value for key in keys}

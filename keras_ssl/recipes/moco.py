@@ -1,6 +1,7 @@
 """Recipes of MoCo, and of MoCo with SEM."""
 
 from keras_ssl.recipes.differences import differences
+from keras_ssl.recipes.families import MOCO_V2_VIEWS, OUR_SGD
 
 _SGD = {"name": "sgd", "exclude_1d": False}  # the authors decay everything
 _OURS = {"momentum": 0.99, "hidden_dim": 512, "symmetric": True}
@@ -22,14 +23,14 @@ MOCO = {
     "digits": differences(
         # A queue of more steps, or a faster key encoder, ends in keys that are all alike.
         method={**_OURS, "queue_size": 128},
-        optimizer={"name": "sgd", "learning_rate": 0.5, "weight_decay": 5e-4},
+        optimizer=OUR_SGD,
         schedule={"final_momentum": 0.99},
         training={"batch_size": 32},
     ),
     "small": differences(
         method={**_OURS, "queue_size": 4096},
         augment={"policy": "cifar_symmetric_weak"},
-        optimizer={"name": "sgd", "learning_rate": 0.5, "weight_decay": 5e-4},
+        optimizer=OUR_SGD,
         schedule={"final_momentum": 0.999},
     ),
     "cifar10": _CIFAR.expecting("92.94 % linear, online (solo-learn, README)"),
@@ -37,15 +38,7 @@ MOCO = {
     "imagenet": differences(
         "Chen et al., 2020 (v2), and the authors' code",
         "67.5 % linear (authors' code, README)",
-        augment={
-            "policy": "imagenet_symmetric",
-            "crop_scale": (0.2, 1.0),
-            "interpolation": "bilinear",
-            "brightness": 0.4,
-            "contrast": 0.4,
-            "saturation": 0.4,
-            "hue": 0.1,
-        },
+        augment=MOCO_V2_VIEWS,
         optimizer={**_SGD, "learning_rate": 0.03, "weight_decay": 1e-4},
         schedule={"warmup_epochs": 0, "hold": "epoch", "final_momentum": 0.999},
         training={"epochs": 200, "batch_size": 256},

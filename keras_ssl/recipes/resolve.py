@@ -5,7 +5,7 @@ from typing import Literal
 
 from keras_ssl.core.checks import UserError, did_you_mean, lookup
 from keras_ssl.recipes.catalog import PREFIX
-from keras_ssl.recipes.datasets import check_dataset, family_of
+from keras_ssl.recipes.datasets import family_of, from_anywhere
 from keras_ssl.recipes.families import FAMILIES, NECK_FAMILIES
 from keras_ssl.recipes.schema import SECTIONS, assemble, declared, neck_fields
 from keras_ssl.recipes.table import RECIPES
@@ -35,6 +35,11 @@ class Change:
         """What a message calls it: the flag if it was one, else the key."""
         is_flag = self.origin.startswith("--") and self.origin != "--set"
         return self.origin if is_flag else self.key
+
+
+def read_change(setting, change):
+    """The value of a change as the type of its setting, paths as they hold in every directory."""
+    return from_anywhere(change.key, read(setting, change.value, change.label))
 
 
 def parse_set(text):
@@ -69,12 +74,7 @@ def resolve(catalog, method, wishes=(), family=None):
     lookup(FAMILIES, family, "recipe")
     neck = wishes.get("neck.kind")
     kind = read(declared("neck")["kind"], neck.value, neck.label) if neck else own_neck(method)
-    parts = recipe_parts(method, family, kind)
-    layers = [
-        {key: Change(key, value, f"recipe {name}") for key, value in part.settings.items()}
-        for name, part in parts.items()
-    ]
-    settings = settle(catalog, method, merge([*layers, wishes]))
+    settings = settle(catalog, method, merge([*recipe_layers(method, family, kind), wishes]))
     source, expected = provenance(method, family)
     # The result of a published run says nothing about another neck.
     return assemble(method, family, settings, source, expected if kind == own_neck(method) else "")
@@ -98,6 +98,14 @@ def recipe_parts(method, family, neck):
     if neck != own:
         parts[f"{neck}/{family}"] = NECK_FAMILIES[neck][family]
     return {name: part for name, part in parts.items() if part is not None}
+
+
+def recipe_layers(method, family, neck):
+    """`recipe_parts` as layers for `merge`: a list of {key: Change}."""
+    return [
+        {key: Change(key, value, f"recipe {name}") for key, value in part.settings.items()}
+        for name, part in recipe_parts(method, family, neck).items()
+    ]
 
 
 def provenance(method, family):
@@ -130,7 +138,7 @@ def settle(catalog, method, changes):
     for key, setting in space.items():
         if key in changes:
             change = changes[key]
-            settings[key] = (read(setting, change.value, change.label), change.origin)
+            settings[key] = (read_change(setting, change), change.origin)
         elif setting.default is REQUIRED:
             raise UserError(
                 f"{key} has no default, and the recipe's belongs to another {key.split('.')[0]}. "
@@ -138,7 +146,6 @@ def settle(catalog, method, changes):
             )
         elif setting.default is not OPTIONAL:
             settings[key] = (setting.default, "default")
-    check_dataset(settings["data.dataset"][0])
     return _shorten_warmup(_drop_unused_neck(settings))
 
 

@@ -170,11 +170,13 @@ class Optimizer:
     Args:
         name: a name of the table of optimizers.
         learning_rate: peak, per 256 images of a batch.
+        constant_lr: of the layers in `constant_lr_layers`, per 256 images; none for the peak.
         clipnorm: largest norm of a variable's gradient; none for no limit.
     """
 
     name: str
     learning_rate: float = bounded(above=0)
+    constant_lr: float | None = bounded(None, above=0)
     clipnorm: float | None = bounded(None, above=0)
     options: Mapping = field(default_factory=dict)
 

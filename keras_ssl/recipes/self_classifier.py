@@ -1,6 +1,7 @@
 """Recipes of Self-Classifier; its final version has none for CIFAR, and none has SEM."""
 
 from keras_ssl.recipes.differences import differences
+from keras_ssl.recipes.families import OUR_SGD
 
 _CIFAR = differences(
     "our own: a tenth of the authors' classes, and the optimizer of solo-learn's SwAV",
@@ -13,22 +14,22 @@ SELF_CLASSIFIER = {
     "digits": differences(
         # Targets that are less sharp are unlearnt before they are learnt.
         method={"num_classes": (20, 40, 80), "hidden_dim": 512, "column_temperature": 0.01},
-        optimizer={"name": "sgd", "learning_rate": 0.5, "weight_decay": 5e-4},
+        optimizer=OUR_SGD,
         training={"batch_size": 64},
     ),
     "small": differences(
         method={"num_classes": (50, 100, 200), "hidden_dim": 512, "column_temperature": 0.02},
         augment={"policy": "cifar_symmetric_weak"},
-        optimizer={"name": "sgd", "learning_rate": 0.5, "weight_decay": 5e-4},
+        optimizer=OUR_SGD,
     ),
     "cifar10": _CIFAR,
     "cifar100": _CIFAR,
-    # The authors blur the second view, the one that is solarised, more than the first.
     "imagenet": differences(
         "the authors' code, scripts/train_800ep.sh",
         "74.2 % linear (Amrani et al., 2022)",
         method={"queue_size": 262144},
         augment={
+            "policy": "imagenet_self_classifier",
             "crop_scale": (0.4, 1.0),
             "local_views": 6,
             "local_size": 96,

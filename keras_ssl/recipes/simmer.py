@@ -1,6 +1,7 @@
 """Recipes of SimMER, and of SimMER with SEM, which is in no paper."""
 
 from keras_ssl.recipes.differences import differences
+from keras_ssl.recipes.families import SEM_OF_NO_PAPER
 
 _CIFAR = differences(
     "SimMER, sec. 3.1, with decoupled weight decay",
@@ -28,6 +29,4 @@ SIMMER = {
     "cifar100": _CIFAR.expecting("", "in no paper: the settings of CIFAR-10 (SimMER, sec. 3.1)"),
 }
 
-_SEM_CIFAR = differences("in no paper: L, V and temperature are those of SEM's BYOL")
-
-SEM_SIMMER = {"cifar10": _SEM_CIFAR, "cifar100": _SEM_CIFAR}
+SEM_SIMMER = {"cifar10": SEM_OF_NO_PAPER, "cifar100": SEM_OF_NO_PAPER}

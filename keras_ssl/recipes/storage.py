@@ -2,15 +2,14 @@
 
 import itertools
 import json
-import os
 import re
 from pathlib import Path
 
 from keras_ssl.core.checks import UserError, lookup
+from keras_ssl.core.files import write_text
 from keras_ssl.recipes.datasets import PREFIXES
-from keras_ssl.recipes.resolve import Change, available, check_keys, settle
+from keras_ssl.recipes.resolve import Change, available, check_keys, read_change, settle
 from keras_ssl.recipes.schema import assemble
-from keras_ssl.recipes.values import read
 
 FILE = "recipe.json"
 # What may change between the commands of one run, because the trained network does not feel it.
@@ -52,11 +51,9 @@ def save(recipe, workdir):
         UserError: if the directory cannot be written to.
     """
     path = Path(workdir) / FILE
-    aside = path.with_suffix(".writing")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(to_json(recipe), encoding="utf-8")
-        os.replace(aside, path)
+        write_text(path, to_json(recipe))
     except OSError as error:
         raise UserError(
             f"Cannot write to the work directory '{workdir}': {error.strerror}. "
@@ -106,7 +103,7 @@ def amend(recipe, catalog, wishes, also=()):
     space = available(catalog, recipe.name, chosen["optimizer.name"])
     for wish in wishes:
         check_keys([wish.key], space)
-        value = read(space[wish.key], wish.value, wish.label)
+        value = read_change(space[wish.key], wish)
         had = chosen[wish.key].value if wish.key in chosen else None
         if value == had:
             continue

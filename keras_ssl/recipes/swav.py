@@ -1,6 +1,7 @@
 """Recipes of SwAV, and of SwAV with SEM."""
 
 from keras_ssl.recipes.differences import differences
+from keras_ssl.recipes.families import OUR_SGD, SWAV_IMAGENET
 
 _CIFAR = differences(
     "solo-learn, scripts/pretrain/cifar/swav.yaml",
@@ -22,13 +23,13 @@ SWAV = {
         # Untrained features say little of which view is of which image: codes that are less sharp
         # than this are unlearnt before they are learnt, and the loss stays at log(num_prototypes).
         method={**_OURS, "num_prototypes": 64, "epsilon": 0.005, "queue_size": 256},
-        optimizer={"name": "sgd", "learning_rate": 0.5, "weight_decay": 5e-4},
+        optimizer=OUR_SGD,
         training={"batch_size": 32},
     ),
     "small": differences(
         method={**_OURS, "num_prototypes": 512, "epsilon": 0.02, "queue_size": 1024},
         augment={"policy": "cifar_symmetric_weak"},
-        optimizer={"name": "sgd", "learning_rate": 0.5, "weight_decay": 5e-4},
+        optimizer=OUR_SGD,
     ),
     "cifar10": _CIFAR.expecting("89.17 % linear, online (solo-learn, README)"),
     "cifar100": _CIFAR.expecting("64.88 % linear, online (solo-learn, README)"),
@@ -43,13 +44,7 @@ SWAV = {
             "local_size": 96,
             "local_scale": (0.05, 0.14),
         },
-        # With a batch of 4096 the rates are 0.3, 4.8 and 0.0048.
-        optimizer={"variant": "larc", "exclude_1d": False, "learning_rate": 4.8 / 16},
-        schedule={
-            "warmup_start": 0.3 / 16,
-            "warmup_inclusive": True,
-            "final_learning_rate": 0.0048 / 16,
-        },
+        **SWAV_IMAGENET,
         training={"epochs": 800, "batch_size": 4096},
     ),
 }

@@ -1,6 +1,7 @@
 """Recipes of W-MSE, and of W-MSE with SEM, which is in no paper."""
 
 from keras_ssl.recipes.differences import differences
+from keras_ssl.recipes.families import SEM_OF_NO_PAPER
 
 # The authors' own runs drop the learning rate in steps and draw the colours before the crop.
 _CIFAR = differences(
@@ -20,6 +21,4 @@ WMSE = {
     "cifar100": _CIFAR.expecting("61.33 % linear, online (solo-learn, README)"),
 }
 
-_SEM_CIFAR = differences("in no paper: L, V and temperature are those of SEM's BYOL")
-
-SEM_WMSE = {"cifar10": _SEM_CIFAR, "cifar100": _SEM_CIFAR}
+SEM_WMSE = {"cifar10": SEM_OF_NO_PAPER, "cifar100": SEM_OF_NO_PAPER}

@@ -1,6 +1,9 @@
 """Image sets of TensorFlow Datasets, read into memory."""
 
+import contextlib
+import functools
 import itertools
+import urllib.parse
 
 import numpy as np
 
@@ -9,6 +12,8 @@ from pipelines.image_data import ImageData, check_memory, common_side
 
 _TEST_SPLITS = ("test", "validation")
 _SAMPLE = 100
+_RETRIES = 2
+_SECONDS = (5, 60)  # for a connection, and until an answer goes on
 
 
 def load_from_catalog(name, *, data_dir=None, image_size=None, log=print):
@@ -26,11 +31,11 @@ def load_from_catalog(name, *, data_dir=None, image_size=None, log=print):
     Raises:
         DataError: if the name is unknown, the set cannot be had, or it is not one of images.
     """
-    builder = _builder(name, data_dir)
+    builder = find(name, data_dir)
     features = builder.info.features
     if "image" not in (features or {}):
         raise DataError(f"'{name}' has no feature 'image': {', '.join(features or ['none'])}.")
-    _prepare(builder, name)
+    prepare(builder, name)
     if "train" not in builder.info.splits:
         raise DataError(f"'{name}' has no split 'train': {', '.join(builder.info.splits)}.")
     height, width, channels = features["image"].shape
@@ -49,7 +54,12 @@ def load_from_catalog(name, *, data_dir=None, image_size=None, log=print):
     return ImageData(name, *parts, *[None] * (4 - len(parts)), class_names)
 
 
-def _builder(name, data_dir):
+def find(name, data_dir=None):
+    """The builder of a TensorFlow Datasets set.
+
+    Raises:
+        DataError: if there is none of that name.
+    """
     try:
         import tensorflow_datasets as tfds
     except ImportError as error:
@@ -73,15 +83,48 @@ def _builder(name, data_dir):
         ) from error
 
 
-def _prepare(builder, name):
+def prepare(builder, name):
+    """Download and prepare a set, unless it lies prepared on this machine.
+
+    Raises:
+        DataError: if that fails; where a host does not answer, within seconds.
+    """
     try:
-        builder.download_and_prepare()
+        with _impatience():
+            builder.download_and_prepare()
     except Exception as error:  # network, disk, checksums, manual downloads
         raise DataError(
-            f"'{name}' could not be downloaded and prepared: {_first_line(error)}\n"
+            f"'{name}' could not be downloaded and prepared: {_reason(error)}\n"
             "Prepare it where there is a network and give its folder as data_dir, or use npz: or "
             "folder:."
         ) from error
+
+
+@contextlib.contextmanager
+def _impatience():
+    """Let TensorFlow Datasets give up soon on hosts that do not answer.
+
+    By itself it tries eleven times with pauses of up to minutes, and waits for a silent host for
+    ever; it has no setting for either. Proxies stay those of the environment.
+    """
+    import requests
+    from tensorflow_datasets.core.download import downloader
+
+    request, retries = requests.Session.request, getattr(downloader, "MAX_RETRIES", None)
+    requests.Session.request = functools.partialmethod(request, timeout=_SECONDS)
+    downloader.MAX_RETRIES = _RETRIES
+    try:
+        yield
+    finally:
+        requests.Session.request, downloader.MAX_RETRIES = request, retries
+
+
+def _reason(error):
+    import requests
+
+    if isinstance(error, (requests.ConnectionError, requests.Timeout)) and error.request:
+        return f"no answer from {urllib.parse.urlsplit(error.request.url).hostname}."
+    return _first_line(error)
 
 
 def _first_line(error):

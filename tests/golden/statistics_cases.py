@@ -9,18 +9,14 @@ from keras_ssl.analysis import entropy, semantics, spectrum
 from keras_ssl.core.linalg import singular_values
 from keras_ssl.core.neighbors import nearest_distances
 from keras_ssl.core.vectors import l2_normalize
-from keras_ssl.layers.bottlenecks import (
-    gumbel_softmax,
-    quantization_losses,
-    straight_through,
-    vector_quantize,
-)
+from keras_ssl.layers.bottlenecks import gumbel_softmax
 from keras_ssl.layers.hyperdimensional import (
     ACTIVATIONS,
     HyperdimensionalProjection,
     code_temperature,
 )
 from keras_ssl.layers.norm import BatchNormalization
+from keras_ssl.layers.quantizer import quantization_losses, straight_through, vector_quantize
 from keras_ssl.layers.whitening import (
     DecorrelatedBatchNormalization,
     cholesky_whiten,

@@ -1,6 +1,7 @@
 """What a run leaves behind: every artefact is there, loads, and says the same as the live model."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -146,6 +147,38 @@ def test_saved_model_needs_nothing_of_this_project(workdir):
         [sys.executable, "-c", code], cwd=workdir, capture_output=True, text=True, check=True
     )
     assert "(1, 8)" in done.stdout
+
+
+def written(workdir):
+    """When each file of a run was written: {name: time}."""
+    files = [path for path in workdir.rglob("*") if path.is_file()]
+    return {str(path.relative_to(workdir)): path.stat().st_mtime_ns for path in files}
+
+
+def test_resuming_a_finished_run_says_so_and_writes_nothing(workdir, tmp_path, capsys):
+    copy = shutil.copytree(workdir, tmp_path / "run")
+    before = written(copy)
+    assert run.main(["run.py", "--resume", f"--workdir={copy}"]) == 0
+    said = capsys.readouterr().out
+    assert "has ended" in said and "--mode=evaluate" in said
+    for name in ("model.keras", "encoder.keras", "results.json", "export/encoder/1"):
+        assert name in said
+    assert written(copy) == before
+
+
+@pytest.mark.parametrize("lost", ["results.json", "export/encoder/1"])
+def test_resuming_a_finished_run_writes_only_what_it_lacks(lost, workdir, tmp_path):
+    copy = shutil.copytree(workdir, tmp_path / "run")
+    whole = written(copy)
+    (copy / lost).rename(tmp_path / "lost")
+    before = written(copy)
+    (copy / ".writing-1-results.json").write_text("what a kill left")
+    assert run.main(["run.py", "--resume", f"--workdir={copy}"]) == 0
+    after = written(copy)
+    assert after.keys() == whole.keys()
+    assert {name: after[name] for name in before} == before
+    if lost == "results.json":
+        assert json.loads((copy / lost).read_text()) == json.loads((tmp_path / "lost").read_text())
 
 
 def test_another_export_is_another_version(workdir):

@@ -77,6 +77,10 @@ FLAG_MISTAKES = {
     "too large a seed": (["--method=simclr", "--seed=4294967296"], "seed"),
     "wrong number of views": (["--method=byol", "--set=augment.num_views=3"], "2 views"),
     "more accumulation than steps": ([*SMALL, "--set=training.accumulate=900"], "accumulate=900"),
+    "batch that does not divide the queue": (
+        ["--method=moco", "--backbone=tiny", "--batch_size=48"],
+        "multiple of the global batch of 48",
+    ),
     "impossible width": ([*SMALL, "--backbone=resnet18", "--set=backbone.width=0"], "width"),
 }
 
@@ -106,7 +110,7 @@ def test_evaluating_on_other_data_keeps_the_rows_of_the_run(capsys):
     assert run.main(["run.py", "--mode=evaluate", "--workdir=w", other]) == 0
     with open("w/results.json", encoding="utf-8") as file:
         datasets = {row["dataset"] for row in json.load(file)["rows"]}
-    assert datasets == {"npz:images.npz", "npz:other.npz"}
+    assert datasets == {f"npz:{os.path.abspath(name)}" for name in ("images.npz", "other.npz")}
 
 
 def test_good_images_train_among_corrupt_and_foreign_files(tmp_path, capsys):
@@ -161,7 +165,7 @@ def test_full_disk_is_one_line_and_leaves_the_checkpoint_before(capsys, monkeypa
 def test_half_written_checkpoint_is_never_taken_for_a_whole_one(tmp_path):
     from keras_ssl.core import checkpoints
 
-    (tmp_path / ".writing-1.weights.h5").write_bytes(b"half")
+    (tmp_path / ".writing-1-step-00000001.weights.h5").write_bytes(b"half")
     assert checkpoints.latest_step(tmp_path) is None
 
 
@@ -170,6 +174,7 @@ def test_damaged_checkpoint_is_named(capsys):
     newest = sorted(os.listdir("w/checkpoints"))[-1]
     with open(f"w/checkpoints/{newest}", "wb") as file:
         file.write(b"not a checkpoint")
+    os.unlink("w/encoder.keras")  # as if the run had been killed before it was written
     assert newest in mistake(capsys, "--resume", "--workdir=w")
 
 

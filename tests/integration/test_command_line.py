@@ -181,7 +181,7 @@ def test_a_run_is_judged_on_other_data_but_exported_with_its_own(done, capsys):
     saved_run("here", "--method=byol")
     other = "--dataset=npz:other.npz"
     assert start("--mode=evaluate", "--workdir=here", other) == 0
-    assert done[0][1].data.dataset == "npz:other.npz"
+    assert done[0][1].data.dataset == f"npz:{Path('other.npz').resolve()}"
     assert start("--mode=export", "--workdir=here", other) == 2
     assert "--dataset" in capsys.readouterr().err
 

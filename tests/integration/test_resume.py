@@ -1,5 +1,6 @@
 """A run that was stopped and resumed is bit for bit the run that was not."""
 
+import json
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 import run
+from keras_ssl.core import checkpoints
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = [
@@ -104,9 +106,19 @@ def test_interrupted_run_is_saved_says_how_to_go_on_and_ends_the_same(
     said = capsys.readouterr().out
     assert f"--resume --workdir={workdir}" in said
     assert not (workdir / "model.keras").exists()
+    finished = checkpoints.latest_step(workdir / "checkpoints") * 3 // STEPS
+    assert epochs_logged(workdir) == list(range(1, finished + 1))  # no epoch that was cut short
+    assert said.count("5/5 ") == finished
     monkeypatch.setattr(stages, "watchers", watchers)
     assert run.main(["run.py", "--resume", f"--workdir={workdir}"]) == 0
     assert_same_run(whole, workdir, tmp_path)
+    assert epochs_logged(workdir) == [1, 2, 3]
+
+
+def epochs_logged(workdir):
+    path = workdir / "metrics.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [json.loads(line)["epoch"] for line in lines]
 
 
 def start(workdir, *flags):

@@ -7,6 +7,7 @@ from keras_ssl.backbones import BACKBONES, create_backbone, resolve_stem
 from keras_ssl.backbones.parts import conv
 from keras_ssl.core.checks import UserError
 from keras_ssl.layers.norm import BatchNormalization
+from keras_ssl.recipes.schema import Backbone
 
 NAMES = sorted(BACKBONES)
 CONVOLUTIONAL = [name for name in NAMES if not name.startswith("vit_")]
@@ -226,9 +227,8 @@ def test_resnet8_keeps_the_scale_of_its_input_within_a_factor_of_ten():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_options_left_at_their_neutral_value_suit_every_backbone(name):
-    options = {"width": None, "stem": "auto", "zero_init_residual": False}
-    assert create_backbone(name, (8, 8, 3), **options).name == name
+def test_a_recipe_that_says_nothing_of_the_backbone_suits_every_one(name):
+    assert create_backbone(name, (8, 8, 3), **Backbone(name).options).name == name
 
 
 @pytest.mark.parametrize("width", [0, -1, 2.5, "wide"])

@@ -1,9 +1,7 @@
 import json
 
 import numpy as np
-import pytest
 
-from keras_ssl.evaluation.files import write_atomically
 from keras_ssl.evaluation.rows import Row, format_table, protocol_hash, write_results
 
 
@@ -65,12 +63,3 @@ def test_results_are_strict_json_with_every_field_and_the_hash(tmp_path):
     assert first["protocol"] == {"k": 20}
     assert first["protocol_hash"] == protocol_hash({"k": 20})
     assert {"representation", "task", "metric", "dataset", "split", "std"} < set(first)
-
-
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
-    path = tmp_path / "results.json"
-    write_atomically(path, "old")
-    with pytest.raises(UnicodeEncodeError):
-        write_atomically(path, "new \ud800")
-    assert path.read_text() == "old"
-    assert [file.name for file in tmp_path.iterdir()] == ["results.json"]

@@ -10,19 +10,18 @@ from keras import ops
 
 from keras_ssl.core.checks import UserError
 from keras_ssl.core.neighbors import nearest_distances
-from keras_ssl.layers.bottlenecks import (
-    GumbelBottleneck,
-    VectorQuantizer,
-    gumbel_softmax,
-    quantization_losses,
-    straight_through,
-    vector_quantize,
-)
+from keras_ssl.layers.bottlenecks import GumbelBottleneck, gumbel_softmax
 from keras_ssl.layers.hyperdimensional import (
     ACTIVATIONS,
     HyperdimensionalProjection,
     code_temperature,
     l2_embedding,
+)
+from keras_ssl.layers.quantizer import (
+    VectorQuantizer,
+    quantization_losses,
+    straight_through,
+    vector_quantize,
 )
 from keras_ssl.layers.whitening import cholesky_whiten, zca_whiten
 from keras_ssl.losses.cplearn import (

@@ -17,7 +17,7 @@ from keras_ssl.losses.byol import byol_loss, multi_crop_byol_loss
 from keras_ssl.losses.infonce import symmetric_decoupled_infonce
 from keras_ssl.losses.simclr import decoupled_nt_xent, nt_xent
 from keras_ssl.losses.simsiam import multi_crop_simsiam_loss, simsiam_loss
-from keras_ssl.recipes import resolve
+from keras_ssl.recipes import Change, resolve
 from tests.descriptors import BATCH, METHODS, STEPS_PER_EPOCH, make_method, make_views
 from tests.unit.test_recipes import CATALOG
 
@@ -145,6 +145,14 @@ def test_a_queue_that_the_batch_does_not_divide_is_refused():
         method.after_step({"keys": [ops.ones((8, 8))]})
 
 
+@pytest.mark.parametrize("name", ["moco", "swav", "self_classifier"])
+def test_a_queue_tells_what_batches_it_takes_before_there_is_one(name):
+    method = make_method(name)  # queues of 16
+    method.check_batch(8)
+    with pytest.raises(UserError, match="multiple of the global batch of 12: try 12"):
+        method.check_batch(12)
+
+
 # SwAV.
 
 
@@ -236,6 +244,19 @@ def test_the_teacher_sees_no_local_crops():
     assert (len(outputs["student"]), len(outputs["teacher"])) == (4, 2)
     without = method.embed({"global": views["global"]}, training=True)
     np.testing.assert_array_equal(outputs["teacher"], without["teacher"])
+
+
+@pytest.mark.parametrize("name", ["swav", "dino"])
+def test_the_optimizer_counts_the_gradients_of_parameters_that_it_may_not_move(name):
+    held, free = make_method(name, optimizer="adamw"), make_method(name, optimizer="adamw")
+    free.freeze_epochs = 0
+    for method in (held, free):
+        method.train_step(make_views(method))
+    for a, b in zip(held.optimizer.variables, free.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+    stays, moves = (method.held_still()[0][0] for method in (held, free))
+    assert np.any(np.asarray(stays) != np.asarray(moves))
+    np.testing.assert_array_equal(stays, make_method(name).held_still()[0][0])
 
 
 @pytest.mark.parametrize("name", ["swav", "dino"])
@@ -362,3 +383,17 @@ def test_a_recipe_with_a_final_weight_decay_gets_a_cosine():
     np.testing.assert_allclose([decay(step) for step in (0, 100, 200)], [0.04, 0.22, 0.4])
     recipe = resolve(CATALOG, "dino", family="digits")
     assert stages.build_optimizer(recipe, updates=200).weight_decay == 0.04
+
+
+# The recipe of SimSiam leaves the predictor's learning rate alone.
+
+
+def test_a_constant_learning_rate_is_per_256_images_and_by_default_the_peak():
+    peak = resolve(CATALOG, "simsiam", family="imagenet")  # 0.05 per 256, batches of 512
+    assert stages.build_optimizer(peak, updates=200).constant_lr == pytest.approx(0.1)
+    own = [Change("optimizer.constant_lr", "0.4", "--set")]
+    recipe = resolve(CATALOG, "simsiam", own, family="imagenet")
+    assert stages.build_optimizer(recipe, updates=200).constant_lr == pytest.approx(0.8)
+    alone = resolve(CATALOG, "simclr", own, family="digits")
+    with pytest.raises(UserError, match="constant_lr_layers and constant_lr go together"):
+        stages.build_optimizer(alone, updates=200)

@@ -11,8 +11,8 @@ from keras import ops
 import keras_ssl
 from keras_ssl.core import checkpoints
 from keras_ssl.core.checks import UserError
-from keras_ssl.core.matrices import gather_rows
 from keras_ssl.core.random import permutation
+from keras_ssl.core.replicas import all_gather, known_rows
 from keras_ssl.core.views import mean_over_pairs
 from keras_ssl.layers.whitening import (
     DecorrelatedBatchNormalization,
@@ -82,7 +82,7 @@ def test_gathered_rows_have_a_static_shape_and_dense_gradients(two_replicas):
     def step(x):
         with tf.GradientTape() as tape:
             tape.watch(x)
-            rows = gather_rows(x)
+            rows = all_gather(x)
             shapes.append(rows.shape)
             # The gradient of `take` comes as slices.
             loss = ops.sum(ops.take(rows, [3, 0], axis=0) * [[1.0], [2.0]]) / 2
@@ -100,9 +100,9 @@ def test_gathered_rows_have_a_static_shape_and_dense_gradients(two_replicas):
 
 
 def test_batches_of_unknown_size_are_refused():
-    gather = tf.function(gather_rows, input_signature=[tf.TensorSpec((None, 3))], autograph=False)
+    count = tf.function(known_rows, input_signature=[tf.TensorSpec((None, 3))], autograph=False)
     with pytest.raises(UserError, match="drop_remainder=True"):
-        gather.get_concrete_function()
+        count.get_concrete_function()
 
 
 @pytest.mark.parametrize("loss", [barlow_twins_loss, vicreg_loss, wmse_loss])

@@ -1,3 +1,5 @@
+import socket
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,6 +10,7 @@ tfds = pytest.importorskip("tensorflow_datasets")
 
 from pipelines.datasets import load  # noqa: E402
 from pipelines.errors import DataError  # noqa: E402
+from pipelines.sources import catalog  # noqa: E402
 
 IMAGE = tfds.features.Image(shape=(None, None, 3))
 LABEL = tfds.features.ClassLabel(names=["round", "square"])
@@ -81,6 +84,52 @@ def test_labels_below_zero_mean_none(monkeypatch):
 def test_what_cannot_be_used_is_refused_with_the_reason(monkeypatch, builder, message):
     with pytest.raises(DataError, match=message):
         load_from(monkeypatch, builder)
+
+
+class Downloading(Builder):
+    """One that downloads as TensorFlow Datasets does, to a folder."""
+
+    def __init__(self, url, folder):
+        super().__init__({"train": 2})
+        self.url, self.folder = url, folder
+
+    def download_and_prepare(self):
+        tfds.download.DownloadManager(download_dir=str(self.folder)).download(self.url)
+
+
+@pytest.fixture
+def listening():
+    """The port of a server that takes connections and never answers, and one that nobody has."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        with socket.create_server(("127.0.0.1", 0)) as closed:
+            free = closed.getsockname()[1]
+        yield {"silent": silent.getsockname()[1], "refused": free}
+
+
+@pytest.mark.parametrize("host", ["silent", "refused"])
+def test_a_host_that_does_not_answer_is_named_within_seconds(
+    host, listening, monkeypatch, tmp_path
+):
+    import requests
+    from tensorflow_datasets.core.download import downloader
+
+    before = requests.Session.request, downloader.MAX_RETRIES
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setattr(catalog, "_SECONDS", (0.2, 0.2))
+    builder = Downloading(f"http://127.0.0.1:{listening[host]}/shapes.zip", tmp_path)
+    started = time.monotonic()
+    with pytest.raises(DataError, match="no answer from 127.0.0.1.\nPrepare it where"):
+        load_from(monkeypatch, builder)
+    assert time.monotonic() - started < 10
+    assert (requests.Session.request, downloader.MAX_RETRIES) == before
+
+
+def test_a_set_that_is_prepared_needs_no_network(monkeypatch):
+    def connect(*arguments, **options):
+        raise AssertionError("a connection")
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    assert load_from(monkeypatch, Builder({"train": 2}), image_size=8).image_size == 8
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(tmp_path):

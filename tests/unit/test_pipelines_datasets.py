@@ -1,9 +1,12 @@
+import os
+
 import numpy as np
 import pytest
 
-from pipelines.datasets import NAMES, ImageData, check_name, load
+from pipelines.datasets import ImageData, load
 from pipelines.errors import DataError
 from pipelines.image_data import check_memory, common_side, held_out
+from pipelines.names import check_name
 
 
 def test_digits_are_split_once_and_for_all():
@@ -37,11 +40,15 @@ def test_image_size_brings_images_to_that_size():
     "name, message",
     [
         ("digts", "Did you mean 'digits'"),
-        ("npy:x", "Did you mean 'npz'"),
-        ("npz:", "does not exist"),
-        ("npz:/no/such/file.npz", "/no/such/file.npz does not exist"),
-        ("folder:/no/such/folder", "/no/such/folder does not exist"),
-        (__file__, "is a path"),
+        ("cifar-10", "Did you mean 'cifar10'"),
+        ("npy:x", "Did you mean 'npz:'"),
+        ("nzp:some.npz", "Did you mean 'npz:'"),
+        ("npz", "Did you mean 'npz:'"),
+        ("npz:", "npz:PATH"),
+        ("", "Unknown data set"),
+        ("some.npz", "Did you mean 'npz:some.npz'"),
+        (__file__, "Did you mean 'npz:/"),
+        (os.path.dirname(__file__), "Did you mean 'folder:/"),
     ],
 )
 def test_a_wrong_name_is_refused_before_anything_is_read(name, message):
@@ -49,11 +56,26 @@ def test_a_wrong_name_is_refused_before_anything_is_read(name, message):
         check_name(name)
 
 
-def test_known_names_pass_the_check():
-    for name in NAMES:
-        if ":" not in name:
-            check_name(name)
-    check_name("cifar10:3.0.2")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "digits",
+        "cifar10",
+        "cifar10:3.0.2",
+        "imagenet_resized/32x32:0.*.*",
+        "a_set_of_next_year",
+        "npz:no/such/file.npz",
+        "folder:no/such/folder",
+    ],
+)
+def test_what_may_be_a_name_passes_the_check(name):
+    check_name(name)
+
+
+@pytest.mark.parametrize("name", ["npz:/no/such/file.npz", "folder:/no/such/folder"])
+def test_a_path_that_does_not_exist_is_named(name):
+    with pytest.raises(DataError, match=f"{name.split(':')[1]} does not exist"):
+        load(name)
 
 
 def test_the_number_of_classes_counts_names_or_labels():

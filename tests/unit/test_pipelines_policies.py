@@ -14,10 +14,15 @@ def test_digits_are_never_flipped_nor_coloured():
 
 
 def test_asymmetric_policies_differ_only_in_blur_and_solarize():
-    for name in ("cifar_asymmetric", "imagenet_asymmetric"):
+    for name in ("cifar_asymmetric", "imagenet_asymmetric", "imagenet_self_classifier"):
         first, second = POLICIES[name]
         assert first != second
         assert dataclasses.replace(second, blur=first.blur, solarize=first.solarize) == first
+
+
+def test_self_classifier_blurs_the_view_that_it_solarises():
+    views = POLICIES["imagenet_self_classifier"]
+    assert [(view.blur, view.solarize) for view in views] == [(0.1, 0.0), (1.0, 0.2)]
 
 
 def test_policy_for_repeats_the_pair_and_changes_all_views():
@@ -56,7 +61,6 @@ def test_a_value_out_of_range_is_refused_by_name(wrong):
 
 
 def test_policies_and_data_set_names_do_not_import_tensorflow():
-    code = (
-        "import sys, pipelines.datasets, pipelines.policies; assert 'tensorflow' not in sys.modules"
-    )
+    modules = "pipelines.names, pipelines.policies"
+    code = f"import sys, {modules}; assert not {{'tensorflow', 'numpy'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,6 +1,7 @@
 """Recipes: what is read from the sources, how values are typed, how settings are settled."""
 
 import inspect
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -22,7 +23,7 @@ from keras_ssl.recipes import (
     to_json,
 )
 from keras_ssl.recipes.catalog import parse_docstring, read_table
-from keras_ssl.recipes.datasets import check_dataset, family_of
+from keras_ssl.recipes.datasets import family_of
 from keras_ssl.recipes.families import FAMILIES
 from keras_ssl.recipes.listing import as_text, own_settings
 from keras_ssl.recipes.resolve import available, merge
@@ -446,27 +447,6 @@ def test_an_end_of_the_momentum_exists_only_for_methods_with_one():
         resolve(CATALOG, "simclr", [parse_set("schedule.final_momentum=1")])
 
 
-@pytest.mark.parametrize(
-    "name, words",
-    [
-        ("digts", "Did you mean 'digits'"),
-        ("cifar-10", "Did you mean 'cifar10'"),
-        ("npz:", "npz:PATH"),
-        ("nzp:some.npz", "Did you mean 'npz:nzp:some.npz'|Did you mean 'npz"),
-        ("some.npz", "Did you mean 'npz:some.npz'"),
-        ("", "Unknown data set"),
-    ],
-)
-def test_misspelt_data_sets_are_refused(name, words):
-    with pytest.raises(UserError, match=words):
-        check_dataset(name)
-
-
-@pytest.mark.parametrize("name", ["stl10", "imagenet_resized/32x32", "a_set_of_next_year"])
-def test_unknown_data_sets_are_left_to_tensorflow_datasets(name):
-    check_dataset(name)
-
-
 # On disk.
 
 
@@ -515,10 +495,40 @@ def test_a_run_may_be_judged_otherwise_and_on_other_data():
     recipe = resolve(CATALOG, "byol")
     other = amend(recipe, CATALOG, [parse_set("evaluation.knn_neighbours=5")])
     assert other.evaluation.knn_neighbours == 5 and other.training == recipe.training
-    wish = [flag("data.dataset", "npz:other.npz")]
+    wish = [flag("data.dataset", "npz:/other.npz")]
     with pytest.raises(UserError, match="cannot go on"):
         amend(recipe, CATALOG, wish)
-    assert amend(recipe, CATALOG, wish, ["data.dataset"]).data.dataset == "npz:other.npz"
+    assert amend(recipe, CATALOG, wish, ["data.dataset"]).data.dataset == "npz:/other.npz"
+
+
+@pytest.mark.parametrize(
+    "given, kept",
+    [
+        ("npz:images.npz", "npz:{here}/images.npz"),
+        ("folder:../pictures/", "folder:{above}/pictures"),
+        ("npz:~/images.npz", "npz:{home}/images.npz"),
+        ("npz:/images.npz", "npz:/images.npz"),
+        ("cifar10", "cifar10"),
+    ],
+)
+def test_a_run_finds_its_data_from_every_directory(tmp_path, monkeypatch, given, kept):
+    places = {"here": tmp_path / "here", "above": tmp_path, "home": Path.home()}
+    places["here"].mkdir()
+    monkeypatch.chdir(places["here"])
+    wishes = [flag("data.dataset", given), flag("data.data_dir", "tfds")]
+    save(resolve(CATALOG, "byol", wishes), "run")
+    again = load("run", CATALOG)
+    assert amend(again, CATALOG, wishes) == again  # said again, it is the same
+    monkeypatch.chdir(tmp_path)
+    data = load("here/run", CATALOG).data
+    assert data.dataset == kept.format(**places)
+    assert data.data_dir == str(tmp_path / "here" / "tfds")
+
+
+def test_a_bucket_is_no_path_of_this_machine():
+    recipe = resolve(CATALOG, "byol", [flag("data.data_dir", "gs://bucket/tfds")])
+    assert recipe.data.data_dir == "gs://bucket/tfds"
+    assert resolve(CATALOG, "byol", [flag("data.data_dir", "none")]).data.data_dir is None
 
 
 @pytest.mark.parametrize(

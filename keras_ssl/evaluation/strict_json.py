@@ -1,26 +1,9 @@
-"""Write text and JSON files that are either complete or not there."""
+"""Values of any library as strict JSON has them."""
 
 import json
 import math
-import os
-import tempfile
-from pathlib import Path
 
 import numpy as np
-
-
-def write_atomically(path, text):
-    """Replace the file at `path` by `text`; a reader or a crash sees the old or the new, whole."""
-    path = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)  # mkstemp makes private files
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def finite_or_none(value):
