@@ -26,13 +26,14 @@ def simsiam_loss(prediction_1, prediction_2, projection_1, projection_2):
     return multi_crop_simsiam_loss([prediction_1, prediction_2], [projection_1, projection_2])
 
 
-def multi_crop_simsiam_loss(predictions, projections):
+def multi_crop_simsiam_loss(predictions, projections, *, stop_gradient=True):
     """`simsiam_loss` of more views: every view predicts every other global view.
 
     Args:
         predictions: sequence of V >= 2 tensors (batch, dim), those of the global views first.
-        projections: sequence of G <= V tensors (batch, dim), of the global views. They get no
-            gradient here.
+        projections: sequence of G <= V tensors (batch, dim), of the global views.
+        stop_gradient: bool. Whether the projections are held constant, as the method does; with
+            False the gradient flows to them too, and everything may become one constant.
 
     Returns:
         A scalar in [-1, 1], in at least float32: the mean over the batch and the pairs.
@@ -43,8 +44,10 @@ def multi_crop_simsiam_loss(predictions, projections):
     >>> float(keras.ops.round(multi_crop_simsiam_loss([a, a, a], [a, a]), 5))
     -1.0
 
-    Reference: the pairs are those of BYOL in solo-learn; the paper has two views.
+    Reference: the pairs are those of BYOL in solo-learn; the paper has two views. Without
+    stop-gradient: Chen and He, 2021, sec. 4.1 and fig. 2.
     """
     pairs = [(v, g) for g in range(len(projections)) for v in range(len(predictions)) if v != g]
-    cosines = [cosine(predictions[v], ops.stop_gradient(projections[g])) for v, g in pairs]
+    targets = [ops.stop_gradient(z) for z in projections] if stop_gradient else projections
+    cosines = [cosine(predictions[v], targets[g]) for v, g in pairs]
     return -sum(ops.mean(each) for each in cosines) / len(pairs)

@@ -17,8 +17,11 @@ class BYOL(Method):
         momentum: float in [0, 1], or a schedule step -> momentum. Share of the target that stays
             at each update; larger is slower.
         hidden_dim: int > 0. Width of the projector's hidden layer.
-        prediction_dim: int > 0. Width of the predictor's hidden layer.
+        prediction_dim: int > 0. Width of the predictor's hidden layer, if there is one.
         projection_dim: int > 0. Width of projections and predictions.
+        use_predictor: bool. Whether a predictor comes between projection and target. False is the
+            paper's ablation: the projections themselves are compared with the targets, and the
+            representation collapses (table 5b).
 
     Reference: Grill et al., Bootstrap your own latent, 2020, eqs. 1 and 2.
     """
@@ -34,6 +37,7 @@ class BYOL(Method):
         hidden_dim: int = 4096,  # sec. 3.2
         prediction_dim: int = 4096,  # sec. 3.2
         projection_dim: int = 256,  # sec. 3.2
+        use_predictor: bool = True,  # sec. 3.1; False in table 5b
         **kwargs,
     ):
         super().__init__(encoder, **kwargs)
@@ -41,20 +45,24 @@ class BYOL(Method):
         self.hidden_dim = hidden_dim
         self.prediction_dim = prediction_dim
         self.projection_dim = projection_dim
+        self.use_predictor = use_predictor
         self.projector = self.head((hidden_dim, projection_dim), name="projector")
-        self.predictor = self.head(
-            (prediction_dim, projection_dim), name="predictor", input_dim=projection_dim
-        )
+        if use_predictor:
+            self.predictor = self.head(
+                (prediction_dim, projection_dim), name="predictor", input_dim=projection_dim
+            )
         self.target_encoder = self.add_target(self.encoder)
         self.target_projector = self.add_target(self.projector)
 
     def embed(self, views, training):
         features = self.encode(views, training=training)
         features += self.encode_local(views, training=training)
-        online = [self.projector(f, training=training) for f in features]
+        predictions = [self.projector(f, training=training) for f in features]
+        if self.use_predictor:
+            predictions = [self.predictor(z, training=training) for z in predictions]
         targets = self.encode(views, self.target_encoder, training=training)
         return {
-            "predictions": [self.predictor(z, training=training) for z in online],
+            "predictions": predictions,
             "targets": [self.target_projector(f, training=training) for f in targets],
         }
 

@@ -18,6 +18,8 @@ class SimSiam(Method):
         hidden_dim: int > 0. Width of the projector's hidden layers.
         prediction_dim: int > 0. Width of the predictor's bottleneck.
         num_layers: int > 1. Layers of the projector; 3 on ImageNet, 2 on CIFAR.
+        stop_gradient: bool. Whether the projections are held constant. False is the paper's
+            ablation: the loss reaches its minimum by telling nothing of the images (fig. 2).
 
     Reference: Chen and He, Exploring simple Siamese representation learning, 2021, eqs. 1 and 2.
     """
@@ -33,6 +35,7 @@ class SimSiam(Method):
         hidden_dim: int = 2048,  # sec. 3
         prediction_dim: int = 512,  # sec. 3
         num_layers: int = 3,  # sec. 3; 2 in appendix D for CIFAR
+        stop_gradient: bool = True,  # sec. 3; False in sec. 4.1
         **kwargs,
     ):
         super().__init__(encoder, **kwargs)
@@ -40,6 +43,7 @@ class SimSiam(Method):
         self.hidden_dim = hidden_dim
         self.prediction_dim = prediction_dim
         self.num_layers = num_layers
+        self.stop_gradient = stop_gradient
         self.projector = self.head(
             (hidden_dim,) * (num_layers - 1) + (projection_dim,),
             name="projector",
@@ -63,5 +67,7 @@ class SimSiam(Method):
         return {"predictions": predictions, "projections": projections[:count]}
 
     def loss_terms(self, outputs):
-        loss = multi_crop_simsiam_loss(outputs["predictions"], outputs["projections"])
+        loss = multi_crop_simsiam_loss(
+            outputs["predictions"], outputs["projections"], stop_gradient=self.stop_gradient
+        )
         return {"simsiam": loss}

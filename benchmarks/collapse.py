@@ -1,0 +1,249 @@
+"""Take away what keeps four methods from collapsing, and print what becomes of them.
+
+    python benchmarks/collapse.py [--only=simsiam,byol,cplearn,simmer] [--seeds=0,1]
+        [--dataset=npz:cifar10.npz] [--workdir=runs/collapse] [-- --epochs=20 --batch_size=64]
+
+Each method is trained as its recipe says and with one setting changed. What follows `--` goes to
+every `run.py`. Runs that are finished are not repeated and a run that was stopped goes on, so the
+command can be given again until nothing is missing. docs/collapse.md shows what came out.
+"""
+
+import argparse
+import json
+import os
+import sys
+import types
+from dataclasses import dataclass
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+
+from methods import train  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of a paper: the settings that it compares, and the number that decides.
+
+    Attributes:
+        settings: {what is done: {setting of run.py: value}}; none for the recipe as it is.
+        measure: the column that tells a collapse, by being below the bound.
+        bound: name in `BOUNDS`.
+    """
+
+    settings: dict
+    measure: str
+    bound: str = "that of random weights"
+
+
+# What a measure must reach, from the summary of a run. Batch normalisation of an untrained network
+# has seen no image, so that all its outputs are much alike: training that ends below that has taken
+# away what little there was.
+BOUNDS = {
+    "that of random weights": lambda summary, column: summary["random weights"][column],
+    "the number of classes": lambda summary, column: summary["classes"],
+}
+
+
+CLAIMS = {
+    "simsiam": Claim(
+        {"no stop-gradient": {"method.stop_gradient": False}, "recipe": {}}, "spread of z"
+    ),
+    "byol": Claim({"no predictor": {"method.use_predictor": False}, "recipe": {}}, "spread of z"),
+    "cplearn": Claim(
+        {"beta 10": {"method.beta": 10}, "beta 2": {"method.beta": 2}, "recipe": {}},
+        "codes in use",
+        "the number of classes",
+    ),
+    "simmer": Claim(
+        {
+            "both weights 0": {"method.alpha_entropy": 0, "method.alpha_rank": 0},
+            "paper weights": {"method.alpha_entropy": 0.1, "method.alpha_rank": 2e-4},
+            "recipe": {},
+        },
+        "std of z",  # nothing is normalised: the constant that costs least is 0
+    ),
+}
+_NUMBERS = {  # column: format
+    "k-NN": ".1f",
+    "linear": ".1f",
+    "spread of z": ".3f",
+    "std of z": ".3f",
+    "RankMe of z": ".1f",
+    "spread of features": ".3f",
+    "RankMe of features": ".1f",
+    "codes in use": ".1f",
+    "largest code": ".0%",
+    "NMI": ".2f",
+}
+COLUMNS = ("method", "setting", "seed", *_NUMBERS, "collapsed")
+
+
+def options_of(name, setting, seed, options):
+    """Where a setting is trained and how, as `train` of `methods.py` takes it."""
+    rest = [*options.rest, f"--seed={seed}", "--set", "evaluation.every_epochs=0"]
+    for key, value in CLAIMS[name].settings[setting].items():
+        rest += ["--set", f"{key}={value}"]
+    workdir = Path(options.workdir) / f"{setting.replace(' ', '-')}-seed{seed}"
+    return types.SimpleNamespace(workdir=workdir, dataset=options.dataset, rest=rest)
+
+
+def summarise(workdir):
+    """{"random weights" or "pretrained": {column: number}} of a run, measured once and kept."""
+    kept = workdir / "collapse.json"
+    if not kept.exists():
+        kept.write_text(json.dumps(measure(workdir)), encoding="utf-8")
+    return json.loads(kept.read_text(encoding="utf-8"))
+
+
+def measure(workdir):
+    """Measure what a run ended with, and the same network before its first step."""
+    import run
+
+    stages = run.import_stages()  # without what TensorFlow prints as it loads
+    import keras
+    import tensorflow as tf
+
+    from keras_ssl import recipes
+
+    tf.get_logger().setLevel("ERROR")  # it warns of one trace for each network
+
+    session = stages.prepare(recipes.load(workdir, run.read_catalog()))
+    trained = keras.saving.load_model(workdir / "model.keras", compile=False)
+    rows = json.loads((workdir / "results.json").read_text(encoding="utf-8"))["rows"]
+    found = {"classes": session.inputs.data.num_classes}
+    for name, method in (("random weights", session.method), ("pretrained", trained)):
+        accuracies = {row["task"]: row["value"] for row in rows if row["representation"] == name}
+        found[name] = {
+            "k-NN": accuracies.get("knn"),
+            "linear": accuracies.get("linear"),
+            **statistics_of(method, session.inputs),
+        }
+    return found
+
+
+def statistics_of(method, inputs):
+    """Spread and rank of features and projector outputs of the test images, in inference mode."""
+    import numpy as np
+
+    from keras_ssl.analysis.spectrum import rankme
+    from keras_ssl.evaluation.features import extract
+    from keras_ssl.evaluation.online import feature_std
+
+    clusters = hasattr(method, "codes")
+
+    def outputs(images, training):
+        features = method.encoder(images, training=training)
+        head = method.embedder if clusters else method.projector
+        z = head(features, training=training)
+        return {"features": features, "z": z, **({"codes": method.codes(z)} if clusters else {})}
+
+    arrays = extract(outputs, inputs.data.test_images, inputs.preprocessing.function)
+    found = {"std of z": float(np.std(arrays["z"], axis=0).mean())}
+    for name in ("features", "z"):
+        found[f"spread of {name}"] = feature_std(arrays[name])
+        found[f"RankMe of {name}"] = float(rankme(arrays[name]))
+    if clusters:
+        found |= use_of_codes(arrays["codes"].argmax(axis=1), inputs.data.test_labels)
+    return found
+
+
+def use_of_codes(codes, labels):
+    """How many codes the images fall on: `exp` of the entropy of their shares, so that codes of a
+    few images hardly count; the largest share; and the NMI with the labels.
+    """
+    import numpy as np
+    from sklearn.metrics import normalized_mutual_info_score
+
+    shares = np.unique(codes, return_counts=True)[1] / len(codes)
+    return {
+        "codes in use": float(np.exp(-np.sum(shares * np.log(shares)))),
+        "largest code": float(shares.max()),
+        "NMI": float(normalized_mutual_info_score(labels, codes)),
+    }
+
+
+def collapsed(claim, summary):
+    """Whether the number that decides is below its bound."""
+    bound = BOUNDS[claim.bound](summary, claim.measure)
+    return summary["pretrained"][claim.measure] < bound
+
+
+def format_table(runs):
+    """The markdown table of [(name, setting, seed, summary)].
+
+    The network before training has one row for each method and seed.
+    """
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
+    begun = set()
+    for name, setting, seed, summary in runs:
+        if (name, seed) not in begun:
+            begun.add((name, seed))
+            lines.append(_line(name, "random weights", seed, summary["random weights"], ""))
+        verdict = "yes" if collapsed(CLAIMS[name], summary) else "no"
+        lines.append(_line(name, setting, seed, summary["pretrained"], verdict))
+    return "\n".join(lines)
+
+
+def _line(name, setting, seed, numbers, verdict):
+    values = [(numbers.get(column), form) for column, form in _NUMBERS.items()]
+    cells = ["" if value is None else f"{value:{form}}" for value, form in values]
+    return "| " + " | ".join([f"`{name}`", setting, seed, *cells, verdict]) + " |"
+
+
+def rules(names):
+    """What `collapsed` means, a line for each number that decides."""
+    decides = {}
+    for name in names:
+        rule = f"{CLAIMS[name].measure} below {CLAIMS[name].bound}"
+        decides.setdefault(rule, []).append(name)
+    return "\n".join(f"{', '.join(who)}: collapsed is {rule}." for rule, who in decides.items())
+
+
+def read_arguments():
+    """The command line as `options`; what follows `--` is in `options.rest`."""
+    from run import UserError, lookup
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dataset", default="digits")
+    parser.add_argument("--workdir", default="runs/collapse")
+    parser.add_argument("--only", default=",".join(CLAIMS), help="methods, separated by commas")
+    parser.add_argument("--seeds", default="0", help="whole numbers, separated by commas")
+    ours, rest = sys.argv[1:], []
+    if "--" in ours:
+        ours, rest = ours[: ours.index("--")], ours[ours.index("--") + 1 :]
+    options = parser.parse_args(ours)
+    options.rest = rest
+    options.names = [name for name in options.only.split(",") if name]
+    try:
+        for name in options.names:
+            lookup(CLAIMS, name, "method")
+    except UserError as error:
+        parser.error(str(error))
+    return options
+
+
+def main():
+    options = read_arguments()
+    wanted = [
+        (name, setting, seed)
+        for name in options.names
+        for seed in options.seeds.split(",")
+        for setting in CLAIMS[name].settings
+    ]
+    done, missing = [], []
+    for name, setting, seed in wanted:
+        where = options_of(name, setting, seed, options)
+        if train(name, where):
+            done.append((name, setting, seed, summarise(where.workdir / name)))
+        else:
+            missing.append(f"{name} ({setting}, seed {seed})")
+    print(format_table(done), rules(options.names), sep="\n\n")
+    if missing:
+        sys.exit(f"Missing: {', '.join(missing)}. Give the command again to go on.")
+
+
+if __name__ == "__main__":
+    main()
