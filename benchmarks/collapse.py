@@ -47,11 +47,17 @@ BOUNDS = {
 }
 
 
+# Some recipes give the predictor a learning rate of its own.
+NO_PREDICTOR = {
+    "method.use_predictor": False,
+    "optimizer.constant_lr_layers": "",
+    "optimizer.constant_lr": "none",
+}
 CLAIMS = {
     "simsiam": Claim(
-        {"no stop-gradient": {"method.stop_gradient": False}, "recipe": {}}, "spread of z"
+        {"no stop-gradient": {"method.stop_gradient": False}, "recipe": {}}, "RankMe of z"
     ),
-    "byol": Claim({"no predictor": {"method.use_predictor": False}, "recipe": {}}, "spread of z"),
+    "byol": Claim({"no predictor": NO_PREDICTOR, "recipe": {}}, "RankMe of z"),
     "cplearn": Claim(
         {"beta 10": {"method.beta": 10}, "beta 2": {"method.beta": 2}, "recipe": {}},
         "codes in use",
@@ -94,7 +100,9 @@ def summarise(workdir):
     """{"random weights" or "pretrained": {column: number}} of a run, measured once and kept."""
     kept = workdir / "collapse.json"
     if not kept.exists():
-        kept.write_text(json.dumps(measure(workdir)), encoding="utf-8")
+        from keras_ssl.core.files import write_text
+
+        write_text(kept, json.dumps(measure(workdir)))
     return json.loads(kept.read_text(encoding="utf-8"))
 
 
@@ -226,7 +234,16 @@ def read_arguments():
 
 
 def main():
-    options = read_arguments()
+    from run import UserError
+
+    try:
+        compare(read_arguments())
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
+def compare(options):
+    """Train what is missing of the comparison, then print it."""
     wanted = [
         (name, setting, seed)
         for name in options.names
