@@ -40,6 +40,7 @@ BYOL = {
 }
 
 SEM_BYOL = {
+    "small": differences(optimizer={"exclude_1d": False}),
     "cifar100": differences("SEM, table 9", "73.9 % linear at tau_d 0.1 (SEM, table 1)"),
     "imagenet": differences(
         "SEM, tables 15 and 16; accumulation from the authors' launch script",
