@@ -140,7 +140,7 @@ def build_method(recipe, inputs, steps):
     with strategy.scope():
         method = cls(
             build_encoder(recipe, inputs.preprocessing),
-            **method_arguments(recipe, updates),
+            **method_arguments(recipe, updates, steps // recipe.training.epochs),
             **{name: facts[name] for name in cls.run_facts},
         )
         method.check_views(recipe.augment.num_views, recipe.augment.local_views)
@@ -148,17 +148,17 @@ def build_method(recipe, inputs, steps):
         method.compile(
             optimizer=build_optimizer(recipe, updates), jit_compile=compile_with_xla(strategy)
         )
+        method.optimizer.build(method.trainable_variables)  # refuses layers that are not there
     return method
 
 
-def method_arguments(recipe, updates):
+def method_arguments(recipe, updates, per_epoch):
     """What a method is told: its own settings, and what all methods know of the run."""
     training, arguments = recipe.training, dict(recipe.method)
     if "momentum" in arguments:
         arguments["momentum"] = keras_ssl.CosineEMA(
             arguments["momentum"], final=recipe.schedule.final_momentum, total_steps=updates
         )
-    per_epoch = max(1, updates // training.epochs)
     return {**arguments, "steps_per_epoch": per_epoch, "seed": training.seed}
 
 
@@ -192,9 +192,7 @@ def build_optimizer(recipe, updates):
     )
     options = dict(recipe.optimizer.options)
     if recipe.optimizer.constant_lr or options.get("constant_lr_layers"):
-        options["constant_lr"] = recipe.scaled(
-            recipe.optimizer.constant_lr or recipe.optimizer.learning_rate
-        )
+        options["constant_lr"] = recipe.scaled(constant_rate(recipe.optimizer))
     if schedule.final_weight_decay is not None:
         options["weight_decay"] = keras_ssl.Cosine(
             options["weight_decay"], total_steps=updates, final=schedule.final_weight_decay
@@ -205,6 +203,11 @@ def build_optimizer(recipe, updates):
         gradient_accumulation_steps=training.accumulate if training.accumulate > 1 else None,
         **options,
     )
+
+
+def constant_rate(optimizer):
+    """The learning rate of `constant_lr_layers`, per 256 images."""
+    return optimizer.constant_lr or optimizer.learning_rate
 
 
 def prepare(recipe):
@@ -320,7 +323,6 @@ def describe(session, workdir, step):
     recipe, method, per_epoch = session.recipe, session.method, session.per_epoch
     data, training = session.inputs.data, recipe.training
     size = session.inputs.preprocessing.image_size
-    base = recipe.optimizer.learning_rate
     crops = ""
     if recipe.augment.local_views:
         side = recipe.augment.local_pixels(size)
@@ -336,7 +338,7 @@ def describe(session, workdir, step):
         f"{size}x{size}x{data.channels}{labels}",
         "batch": f"{training.batch_size} images (global) x {recipe.augment.num_views} views"
         f"{crops}, {per_epoch} steps an epoch, {training.epochs} epochs",
-        "learning": f"{recipe.optimizer.name}, {base:g} per 256 images, so {recipe.scaled(base):g}",
+        "learning": describe_rates(recipe),
         "precision": keras.config.dtype_policy().name,
         "replicas": str(method.distribute_strategy.num_replicas_in_sync),
         "results": str(workdir),
@@ -346,6 +348,17 @@ def describe(session, workdir, step):
     if step:
         lines["resumed"] = f"at step {step} of {per_epoch * training.epochs}"
     return "\n".join(f"{name:<11}{text}" for name, text in lines.items()) + "\n"
+
+
+def describe_rates(recipe):
+    """The optimizer and its learning rates in a line."""
+    optimizer = recipe.optimizer
+    rate, layers = optimizer.learning_rate, optimizer.options.get("constant_lr_layers")
+    text = f"{optimizer.name}, {rate:g} per 256 images, so {recipe.scaled(rate):g}"
+    if layers:
+        rate = constant_rate(optimizer)
+        text += f"; {', '.join(layers)}: {rate:g} per 256, so always {recipe.scaled(rate):g}"
+    return text
 
 
 def describe_backbone(backbone, image_size):

@@ -1,9 +1,10 @@
-"""Train every method with the same budget and print one table of what came out.
+"""Train every method and print one table of what came out.
 
     python benchmarks/methods.py --dataset=npz:cifar10.npz --workdir=runs/methods \
-        [--only=byol,sem_byol] [-- --epochs=5 --backbone=resnet8]
+        [--only=byol,sem_byol] -- --epochs=5 --batch_size=64 --backbone=resnet8
 
-What follows `--` goes to every `run.py`. Runs that are finished are not repeated and a run that was
+What follows `--` goes to every `run.py`. The recipes differ, so give at least these three there
+for every method to have the same budget. Runs that are finished are not repeated and a run that was
 stopped goes on, so the command can be given again until nothing is missing.
 """
 
@@ -24,21 +25,44 @@ _TASKS = {"k-NN": "knn", "linear": "linear", "10 labels": "linear, 10 labels/cla
 
 
 def train(name, options):
-    """Run the method to its end, or go on with it; -> whether it came to its end."""
+    """Run the method to its end, or go on with it; -> whether it came to its end.
+
+    Raises:
+        UserError: if there is a run already that another recipe made.
+    """
     workdir = Path(options.workdir) / name
+    asked = [f"--method={name}", f"--dataset={options.dataset}", *options.rest]
+    if (workdir / "recipe.json").exists():
+        check_recipe(workdir, asked)
+        asked = ["--resume"]
     if (workdir / "results.json").exists():
         return True
-    command = [sys.executable, str(ROOT / "run.py"), f"--workdir={workdir}"]
-    if (workdir / "recipe.json").exists():
-        command += ["--resume"]
-    else:
-        command += [f"--method={name}", f"--dataset={options.dataset}", *options.rest]
+    command = [sys.executable, str(ROOT / "run.py"), f"--workdir={workdir}", *asked]
     Path(options.workdir).mkdir(parents=True, exist_ok=True)
     with open(f"{workdir}.log", "a", encoding="utf-8") as log:
         status = subprocess.run(command, stdout=log, stderr=log, check=False).returncode
     if status:
         print(f"{name}: exit status {status}, see {workdir}.log", file=sys.stderr)
     return status == 0
+
+
+def check_recipe(workdir, flags):
+    """Refuse a run whose recipe is not the one that `flags` ask for."""
+    import run
+
+    catalog = run.read_catalog()
+    asked = run.parse_flags(["run.py", "--mode=pretrain", *flags])
+    asked = run.recipe_of(asked, catalog).settings
+    made = run.recipes.load(workdir, catalog).settings
+    values = {key: [s.get(key, ("unset",))[0] for s in (made, asked)] for key in {**made, **asked}}
+    if values["training.precision"][1] == "auto":  # the hardware chose what the run has
+        del values["training.precision"]
+    other = [f"{key}={has}, not {wish}" for key, (has, wish) in values.items() if has != wish]
+    if other:
+        raise run.UserError(
+            f"The run in '{workdir}' has another recipe: {'; '.join(other)}. Give the options "
+            "that it was made with, or another --workdir."
+        )
 
 
 def summarise(workdir):
@@ -70,10 +94,11 @@ def measure(workdir):
     extract = stages.FeatureExtractor(keras_ssl.backbone_of(encoder), preprocessing.function)
     lines = (workdir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     times = [json.loads(line)["time"] for line in lines]
+    gaps = [b - a for a, b in zip(times, times[1:], strict=False)]
     rows = json.loads((workdir / "results.json").read_text(encoding="utf-8"))["rows"]
     return {
         "rank": float(rankme(extract(images))),
-        "seconds": statistics.median(b - a for a, b in zip(times, times[1:], strict=False)),
+        "seconds": statistics.median(gaps) if gaps else None,  # it takes two epochs to tell
         "parameters": int(sum(np.prod(v.shape) for v in method.trainable_variables)),
         "rows": {
             name: {row["task"]: row["value"] for row in rows if row["representation"] == name}
@@ -88,11 +113,11 @@ def format_table(names, summaries):
     for name, summary in zip(names, summaries, strict=True):
         rows = summary["rows"]
         if len(lines) == 2:
-            lines.append(_line("random weights", rows["random weights"]))
-        trained = rows.get("pretrained") or rows["pretrained, backbone"]
+            lines.append(_line("random weights", rows.get("random weights", {})))
+        trained = rows.get("pretrained") or rows.get("pretrained, backbone", {})
         rest = (
-            f"{summary['rank']:.1f}",
-            f"{summary['seconds']:.1f}",
+            _number(summary["rank"]),
+            _number(summary["seconds"]),
             f"{summary['parameters'] / 1e6:.2f} M",
         )
         lines.append(_line(f"`{name}`", trained, *rest))
@@ -100,8 +125,12 @@ def format_table(names, summaries):
 
 
 def _line(name, accuracies, *rest):
-    cells = [name, *(f"{accuracies[task]:.1f}" for task in _TASKS.values()), *rest]
+    cells = [name, *(_number(accuracies.get(task)) for task in _TASKS.values()), *rest]
     return "| " + " | ".join([*cells, *[""] * (len(COLUMNS) - len(cells))]) + " |"
+
+
+def _number(value):
+    return "" if value is None else f"{value:.1f}"
 
 
 def main():
@@ -119,7 +148,10 @@ def main():
     bases = run.read_catalog().methods
     every = [prefix + base for base in bases for prefix in ("", "sem_")]
     names = [name for name in options.only.split(",") if name] or every
-    done = [name for name in names if train(name, options)]
+    try:
+        done = [name for name in names if train(name, options)]
+    except run.UserError as error:
+        sys.exit(f"error: {error}")
     print(format_table(done, [summarise(Path(options.workdir) / name) for name in done]))
     missing = [name for name in names if name not in done]
     if missing:

@@ -13,6 +13,9 @@ class BarlowTwins(Method):
     It needs neither negatives nor asymmetry, and gains from wide projections. Of more than two
     views the loss is averaged over the pairs.
 
+    Loss: sum_i (1 - C_ii)^2 + lambda sum_{i != j} C_ij^2, C the correlations between the features
+    of two views (eq. 1).
+
     Args:
         redundancy_weight: float >= 0. Weight of the correlations between different features,
             the paper's lambda.

@@ -24,8 +24,8 @@ class Method(Configured, keras.Model):
     Args:
         encoder: built functional `keras.Model`, images -> (batch, features); kept as it is, so a
             neck (`sem_neck`) belongs to it.
-        steps_per_epoch: int > 0 or None. Updates of the weights in an epoch; for methods that count
-            epochs.
+        steps_per_epoch: int > 0 or None. Batches in an epoch, whatever the optimizer accumulates;
+            for methods that count epochs.
         seed: int >= 0. Of whatever a method draws at random in a step.
 
     Class attributes:
@@ -154,7 +154,6 @@ class Method(Configured, keras.Model):
         """
         images = views["global"]
         count = images.shape[1]
-        self.check_views(count)
         online = network is None or network is self.encoder
         network = self.encoder if online else network
         second = self._second_view_encoder if online else None
@@ -175,7 +174,6 @@ class Method(Configured, keras.Model):
         images = views.get("local")
         if images is None:
             return []
-        self.check_views(self.num_views[0], local=images.shape[1])
         return self._run_as_one(self.encoder, images, training)
 
     @property
@@ -187,7 +185,7 @@ class Method(Configured, keras.Model):
 
     @property
     def epoch(self):
-        """Number of epochs begun before this step's, an integer tensor.
+        """Number of epochs that had ended at the last update, an integer tensor.
 
         Raises:
             UserError: if the method was made without `steps_per_epoch`.
@@ -195,9 +193,11 @@ class Method(Configured, keras.Model):
         if self.steps_per_epoch is None:
             raise UserError(
                 f"{type(self).__name__} counts epochs: give it steps_per_epoch, the number of "
-                "updates in an epoch."
+                "batches in an epoch."
             )
-        return self.step // self.steps_per_epoch
+        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        batches = getattr(optimizer, "gradient_accumulation_steps", None) or 1
+        return self.step * batches // self.steps_per_epoch
 
     # The step.
 
@@ -206,6 +206,8 @@ class Method(Configured, keras.Model):
 
     def train_step(self, data):
         views = data[0] if isinstance(data, tuple) else data
+        local = views.get("local")
+        self.check_views(views["global"].shape[1], 0 if local is None else local.shape[1])
         step = self.optimizer.iterations
         rates = self._rates(step)
         views = self.prepare(views)

@@ -13,6 +13,9 @@ class BYOL(Method):
     collapsing to a constant. The target starts as a copy of the online network. Local crops predict
     the targets of the global views.
 
+    Loss: 2 - 2 cos(p, z'), p the prediction from one view and z' the target of another, summed over
+    both orders (eq. 2).
+
     Args:
         momentum: float in [0, 1], or a schedule step -> momentum. Share of the target that stays
             at each update; larger is slower.

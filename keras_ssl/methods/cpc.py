@@ -20,6 +20,9 @@ class CPC(Method):
     predicts the features there, among all patches of the global batch. The encoder is used on
     whole images afterwards.
 
+    Loss: -log(exp(z.W_k c) / sum_j exp(z_j.W_k c)), c the context k rows above the patch of z, the
+    z_j all patches there (eq. 4).
+
     Args:
         patch_size: int >= 0. Pixels of a patch's side, even; 0 for about a quarter of the image's
             side, which makes a grid of 7x7.
@@ -77,7 +80,6 @@ class CPC(Method):
 
     def embed(self, views, training):
         images = views["global"]
-        self.check_views(images.shape[1])
         patches = patch_grid(images[:, 0], self._patch_size(min(images.shape[2:4])))
         _, rows, columns, *shape = patches.shape
         self._check_rows(rows)

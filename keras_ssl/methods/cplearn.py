@@ -20,12 +20,17 @@ class CPLearn(Method):
     trained. The loss asks for agreement of the views, and for all codes to be used; no negatives,
     stopped gradients or moving averages.
 
+    Loss: KL(mean_i p_i || prior) + beta CE(p, p'), p = softmax(codes.h / tau), averaged over both
+    orders of the views (appendix N).
+
     Args:
         num_codes: int > 1. Size of the dictionary.
         hidden_dim: int > 0. Width of the embedding that is compared with the codes.
         beta: float > 0. Weight of the agreement. Too large, and only a few codes are used; at
             `log(c / n) / log(c)` and below, with c codes and n images in a batch, it costs least
-            to tell nothing of any image ("reverse" only).
+            to tell nothing of any image ("reverse" only). The paper's, on a ResNet-8: 0.5 for 10
+            and 128 codes, 0.25 for 256 and 512, 0.1 for 1024 to 4096, 0.05 for 8192 and 16384
+            (table 7); 1 on a ResNet-18 (appendix L), 0.25 on a ViT-S (appendix M).
         epsilon: float > 0. Probability that the best assignment leaves to each other code; with
             the sizes it sets the temperature.
         batch_size: int > 0. Images of a batch, over all replicas. The temperature is made for it;
@@ -33,7 +38,8 @@ class CPLearn(Method):
         activation: "tanh" (what the authors train) or "l2" (eq. 1) of the embedding.
         divergence: "reverse" (appendix N, symmetric in the views) or "forward" (eq. 2, averaged
             over both orders of the views) from the prior.
-        prior: shares of the images that the codes shall get, one for each code; none for alike.
+        prior: shares of the images that the codes shall get, one for each code; empty
+            (`--set method.prior=`) for alike.
 
     Reference: Sansone, Lebailly and Tuytelaars, Collapse-proof non-contrastive self-supervised
     learning, 2025, eqs. 1 and 2 and appendix N.

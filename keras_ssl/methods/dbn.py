@@ -32,6 +32,8 @@ class DBN(Method):
     The normalisation is all that prevents collapse: standard deviations of 1 prevent a constant,
     and no correlations prevent a few dimensions that all features repeat.
 
+    Loss: mean |n(z) - n(z')|^2, n the normalisation (sec. 4).
+
     Args:
         variant: "plain", "zca", "shuffled" or "iterative". Batch normalisation; whitening of fixed
             groups of features (DBN); of groups that are drawn anew for every view at every step

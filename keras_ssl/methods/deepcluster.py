@@ -18,6 +18,9 @@ class DeepCluster(Method):
     fixed prototypes, the clusters its classes. In the first epoch, before there are projections
     to cluster, the classes are drawn at random, equal in size, with random prototypes.
 
+    Loss: -log softmax(z.c / T)_y, y the image's cluster and c the centroids, averaged over heads
+    and views.
+
     Args:
         num_prototypes: numbers of clusters, one for each head; at most that of the images.
         temperature: float > 0. Of the softmax over the prototypes.

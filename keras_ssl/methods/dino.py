@@ -19,6 +19,9 @@ class DINO(Method):
     the uniform distribution. Recipes for Vision Transformers raise the weight decay over the run
     (`schedule.final_weight_decay`) and clip each parameter's gradient (`optimizer.clipnorm`).
 
+    Loss: -sum_k t_k log s_k, t = softmax((teacher - centre) / T_t) of one view and
+    s = softmax(student / T_s) of another (eqs. 2 and 3).
+
     Args:
         momentum: float in [0, 1], or a schedule step -> momentum. Share of the teacher that stays
             at each update; take a larger one for a small batch.
@@ -32,7 +35,8 @@ class DINO(Method):
         num_prototypes: int > 0. Entries of the output.
         freeze_epochs: int >= 0. Epochs in which the prototypes do not move.
 
-    Reference: Caron et al., Emerging properties in self-supervised vision transformers, 2021.
+    Reference: Caron et al., Emerging properties in self-supervised vision transformers, 2021,
+    eqs. 1 to 4 and algorithm 1.
     """
 
     terms = ("dino",)

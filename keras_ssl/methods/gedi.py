@@ -19,6 +19,8 @@ class GEDI(Method):
     normalisation in inference mode, while sampling and in the loss, so that it is a function of
     the image alone, and so that samples stay out of the running statistics.
 
+    Loss: that of `gedi_nogen` + w (mean E(images) - mean E(samples)), E = -log sum_k exp(logit_k).
+
     Args:
         num_clusters: int > 1. Width of the projector's output.
         hidden_dim: int > 0. Width of the projector's hidden layer.
@@ -33,8 +35,8 @@ class GEDI(Method):
         reinit: float in [0, 1]. Probability that a sample starts anew from uniform noise.
 
     Reference: Sansone and Manhaeve, A Bayesian unification of self-supervised clustering and
-    energy-based models, 2024; the sampler is that of Grathwohl et al., Your classifier is
-    secretly an energy based model, 2020.
+    energy-based models, 2024; the energy and the sampler are those of Grathwohl et al., Your
+    classifier is secretly an energy based model, 2020, sec. 3.
     """
 
     terms = ("gedi_nogen", "generative")

@@ -14,6 +14,9 @@ class GEDINoGen(Method):
     Both views shall fall into the same cluster, and a batch shall use all clusters alike. CPLearn
     is this with fixed codes in the place of the projector's last layer.
 
+    Loss: (beta CE(p', p) - sum_k log mean_i p_ik) / 2, p = softmax(logits) (eq. 2 of CPLearn, with
+    a sum in the place of the mean over k).
+
     Args:
         num_clusters: int > 1. Width of the projector's output.
         hidden_dim: int > 0. Width of the projector's hidden layer.
@@ -21,7 +24,8 @@ class GEDINoGen(Method):
         beta: float > 0. Weight of the agreement beside the use of the clusters.
 
     Reference: Sansone and Manhaeve, A Bayesian unification of self-supervised clustering and
-    energy-based models, 2024; the settings are those of the code of Sansone et al., 2025.
+    energy-based models, 2024; loss and settings are those of the code of Sansone et al.,
+    Collapse-proof non-contrastive self-supervised learning, 2025 (eq. 2, table 2).
     """
 
     terms = ("gedi_nogen",)

@@ -14,6 +14,8 @@ class MoCo(Method):
     queue starts with random keys. Batch normalisation sees the global batch, which serves for the
     paper's shuffling of images between devices.
 
+    Loss: -log(exp(q.k / T) / (exp(q.k / T) + sum_j exp(q.k_j / T))), the k_j of the queue (eq. 1).
+
     Args:
         momentum: float in [0, 1], or a schedule step -> momentum. Share of the key encoder that
             stays at each update; larger is slower.
@@ -24,8 +26,8 @@ class MoCo(Method):
         symmetric: bool. Whether each view is queried against the keys of the other, with a queue
             for each; the directions are added (MoCo v2+ of solo-learn).
 
-    Reference: He et al., Momentum contrast, 2020, algorithm 1; Chen et al., Improved baselines with
-    momentum contrastive learning, 2020 (v2).
+    Reference: He et al., Momentum contrast, 2020, eqs. 1 and 2; Chen et al., Improved baselines
+    with momentum contrastive learning, 2020 (v2).
     """
 
     terms = ("moco",)
@@ -61,7 +63,6 @@ class MoCo(Method):
 
     def embed(self, views, training):
         images = views["global"]
-        self.check_views(images.shape[1])
 
         def project(encoder, projector, chosen):
             features = [self._run(encoder, images[:, view], training) for view in chosen]

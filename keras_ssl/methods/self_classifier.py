@@ -18,6 +18,9 @@ class SelfClassifier(Method):
     Several classifiers with different numbers of classes read one embedding. Both softmaxes, over
     the classes and over the images, see the global batch, which should be large.
 
+    Loss: -sum_y p(y | x1) log p(y | x2), the first by a softmax over the images, the second by one
+    over the classes, in both orders (sec. 3).
+
     Args:
         num_classes: int > 0 each. Classes of each classifier.
         row_temperature: float > 0. Of the softmax over the classes, in the predictions.
@@ -27,7 +30,7 @@ class SelfClassifier(Method):
         queue_size: int >= 0. Embeddings of view 1 that are kept, a multiple of the batch; 0 for
             none. Once there are as many, view 1 is replaced by the nearest of another image.
 
-    Reference: Amrani et al., Self-supervised classification network, 2022.
+    Reference: Amrani et al., Self-supervised classification network, 2022, sec. 3.
     """
 
     terms = ("self_classifier",)

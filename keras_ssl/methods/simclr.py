@@ -18,6 +18,9 @@ class SimCLR(Method):
     Every other image of the global batch is a negative, so a larger batch is a harder task. The
     projector is thrown away after training. Local crops count as further views.
 
+    Loss: -log(exp(s_pos / T) / sum_j exp(s_j / T)), s the cosine similarities of a view with all
+    other views of the batch (eq. 1).
+
     Args:
         objective: "nt_xent" or "decoupled". The second leaves the positive out of the denominator
             (Cosentino et al., eq. 1).

@@ -19,6 +19,9 @@ class SimMER(Method):
     weights 0 the representations become constant. They are not normalised, and the projector's last
     layer has no bias: the nuclear norm would grow with a shift of all rows, without end.
 
+    Loss: mean |z - m|^2 - alpha_H mean log |m - nearest other m| - alpha_R |M|_*, m the mean of an
+    image's views, M all of them, |M|_* its nuclear norm (eqs. 2, 5 and 8 to 15).
+
     Args:
         alpha_entropy: float >= 0. Weight of the entropy of the means. In balance the total variance
             is about half of it: the weight sets the scale of the representations.

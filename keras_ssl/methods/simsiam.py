@@ -13,6 +13,8 @@ class SimSiam(Method):
     predictor's learning rate constant (`optimizer.constant_lr_layers`). Local crops predict the
     projections of the global views.
 
+    Loss: -(cos(p1, z2) + cos(p2, z1)) / 2, p the predictions, z held constant (eqs. 1 and 2).
+
     Args:
         projection_dim: int > 0. Width of the projector's output.
         hidden_dim: int > 0. Width of the projector's hidden layers.

@@ -20,6 +20,9 @@ class SwAV(Method):
     of the global views. A batch with fewer images than there are prototypes needs a queue, whose
     features are assigned along with it.
 
+    Loss: -sum_k q_k log p_k, p = softmax(z.c / T) of one view and q the codes of another, which
+    Sinkhorn makes of its z.c (eq. 2).
+
     Args:
         temperature: float > 0. Of the predictions; smaller is sharper.
         hidden_dim: int > 0. Width of the projector's hidden layer.
@@ -34,7 +37,7 @@ class SwAV(Method):
         freeze_epochs: int >= 0. Epochs in which the prototypes do not move.
 
     Reference: Caron et al., Unsupervised learning of visual features by contrasting cluster
-    assignments, 2020.
+    assignments, 2020, eqs. 1 to 5.
     """
 
     terms = ("swav",)

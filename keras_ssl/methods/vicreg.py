@@ -13,6 +13,9 @@ class VICReg(Method):
     Every view is kept from collapsing by itself, without normalisation of the projections. Of more
     than two views the loss is averaged over the pairs.
 
+    Loss: lambda s(Z, Z') + mu (v(Z) + v(Z')) / 2 + nu (c(Z) + c(Z')), s the mean squared
+    difference, v the mean of max(0, 1 - std), c the squared covariances (eqs. 1 to 6).
+
     Args:
         invariance_weight: float >= 0. Of the mean squared difference of two views, the paper's
             lambda.

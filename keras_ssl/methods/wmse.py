@@ -17,6 +17,9 @@ class WMSE(Method):
     view is whitened by its own covariance. Both views of a pair learn. Of more than two views the
     loss is averaged over the pairs.
 
+    Loss: 2 - 2 cos(v, v'), v = L^-1 (z - mean) and L L^T the covariance of the sub-batch (eqs. 1 to
+    5).
+
     Args:
         whitening_size: int > 1. Images of a sub-batch: more than `projection_dim`, better twice as
             many; it must divide the batch size.

@@ -1,7 +1,6 @@
-"""Recipes of CPC, and of CPC with SEM."""
+"""Recipes of CPC."""
 
 from keras_ssl.recipes.differences import differences
-from keras_ssl.recipes.families import SEM_OF_NO_PAPER
 
 _VIEW = {"policy": "cpc", "num_views": 1}
 _OURS = {"patch_size": 8, "num_steps": 2, "context_dim": 128, "context_blocks": 2}
@@ -29,5 +28,3 @@ CPC = {
         training={"batch_size": 512},
     ),
 }
-
-SEM_CPC = {"cifar10": SEM_OF_NO_PAPER, "cifar100": SEM_OF_NO_PAPER, "imagenet": SEM_OF_NO_PAPER}

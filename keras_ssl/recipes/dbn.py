@@ -1,7 +1,7 @@
-"""Recipes of Shuffled-DBN, and of it with SEM, which is in no paper."""
+"""Recipes of Shuffled-DBN."""
 
 from keras_ssl.recipes.differences import differences
-from keras_ssl.recipes.families import SEM_OF_NO_PAPER
+from keras_ssl.recipes.families import MOCO_V2_VIEWS
 
 _CIFAR = {
     "backbone": {"stem_padding": 1},
@@ -28,6 +28,11 @@ DBN = {
         optimizer={**_SGD, "weight_decay": 1e-3},
         **_CIFAR,
     ),
+    "imagenet": differences(
+        "in no paper known to us: the run on CIFAR-100, with the views of SimSiam",
+        augment=MOCO_V2_VIEWS,
+        optimizer={**_SGD, "weight_decay": 1e-3},
+        schedule=_CIFAR["schedule"],
+        training=_CIFAR["training"],
+    ),
 }
-
-SEM_DBN = {"cifar10": SEM_OF_NO_PAPER, "cifar100": SEM_OF_NO_PAPER}

@@ -1,7 +1,7 @@
-"""Recipes of DeepCluster-v2, and of it with SEM."""
+"""Recipes of DeepCluster-v2."""
 
 from keras_ssl.recipes.differences import differences
-from keras_ssl.recipes.families import OUR_SGD, SEM_OF_NO_PAPER, SWAV_IMAGENET
+from keras_ssl.recipes.families import OUR_SGD, SWAV_IMAGENET
 
 _CIFAR = differences(
     "solo-learn, scripts/pretrain/cifar/deepclusterv2.yaml",
@@ -34,10 +34,4 @@ DEEPCLUSTER = {
         **SWAV_IMAGENET,
         training={"epochs": 400, "batch_size": 4096},
     ),
-}
-
-SEM_DEEPCLUSTER = {
-    "cifar10": SEM_OF_NO_PAPER,
-    "cifar100": SEM_OF_NO_PAPER,
-    "imagenet": SEM_OF_NO_PAPER,
 }

@@ -1,6 +1,7 @@
 """Recipes of DINO, and of DINO with SEM."""
 
 from keras_ssl.recipes.differences import differences
+from keras_ssl.recipes.families import DINO_IMAGENET
 
 _CIFAR = differences(
     "solo-learn, scripts/pretrain/cifar/dino.yaml; warm-up of the teacher from SEM's script",
@@ -34,19 +35,13 @@ DINO = {
     "imagenet": differences(
         "the authors' code, README, vanilla run of ViT-S/16",
         "74.0 % linear (authors' code, README)",
-        backbone={"name": "vit_small"},
+        **DINO_IMAGENET,
         method={"teacher_temperature": 0.04, "warmup_teacher_epochs": 0},
         augment={
             "crop_scale": (0.4, 1.0),
             "local_views": 8,
             "local_size": 96,
             "local_scale": (0.05, 0.4),
-        },
-        optimizer={"name": "adamw", "learning_rate": 5e-4, "weight_decay": 0.04, "clipnorm": 3.0},
-        schedule={
-            "warmup_inclusive": True,
-            "final_learning_rate": 5e-7,  # 1e-6 with a batch of 512
-            "final_weight_decay": 0.4,
         },
         training={"epochs": 100, "batch_size": 512},
     ),

@@ -42,7 +42,6 @@ FAMILIES = {
 
 # Facts that several methods' recipes say.
 OUR_SGD = {"name": "sgd", "learning_rate": 0.5, "weight_decay": 5e-4}  # on digits and small images
-SEM_OF_NO_PAPER = differences("in no paper: L, V and temperature are those of SEM's BYOL")
 CPLEARN_VIEWS = {"jitter_probability": 0.1, "grayscale": 0.1, "noise": 0.03}  # CPLearn, table 6
 MOCO_V2_VIEWS = {  # Chen et al., 2020 (v2); SimSiam takes them over
     "policy": "imagenet_symmetric",
@@ -63,6 +62,26 @@ SWAV_IMAGENET = {
     },
 }
 
+# A ViT-S in the repository of DINO; with a batch of 512 the last learning rate is 1e-6.
+DINO_IMAGENET = {
+    "backbone": {"name": "vit_small"},
+    "optimizer": {"name": "adamw", "learning_rate": 5e-4, "weight_decay": 0.04, "clipnorm": 3.0},
+    "schedule": {
+        "warmup_inclusive": True,
+        "final_learning_rate": 5e-7,
+        "final_weight_decay": 0.4,
+    },
+}
+
+# Where the recipes that have SEM but no published result with it take its settings from.
+_SEM_OF_NO_PAPER = {
+    "digits": "SEM of our own size",
+    "small": "SEM of our own size",
+    "cifar10": "SEM is in no paper here: L, V and temperature are those of SEM's BYOL, table 9",
+    "cifar100": "SEM is in no paper here: L, V and temperature are those of SEM's BYOL, table 9",
+    "imagenet": "SEM is in no paper here: L and V are those of SEM's BYOL, table 15",
+}
+
 # What each kind of neck adds; CIFAR has the defaults, SEM's L 5000 and V 13.
 _SMALL = {"num_simplices": 128, "simplex_size": 16}
 _NECK_SIZES = {"digits": _SMALL, "small": _SMALL, "imagenet": {"simplex_size": 21}}
@@ -70,10 +89,13 @@ _SMALL_VQ = {"num_simplices": 64, "simplex_size": 32, "code_dim": 8}
 _VQ_SIZES = {"digits": _SMALL_VQ, "small": _SMALL_VQ}
 
 
-def _necks(kind, sizes=_NECK_SIZES, **options):
+def _necks(kind, sizes=_NECK_SIZES, sources=None, **options):
     """Every family with a neck of `kind`: {family: Differences}."""
+    sources = sources or {}
     return {
-        family: differences(neck={"kind": kind, **options, **sizes.get(family, {})})
+        family: differences(
+            sources.get(family, ""), neck={"kind": kind, **options, **sizes.get(family, {})}
+        )
         for family in FAMILIES
     }
 
@@ -81,7 +103,7 @@ def _necks(kind, sizes=_NECK_SIZES, **options):
 # Figures of Gumbel and VQ: SEM, sec. 4.1.
 NECK_FAMILIES = {
     "none": _necks("none", {}),
-    "sem": _necks("sem"),
+    "sem": _necks("sem", sources=_SEM_OF_NO_PAPER),
     "embed": _necks("embed"),
     "gumbel": _necks("gumbel", temperature=2.0),
     "vq": _necks("vq", _VQ_SIZES, num_simplices=512, simplex_size=128),

@@ -1,7 +1,7 @@
-"""Recipes of GEDI, and of GEDI with SEM."""
+"""Recipes of GEDI."""
 
 from keras_ssl.recipes.differences import differences
-from keras_ssl.recipes.families import CPLEARN_VIEWS, SEM_OF_NO_PAPER
+from keras_ssl.recipes.families import CPLEARN_VIEWS, DINO_IMAGENET
 
 
 def _cifar(width, expected):
@@ -40,6 +40,11 @@ GEDI = {
     ),
     "cifar10": _cifar(128, "64 % linear on ResNet-8 (CPLearn, table 1)"),
     "cifar100": _cifar(256, "38 % linear on ResNet-8 (CPLearn, table 1)"),
+    "imagenet": differences(
+        "in no paper: the settings of gedi_nogen, with fewer samples in memory than on CIFAR",
+        **DINO_IMAGENET,
+        method={"buffer_size": 1024},
+        augment={"crop_scale": (0.4, 1.0)},
+        training={"epochs": 300, "batch_size": 512},
+    ),
 }
-
-SEM_GEDI = {"cifar10": SEM_OF_NO_PAPER, "cifar100": SEM_OF_NO_PAPER}

@@ -1,5 +1,6 @@
 """Recipes and what there is to choose from, as text for a terminal."""
 
+import re
 import textwrap
 from dataclasses import replace
 
@@ -53,7 +54,7 @@ def format_method(catalog, name):
     entry = catalog.methods[name.removeprefix(PREFIX)]
     text = entry.description
     parameters = {
-        f"method.{key} = {as_text(setting.default)}": setting.meaning
+        f"method.{key} = {as_text(setting.default)}": _with_range(setting)
         for key, setting in entry.settings.items()
     }
     tables = [_table("Hyper-parameters (--set method.NAME=VALUE), with defaults", parameters)]
@@ -88,6 +89,14 @@ def _neck(kind):
         f"neck.{name} = {as_text(setting.default)}": f"{setting.meaning[:-1]} ({_range(setting)})."
         for name, setting in shown.items()
     }
+
+
+def _with_range(setting):
+    """The meaning of a setting, and what it takes where the meaning does not begin with that."""
+    told = re.match(r'(int|float|bool)\b|"', setting.meaning)
+    if told and not isinstance(setting.default, tuple):
+        return setting.meaning
+    return f"{setting.meaning} Takes {_range(setting)}."
 
 
 def _range(setting):

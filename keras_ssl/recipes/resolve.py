@@ -110,10 +110,13 @@ def recipe_layers(method, family, neck):
 
 def provenance(method, family):
     """Where a recipe comes from, and what to expect of it: two strings, the second may be empty."""
-    first, *rest = recipe_parts(method, family, own_neck(method)).values()
-    sources = [part.source for part in reversed(rest) if part.source]
+    plain = RECIPES.get(method.removeprefix(PREFIX), {}).get(family)
     own = RECIPES.get(method, {}).get(family)
-    return "; ".join(dict.fromkeys(sources)) or first.source, own.expected if own else ""
+    sources = [plain.source if plain and plain.source else FAMILIES[family].source]
+    if own_neck(method) == "sem":
+        neck = NECK_FAMILIES["sem"][family]
+        sources.insert(0, own.source if own and own.source else neck.source)
+    return "; ".join(dict.fromkeys(sources)), own.expected if own else ""
 
 
 def merge(layers):

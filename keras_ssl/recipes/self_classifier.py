@@ -1,4 +1,4 @@
-"""Recipes of Self-Classifier; its final version has none for CIFAR, and none has SEM."""
+"""Recipes of Self-Classifier, whose final version has none for CIFAR."""
 
 from keras_ssl.recipes.differences import differences
 from keras_ssl.recipes.families import OUR_SGD

@@ -1,7 +1,7 @@
-"""Recipes of SimSiam, and of SimSiam with SEM, which is in no paper."""
+"""Recipes of SimSiam."""
 
 from keras_ssl.recipes.differences import differences
-from keras_ssl.recipes.families import MOCO_V2_VIEWS, SEM_OF_NO_PAPER
+from keras_ssl.recipes.families import MOCO_V2_VIEWS
 
 # The authors decay everything and leave the predictor's learning rate alone, as solo-learn does.
 _SGD = {"name": "sgd", "exclude_1d": False, "constant_lr_layers": ("predictor",)}
@@ -12,8 +12,8 @@ _CIFAR = differences(
     optimizer={**_SGD, "learning_rate": 0.5, "weight_decay": 1e-5},
 )
 
-# In our own two the predictor learns much faster than the rest: at the same rate only few directions
-# of the features grow.
+# In our own two the predictor learns much faster than the rest: at the same rate only few
+# directions of the features grow.
 SIMSIAM = {
     "digits": differences(
         method={"projection_dim": 512, "hidden_dim": 512, "prediction_dim": 128, "num_layers": 2},
@@ -37,5 +37,3 @@ SIMSIAM = {
         training={"batch_size": 512},
     ),
 }
-
-SEM_SIMSIAM = {"cifar10": SEM_OF_NO_PAPER, "cifar100": SEM_OF_NO_PAPER, "imagenet": SEM_OF_NO_PAPER}

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import keras_ssl
 from keras_ssl.core import checkpoints
-from tests.descriptors import BATCH, METHOD_NAMES, SLOW_NAMES, make_method, make_views
+from tests.descriptors import BATCH, METHOD_NAMES, METHODS, SLOW_NAMES, make_method, make_views
 
 every_name = pytest.mark.parametrize("name", METHOD_NAMES)
 # SEM is one neck for all methods: with two of them by default, with the others if there is time.
@@ -22,9 +22,10 @@ MULTI_CROP = [n for n in METHOD_NAMES if keras_ssl.METHODS[n.removeprefix("sem_"
 every_multi_crop_method = pytest.mark.parametrize("name", MULTI_CROP)
 
 
-def fit(method, steps, epochs=1):
+def fit(method, steps, epochs=1, **options):
     data = tf.data.Dataset.from_tensors(make_views(method)).repeat()
-    history = method.fit(data, steps_per_epoch=steps, epochs=epochs, verbose=0, shuffle=False)
+    options = {"steps_per_epoch": steps, "epochs": epochs, "verbose": 0, **options}
+    history = method.fit(data, shuffle=False, **options)
     return history.history["loss"]
 
 
@@ -201,15 +202,40 @@ def test_degenerate_batches_give_finite_gradients(name, kind):
 
 
 @every_method
-def test_three_views_are_right_or_clearly_refused(name):
+def test_other_numbers_of_views_are_right_or_clearly_refused(name):
     method = make_method(name)
     fewest, most = method.num_views
-    if most is not None and most < 3:
-        with pytest.raises(keras_ssl.UserError, match="num_views"):
-            embed(method, make_views(method, 3))
-    else:
-        losses = method.loss_terms(embed(method, make_views(method, 3)))
-        assert all(np.isfinite(value) for value in losses.values())
+    for count in {1, 2, 3} - {fewest}:
+        views = make_views(method, count)
+        if fewest < count <= (most or count):
+            losses = method.loss_terms(embed(method, views))
+            assert all(np.isfinite(value) for value in losses.values())
+        else:
+            with pytest.raises(keras_ssl.UserError, match="num_views"):
+                method.train_step((views,))
+
+
+@pytest.mark.parametrize("name", sorted(set(METHODS) - set(MULTI_CROP)))
+def test_local_crops_are_refused_where_nothing_would_look_at_them(name):
+    method = make_method(name)
+    local = keras.random.uniform((BATCH, 2, 12, 12, 3), seed=2)
+    with pytest.raises(keras_ssl.UserError, match="takes no local crops"):
+        method.train_step(({**make_views(method), "local": local},))
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])  # float16 wraps the optimizer
+def test_epochs_are_those_of_the_data_whatever_is_accumulated(policy):
+    keras.config.set_dtype_policy(policy)
+    method = make_method("byol", gradient_accumulation_steps=2)
+    method.steps_per_epoch = 5
+    seen = []
+    record = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: seen.append((int(method.step), int(method.epoch)))
+    )
+    fit(method, steps=5, epochs=4, callbacks=[record])
+    assert seen == [(updates, updates * 2 // 5) for updates, _ in seen]
+    if policy == "float32":  # float16 leaves out an update while it looks for its scale
+        assert [updates for updates, _ in seen] == [batches // 2 for batches in range(1, 21)]
 
 
 @every_multi_crop_method

@@ -64,7 +64,7 @@ def test_a_batch_holds_views_local_crops_and_what_the_method_asks_for(session):
 
 def test_a_method_is_told_the_facts_of_its_run(session):
     method = session.method
-    assert (session.per_epoch, method.steps_per_epoch) == (3, 1)  # 6 updates in 4 epochs
+    assert (session.per_epoch, method.steps_per_epoch) == (3, 3)
     assert (method.seed, method.num_images) == (5, len(session.inputs.data.train_images))
 
 

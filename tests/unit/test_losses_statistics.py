@@ -160,7 +160,7 @@ def test_codes_are_signs_of_the_seed_that_are_never_trained(tmp_path):
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
 def test_65536_codes_on_a_tiny_batch_stay_finite(activation, dtype):
     layer = HyperdimensionalProjection(65536, activation)
     x = tf.cast(100 * random(2, 8), dtype)

@@ -1,6 +1,7 @@
 """Recipes: what is read from the sources, how values are typed, how settings are settled."""
 
 import inspect
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,7 @@ from keras_ssl.recipes import (
     Catalog,
     Change,
     amend,
+    cplearn,
     format_method,
     format_recipe,
     from_json,
@@ -20,14 +22,16 @@ from keras_ssl.recipes import (
     parse_set,
     resolve,
     save,
+    simclr,
     to_json,
 )
 from keras_ssl.recipes.catalog import parse_docstring, read_table
 from keras_ssl.recipes.datasets import family_of
 from keras_ssl.recipes.families import FAMILIES
 from keras_ssl.recipes.listing import as_text, own_settings
-from keras_ssl.recipes.resolve import available, merge
+from keras_ssl.recipes.resolve import available, merge, provenance
 from keras_ssl.recipes.schema import Augment
+from keras_ssl.recipes.table import RECIPES
 from keras_ssl.recipes.values import Setting, read
 from pipelines.policies import POLICIES, ViewPolicy, policy_for
 
@@ -138,7 +142,8 @@ def test_hyper_parameters_read_as_text_are_those_of_the_signature(name):
 @pytest.mark.parametrize("name", CATALOG.methods)
 def test_methods_are_described(name):
     entry = CATALOG.methods[name]
-    assert entry.summary.endswith(".") and entry.reference
+    assert entry.summary.endswith(".") and "\nLoss: " in entry.description
+    assert re.search(r"\b(eqs?|secs?|appendix)\b", entry.reference)
     assert [key for key, setting in entry.settings.items() if not setting.meaning] == []
 
 
@@ -263,6 +268,10 @@ def test_sem_changes_only_what_its_recipes_say(name, family):
         ("sem_byol", "cifar100", {"neck.num_simplices": 5000, "neck.simplex_size": 13}),
         ("sem_simclr", "cifar100", {"neck.temperature": 0.17, "neck.target_temperature": 0.78}),
         ("sem_byol", "imagenet", {"neck.simplex_size": 21, "optimizer.learning_rate": 0.4}),
+        ("cplearn", "imagenet", {"method.num_codes": 131072, "backbone.name": "vit_small"}),
+        ("dino", "imagenet", {"schedule.final_weight_decay": 0.4, "optimizer.clipnorm": 3.0}),
+        ("simmer", "imagenet", {"data.image_size": 84, "method.num_layers": 3}),
+        ("wmse", "imagenet", {"method.whitening_size": 256, "method.projection_dim": 128}),
     ],
 )
 def test_published_settings(name, family, expected):
@@ -274,6 +283,42 @@ def test_the_learning_rate_is_per_256_images_of_an_update():
     recipe = resolve(CATALOG, "sem_byol", family="imagenet")  # 0.4, 256 images, 16 accumulated
     assert recipe.scaled(recipe.optimizer.learning_rate) == pytest.approx(6.4)
     assert recipe.scaled(0.0) == 0.0
+
+
+@pytest.mark.parametrize("name", CATALOG.methods)
+def test_every_method_has_a_recipe_of_its_own_for_every_kind_of_data(name):
+    assert set(RECIPES[name]) == set(FAMILIES)
+
+
+@pytest.mark.parametrize("name, family", [pair for pair in EVERY if pair[0].startswith("sem_")])
+def test_the_source_of_a_recipe_with_sem_says_where_sem_has_its_settings_from(name, family):
+    source, expected = provenance(name, family)
+    own = RECIPES.get(name, {}).get(family)
+    published = bool(own and own.source)
+    assert source.startswith("SEM") and source.endswith(provenance(name[4:], family)[0])
+    assert ("in no paper here" in source or "of our own" in source) is not published
+    assert published or not expected
+
+
+@pytest.mark.parametrize("family, width", [("cifar10", "128"), ("cifar100", "256")])
+def test_the_runs_of_cplearn_on_a_resnet8_can_be_told(family, width):
+    """As in the docstring of its recipes; by the optimizer's scale, 4e-4 is 1e-4 at 64 images."""
+    text = inspect.getdoc(cplearn).replace("width=128", f"width={width}")
+    recipe = resolve(CATALOG, "cplearn", told_in(text), family)
+    assert (recipe.backbone.name, recipe.backbone.width) == ("resnet8", int(width))
+    assert recipe.scaled(recipe.optimizer.learning_rate) == pytest.approx(1e-4)
+    assert (recipe.training.epochs, recipe.method["beta"]) == (200, 0.05)
+
+
+def test_the_setting_of_cosentino_can_be_told():
+    recipe = resolve(CATALOG, "simclr", told_in(inspect.getdoc(simclr)), "cifar100")
+    assert (recipe.method["hidden_dim"], recipe.method["projection_dim"]) == (0, 128)
+    assert recipe.optimizer.options["weight_decay"] == 1e-6
+
+
+def told_in(text):
+    """The `--set` of a text, as `resolve` takes them."""
+    return [parse_set(wish) for wish in re.findall(r"--set (\S+)", text)]
 
 
 # What is printed about a method.
@@ -292,6 +337,12 @@ def test_a_method_is_told_with_every_setting_of_its_own_and_its_meaning(name):
     for key, setting in entry.settings.items():
         line = f"method.{key} = {as_text(setting.default)} {setting.meaning}"
         assert " ".join(line.split()) in text
+
+
+def test_a_method_is_told_with_its_loss_and_with_the_range_of_lists():
+    paragraphs = told("deepcluster")
+    assert any(text.startswith("Loss: -log softmax") for text in paragraphs)
+    assert "Takes any number of values, each a whole number" in " ".join(paragraphs)
 
 
 def test_the_neck_is_told_with_meaning_and_range_for_sem_only():

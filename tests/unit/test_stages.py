@@ -1,11 +1,14 @@
 """What a stage says and logs of the settings of a run."""
 
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 
 import keras_ssl
+import run
 import stages
+from keras_ssl.recipes import parse_set, resolve
 from keras_ssl.recipes.schema import Backbone
 from tests.descriptors import make_method, make_views
 
@@ -37,3 +40,43 @@ def test_a_weight_decay_that_moves_is_logged_and_a_constant_one_is_not(policy):
     method.compile(keras_ssl.AdamW(1e-3, weight_decay=decay), run_eagerly=True)
     logged = method.fit(views, **settings).history["weight_decay"]
     assert logged == pytest.approx([0.1, 0.2, 0.3])  # that of each update, from the first on
+
+
+def recipe(name, *wishes, family=None):
+    return resolve(run.read_catalog(), name, [parse_set(text) for text in wishes], family)
+
+
+def test_a_constant_learning_rate_is_told_beside_the_peak():
+    rates = ("optimizer.learning_rate=0.5", "optimizer.constant_lr=8")
+    asked = recipe("simsiam", *rates, "training.batch_size=128", family="digits")
+    line = "sgd, 0.5 per 256 images, so 0.25; predictor: 8 per 256, so always 4"
+    assert stages.describe_rates(asked) == line
+    assert stages.describe_rates(recipe("simclr", family="digits")).count("per 256") == 1
+
+
+def prepared(*wishes):
+    small = ("backbone.name=tiny", "training.precision=float32", "training.epochs=3")
+    return stages.prepare(recipe("byol", *small, *wishes, family="digits"))
+
+
+def test_layers_that_are_not_there_are_refused_before_the_run_begins():
+    with pytest.raises(keras_ssl.UserError, match="'predicter'.*Did you mean 'predictor'"):
+        prepared("optimizer.constant_lr_layers=predicter")
+
+
+def test_an_optimizer_that_is_ready_before_the_run_trains_the_same():
+    early, late = prepared().method, prepared().method
+    assert early.optimizer.built
+    late.compile(type(late.optimizer).from_config(late.optimizer.get_config()))
+    assert not late.optimizer.built
+    images = keras.random.uniform((4, 2, 8, 8, 1), seed=1)
+    views = tf.data.Dataset.from_tensors({"global": images}).repeat()
+    for method in (early, late):
+        method.fit(views, steps_per_epoch=2, verbose=0, shuffle=False)
+    for a, b in zip(early.weights, late.weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_method_is_told_the_batches_of_an_epoch_whatever_is_accumulated():
+    session = prepared("training.batch_size=256", "training.accumulate=4")  # 3 updates in 3 epochs
+    assert session.method.steps_per_epoch == session.per_epoch == 5
