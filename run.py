@@ -46,7 +46,7 @@ import keras_ssl.recipes as recipes  # noqa: E402
 from keras_ssl.core.checks import UserError, did_you_mean, lookup  # noqa: E402
 from keras_ssl.core.files import remove_leftovers  # noqa: E402
 from pipelines.errors import DataError  # noqa: E402
-from pipelines.names import check_name  # noqa: E402
+from pipelines.names import check_exists, check_name  # noqa: E402
 from pipelines.policies import POLICIES, ViewPolicy, policy_for  # noqa: E402
 
 # Flags for the settings that are wanted most; --set reaches all of them.
@@ -229,6 +229,7 @@ def run(options):
         return {"evaluate": evaluate, "export": export}[options.mode](recipe, workdir)
     if options.resume and all((workdir / name).exists() for name in MODELS):
         return complete(recipe, workdir)
+    check_exists(recipe.data.dataset)
     return pretrain(recipe, workdir, options.resume)
 
 

@@ -39,6 +39,7 @@ def train(name, options):
         return True
     command = [sys.executable, str(ROOT / "run.py"), f"--workdir={workdir}", *asked]
     Path(options.workdir).mkdir(parents=True, exist_ok=True)
+    print(f"{name}: training, see {workdir}.log", file=sys.stderr, flush=True)
     with open(f"{workdir}.log", "a", encoding="utf-8") as log:
         status = subprocess.run(command, stdout=log, stderr=log, check=False).returncode
     if status:

@@ -60,3 +60,15 @@ def check_name(name):
         hint = f" Did you mean '{near[0]}'?" if near else ""
         kinds = "digits, npz:PATH, folder:PATH, or a name of TensorFlow Datasets"
         raise DataError(f"Unknown data set '{name}'.{hint} There are {kinds}.")
+
+
+def check_exists(name):
+    """Refuse a path at which there is nothing, before anything slow is imported to read it.
+
+    Raises:
+        DataError: if the path of npz:PATH or folder:PATH does not exist.
+    """
+    kind, _, path = name.partition(":")
+    if name.startswith(PREFIXES) and "://" not in path and not os.path.exists(path):
+        what = "an .npz file" if kind == "npz" else "a folder of images"
+        raise DataError(f"{path} does not exist. Give {what}, as {kind}:PATH.")

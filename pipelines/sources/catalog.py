@@ -135,7 +135,10 @@ def _first_line(error):
 def _choose_size(builder, log):
     examples = itertools.islice(builder.as_dataset(split="train"), _SAMPLE)
     sides = [min(example["image"].shape[:2]) for example in examples]
-    log(f"Images are resized to {common_side(sides)} pixels; set image_size for another size.")
+    log(
+        f"Images are resized to {common_side(sides)} pixels; --set data.image_size=N takes another "
+        "size."
+    )
     return common_side(sides)
 
 

@@ -144,7 +144,7 @@ def _choose_size(files, log):
     image_size = common_side(sides) if sides else common_side([0])
     log(
         f"Images are resized to {image_size} x {image_size} (median shorter side "
-        f"{np.median(sides or [0]):.0f} pixels); set image_size for another size."
+        f"{np.median(sides or [0]):.0f} pixels); --set data.image_size=N takes another size."
     )
     return image_size
 

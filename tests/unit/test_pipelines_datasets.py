@@ -6,7 +6,7 @@ import pytest
 from pipelines.datasets import ImageData, load
 from pipelines.errors import DataError
 from pipelines.image_data import check_memory, common_side, held_out
-from pipelines.names import check_name
+from pipelines.names import check_exists, check_name
 
 
 def test_digits_are_split_once_and_for_all():
@@ -76,6 +76,13 @@ def test_what_may_be_a_name_passes_the_check(name):
 def test_a_path_that_does_not_exist_is_named(name):
     with pytest.raises(DataError, match=f"{name.split(':')[1]} does not exist"):
         load(name)
+    with pytest.raises(DataError, match=f"{name.split(':')[1]} does not exist"):
+        check_exists(name)
+
+
+def test_paths_that_may_be_there_are_left_to_those_who_read(tmp_path):
+    for name in ("digits", "cifar10", f"folder:{tmp_path}", "npz:gs://bucket/images.npz"):
+        check_exists(name)
 
 
 def test_the_number_of_classes_counts_names_or_labels():
