@@ -10,17 +10,15 @@ command can be given again until nothing is missing. docs/collapse.md shows what
 
 import argparse
 import json
-import os
 import sys
 import types
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from methods import train  # noqa: E402
+from comparison import exit_if_missing, kept, parse, train  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -94,16 +92,6 @@ def options_of(name, setting, seed, options):
         rest += ["--set", f"{key}={value}"]
     workdir = Path(options.workdir) / f"{setting.replace(' ', '-')}-seed{seed}"
     return types.SimpleNamespace(workdir=workdir, dataset=options.dataset, rest=rest)
-
-
-def summarise(workdir):
-    """{"random weights" or "pretrained": {column: number}} of a run, measured once and kept."""
-    kept = workdir / "collapse.json"
-    if not kept.exists():
-        from keras_ssl.core.files import write_text
-
-        write_text(kept, json.dumps(measure(workdir)))
-    return json.loads(kept.read_text(encoding="utf-8"))
 
 
 def measure(workdir):
@@ -219,11 +207,7 @@ def read_arguments():
     parser.add_argument("--workdir", default="runs/collapse")
     parser.add_argument("--only", default=",".join(CLAIMS), help="methods, separated by commas")
     parser.add_argument("--seeds", default="0", help="whole numbers, separated by commas")
-    ours, rest = sys.argv[1:], []
-    if "--" in ours:
-        ours, rest = ours[: ours.index("--")], ours[ours.index("--") + 1 :]
-    options = parser.parse_args(ours)
-    options.rest = rest
+    options = parse(parser)
     options.names = [name for name in options.only.split(",") if name]
     try:
         for name in options.names:
@@ -254,12 +238,12 @@ def compare(options):
     for name, setting, seed in wanted:
         where = options_of(name, setting, seed, options)
         if train(name, where):
-            done.append((name, setting, seed, summarise(where.workdir / name)))
+            path = where.workdir / name
+            done.append((name, setting, seed, kept(path / "collapse.json", partial(measure, path))))
         else:
             missing.append(f"{name} ({setting}, seed {seed})")
     print(format_table(done), rules(options.names), sep="\n\n")
-    if missing:
-        sys.exit(f"Missing: {', '.join(missing)}. Give the command again to go on.")
+    exit_if_missing(missing)
 
 
 if __name__ == "__main__":

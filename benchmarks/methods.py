@@ -10,70 +10,17 @@ stopped goes on, so the command can be given again until nothing is missing.
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from comparison import exit_if_missing, kept, parse, train  # noqa: E402
 
 COLUMNS = ("method", "k-NN", "linear", "10 labels", "rank", "s / epoch", "parameters")
 _TASKS = {"k-NN": "knn", "linear": "linear", "10 labels": "linear, 10 labels/class"}
-
-
-def train(name, options):
-    """Run the method to its end, or go on with it; -> whether it came to its end.
-
-    Raises:
-        UserError: if there is a run already that another recipe made.
-    """
-    workdir = Path(options.workdir) / name
-    asked = [f"--method={name}", f"--dataset={options.dataset}", *options.rest]
-    if (workdir / "recipe.json").exists():
-        check_recipe(workdir, asked)
-        asked = ["--resume"]
-    if (workdir / "results.json").exists():
-        return True
-    command = [sys.executable, str(ROOT / "run.py"), f"--workdir={workdir}", *asked]
-    Path(options.workdir).mkdir(parents=True, exist_ok=True)
-    print(f"{name}: training, see {workdir}.log", file=sys.stderr, flush=True)
-    with open(f"{workdir}.log", "a", encoding="utf-8") as log:
-        status = subprocess.run(command, stdout=log, stderr=log, check=False).returncode
-    if status:
-        print(f"{name}: exit status {status}, see {workdir}.log", file=sys.stderr)
-    return status == 0
-
-
-def check_recipe(workdir, flags):
-    """Refuse a run whose recipe is not the one that `flags` ask for."""
-    import run
-
-    catalog = run.read_catalog()
-    asked = run.parse_flags(["run.py", "--mode=pretrain", *flags])
-    asked = run.recipe_of(asked, catalog).settings
-    made = run.recipes.load(workdir, catalog).settings
-    values = {key: [s.get(key, ("unset",))[0] for s in (made, asked)] for key in {**made, **asked}}
-    if values["training.precision"][1] == "auto":  # the hardware chose what the run has
-        del values["training.precision"]
-    other = [f"{key}={has}, not {wish}" for key, (has, wish) in values.items() if has != wish]
-    if other:
-        raise run.UserError(
-            f"The run in '{workdir}' has another recipe: {'; '.join(other)}. Give the options "
-            "that it was made with, or another --workdir."
-        )
-
-
-def summarise(workdir):
-    """What the table says of a run, read from its directory or computed and kept there."""
-    kept = workdir / "summary.json"
-    if not kept.exists():
-        from keras_ssl.core.files import write_text
-
-        write_text(kept, json.dumps(measure(workdir)))
-    return json.loads(kept.read_text(encoding="utf-8"))
 
 
 def measure(workdir):
@@ -141,11 +88,7 @@ def main():
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--workdir", default="runs/methods")
     parser.add_argument("--only", default="", help="names, separated by commas; all by default")
-    ours, rest = sys.argv[1:], []
-    if "--" in ours:
-        ours, rest = ours[: ours.index("--")], ours[ours.index("--") + 1 :]
-    options = parser.parse_args(ours)
-    options.rest = rest
+    options = parse(parser)
     bases = run.read_catalog().methods
     every = [prefix + base for base in bases for prefix in ("", "sem_")]
     names = [name for name in options.only.split(",") if name] or every
@@ -153,10 +96,10 @@ def main():
         done = [name for name in names if train(name, options)]
     except run.UserError as error:
         sys.exit(f"error: {error}")
-    print(format_table(done, [summarise(Path(options.workdir) / name) for name in done]))
-    missing = [name for name in names if name not in done]
-    if missing:
-        sys.exit(f"Missing: {', '.join(missing)}. Give the command again to go on.")
+    runs = [Path(options.workdir) / name for name in done]
+    summaries = [kept(where / "summary.json", partial(measure, where)) for where in runs]
+    print(format_table(done, summaries))
+    exit_if_missing([name for name in names if name not in done])
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from keras_ssl import recipes
 sys.path.append(str(Path(run.__file__).parent / "benchmarks"))
 
 import collapse  # noqa: E402
+import comparison  # noqa: E402
 import methods  # noqa: E402
 
 
@@ -33,7 +34,7 @@ def finished(workdir, *flags):
 
 def test_a_finished_run_is_not_repeated(tmp_path):
     finished(tmp_path, "--epochs=7")
-    assert methods.train("simclr", options(tmp_path, "--epochs=7"))
+    assert comparison.train("simclr", options(tmp_path, "--epochs=7"))
 
 
 @pytest.mark.parametrize(
@@ -48,14 +49,14 @@ def test_a_finished_run_is_not_repeated(tmp_path):
 def test_a_run_of_another_recipe_is_refused(made, asked, what, tmp_path):
     finished(tmp_path, "--recipe=digits", *made)
     with pytest.raises(run.UserError, match=what):
-        methods.train("simclr", options(tmp_path, "--recipe=digits", *asked))
+        comparison.train("simclr", options(tmp_path, "--recipe=digits", *asked))
 
 
 def test_a_precision_that_the_hardware_chose_is_no_other_recipe(tmp_path):
     finished(tmp_path, "--precision=mixed_bfloat16")
-    methods.check_recipe(tmp_path / "simclr", ["--method=simclr"])
+    comparison.check_recipe(tmp_path / "simclr", ["--method=simclr"])
     with pytest.raises(run.UserError, match="training.precision"):
-        methods.check_recipe(tmp_path / "simclr", ["--method=simclr", "--precision=float32"])
+        comparison.check_recipe(tmp_path / "simclr", ["--method=simclr", "--precision=float32"])
 
 
 def test_what_was_not_measured_is_an_empty_cell():
@@ -89,8 +90,8 @@ def test_byol_without_predictor_asks_for_no_learning_rate_of_it(family):
     assert recipe.optimizer.constant_lr is None
 
 
-def test_a_measurement_is_made_once_and_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(collapse, "measure", lambda workdir: {"classes": 10})
-    assert collapse.summarise(tmp_path) == {"classes": 10}
-    monkeypatch.delattr(collapse, "measure")
-    assert collapse.summarise(tmp_path) == json.loads((tmp_path / "collapse.json").read_text())
+def test_a_measurement_is_made_once_and_kept(tmp_path):
+    path = tmp_path / "collapse.json"
+    measurements = iter([{"classes": 10}])
+    assert comparison.kept(path, lambda: next(measurements)) == {"classes": 10}
+    assert comparison.kept(path, lambda: next(measurements)) == json.loads(path.read_text())
