@@ -133,7 +133,7 @@ def random_boxes(uniform, height, width, *, scale, ratio):
 
     Args:
         uniform: (CROP_DRAWS, batch) in [0, 1).
-        height, width: of the images.
+        height, width: of the images; numbers, or (batch,) float.
         scale, ratio: pairs (smallest, largest).
 
     Returns:
@@ -158,8 +158,8 @@ def random_boxes(uniform, height, width, *, scale, ratio):
 
 
 def _central_box(height, width, ratio):
-    if width / height < ratio[0]:
-        return float(round(width / ratio[0])), float(width)
-    if width / height > ratio[1]:
-        return float(height), float(round(height * ratio[1]))
-    return float(height), float(width)
+    """The largest box with an allowed ratio; sides may be numbers, or (batch,) tensors."""
+    height, width = tf.cast(height, tf.float32), tf.cast(width, tf.float32)
+    narrow, wide = width / height < ratio[0], width / height > ratio[1]
+    box_height = tf.where(narrow, tf.maximum(tf.round(width / ratio[0]), 1.0), height)
+    return box_height, tf.where(wide, tf.maximum(tf.round(height * ratio[1]), 1.0), width)

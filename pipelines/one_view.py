@@ -1,0 +1,124 @@
+"""One view of each image of a batch: the operators of a policy, in order, with given draws."""
+
+import itertools
+
+import tensorflow as tf
+
+from pipelines import ops
+
+_ORDERS = tuple(itertools.permutations(range(4)))
+_ERASE_RATIO = (0.3, 3.3)  # torchvision's RandomErasing
+
+# What a view draws, and how many numbers for it. All are drawn, used or not, so that changing one
+# setting of a policy leaves the other draws as they were.
+DRAWS = {
+    "crop": ops.CROP_DRAWS,
+    "erase_box": ops.CROP_DRAWS,
+    **dict.fromkeys(("rotation", "shear_y", "shear_x", "zoom", "shift_y", "shift_x"), 1),
+    **dict.fromkeys(("jitter", "brightness", "contrast", "saturation", "hue", "order"), 1),
+    **dict.fromkeys(("grayscale", "blur", "sigma", "solarize", "erase", "flip"), 1),
+}
+
+
+def one_view(images, policy, size, draws, noise, *, cropped=False):
+    """A view of each image: the operators in the order of the policy's fields.
+
+    Operators of no effect are left out of the graph.
+
+    Args:
+        images: (batch, height, width, channels) float in [0, 1].
+        policy: a `ViewPolicy`.
+        size: side of the views.
+        draws: uniform numbers by the names of `DRAWS`: (batch,), or (numbers, batch).
+        noise: function from the shape of an image to normal numbers for all images.
+        cropped: whether the images are cut out, resized and flipped already.
+
+    Returns:
+        (batch, size, size, channels) float in [0, 1].
+    """
+    if not cropped:
+        images = _crop(images, policy, size, draws)
+    images = _warp(images, policy, draws)
+    images = _jitter(images, policy, draws)
+    if policy.grayscale and images.shape[-1] == 3:
+        gray = ops.per_image(draws["grayscale"]) < policy.grayscale
+        images = tf.where(gray, ops.luma(images), images)
+    if policy.blur:
+        sigma = _between(draws["sigma"], *policy.blur_sigma)
+        sigma = tf.where(draws["blur"] < policy.blur, sigma, 0.0)
+        images = ops.extended_box_blur(images, sigma)
+    if policy.solarize:
+        drawn = ops.per_image(draws["solarize"]) < policy.solarize
+        images = tf.where(drawn, ops.solarize(images), images)
+    if policy.noise:
+        images = ops.clip(images + policy.noise * noise(images.shape[1:]))
+    if policy.erase:
+        images = _erase(images, policy, draws)
+    return images
+
+
+def _crop(images, policy, size, draws):
+    """Crop, resize and flip; the flip, which commutes with the rest, comes for nothing here."""
+    height, width = images.shape[1:3]
+    mirror = draws["flip"] < policy.flip if policy.flip else None
+    if policy.crop_scale[0] < 1.0:
+        scale, ratio = policy.crop_scale, policy.crop_ratio
+        boxes = ops.random_boxes(draws["crop"], height, width, scale=scale, ratio=ratio)
+    elif (height, width) == (size, size) and mirror is None:
+        return images
+    else:
+        whole = tf.constant([[0.0, 0.0, height, width]])
+        boxes = tf.repeat(whole, tf.shape(images)[0], axis=0)
+    images = ops.crop_resize(images, boxes, size, interpolation=policy.interpolation, mirror=mirror)
+    return ops.clip(images) if policy.interpolation == "bicubic" else images
+
+
+def _warp(images, policy, draws):
+    still = not (policy.rotation or policy.shear or policy.translate)
+    if still and tuple(policy.zoom) == (1.0, 1.0):
+        return images
+
+    def either_way(name, largest):
+        return _between(draws[name], -largest, largest)
+
+    matrix = ops.affine_matrix(
+        rotation=either_way("rotation", policy.rotation),
+        shear_y=either_way("shear_y", policy.shear),
+        shear_x=either_way("shear_x", policy.shear),
+        zoom=_between(draws["zoom"], *policy.zoom),
+    )
+    reach = policy.translate * images.shape[1]
+    shift = tf.stack([either_way("shift_y", reach), either_way("shift_x", reach)], axis=1)
+    return ops.affine(images, matrix, shift)
+
+
+def _jitter(images, policy, draws):
+    if not policy.jitter_probability:
+        return images
+    drawn = draws["jitter"] < policy.jitter_probability
+
+    def amount(name, low, high, neutral):
+        if low == high:
+            return None
+        return tf.where(drawn, _between(draws[name], low, high), neutral)
+
+    strengths = {name: getattr(policy, name) for name in ("brightness", "contrast", "saturation")}
+    factors = {
+        name: amount(name, max(0.0, 1.0 - strength), 1.0 + strength, neutral=1.0)
+        for name, strength in strengths.items()
+    }
+    hue = amount("hue", -policy.hue, policy.hue, neutral=0.0)
+    order = tf.cast(draws["order"] * len(_ORDERS), tf.int32)
+    position = tf.gather(tf.constant(_ORDERS), order)
+    return ops.color_jitter(images, **factors, hue=hue, position=position)
+
+
+def _erase(images, policy, draws):
+    height, width = images.shape[1:3]
+    scale = policy.erase_scale
+    boxes = ops.random_boxes(draws["erase_box"], height, width, scale=scale, ratio=_ERASE_RATIO)
+    return ops.erase(images, tf.where(draws["erase"][:, None] < policy.erase, boxes, 0.0))
+
+
+def _between(uniform, low, high):
+    return low + (high - low) * uniform
