@@ -51,7 +51,10 @@ from pipelines.policies import POLICIES, ViewPolicy, policy_for  # noqa: E402
 
 # Flags for the settings that are wanted most; --set reaches all of them.
 SETTING_FLAGS = {
-    "dataset": ("data.dataset", "digits (the default), npz:PATH, folder:PATH, or a TFDS name"),
+    "dataset": (
+        "data.dataset",
+        "digits (the default), npz:PATH, folder:PATH, tfrecord:PATTERN, or a TFDS name",
+    ),
     "data_dir": ("data.data_dir", "where TensorFlow Datasets keeps its files"),
     "backbone": ("backbone.name", "the network, such as resnet18"),
     "epochs": ("training.epochs", "passes over the training images"),
@@ -59,10 +62,11 @@ SETTING_FLAGS = {
     "learning_rate": ("optimizer.learning_rate", "peak, per 256 images of a batch"),
     "seed": ("training.seed", "of weights, order and augmentation"),
     "precision": ("training.precision", "auto, float32, mixed_bfloat16 or mixed_float16"),
+    "augment": ("augment.where", "host or device: where views are drawn"),
     "strategy": ("training.strategy", "auto, none or mirrored"),
 }
 OTHER_FLAGS = {
-    "mode": "pretrain (the default), evaluate, export or list",
+    "mode": "pretrain (the default), preview, evaluate, export or list",
     "method": "what to train, such as sem_byol; --mode=list shows all",
     "recipe": "the settings to start from, such as digits; by default those of the data set",
     "workdir": "directory of the run; by default a new one in runs/",
@@ -71,6 +75,7 @@ OTHER_FLAGS = {
     "show_recipe": "print every setting and where it comes from, and stop",
     "help": "print this and stop",
 }
+MODES = ("pretrain", "preview", "evaluate", "export", "list")
 SWITCHES = ("resume", "show_recipe", "help")
 FLAGS = {**OTHER_FLAGS, **{name: text for name, (_, text) in SETTING_FLAGS.items()}}
 # What a finished run has, in the order of writing.
@@ -115,10 +120,17 @@ def wishes_of(options):
     ] + [recipes.parse_set(text) for text in options.set]
 
 
+def is_new(options):
+    """Whether the flags describe a run, or --workdir has one that they are about."""
+    if options.mode == "preview":
+        return options.method is not None or options.workdir is None
+    return options.mode == "pretrain" and not options.resume
+
+
 def recipe_of(options, catalog):
     """The recipe of a new run, or that of the run in --workdir."""
     wishes = wishes_of(options)
-    if not options.resume and options.mode == "pretrain":
+    if is_new(options):
         if options.method is None:
             raise UserError("Which method? Try --method=sem_byol; --mode=list shows all.")
         return recipes.resolve(catalog, options.method, wishes, options.recipe)
@@ -175,6 +187,12 @@ def pretrain(recipe, workdir, resume):
     stages.export(session.recipe, session.inputs.preprocessing, encoder, workdir)
 
 
+def preview(recipe, workdir):
+    """Write a picture of the views that the first images of a run would get."""
+    path = import_stages().preview(recipe, Path(workdir or "."))
+    print(f"Wrote {path}: a row for each image, the image and then its views.")
+
+
 def complete(recipe, workdir):
     """Do what a run lacks whose training has ended, and nothing twice."""
     found = {name: sorted(workdir.glob(name)) for name in (*MODELS, RESULTS, EXPORTS)}
@@ -210,7 +228,7 @@ def run(options):
     if options.help:
         return print(__doc__, recipes.format_flags(FLAGS), sep="\n")
     options.mode = options.mode or "pretrain"
-    lookup(dict.fromkeys(("pretrain", "evaluate", "export", "list")), options.mode, "mode")
+    lookup(dict.fromkeys(MODES), options.mode, "mode")
     catalog = read_catalog()
     if options.method is not None:
         lookup(dict.fromkeys(catalog.method_names), options.method, "method")
@@ -224,6 +242,9 @@ def run(options):
     check_name(recipe.data.dataset)  # likewise
     if options.show_recipe:
         return print(recipes.format_recipe(recipe))
+    if options.mode == "preview":
+        check_exists(recipe.data.dataset)
+        return preview(recipe, options.workdir)
     workdir = workdir_of(options, recipe)
     if options.mode != "pretrain":
         return {"evaluate": evaluate, "export": export}[options.mode](recipe, workdir)

@@ -30,9 +30,11 @@ from keras_ssl.evaluation.table import evaluate_features
 from keras_ssl.layers.necks import bottleneck_of, simplices_of
 from keras_ssl.recipes import Recipe
 from pipelines.datasets import ImageData, load
+from pipelines.normalization import normalization
 from pipelines.policies import policy_for
-from pipelines.preprocess import channel_statistics, make_preprocess
-from pipelines.views import steps_per_epoch, train_views
+from pipelines.preprocess import make_preprocess
+from pipelines.preview import preview_grid, write_png
+from pipelines.views import device_views, steps_per_epoch, train_views
 
 FEATURE_LIMIT = 4  # GiB of features that the table judges at a time
 
@@ -102,9 +104,14 @@ def load_inputs(recipe, preprocessing=None):
         UserError: if its images have other channels than `preprocessing` takes.
     """
     wanted = recipe.data.image_size or None
-    data = load(recipe.data.dataset, data_dir=recipe.data.data_dir, image_size=wanted)
+    data = load(
+        recipe.data.dataset,
+        data_dir=recipe.data.data_dir,
+        image_size=wanted,
+        in_memory={"yes": True, "no": False, "auto": None}[recipe.data.in_memory],
+    )
     if preprocessing is None:
-        mean, std = channel_statistics(data.train_images)
+        mean, std = normalization(data.to_pretrain_on, recipe.data.normalization)
         preprocessing = Preprocessing(wanted or data.image_size, data.channels, mean, std)
     if data.channels != preprocessing.channels:
         raise UserError(
@@ -133,7 +140,7 @@ def build_method(recipe, inputs, steps):
     check_replicas(recipe.training, strategy.num_replicas_in_sync)
     cls = keras_ssl.METHODS[recipe.base_name]
     facts = {
-        "num_images": len(inputs.data.train_images),
+        "num_images": len(inputs.data.to_pretrain_on),
         "image_size": inputs.preprocessing.image_size,
         "batch_size": recipe.training.batch_size,
     }
@@ -217,9 +224,11 @@ def prepare(recipe):
         inputs = load_inputs(recipe)
         keras.utils.set_random_seed(training.seed)
         keras.config.set_dtype_policy(training.precision)
-        per_epoch = steps_per_epoch(len(inputs.data.train_images), training.batch_size)
+        per_epoch = steps_per_epoch(len(inputs.data.to_pretrain_on), training.batch_size)
         method = build_method(recipe, inputs, per_epoch * training.epochs)
-        recipe.augment.local_pixels(inputs.preprocessing.image_size)  # refuses what does not fit
+        settings = view_settings(recipe, inputs.preprocessing)  # refuses what does not fit
+        if recipe.augment.where == "device":
+            method.draw_views = device_views(**settings)
     return Session(recipe, inputs, method, per_epoch)
 
 
@@ -272,21 +281,42 @@ def fit_from(session, step, callbacks, saver):
 
 def batches_from(session, step):
     """The stream of training batches from a global step on."""
-    augment, ready = session.recipe.augment, session.inputs.preprocessing
-    small = {**augment.overrides, "crop_scale": augment.local_scale}
     return train_views(
-        session.inputs.data.train_images,
-        policy=policy_for(augment.policy, augment.num_views, **augment.overrides),
-        local_policy=policy_for(augment.policy, 1, **small) * augment.local_views,
-        batch_size=session.recipe.training.batch_size,
+        session.inputs.data.to_pretrain_on,
         seed=session.recipe.training.seed,
         start_step=step,
-        mean=ready.mean,
-        std=ready.std,
-        image_size=ready.image_size,
-        local_size=augment.local_pixels(ready.image_size),
         with_index=session.method.needs_index,
+        on_device=session.recipe.augment.where == "device",
+        **view_settings(session.recipe, session.inputs.preprocessing),
     )
+
+
+def view_settings(recipe, preprocessing):
+    """What the views of a run are drawn with, wherever that happens."""
+    augment = recipe.augment
+    small = {**augment.overrides, "crop_scale": augment.local_scale}
+    return {
+        "policy": policy_for(augment.policy, augment.num_views, **augment.overrides),
+        "local_policy": policy_for(augment.policy, 1, **small) * augment.local_views,
+        "batch_size": recipe.training.batch_size,
+        "mean": preprocessing.mean,
+        "std": preprocessing.std,
+        "image_size": preprocessing.image_size,
+        "local_size": augment.local_pixels(preprocessing.image_size),
+    }
+
+
+def preview(recipe, directory, count=8):
+    """Write `preview.png`: views of the first images of a run, as the network gets them."""
+    inputs = load_inputs(recipe)
+    settings = view_settings(recipe, inputs.preprocessing)
+    images = inputs.data.to_pretrain_on
+    settings["batch_size"] = min(settings["batch_size"], len(images))
+    stream = train_views(images, seed=recipe.training.seed, with_index=True, **settings)
+    batch = next(iter(stream))
+    grid = preview_grid(images, batch, count, mean=settings["mean"], std=settings["std"])
+    directory.mkdir(parents=True, exist_ok=True)
+    return write_png(grid, directory / "preview.png")
 
 
 def watchers(session, workdir):
@@ -334,7 +364,7 @@ def describe(session, workdir, step):
     lines = {
         "method": f"{recipe.name}: {trained} parameters to train",
         "backbone": f"{describe_backbone(recipe.backbone, size)}: {backbone} parameters",
-        "data": f"{data.name}: {len(data.train_images):,} train{test} images, "
+        "data": f"{data.name}: {len(data.to_pretrain_on):,} train{test} images, "
         f"{size}x{size}x{data.channels}{labels}",
         "batch": f"{training.batch_size} images (global) x {recipe.augment.num_views} views"
         f"{crops}, {per_epoch} steps an epoch, {training.epochs} epochs",
@@ -448,14 +478,13 @@ def judge(name, model, recipe, inputs):
     """Rows for one representation: that of `model`, or raw pixels for None."""
     data = inputs.data
     count = len(data.train_images) + len(data.test_images)
+    width = np.prod(data.train_images.shape[1:]) if model is None else model.output_shape[-1]
+    needed = 4 * count * int(width) / 2**30
+    if needed > FEATURE_LIMIT:
+        return [], [f"{name}: its features need {needed:.0f} GiB; {FEATURE_LIMIT} is the limit."]
     if model is None:
         train, test = flat(data.train_images), flat(data.test_images)
     else:
-        needed = 4 * count * model.output_shape[-1] / 2**30
-        if needed > FEATURE_LIMIT:
-            return [], [
-                f"{name}: its features need {needed:.0f} GiB; {FEATURE_LIMIT} is the limit."
-            ]
         extract = FeatureExtractor(model, inputs.preprocessing.function)
         train, test = extract(data.train_images), extract(data.test_images)
     return evaluate_features(
@@ -473,7 +502,7 @@ def judge(name, model, recipe, inputs):
 
 def flat(images):
     """Images as rows of numbers in [0, 1]."""
-    return images.reshape(len(images), -1).astype("float32") / 255
+    return images[:].reshape(len(images), -1).astype("float32") / 255
 
 
 def export(recipe, preprocessing, encoder, workdir):

@@ -78,7 +78,7 @@ def crop_boxes(policies, kind, heights, widths, seed, places, total):
         boxes (batch, crops, 4) int32: top, left, height and width; and (batch, crops) bool: whether
         the crop is flipped left to right.
     """
-    uniform = _draw(total, len(policies), _seed_of(kind, seed), places)
+    uniform = _compiled_draw(total, len(policies), _seed_of(kind, seed), places)
     sides = [tf.cast(side, tf.float32) for side in (heights, widths)]
     boxes, flips = [], []
     for view, policy in enumerate(policies):
@@ -151,6 +151,10 @@ def _draw(total, num_views, seed, places):
         name: part if count > 1 else part[0]
         for (name, count), part in zip(DRAWS.items(), parts, strict=True)
     }
+
+
+# The generator gives other numbers under XLA; crops of files are those of images in memory.
+_compiled_draw = tf.function(_draw, jit_compile=True, autograph=False)
 
 
 def _noise_of(total, count, seed, places):

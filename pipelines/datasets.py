@@ -12,14 +12,18 @@ from pipelines.names import check_name
 __all__ = ["ImageData", "load"]
 
 
-def load(name, *, data_dir=None, image_size=None, log=print):
-    """Read a data set into memory.
+def load(name, *, data_dir=None, image_size=None, in_memory=None, log=print):
+    """Read a data set into memory, or, if it is large, the list of its images.
 
     Args:
-        name: "digits" (embedded), "npz:PATH", "folder:PATH", or a TensorFlow Datasets name.
+        name: "digits" (embedded), "npz:PATH", "folder:PATH", "tfrecord:PATTERN", or a TensorFlow
+            Datasets name.
         data_dir: where TensorFlow Datasets keeps its files.
         image_size: side to which images are brought (their middle square). By default images stay
             as they are, or get one size that suits them if they differ.
+        in_memory: whether all images are decoded at once and kept as squares of `image_size`.
+            `False` leaves them encoded: each is decoded when it is read, and crops are cut out of
+            the whole image. By default as `keep_in_memory` says. Arrays are always in memory.
         log: called with each line for the user, such as the files that were passed over.
 
     Returns:
@@ -42,7 +46,11 @@ def load(name, *, data_dir=None, image_size=None, log=print):
     if prefix == "folder":
         from pipelines.sources.folder import load_folder
 
-        return load_folder(path, image_size=image_size, log=log)
+        return load_folder(path, image_size=image_size, in_memory=in_memory, log=log)
+    if prefix == "tfrecord":
+        from pipelines.sources.tfrecord import load_tfrecord
+
+        return load_tfrecord(path, image_size=image_size, in_memory=in_memory, log=log)
     if prefix == "npz":
         from pipelines.sources.npz import load_npz
 
@@ -53,7 +61,9 @@ def load(name, *, data_dir=None, image_size=None, log=print):
         return _at_size(load_digits(), image_size)
     from pipelines.sources.catalog import load_from_catalog
 
-    return load_from_catalog(name, data_dir=data_dir, image_size=image_size, log=log)
+    return load_from_catalog(
+        name, data_dir=data_dir, image_size=image_size, in_memory=in_memory, log=log
+    )
 
 
 def _at_size(data, image_size):

@@ -7,6 +7,7 @@ import numpy as np
 from pipelines.errors import DataError
 
 _MEMORY_LIMIT = 8 * 2**30
+_CUT_FROM_WHOLE = 128  # pixels from which on views are cut out of the whole image
 _SIDES = (32, 64, 96, 128, 160, 224)
 
 
@@ -16,11 +17,14 @@ class ImageData:
 
     Args:
         name: as the user gave it.
-        train_images: uint8 (N, height, width, channels), channels 1 or 3.
+        train_images: uint8 (N, height, width, channels), channels 1 or 3; an array, or
+            `EncodedImages`, which reads like one.
         train_labels: int64 (N,) or `None`.
         test_images, test_labels: likewise, or `None`.
         class_names: one per class, or `None`.
         skipped: (path, reason) of each file that could not be used.
+        pretraining_images: the training images followed by those without labels, where a data set
+            has such besides (STL-10); `None` where the training images are all.
     """
 
     name: str
@@ -30,6 +34,12 @@ class ImageData:
     test_labels: np.ndarray | None = None
     class_names: tuple[str, ...] | None = None
     skipped: tuple[tuple[str, str], ...] = ()
+    pretraining_images: np.ndarray | None = None
+
+    @property
+    def to_pretrain_on(self):
+        """`pretraining_images`, or the training images where these are all."""
+        return self.train_images if self.pretraining_images is None else self.pretraining_images
 
     @property
     def image_size(self):
@@ -73,6 +83,21 @@ def common_side(shorter_sides):
     """The largest usual side that half of the images have, at least 32."""
     median = np.median(shorter_sides)
     return max((side for side in _SIDES if side <= median), default=_SIDES[0])
+
+
+def keep_in_memory(wish, count, side, channels):
+    """Whether images are decoded once and for all, or each time they are read.
+
+    Small ones are, if 8 GiB hold them: decoding them again and again would take longer than the
+    training. Views of 128 pixels and more are cut out of the whole image, as the papers do it.
+
+    Args:
+        wish: `True`, `False`, or `None` for the above.
+        count, side, channels: of the squares that would lie in memory.
+    """
+    if wish is not None:
+        return wish
+    return side < _CUT_FROM_WHOLE and count * side * side * channels <= _MEMORY_LIMIT
 
 
 def check_memory(count, side, channels, name):

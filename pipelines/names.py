@@ -5,9 +5,11 @@ import os
 import re
 
 from pipelines.errors import DataError, did_you_mean
+from pipelines.sources.shards import find_shards
 
 EMBEDDED = "digits"
-PREFIXES = ("npz:", "folder:")
+SUBSETS = ("imagenet100",)
+PREFIXES = ("npz:", "folder:", "tfrecord:")
 
 # Image sets of TensorFlow Datasets, only to tell a misspelt name from an unknown one: close
 # relatives must all be here, or the name of one would be taken for a typing error of the other.
@@ -44,21 +46,29 @@ def check_name(name):
         raise DataError(f"The data set '{name}' lacks the path: write {name}PATH.")
     if name.startswith(PREFIXES):
         return
-    kind, _, rest = name.partition(":")
+    whole, mark, feature = name.partition("#")
+    kind, _, rest = whole.partition(":")
+    stem = kind.split("/")[0]
+    if mark and (not feature or stem == EMBEDDED):
+        what = "has no other labels" if stem == EMBEDDED else "lacks the feature behind '#'"
+        raise DataError(f"The data set '{name}' {what}: write NAME, or NAME#FEATURE.")
     if rest and not re.fullmatch(r"[\d.*]+", rest):  # a TFDS version is digits and dots
         suggestion = did_you_mean(f"{kind}:", PREFIXES)
-        raise DataError(f"Unknown kind of data '{kind}:'.{suggestion} Known: npz:, folder:.")
-    stem = kind.split("/")[0]
-    if stem in (EMBEDDED, *TFDS):
+        if stem in TFDS:
+            suggestion = f" For a feature as the label write {kind}#{rest}."
+        known = ", ".join(PREFIXES)
+        raise DataError(f"Unknown kind of data '{kind}:'.{suggestion} Known: {known}.")
+    if stem in (EMBEDDED, *SUBSETS, *TFDS):
         return
     if name.endswith(".npz") or os.path.exists(name):
         prefix = "folder:" if os.path.isdir(name) else "npz:"
+        prefix = "tfrecord:" if ".tfrec" in os.path.basename(name) else prefix
         raise DataError(f"Unknown data set '{name}'. Did you mean '{prefix}{name}'?")
     # Stricter than for other names: the data sets that one could mean are not all known here.
-    near = difflib.get_close_matches(stem, [EMBEDDED, *TFDS, *PREFIXES], 1, 0.75)
+    near = difflib.get_close_matches(stem, [EMBEDDED, *SUBSETS, *TFDS, *PREFIXES], 1, 0.75)
     if near or not stem:
         hint = f" Did you mean '{near[0]}'?" if near else ""
-        kinds = "digits, npz:PATH, folder:PATH, or a name of TensorFlow Datasets"
+        kinds = "digits, npz:PATH, folder:PATH, tfrecord:PATTERN, or a name of TensorFlow Datasets"
         raise DataError(f"Unknown data set '{name}'.{hint} There are {kinds}.")
 
 
@@ -66,9 +76,14 @@ def check_exists(name):
     """Refuse a path at which there is nothing, before anything slow is imported to read it.
 
     Raises:
-        DataError: if the path of npz:PATH or folder:PATH does not exist.
+        DataError: if the path of npz:PATH or folder:PATH does not exist, or no file fits the
+            pattern of tfrecord:PATTERN.
     """
     kind, _, path = name.partition(":")
-    if name.startswith(PREFIXES) and "://" not in path and not os.path.exists(path):
+    if not name.startswith(PREFIXES) or "://" in path:
+        return
+    if kind == "tfrecord":
+        find_shards(os.path.expanduser(path))
+    elif not os.path.exists(os.path.expanduser(path)):
         what = "an .npz file" if kind == "npz" else "a folder of images"
         raise DataError(f"{path} does not exist. Give {what}, as {kind}:PATH.")

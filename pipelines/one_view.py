@@ -1,22 +1,32 @@
 """One view of each image of a batch: the operators of a policy, in order, with given draws."""
 
+import functools
 import itertools
 
 import tensorflow as tf
 
 from pipelines import ops
+from pipelines.errors import DataError
 
 _ORDERS = tuple(itertools.permutations(range(4)))
 _ERASE_RATIO = (0.3, 3.3)  # torchvision's RandomErasing
 
 # What a view draws, and how many numbers for it. All are drawn, used or not, so that changing one
-# setting of a policy leaves the other draws as they were.
+# setting of a policy leaves the other draws as they were; new ones come last for the same reason.
 DRAWS = {
     "crop": ops.CROP_DRAWS,
     "erase_box": ops.CROP_DRAWS,
     **dict.fromkeys(("rotation", "shear_y", "shear_x", "zoom", "shift_y", "shift_x"), 1),
     **dict.fromkeys(("jitter", "brightness", "contrast", "saturation", "hue", "order"), 1),
     **dict.fromkeys(("grayscale", "blur", "sigma", "solarize", "erase", "flip"), 1),
+    **dict.fromkeys(("quarter_turn", "quarters", "channel_drop", "channel", "sobel", "cutout"), 1),
+    "cutout_place": 2,
+}
+
+_JITTERS = {
+    "torchvision": ops.color_jitter,
+    "tensorflow": ops.tf_color_jitter,
+    "tensorflow_scaled": functools.partial(ops.tf_color_jitter, scaled=True),
 }
 
 
@@ -35,25 +45,61 @@ def one_view(images, policy, size, draws, noise, *, cropped=False):
 
     Returns:
         (batch, size, size, channels) float in [0, 1].
+
+    Raises:
+        DataError: if the images are cut out already and the policy wants the crop last.
     """
+    if policy.crop_last and cropped:
+        raise DataError(
+            "Augmentation: crop_last=True needs whole images, but these are cut out already when "
+            "they come from their files. Take images that lie in memory, or crop_last=False."
+        )
+    if policy.crop_last:
+        images = _colors(images, policy, draws)
     if not cropped:
         images = _crop(images, policy, size, draws)
     images = _warp(images, policy, draws)
+    if policy.quarter_turn:
+        quarters = 1 + tf.cast(3.0 * draws["quarters"], tf.int32)
+        drawn = draws["quarter_turn"] < policy.quarter_turn
+        images = ops.quarter_turns(images, tf.where(drawn, quarters, 0))
+    if not policy.crop_last:
+        images = _colors(images, policy, draws)
+    return _filters(images, policy, draws, noise)
+
+
+def _colors(images, policy, draws):
     images = _jitter(images, policy, draws)
     if policy.grayscale and images.shape[-1] == 3:
         gray = ops.per_image(draws["grayscale"]) < policy.grayscale
         images = tf.where(gray, ops.luma(images), images)
+    if policy.channel_drop and images.shape[-1] == 3:
+        channel = tf.cast(3.0 * draws["channel"], tf.int32)
+        drawn = draws["channel_drop"] < policy.channel_drop
+        images = ops.keep_channel(images, tf.where(drawn, channel, -1))
+    return images
+
+
+def _filters(images, policy, draws, noise):
     if policy.blur:
         sigma = _between(draws["sigma"], *policy.blur_sigma)
         sigma = tf.where(draws["blur"] < policy.blur, sigma, 0.0)
         images = ops.extended_box_blur(images, sigma)
+    if policy.sobel:
+        drawn = ops.per_image(draws["sobel"]) < policy.sobel
+        images = tf.where(drawn, ops.sobel(images), images)
     if policy.solarize:
         drawn = ops.per_image(draws["solarize"]) < policy.solarize
         images = tf.where(drawn, ops.solarize(images), images)
     if policy.noise:
         images = ops.clip(images + policy.noise * noise(images.shape[1:]))
+    if policy.cutout:
+        boxes = ops.cutout_boxes(draws["cutout_place"], *images.shape[1:3], policy.cutout_size)
+        images = _erase(images, boxes, draws["cutout"] < policy.cutout)
     if policy.erase:
-        images = _erase(images, policy, draws)
+        places, scale = draws["erase_box"], policy.erase_scale
+        boxes = ops.random_boxes(places, *images.shape[1:3], scale=scale, ratio=_ERASE_RATIO)
+        images = _erase(images, boxes, draws["erase"] < policy.erase)
     return images
 
 
@@ -107,17 +153,16 @@ def _jitter(images, policy, draws):
         name: amount(name, max(0.0, 1.0 - strength), 1.0 + strength, neutral=1.0)
         for name, strength in strengths.items()
     }
+    if policy.arithmetic == "tensorflow":
+        factors["brightness"] = amount("brightness", -policy.brightness, policy.brightness, 0.0)
     hue = amount("hue", -policy.hue, policy.hue, neutral=0.0)
     order = tf.cast(draws["order"] * len(_ORDERS), tf.int32)
     position = tf.gather(tf.constant(_ORDERS), order)
-    return ops.color_jitter(images, **factors, hue=hue, position=position)
+    return _JITTERS[policy.arithmetic](images, **factors, hue=hue, position=position)
 
 
-def _erase(images, policy, draws):
-    height, width = images.shape[1:3]
-    scale = policy.erase_scale
-    boxes = ops.random_boxes(draws["erase_box"], height, width, scale=scale, ratio=_ERASE_RATIO)
-    return ops.erase(images, tf.where(draws["erase"][:, None] < policy.erase, boxes, 0.0))
+def _erase(images, boxes, drawn):
+    return ops.erase(images, tf.where(drawn[:, None], boxes, 0.0))
 
 
 def _between(uniform, low, high):

@@ -1,92 +1,10 @@
-"""Augmentation policies as plain data: what is drawn for each view, and where it comes from."""
+"""Augmentation policies: what is drawn for each view of the methods, and where it comes from."""
 
 import dataclasses
 import itertools
 
 from pipelines.errors import DataError, did_you_mean
-
-_PROBABILITIES = ("flip", "jitter_probability", "grayscale", "blur", "solarize", "erase")
-_STRENGTHS = ("brightness", "contrast", "saturation", "rotation", "shear", "translate", "noise")
-_RANGES = ("crop_scale", "crop_ratio", "blur_sigma", "zoom", "erase_scale")
-
-
-@dataclasses.dataclass(frozen=True)
-class ViewPolicy:
-    """How one view is drawn; the operators come in the order of the fields.
-
-    Args:
-        crop_scale: share of the area that is cut out; (1, 1) takes the whole image.
-        crop_ratio: width : height of the crop, log-uniform.
-        interpolation: "bilinear" or "bicubic"; both with antialias.
-        rotation, shear: largest angles in degrees, either way; 0 leaves them out.
-        translate: largest shift, as a share of the side, either way.
-        zoom: enlargement of the content. What these four uncover is 0.
-        jitter_probability: of the colour jitter (the next four, in random order).
-        brightness, contrast, saturation: factors are uniform in [max(0, 1 - x), 1 + x].
-        hue: shift is uniform in [-x, x] turns; at most 0.5.
-        grayscale: probability.
-        blur: probability.
-        blur_sigma: in pixels of the view, uniform.
-        solarize: probability.
-        noise: standard deviation of Gaussian noise, for values in [0, 1].
-        erase: probability of setting a random box to 0.
-        erase_scale: share of the area of that box.
-        flip: probability of a flip left to right.
-
-    Raises:
-        DataError: if a value is out of its range.
-    """
-
-    crop_scale: tuple[float, float] = (0.08, 1.0)
-    crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
-    interpolation: str = "bilinear"
-    rotation: float = 0.0
-    shear: float = 0.0
-    translate: float = 0.0
-    zoom: tuple[float, float] = (1.0, 1.0)
-    jitter_probability: float = 0.8
-    brightness: float = 0.4
-    contrast: float = 0.4
-    saturation: float = 0.2
-    hue: float = 0.1
-    grayscale: float = 0.2
-    blur: float = 0.0
-    blur_sigma: tuple[float, float] = (0.1, 2.0)
-    solarize: float = 0.0
-    noise: float = 0.0
-    erase: float = 0.0
-    erase_scale: tuple[float, float] = (0.02, 0.33)
-    flip: float = 0.5
-
-    def __post_init__(self):
-        for name in _RANGES:
-            self._require(name, *_check_range(getattr(self, name)))
-        for name in _PROBABILITIES:
-            self._require(name, _number(getattr(self, name), 1.0), "a probability in [0, 1]")
-        for name in _STRENGTHS:
-            self._require(name, _number(getattr(self, name)), "a number >= 0")
-        self._require("hue", _number(self.hue, 0.5), "a number in [0, 0.5]")
-        self._require("shear", self.shear < 90, "an angle below 90 degrees")
-        for name in ("crop_scale", "erase_scale"):
-            self._require(name, getattr(self, name)[1] <= 1, "a share of the area, at most 1")
-        known = ("bilinear", "bicubic")
-        self._require("interpolation", self.interpolation in known, "'bilinear' or 'bicubic'")
-
-    def _require(self, name, holds, expected):
-        if not holds:
-            value = getattr(self, name)
-            raise DataError(f"Augmentation: {name}={value!r} does not fit; it must be {expected}.")
-
-
-def _number(value, largest=float("inf")):
-    return isinstance(value, (int, float)) and 0 <= value <= largest
-
-
-def _check_range(value):
-    pair = isinstance(value, (tuple, list)) and len(value) == 2
-    holds = pair and all(map(_number, value)) and 0 < value[0] <= value[1]
-    return holds, "a pair (smallest, largest) above 0"
-
+from pipelines.view_policy import ViewPolicy
 
 # What differs between two people's digits: turns, leans, shifts and sizes of the hand, pressure and
 # width of the pen. No flip, which would make other characters. Chosen by the accuracy with 10
@@ -134,12 +52,61 @@ _IMAGENET_ASYMMETRIC = dataclasses.replace(_CIFAR_ASYMMETRIC, blur=1.0)
 # SimSiam, appendix A and D: its ImageNet policy without the blur.
 _SIMSIAM_CIFAR = ViewPolicy(crop_scale=(0.2, 1.0), saturation=0.4)
 
+# MoCo v2's repository (--aug-plus), which SimSiam takes over for ImageNet.
+_MOCO_V2 = dataclasses.replace(_SIMSIAM_CIFAR, blur=0.5)
+
+# W-MSE's repository on CIFAR: the colours of the whole image come before the crop.
+_WMSE = ViewPolicy(
+    crop_scale=(0.2, 1.0),
+    interpolation="bicubic",
+    crop_last=True,
+    saturation=0.4,
+    grayscale=0.1,
+)
+
+# Google's repository of SimCLR: colours of strength 1 and blur for ImageNet, 0.5 and none on CIFAR.
+_SIMCLR = dataclasses.replace(_CIFAR, arithmetic="tensorflow_scaled", blur=0.5)
+_SIMCLR_CIFAR = dataclasses.replace(_CIFAR_WEAK, arithmetic="tensorflow_scaled")
+
+# DeepMind's repository of BYOL.
+_BYOL = dataclasses.replace(_IMAGENET_ASYMMETRIC, arithmetic="tensorflow")
+
+# Cosentino et al., table 2, whose colours have SimCLR's strength s.
+_GEOMETRY = dataclasses.replace(_CIFAR_WEAK, interpolation="bilinear")
+_GEOMETRY_MODERATE = dataclasses.replace(
+    _GEOMETRY, crop_scale=(0.5, 1.0), brightness=0.2, contrast=0.2, saturation=0.2, hue=0.05
+)
+_GEOMETRY_SMALL = dataclasses.replace(
+    _GEOMETRY,
+    crop_scale=(0.9, 1.0),
+    brightness=0.04,
+    contrast=0.04,
+    saturation=0.04,
+    hue=0.01,
+    flip=0.0,
+)
+
 # CPC, sec. 3.3: crops of 256 from 300 pixels, flips. There all images are gray, so that colour does
 # not tell which patches belong together; here half are, for encoders that are used on colours.
 _CPC = ViewPolicy(crop_scale=(0.73, 1.0), jitter_probability=0.0, grayscale=0.5)
 
 # Gray images of 28 pixels (Fashion-MNIST): the crop and jitter of SimSiam that one channel has.
 _GRAY = ViewPolicy(crop_scale=(0.2, 1.0), saturation=0.0, hue=0.0, grayscale=0.0)
+
+# One operator alone, for the ablation of SimCLR, sec. 3; strengths of appendix A where it has them.
+_NOTHING = ViewPolicy(crop_scale=(1.0, 1.0), jitter_probability=0.0, grayscale=0.0, flip=0.0)
+_STRONG = {"brightness": 0.8, "contrast": 0.8, "saturation": 0.8, "hue": 0.2}
+_ONLY = {
+    "crop": {"crop_scale": (0.08, 1.0)},
+    "crop_flip": {"crop_scale": (0.08, 1.0), "flip": 0.5},
+    "color_drop": {"grayscale": 0.5},
+    "color_jitter": {"jitter_probability": 0.8, **_STRONG},
+    "rotate": {"quarter_turn": 0.75},
+    "cutout": {"cutout": 1.0},
+    "noise": {"noise": 0.1},
+    "blur": {"blur": 0.5},
+    "sobel": {"sobel": 0.5},
+}
 
 
 def _both(view):
@@ -164,8 +131,18 @@ POLICIES = {
         dataclasses.replace(_IMAGENET_ASYMMETRIC, solarize=0.2),
     ),
     "simsiam_cifar": _both(_SIMSIAM_CIFAR),
+    "simmer": _both(_SIMSIAM_CIFAR),  # SimMER, sec. 3.1: SimSiam's
+    "moco_v2": _both(_MOCO_V2),
+    "wmse": _both(_WMSE),
+    "simclr_cifar": _both(_SIMCLR_CIFAR),
+    "imagenet_simclr": _both(_SIMCLR),
+    "imagenet_byol": (_BYOL, dataclasses.replace(_BYOL, blur=0.1, solarize=0.2)),
+    "geometry_small": _both(_GEOMETRY_SMALL),
+    "geometry_moderate": _both(_GEOMETRY_MODERATE),
+    "geometry_large": _both(_GEOMETRY),
     "cpc": _both(_CPC),
     "gray": _both(_GRAY),
+    **{f"only_{name}": _both(dataclasses.replace(_NOTHING, **_ONLY[name])) for name in _ONLY},
 }
 
 

@@ -59,6 +59,7 @@ class Method(Configured, keras.Model):
         self.steps_per_epoch = steps_per_epoch
         self.seed = seed
         self.seconds_waiting = 0.0  # for data, since it was last set to 0
+        self.draw_views = None  # function batch -> views, of a batch that has none yet
         names = ("loss", *self.terms, *self.diagnostic_names)
         self._means = {name: keras.metrics.Mean(name) for name in names}
         # Kept out of Keras's tracking: these share or repeat what is tracked elsewhere.
@@ -206,6 +207,8 @@ class Method(Configured, keras.Model):
 
     def train_step(self, data):
         views = data[0] if isinstance(data, tuple) else data
+        if self.draw_views is not None:
+            views = self.draw_views(views)
         local = views.get("local")
         self.check_views(views["global"].shape[1], 0 if local is None else local.shape[1])
         step = self.optimizer.iterations

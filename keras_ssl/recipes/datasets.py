@@ -1,13 +1,17 @@
 """Data sets by their names: what each is, and which recipe fits it."""
 
 import os
+import re
 
-PREFIXES = ("npz:", "folder:")
+PREFIXES = ("npz:", "folder:", "tfrecord:")
 DESCRIPTIONS = {
     "digits": "1,797 handwritten digits of 8x8 pixels, part of scikit-learn",
     "npz:PATH": "a file with the arrays x_train, y_train, x_test, y_test",
     "folder:PATH": "a folder of images; its subfolders, if there are any, are the classes",
+    "tfrecord:PATTERN": "TensorFlow records of encoded images, such as those of pipelines.convert",
     "NAME": "any image set of TensorFlow Datasets, such as cifar10 or stl10",
+    "NAME#FEATURE": "the same with another feature as the label, such as cifar100#coarse_label",
+    "imagenet100": "the 100 classes of imagenet2012 that CMC drew",
 }
 
 _FAMILY_OF = {
@@ -15,6 +19,7 @@ _FAMILY_OF = {
     "cifar10": "cifar10",
     "cifar100": "cifar100",
     "imagenet2012": "imagenet",
+    "imagenet100": "imagenet",
 }
 
 
@@ -23,10 +28,10 @@ def family_of(dataset):
 
     Example:
 
-    >>> family_of("cifar10"), family_of("cifar10:3.0.2"), family_of("npz:images.npz")
-    ('cifar10', 'cifar10', 'small')
+    >>> family_of("cifar10:3.0.2"), family_of("cifar100#coarse_label"), family_of("npz:images.npz")
+    ('cifar10', 'cifar100', 'small')
     """
-    return _FAMILY_OF.get(dataset.split("/")[0].split(":")[0], "small")
+    return _FAMILY_OF.get(re.split("[/:#]", dataset)[0], "small")
 
 
 def from_anywhere(key, value):

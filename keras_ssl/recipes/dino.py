@@ -25,8 +25,14 @@ DINO = {
         training={"batch_size": 32},
     ),
     "small": differences(
-        method={**_OURS, "num_prototypes": 1024, "teacher_temperature": 0.02},
-        optimizer={"name": "adamw", "learning_rate": 2e-3, "weight_decay": 0.04, "clipnorm": 3.0},
+        method={
+            **_OURS,
+            "momentum": 0.97,
+            "num_prototypes": 1024,
+            "teacher_temperature": 0.005,
+            "center_momentum": 0.5,
+        },
+        optimizer={"name": "adamw", "learning_rate": 4e-3, "weight_decay": 0.04, "clipnorm": 3.0},
     ),
     "cifar10": _CIFAR.expecting("89.52 % linear, online (solo-learn, README)"),
     "cifar100": _CIFAR.expecting("66.8 % linear (SEM, table 1)"),

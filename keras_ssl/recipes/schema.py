@@ -106,14 +106,22 @@ class Data:
     """The images.
 
     Args:
-        dataset: "digits", "npz:PATH", "folder:PATH", or a name of TensorFlow Datasets.
+        dataset: "digits", "npz:PATH", "folder:PATH", "tfrecord:PATTERN", or a name of TensorFlow
+            Datasets.
         data_dir: where TensorFlow Datasets keeps its files; none for its own place.
         image_size: pixels of a view's side; 0 for that of the images.
+        in_memory: yes decodes all images once, to squares of that size; no decodes each whenever
+            it is read and cuts crops out of the whole image; auto is yes below 128 pixels, if 8
+            GiB hold them.
+        normalization: whose mean and standard deviation views get; data for those of the training
+            images.
     """
 
     dataset: str = "digits"
     data_dir: str | None = None
     image_size: int = bounded(0, at_least=0)
+    in_memory: Literal["auto", "yes", "no"] = "auto"
+    normalization: Literal["data", "imagenet", "cifar10", "cifar100"] = "data"
 
 
 @dataclass(frozen=True)
@@ -122,6 +130,8 @@ class Augment:
 
     Args:
         policy: a name of the table of augmentation policies.
+        where: host draws the views while the batch before them trains; device draws the same
+            ones inside of the train step, from batches of whole images.
         num_views: views of an image.
         local_views: small crops of an image beside its views, drawn as the first view is.
         local_size: pixels of a small crop's side, at least 8; 0 for 3/7 of a view's, rounded to a
@@ -130,6 +140,7 @@ class Augment:
     """
 
     policy: str = "cifar_symmetric"
+    where: Literal["host", "device"] = "host"
     num_views: int = bounded(2, at_least=1)
     local_views: int = bounded(0, at_least=0)
     local_size: int = bounded(0, at_least=0)

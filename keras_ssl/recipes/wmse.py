@@ -2,7 +2,8 @@
 
 from keras_ssl.recipes.differences import differences
 
-# The authors' own runs drop the learning rate in steps and draw the colours before the crop.
+# The authors' own runs drop the learning rate in steps, and draw weaker colours before the crop:
+# augment.policy=wmse.
 _CIFAR = differences(
     "solo-learn, scripts/pretrain/cifar/wmse.yaml, with decoupled weight decay",
     augment={"policy": "cifar_wmse"},
@@ -22,7 +23,9 @@ WMSE = {
         "the authors' code, README, W-MSE 2 on ImageNet-100, with decoupled weight decay",
         method={"whitening_size": 256, "projection_dim": 128},
         backbone={"name": "resnet18"},
-        augment={"policy": "cifar_symmetric"},  # the authors blur nothing here either
+        # The authors blur nothing here either. They too crop last, which images that are cut out
+        # while they are read cannot do.
+        augment={"policy": "cifar_symmetric"},
         # 2e-3 with a batch of 512.
         optimizer={"name": "adamw", "learning_rate": 1e-3, "weight_decay": 1e-6},
         schedule={"warmup_epochs": 2},

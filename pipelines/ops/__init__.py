@@ -9,13 +9,16 @@ from pipelines.ops.color import (
     clip,
     color_jitter,
     grayscale,
+    keep_channel,
     luma,
     per_image,
     solarize,
 )
 from pipelines.ops.crop import CROP_DRAWS, crop_resize, random_boxes, resampling_matrix
+from pipelines.ops.filters import sobel
 from pipelines.ops.pil import pil_blur, pil_crop_resize, pil_hue, quantize
-from pipelines.ops.warp import affine, affine_matrix, erase
+from pipelines.ops.tf_color import tf_color_jitter
+from pipelines.ops.warp import affine, affine_matrix, cutout_boxes, erase, quarter_turns
 
 __all__ = [
     "CROP_DRAWS",
@@ -28,17 +31,22 @@ __all__ = [
     "clip",
     "color_jitter",
     "crop_resize",
+    "cutout_boxes",
     "erase",
     "extended_box_blur",
     "gaussian_blur",
     "grayscale",
+    "keep_channel",
     "luma",
     "per_image",
     "pil_blur",
     "pil_crop_resize",
     "pil_hue",
     "quantize",
+    "quarter_turns",
     "random_boxes",
     "resampling_matrix",
+    "sobel",
     "solarize",
+    "tf_color_jitter",
 ]

@@ -2,7 +2,8 @@
 
 Images are (batch, height, width, channels) float in [0, 1]; factors are (batch,), one per image.
 TensorFlow's own `adjust_contrast` and `adjust_saturation` compute something else (means per
-channel; scaling in HSV), so that hyper-parameters of one family do not carry over to the other.
+channel; scaling in HSV), so that hyper-parameters of one family do not carry over to the other:
+`tf_color` has those.
 """
 
 import tensorflow as tf
@@ -36,6 +37,13 @@ def grayscale(images):
 def solarize(images, threshold=0.5):
     """Invert the values at or above `threshold`."""
     return tf.where(images >= threshold, 1.0 - images, images)
+
+
+def keep_channel(images, channel):
+    """Set all channels but one to 0; `channel` (batch,) integers, -1 keeps all."""
+    kept = tf.one_hot(channel, images.shape[-1], dtype=images.dtype)
+    kept = tf.where(channel[:, None] < 0, 1.0, kept)
+    return images * kept[:, None, None]
 
 
 def adjust_brightness(images, factor):
@@ -101,21 +109,35 @@ def color_jitter(images, *, brightness, contrast, saturation, hue, position):
     ...              hue=0 * one, position=order).shape
     TensorShape([2, 4, 4, 3])
     """
+    factors = (brightness, contrast, saturation)
+    return jitter_in_order(images, _blend, factors, (1.0, 1.0, 1.0), hue, position)
+
+
+def jitter_in_order(images, step, amounts, neutral, hue, position):
+    """The four places of `color_jitter`: at each one an operator per image.
+
+    Args:
+        images, hue, position: as for `color_jitter`.
+        step: function of the images and three amounts (batch,) or `None`, of brightness, contrast
+            and saturation; for each image at most one of them is not neutral.
+        amounts: those three of all images, where it is their turn.
+        neutral: the three amounts that change nothing.
+    """
     if images.shape[-1] == 1:
-        saturation = hue = None
+        amounts, hue = (*amounts[:2], None), None
     for place in range(4):
         at = [position[:, i] == place for i in range(4)]
-        images = _blend(images, *_only(at, (brightness, contrast, saturation)))
+        images = step(images, *_only(at, amounts, neutral))
         if hue is not None:
             images = _turn(images, tf.where(at[3], hue, 0.0))
     return images
 
 
-def _only(at, factors):
-    """Factors of the images whose turn it is, 1 for the others; `None` stays."""
+def _only(at, amounts, neutral):
+    """Amounts of the images whose turn it is, neutral for the others; `None` stays."""
     return [
-        None if factor is None else tf.where(here, factor, 1.0)
-        for here, factor in zip(at[:3], factors, strict=True)
+        None if amount is None else tf.where(here, amount, nothing)
+        for here, amount, nothing in zip(at[:3], amounts, neutral, strict=True)
     ]
 
 

@@ -1,4 +1,4 @@
-"""Affine warps (rotation, shear, zoom, shift in one resampling) and erased rectangles."""
+"""Affine warps (rotation, shear, zoom, shift in one resampling), quarter turns, erased boxes."""
 
 import math
 
@@ -72,6 +72,37 @@ def affine_matrix(rotation, shear_y, shear_x, zoom):
     ]
     matrix = tf.stack([tf.stack(row, axis=-1) for row in rows], axis=-2)
     return matrix / zoom[:, None, None]
+
+
+def quarter_turns(images, turns):
+    """Turn square images counter-clockwise by (batch,) integers 0 to 3 quarters; no resampling."""
+    turns = turns[:, None, None, None]
+    images = tf.where((turns == 1) | (turns == 3), tf.transpose(images, (0, 2, 1, 3)), images)
+    images = tf.where((turns == 1) | (turns == 2), images[:, ::-1], images)
+    return tf.where((turns == 2) | (turns == 3), images[:, :, ::-1], images)
+
+
+def cutout_boxes(uniform, height, width, share):
+    """Squares around a pixel drawn anywhere, which may hang over the border.
+
+    Args:
+        uniform: (2, batch) in [0, 1), for the row and the column of the pixel.
+        height, width: of the images.
+        share: side of the square, as a share of the shorter side of the images.
+
+    Returns:
+        (batch, 4) float: top, left, height, width, whole numbers; top and left may be below 0.
+
+    Reference: T. DeVries and G. W. Taylor, Improved Regularization of Convolutional Neural Networks
+    with Cutout, 2017, sec. 3.2.
+    """
+    side = max(1, round(share * min(height, width)))
+    top, left = (
+        tf.floor(draw * size) - side // 2
+        for draw, size in zip(tf.unstack(uniform), (height, width), strict=True)
+    )
+    sides = tf.fill(tf.shape(top), float(side))
+    return tf.stack([top, left, sides, sides], axis=1)
 
 
 def erase(images, boxes):

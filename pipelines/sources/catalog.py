@@ -1,57 +1,177 @@
-"""Image sets of TensorFlow Datasets, read into memory."""
+"""Image sets of TensorFlow Datasets: small ones as arrays, large ones as records read by place."""
 
 import contextlib
 import functools
 import itertools
 import urllib.parse
+from pathlib import Path
 
 import numpy as np
 
 from pipelines.errors import DataError, did_you_mean
-from pipelines.image_data import ImageData, check_memory, common_side
+from pipelines.image_data import ImageData, check_memory, common_side, keep_in_memory
 
+SUBSETS = {"imagenet100": "imagenet2012"}  # the classes of each are in class_lists
+_LISTS = Path(__file__).parents[1] / "class_lists"
 _TEST_SPLITS = ("test", "validation")
+_UNLABELLED_SPLITS = ("unlabelled", "unlabeled")
 _SAMPLE = 100
 _RETRIES = 2
 _SECONDS = (5, 60)  # for a connection, and until an answer goes on
 
 
-def load_from_catalog(name, *, data_dir=None, image_size=None, log=print):
+def load_from_catalog(name, *, data_dir=None, image_size=None, in_memory=None, log=print):
     """Read the splits `train`, and `test` or `validation`, of a TensorFlow Datasets set.
 
     Images of one square size stay as they are; others become squares of `image_size`, by default a
-    usual size that half of the first hundred have.
+    usual size that half of the first hundred have. The test part is the first of both splits that
+    has labels. A split `unlabelled` (STL-10) adds to what is pretrained on; others, such as `extra`
+    of SVHN, are not read. Sets that do not fit into memory stay in their record files.
 
     Args:
-        name: as TensorFlow Datasets writes it: name, name/config or name:version.
+        name: as TensorFlow Datasets writes it: name, name/config or name:version; with
+            `#FEATURE` behind it, that feature is the label, as in `cifar100#coarse_label`.
+            `imagenet100` is imagenet2012 with the 100 classes of `class_lists/imagenet100.txt`,
+            labels 0 to 99 in the order of their WordNet ids.
         data_dir: where TensorFlow Datasets keeps its files; by default its own place.
         image_size: side of the images.
+        in_memory: as for `pipelines.datasets.load`.
         log: called with each line for the user.
 
     Raises:
         DataError: if the name is unknown, the set cannot be had, or it is not one of images.
     """
-    builder = find(name, data_dir)
+    stem, _, wanted = name.partition("#")
+    base = stem.split(":")[0]
+    source = SUBSETS.get(base, base) + stem.removeprefix(base)
+    builder = find(source, data_dir)
     features = builder.info.features
     if "image" not in (features or {}):
         raise DataError(f"'{name}' has no feature 'image': {', '.join(features or ['none'])}.")
-    prepare(builder, name)
-    if "train" not in builder.info.splits:
-        raise DataError(f"'{name}' has no split 'train': {', '.join(builder.info.splits)}.")
-    height, width, channels = features["image"].shape
+    label = _label_of(features, wanted, name)
+    prepare(builder, source)
+    splits = _splits(builder, label, name)
+    channels = features["image"].shape[-1]
     if channels not in (1, 3):
         raise DataError(f"'{name}' has images of {channels} channels; 1 or 3 are needed.")
-    if image_size is None:
-        fixed = height is not None and height == width
-        image_size = height if fixed else _choose_size(builder, log)
-    test = next((split for split in _TEST_SPLITS if split in builder.info.splits), None)
-    splits = [split for split in ("train", test) if split]
-    count = sum(builder.info.splits[split].num_examples for split in splits)
-    check_memory(count, image_size, channels, name)
-    parts = [part for split in splits for part in _read(builder, split, image_size)]
-    label = features.get("label")
-    class_names = tuple(label.names) if hasattr(label, "names") and parts[1] is not None else None
-    return ImageData(name, *parts, *[None] * (4 - len(parts)), class_names)
+    settings = {"image_size": image_size, "in_memory": in_memory, "log": log}
+    if base in SUBSETS:
+        return _from_records(name, builder, splits, label, classes_of(base), **settings)
+    side = image_size or _choose_size(builder, log)
+    count = sum(builder.info.splits[split].num_examples for split in splits.values())
+    if not keep_in_memory(in_memory, count, side, channels):
+        settings |= {"image_size": side, "in_memory": False}
+        return _from_records(name, builder, splits, label, None, **settings)
+    check_memory(count, side, channels, name)
+    return _from_arrays(name, builder, splits, label, side)
+
+
+def classes_of(subset):
+    """WordNet ids of the classes of a subset of ImageNet, in order of its labels.
+
+    Example:
+
+    >>> classes_of("imagenet100")[:2]
+    ('n01558993', 'n01692333')
+    """
+    lines = (_LISTS / f"{subset}.txt").read_text().splitlines()
+    return tuple(line for line in lines if not line.startswith("#"))
+
+
+def _label_of(features, wanted, name):
+    """Path of the feature that is the label, or `None`: the wanted one, or else `label`."""
+    fitting = [path for path, feature in _flat(features) if _is_label(feature)]
+    if not wanted:
+        return "label" if "label" in fitting else None
+    if wanted not in fitting:
+        raise DataError(
+            f"'{name}': '{wanted}' is no feature that can be a label."
+            f"{did_you_mean(wanted, fitting)} There are: {', '.join(fitting) or 'none'}."
+        )
+    return wanted
+
+
+def _flat(features, above=""):
+    import tensorflow_datasets as tfds
+
+    for name, feature in features.items():
+        if isinstance(feature, tfds.features.FeaturesDict):
+            yield from _flat(feature, f"{above}{name}/")
+        else:
+            yield above + name, feature
+
+
+def _is_label(feature):
+    dtype = getattr(feature.dtype, "as_numpy_dtype", feature.dtype)
+    return feature.shape == () and np.dtype(dtype).kind in "biu"
+
+
+def _at(tree, path):
+    return functools.reduce(lambda branch, name: branch[name], path.split("/"), tree)
+
+
+def _splits(builder, label, name):
+    """{"train", and "test" and "unlabelled" if there are any: the split's own name}."""
+    there = builder.info.splits
+    if "train" not in there:
+        raise DataError(f"'{name}' has no split 'train': {', '.join(there)}.")
+    tests = [split for split in _TEST_SPLITS if split in there]
+    # The test split of ImageNet has no labels: what serves to evaluate is its validation split.
+    labelled = [split for split in tests if len(tests) == 1 or _has_labels(builder, split, label)]
+    unlabelled = [split for split in _UNLABELLED_SPLITS if split in there]
+    found = {"train": ["train"], "test": labelled or tests, "unlabelled": unlabelled}
+    return {part: names[0] for part, names in found.items() if names}
+
+
+def _has_labels(builder, split, label):
+    first = next(iter(builder.as_dataset(split=split).take(1)), None)
+    return label is not None and first is not None and int(_at(first, label)) >= 0
+
+
+def _from_records(name, builder, splits, label, wanted, *, image_size, in_memory, log):
+    """`ImageData` from the record files of a set; of the `wanted` classes, if not `None`."""
+    from pipelines.sources.records import index_records
+    from pipelines.sources.tfrecord import assemble
+
+    form = getattr(builder.info.file_format, "value", "unknown")
+    if form != "tfrecord":
+        raise DataError(
+            f"'{name}' is prepared as {form} files; what is not kept in memory is read from "
+            "tfrecord files. Prepare it with file_format='tfrecord', or take a smaller "
+            "image_size."
+        )
+    files = {
+        part: [str(path) for path in builder.info.splits[split].filepaths]
+        for part, split in splits.items()
+    }
+    index = index_records(
+        [file for part in files.values() for file in part],
+        image_keys=("image",),
+        label_keys=(label,) if label else (),
+        log=log,
+    )
+    labels, class_names = index.columns["label"], _class_names(builder, label)
+    if wanted is not None:
+        labels, class_names = _renumbered(labels, class_names, wanted), wanted
+    rows = {part: index.rows_of(of) for part, of in files.items()}
+    if wanted is not None:
+        rows = {part: of[labels[of] >= 0] for part, of in rows.items()}
+    if not len(rows["train"]):
+        raise DataError(f"'{name}' has no usable training image.")
+    settings = {"image_size": image_size, "in_memory": in_memory, "log": log}
+    return assemble(name, index, rows, labels, class_names, hold_out=False, **settings)
+
+
+def _class_names(builder, label):
+    names = getattr(_at(builder.info.features, label), "names", None) if label else None
+    return tuple(names) if names else None
+
+
+def _renumbered(labels, names, wanted):
+    """Labels by the place of their class in `wanted`, -1 for the classes that are not in it."""
+    number = {name: place for place, name in enumerate(wanted)}
+    table = np.array([number.get(name, -1) for name in names] + [-1])
+    return table[labels]
 
 
 def find(name, data_dir=None):
@@ -76,10 +196,10 @@ def find(name, data_dir=None):
             raise DataError(
                 f"'{name}' is not to be had from TensorFlow Datasets: {what}"
             ) from error
-        suggestion = did_you_mean(name, ["digits", *known])
+        suggestion = did_you_mean(name, ["digits", *SUBSETS, *known])
         raise DataError(
-            f"Unknown data set '{name}'.{suggestion} Use digits, npz:PATH, folder:PATH or a name "
-            "of TensorFlow Datasets."
+            f"Unknown data set '{name}'.{suggestion} Use digits, npz:PATH, folder:PATH, "
+            "tfrecord:PATTERN or a name of TensorFlow Datasets."
         ) from error
 
 
@@ -95,8 +215,8 @@ def prepare(builder, name):
     except Exception as error:  # network, disk, checksums, manual downloads
         raise DataError(
             f"'{name}' could not be downloaded and prepared: {_reason(error)}\n"
-            "Prepare it where there is a network and give its folder as data_dir, or use npz: or "
-            "folder:."
+            "Prepare it where there is a network and give its folder as data_dir, or use npz:, "
+            "folder: or tfrecord:."
         ) from error
 
 
@@ -133,28 +253,56 @@ def _first_line(error):
 
 
 def _choose_size(builder, log):
+    height, width, _ = builder.info.features["image"].shape
+    if height is not None and height == width:
+        return height
     examples = itertools.islice(builder.as_dataset(split="train"), _SAMPLE)
-    sides = [min(example["image"].shape[:2]) for example in examples]
-    log(
-        f"Images are resized to {common_side(sides)} pixels; --set data.image_size=N takes another "
-        "size."
+    side = common_side([min(example["image"].shape[:2]) for example in examples])
+    log(f"Images are resized to {side} pixels; --set data.image_size=N takes another size.")
+    return side
+
+
+def _from_arrays(name, builder, splits, label, side):
+    unlabelled = [splits[part] for part in ("unlabelled",) if part in splits]
+    images, labels = _read(builder, [splits["train"], *unlabelled], label, side)
+    count = builder.info.splits[splits["train"]].num_examples
+    test_images = test_labels = None
+    if "test" in splits:
+        test_images, test_labels = _read(builder, [splits["test"]], label, side)
+        test_labels = _known(test_labels)
+    train_labels = _known(labels[:count])
+    return ImageData(
+        name,
+        images[:count],
+        train_labels,
+        test_images,
+        test_labels,
+        _class_names(builder, label) if train_labels is not None else None,
+        pretraining_images=images if unlabelled else None,
     )
-    return common_side(sides)
 
 
-def _read(builder, split, image_size):
-    """Images and labels (`None` if there are none, or only negative ones) of a split."""
+def _known(labels):
+    return labels if labels.min() >= 0 else None
+
+
+def _read(builder, splits, label, side):
+    """Images of splits, one behind the other, and labels, -1 for none."""
     import tensorflow as tf
 
     from pipelines.preprocess import resize_to_square
 
-    labelled = "label" in builder.info.features
-
     def square(example):
-        return resize_to_square(example["image"], image_size), example["label"] if labelled else -1
+        number = -1 if label is None else tf.cast(_at(example, label), tf.int64)
+        return resize_to_square(example["image"], side), number
 
-    examples = builder.as_dataset(split=split).map(square, num_parallel_calls=tf.data.AUTOTUNE)
-    batches = [batch for batch in examples.batch(256).as_numpy_iterator()]
-    images = np.concatenate([images for images, _ in batches])
-    labels = np.concatenate([labels for _, labels in batches]).astype(np.int64)
-    return images, labels if labels.min() >= 0 else None
+    counts = [builder.info.splits[split].num_examples for split in splits]
+    channels = builder.info.features["image"].shape[-1]
+    images = np.empty((sum(counts), side, side, channels), np.uint8)
+    labels, row = np.empty(len(images), np.int64), 0
+    for split in splits:
+        examples = builder.as_dataset(split=split).map(square, num_parallel_calls=tf.data.AUTOTUNE)
+        for some, numbers in examples.batch(256).as_numpy_iterator():
+            images[row : row + len(some)], labels[row : row + len(some)] = some, numbers
+            row += len(some)
+    return images, labels

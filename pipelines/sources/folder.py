@@ -3,12 +3,15 @@
 import dataclasses
 import os
 from concurrent.futures import ThreadPoolExecutor
+from itertools import compress
 
 import numpy as np
 
+from pipelines.encoded import EncodedImages
 from pipelines.errors import DataError
-from pipelines.image_data import ImageData, check_memory, common_side, held_out
-from pipelines.sources.decode import Unusable, decode_square, read_image
+from pipelines.image_data import ImageData, check_memory, common_side, held_out, keep_in_memory
+from pipelines.sources.decode import Unusable, decode_square, read_file, scan_file
+from pipelines.sources.index import FileStore, index_files
 
 _TEST_NAMES = ("test", "val", "valid", "validation")
 _SAMPLE = 100
@@ -17,24 +20,33 @@ _NAMED = 5
 
 @dataclasses.dataclass
 class _Part:
-    """Files of one part of the data, and the class of each; class `None` without class folders."""
+    """Files of one part of the data, and the class of each; class `None` without class folders.
+
+    `folders` are all those that were searched.
+    """
 
     files: list
     classes: list
     skipped: list
+    folders: list
 
 
-def load_folder(path, *, image_size=None, log=print):
-    """Read a folder of JPEG, PNG, BMP and GIF images (first frame) as RGB squares in memory.
+def load_folder(path, *, image_size=None, in_memory=None, log=print):
+    """Read a folder of JPEG, PNG, BMP, GIF (first frame) and WebP images as RGB squares.
 
     Subfolders are classes, in alphabetical order; without any, there are no labels. With a
     subfolder `train`, that is the training part, and `test` or `val` the test part. Otherwise, with
     labels, a fixed fifth of every class is held out. Files that cannot be used are passed over and
-    reported. Links to folders are followed once.
+    reported. Links to folders are followed once. EXIF orientation is honoured.
+
+    Images that stay on disk are indexed by their headers. The index is kept for the next run, and
+    made anew when a folder changed; a file overwritten in place is not noticed.
 
     Args:
         path: the folder.
         image_size: side of the images; by default a usual size that half of them have.
+        in_memory: whether all are decoded now, or each when it is read; by default as
+            `keep_in_memory` says.
         log: called with each line for the user.
 
     Raises:
@@ -43,38 +55,38 @@ def load_folder(path, *, image_size=None, log=print):
     if not os.path.isdir(path):
         what = "is not a folder" if os.path.exists(path) else "does not exist"
         raise DataError(f"{path} {what}. Give a folder of images, as folder:PATH.")
-    train, test = _find_parts(path)
+    try:
+        train, test = _find_parts(path)
+    except OSError as error:
+        raise DataError(f"{error.filename} cannot be listed: {error.strerror}.") from error
     if not train.files:
         raise DataError(f"{path} has no files to read images from.{_tell(train.skipped)}")
     class_names = _class_names(train, test, path)
     if image_size is None:
         image_size = _choose_size(train.files, log)
-    count = len(train.files) + (len(test.files) if test else 0)
-    check_memory(count, image_size, 3, f"folder:{path}")
-    train_images, train_labels, skipped = _read(train, class_names, image_size, path)
-    test_images = test_labels = None
-    if test:
-        test_images, test_labels, more = _read(test, class_names, image_size, path)
-        skipped += more
-        test_images = test_images if len(test_images) else None
+    parts = [train, test] if test else [train]
+    count = sum(len(part.files) for part in parts)
+    if keep_in_memory(in_memory, count, image_size, 3):
+        check_memory(count, image_size, 3, f"folder:{path}")
+        images = [_decode(part, image_size) for part in parts]
+    else:
+        images = _encoded(parts, image_size, path)
+    labels = [_labels(part, class_names) for part in parts]
+    skipped = [_relative(path, *pair) for part in parts for pair in part.skipped]
     if skipped:
         log(f"{path}: passed over {len(skipped)} of {count} files.{_tell(skipped)}")
-    if not len(train_images):
+    if not len(images[0]):
         raise DataError(f"{path} has no usable image in {count} files.{_tell(skipped)}")
     data = ImageData(
-        f"folder:{path}",
-        train_images,
-        train_labels,
-        test_images,
-        test_labels if test_images is not None else None,
-        class_names,
-        tuple(skipped),
+        f"folder:{path}", images[0], labels[0], class_names=class_names, skipped=tuple(skipped)
     )
+    if test and len(images[1]):
+        return dataclasses.replace(data, test_images=images[1], test_labels=labels[1])
     return data if test or class_names is None else _hold_out(data, log)
 
 
 def _find_parts(root):
-    folders = {entry.name: entry.path for entry in _entries(root) if entry.is_dir()}
+    folders = {entry.name: entry.path for entry in _entries(root) if _is_folder(entry)}
     if "train" not in folders:
         return _index(root), None
     test = next((folders[name] for name in _TEST_NAMES if name in folders), None)
@@ -86,22 +98,32 @@ def _entries(folder):
     return sorted(entries, key=lambda entry: entry.name)
 
 
+def _is_folder(entry):
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
 def _index(root):
-    seen, skipped = {_identity(root)}, []
+    seen, skipped, folders = {_identity(root)}, [], [root]
     entries = _entries(root)
     by_class = {
-        entry.name: list(_walk(entry.path, seen, skipped)) for entry in entries if entry.is_dir()
+        entry.name: list(_walk(entry.path, seen, skipped, folders))
+        for entry in entries
+        if _is_folder(entry)
     }
-    loose = [entry.path for entry in entries if not entry.is_dir()]
+    loose = [entry.path for entry in entries if not _is_folder(entry)]
     pairs = [(name, file) for name, files in by_class.items() for file in files]
     if not pairs:
-        return _Part(loose, [None] * len(loose), skipped)
+        return _Part(loose, [None] * len(loose), skipped, folders)
     skipped += [(file, "outside of the class folders") for file in loose]
-    return _Part([file for _, file in pairs], [name for name, _ in pairs], skipped)
+    return _Part([file for _, file in pairs], [name for name, _ in pairs], skipped, folders)
 
 
-def _walk(folder, seen, skipped):
+def _walk(folder, seen, skipped, folders):
     """Files below a folder, in order; a folder met before, through a link, is not entered again."""
+    folders.append(folder)
     try:
         identity = _identity(folder)
         entries = _entries(folder) if identity not in seen else []
@@ -110,8 +132,8 @@ def _walk(folder, seen, skipped):
         return
     seen.add(identity)
     for entry in entries:
-        if entry.is_dir():
-            yield from _walk(entry.path, seen, skipped)
+        if _is_folder(entry):
+            yield from _walk(entry.path, seen, skipped, folders)
         else:
             yield entry.path
 
@@ -138,7 +160,8 @@ def _choose_size(files, log):
     sides = []
     for index in np.unique(np.linspace(0, len(files) - 1, _SAMPLE).astype(int)):
         try:
-            sides.append(min(read_image(files[index])[1]))
+            header = scan_file(files[index])
+            sides.append(min(header.height, header.width))
         except Unusable:
             continue
     image_size = common_side(sides) if sides else common_side([0])
@@ -149,28 +172,68 @@ def _choose_size(files, log):
     return image_size
 
 
-def _read(part, class_names, image_size, root):
-    """Images, labels (`None` without classes) and skipped files of a part."""
+def _decode(part, image_size):
+    """Squares of a part; drops the files that cannot be used."""
 
-    def read(file):
+    def decode(file):
         try:
-            return decode_square(read_image(file)[0], image_size)
+            return decode_square(read_file(file), image_size)
         except Unusable as reason:
             return str(reason)
 
     images = np.empty((len(part.files), image_size, image_size, 3), np.uint8)
-    good, skipped = np.zeros(len(part.files), bool), list(part.skipped)
+    reasons = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for index, result in enumerate(pool.map(read, part.files)):
+        for row, result in enumerate(pool.map(decode, part.files)):
             if isinstance(result, str):
-                skipped.append((part.files[index], result))
+                reasons[row] = result
             else:
-                images[index], good[index] = result, True
-    labels = None
-    if class_names is not None:
-        labels = np.array([class_names.index(name) for name in part.classes], np.int64)[good]
-    skipped = [(_printable(os.path.relpath(file, root)), reason) for file, reason in skipped]
-    return images if good.all() else images[good], labels, skipped
+                images[row] = result
+    good = _drop(part, reasons)
+    return images if good.all() else images[good]
+
+
+def _encoded(parts, side, root):
+    """`EncodedImages` of each part; drops the files that cannot be used."""
+    files = [file for part in parts for file in part.files]
+    index = index_files(root, files, [folder for part in parts for folder in part.folders])
+    images = EncodedImages(
+        FileStore(files),
+        np.arange(len(files)),
+        index.heights,
+        index.widths,
+        index.orientations,
+        index.jpegs,
+        side,
+    )
+    reasons = dict(zip(index.unusable.tolist(), index.reasons.tolist(), strict=True))
+    found, start = [], 0
+    for part in parts:
+        rows = np.arange(start, start + len(part.files))
+        start += len(rows)
+        good = _drop(part, {row - rows[0]: reasons[row] for row in rows if row in reasons})
+        found.append(images.take(rows[good]))
+    return found
+
+
+def _drop(part, reasons):
+    """Move files from those of a part to the skipped ones; gives the mask of the others."""
+    good = np.ones(len(part.files), bool)
+    good[list(reasons)] = False
+    part.skipped += [(part.files[row], reason) for row, reason in reasons.items()]
+    part.files, part.classes = (list(compress(row, good)) for row in (part.files, part.classes))
+    return good
+
+
+def _labels(part, class_names):
+    if class_names is None:
+        return None
+    number = {name: label for label, name in enumerate(class_names)}
+    return np.array([number[name] for name in part.classes], np.int64)
+
+
+def _relative(root, file, reason):
+    return _printable(os.path.relpath(file, root)), reason
 
 
 def _printable(name):
@@ -190,8 +253,12 @@ def _hold_out(data, log):
     log(f"No test part: {test.sum()} of {len(test)} images are held out, the same ones each time.")
     return dataclasses.replace(
         data,
-        train_images=data.train_images[~test],
+        train_images=_rows(data.train_images, ~test),
         train_labels=data.train_labels[~test],
-        test_images=data.train_images[test],
+        test_images=_rows(data.train_images, test),
         test_labels=data.train_labels[test],
     )
+
+
+def _rows(images, mask):
+    return images.take(mask) if isinstance(images, EncodedImages) else images[mask]

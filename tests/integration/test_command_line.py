@@ -58,6 +58,8 @@ MISTAKES = {
     "--method=byol --set augment.flip=7": "flip",
     "--method=byol --set training.epochs": "--set takes section.field=value",
     "--mode=evaluate": "--mode=evaluate needs --workdir",
+    "--mode=preview": "Which method?",
+    "--mode=preview --method=byol --dataset=folder:no/such": "no/such does not exist",
     "--mode=export --workdir=no/such/run": "No run in 'no/such/run'",
     "--resume": "--resume needs --workdir",
 }

@@ -1,12 +1,18 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines.augment import make_augment
+from pipelines import ops
+from pipelines.augment import _draw, _noise_of, make_augment
 from pipelines.errors import DataError
+from pipelines.one_view import DRAWS, one_view
 from pipelines.policies import POLICIES, ViewPolicy, policy_for
 
 SEED = tf.constant([3, 7])
+PROBABILITIES = ("jitter_probability", "grayscale", "channel_drop", "blur", "sobel", "solarize")
+PROBABILITIES += ("cutout", "erase", "flip", "quarter_turn")
 STILL = {
     "crop_scale": (1.0, 1.0),
     "jitter_probability": 0.0,
@@ -30,6 +36,20 @@ def as_floats(images):
     return tf.cast(images, tf.float32) / 255.0
 
 
+@pytest.mark.parametrize("name", POLICIES)
+def test_every_policy_keeps_plain_images_finite_and_in_range(name):
+    channels = 1 if name in ("digits", "digits_mild", "gray") else 3
+    levels = tf.constant([0.0, 0.3, 1.0])
+    images = tf.broadcast_to(levels[:, None, None, None], (3, 8, 8, channels))
+    draws = {name: rows[..., 0] for name, rows in _draw(3, 1, SEED, None).items()}
+    for policy in set(POLICIES[name]):
+        always = {name: 1.0 for name in PROBABILITIES if getattr(policy, name) > 0}
+        policy = dataclasses.replace(policy, **always)
+        views = one_view(images, policy, 8, draws, _noise_of(3, 1, SEED, None)).numpy()
+        assert views.shape == (3, 8, 8, channels) and np.isfinite(views).all()
+        assert views.min() >= -1e-6 and views.max() <= 1.0 + 1e-6
+
+
 @pytest.fixture(scope="module")
 def everything():
     """A function with every operator that gray images have, compiled once."""
@@ -40,7 +60,7 @@ def everything():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", POLICIES)
 def test_every_policy_gives_finite_views_in_range(name):
-    channels = 1 if name in ("digits", "gray") else 3
+    channels = 1 if name in ("digits", "digits_mild", "gray") else 3
     augment = make_augment(POLICIES[name], 8, mean=channels * [0.5], std=channels * [0.25])
     views = augment(random_images(channels=channels), SEED)["global"]
     assert views.shape == (4, 2, 8, 8, channels)
@@ -134,3 +154,73 @@ def test_images_of_other_channels_are_refused():
         augment_with()(tf.zeros((2, 8, 8, 4), tf.uint8), SEED)
     with pytest.raises(DataError, match="one value per channel"):
         augment_with(channels=3)(tf.zeros((2, 8, 8, 1), tf.uint8), SEED)
+
+
+def draws_of(count):
+    compiled = tf.function(_draw, jit_compile=True, autograph=False)
+    with tf.device("/cpu:0"):
+        drawn = compiled(count, 1, SEED, None)
+    return {name: rows[..., 0].numpy() for name, rows in drawn.items()}
+
+
+def test_more_numbers_leave_those_before_them_as_they_were(monkeypatch):
+    before = draws_of(5)
+    monkeypatch.setitem(DRAWS, "something new", 3)
+    after = draws_of(5)
+    assert after.pop("something new").shape == (3, 5)
+    for name, rows in before.items():
+        np.testing.assert_array_equal(rows, after[name])
+
+
+def test_the_draws_of_earlier_versions_stay():
+    drawn = draws_of(2)
+    expected = {
+        "shift_x": [0.5564999580, 0.2916495800],
+        "order": [0.5135241747, 0.2023634911],
+        "flip": [0.0347151756, 0.6601154804],
+    }
+    for name, rows in expected.items():
+        np.testing.assert_allclose(drawn[name], rows, atol=1e-7)
+
+
+def test_with_the_crop_last_the_colours_are_those_of_the_whole_image():
+    # Contrast knows: it is about the mean of what it sees.
+    images = as_floats(random_images(batch=6))
+    settings = STILL | {"crop_scale": (0.2, 0.6), "jitter_probability": 1.0, "hue": 0.0}
+    policy = ViewPolicy(**settings | {"brightness": 0.0, "saturation": 0.0, "flip": 0.5})
+    draws = {name: tf.constant(rows) for name, rows in draws_of(6).items()}
+    coloured = ops.adjust_contrast(images, 0.6 + 0.8 * draws["contrast"])
+    boxes = ops.random_boxes(draws["crop"], 8, 8, scale=(0.2, 0.6), ratio=policy.crop_ratio)
+    expected = ops.crop_resize(coloured, boxes, 8, mirror=draws["flip"] < 0.5)
+    last, first = (
+        one_view(images, dataclasses.replace(policy, crop_last=where), 8, draws, None)
+        for where in (True, False)
+    )
+    np.testing.assert_allclose(last, expected, atol=1e-6)
+    assert np.abs(last - first).max() > 0.01
+
+
+def test_images_that_are_cut_out_already_cannot_have_the_crop_last():
+    augment = make_augment((ViewPolicy(crop_last=True),), 8, 3 * [0.5], 3 * [0.5])
+    with pytest.raises(DataError, match="crop_last=True needs whole images"):
+        augment({"global": tf.zeros((2, 1, 8, 8, 3))}, SEED)
+
+
+def test_compiling_does_not_change_the_operators():
+    images = as_floats(random_images(batch=8))
+    policy = ViewPolicy(
+        **(STILL | {"crop_scale": (0.3, 0.9), "flip": 0.5}),
+        quarter_turn=0.5,
+        channel_drop=0.5,
+        sobel=0.5,
+        cutout=0.5,
+        noise=0.1,
+    )
+    draws = {name: tf.constant(rows) for name, rows in draws_of(8).items()}
+
+    def noise(shape):
+        return tf.ones((8, *shape))
+
+    compiled = tf.function(one_view, jit_compile=True, autograph=False)
+    found, expected = (view(images, policy, 8, draws, noise) for view in (compiled, one_view))
+    np.testing.assert_allclose(found, expected, atol=1e-6)

@@ -55,3 +55,24 @@ def test_eight_bit_blur_stays_within_three_levels_of_the_exact_boxes():
     images, sigma = ops.quantize(random_images()), tf.constant([0.5, 1.5])
     difference = ops.pil_blur(images, sigma) - ops.extended_box_blur(images, sigma)
     assert np.abs(difference).max() * 255 < 3.0
+
+
+# Sobel filter.
+
+
+def test_sobel_is_the_length_of_tensorflows_gradient():
+    images = random_images()
+    edges = tf.image.sobel_edges(images)
+    expected = tf.minimum(tf.norm(edges, axis=-1) / 4.0, 1.0)
+    np.testing.assert_allclose(ops.sobel(images), expected, atol=1e-6)
+    compiled = tf.function(ops.sobel, jit_compile=True)
+    np.testing.assert_allclose(compiled(images), expected, atol=1e-6)
+
+
+def test_sobel_of_a_step_is_one_beside_it_and_nothing_elsewhere():
+    step = np.zeros((1, 6, 6, 1), "float32")
+    step[:, :, 3:] = 1.0
+    expected = np.zeros((1, 6, 6, 1))
+    expected[:, :, 2:4] = 1.0
+    for axes in ((0, 1, 2, 3), (0, 2, 1, 3)):
+        np.testing.assert_allclose(ops.sobel(step.transpose(axes)), expected.transpose(axes))

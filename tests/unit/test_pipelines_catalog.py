@@ -1,3 +1,4 @@
+import itertools
 import socket
 import time
 from types import SimpleNamespace
@@ -135,3 +136,146 @@ def test_a_set_that_is_prepared_needs_no_network(monkeypatch):
 def test_an_unknown_name_is_answered_with_the_nearest(tmp_path):
     with pytest.raises(DataError, match="Did you mean 'cifar10'"):
         load("cifr10", data_dir=str(tmp_path))
+
+
+class Written(tfds.core.GeneratorBasedBuilder):
+    """A small set that TensorFlow Datasets writes as it writes all others."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    names, counts, side, channels, labels = ("a", "b"), {"train": 4, "test": 2}, 8, 3, {}
+
+    def _info(self):
+        features = {
+            "image": tfds.features.Image(shape=(self.side, self.side, self.channels)),
+            "label": tfds.features.ClassLabel(names=list(self.names)),
+            "coarse": tfds.features.ClassLabel(num_classes=2),
+            "flags": {"even": np.bool_},
+            "text": tfds.features.Text(),
+        }
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, manager):
+        return {split: self._generate_examples(split) for split in self.counts}
+
+    def _generate_examples(self, split):
+        for number in range(self.counts[split]):
+            image = np.full((self.side or 9 + number, self.side or 12, self.channels), number)
+            label = number % len(self.names) if self.labels.get(split, True) else -1
+            yield (
+                number,
+                {
+                    "image": image.astype(np.uint8),
+                    "label": label,
+                    "coarse": number % 2,
+                    "flags": {"even": number % 2 == 0},
+                    "text": str(number),
+                },
+            )
+
+
+@pytest.fixture
+def written(tmp_path, monkeypatch):
+    """Function from what the set shall be, and settings of `load`, to its `ImageData`."""
+    monkeypatch.setenv("KERAS_SSL_CACHE", str(tmp_path / "cache"))
+    folders = itertools.count()
+
+    def read(name="written", parts=None, **settings):
+        for part, value in (parts or {}).items():
+            monkeypatch.setattr(Written, part, value)
+        builder = Written(data_dir=str(tmp_path / str(next(folders))))
+        monkeypatch.setattr(tfds, "builder", lambda name, data_dir: builder)
+        return load(name, log=lambda line: None, **settings)
+
+    return read
+
+
+def level(images):
+    """The level of each image, which is its number."""
+    return sorted(images[:][:, 0, 0, 0])
+
+
+def test_large_sets_are_read_from_their_record_files(written):
+    arrays, places = written(in_memory=True), written(in_memory=False)
+    assert isinstance(arrays.train_images, np.ndarray)
+    assert not isinstance(places.train_images, np.ndarray)
+    for part in ("train_images", "train_labels", "test_images", "test_labels"):
+        np.testing.assert_array_equal(getattr(places, part)[:], getattr(arrays, part))
+    assert places.class_names == arrays.class_names == ("a", "b")
+
+
+def test_images_of_many_sizes_stay_in_their_files_when_they_are_wanted_large(written):
+    data = written(parts={"side": None}, image_size=160)
+    assert not isinstance(data.train_images, np.ndarray) and data.image_size == 160
+    assert sorted(data.train_images.heights) == [9, 10, 11, 12]
+
+
+def test_files_of_another_form_are_refused_with_what_to_do(monkeypatch):
+    builder = Builder({"train": 4})
+    builder.info.file_format = tfds.core.FileFormat.RIEGELI
+    with pytest.raises(DataError, match="'shapes' is prepared as riegeli files.*tfrecord"):
+        load_from(monkeypatch, builder, in_memory=False)
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_another_feature_serves_as_the_label(written, in_memory):
+    three = {"names": ("a", "b", "c")}
+    data = written("written#coarse", three, in_memory=in_memory)
+    wanted = [number % 2 for number in data.train_images[:][:, 0, 0, 0]]
+    np.testing.assert_array_equal(data.train_labels, wanted)
+    assert data.num_classes == 2
+    data = written("written#flags/even", three, in_memory=in_memory)
+    np.testing.assert_array_equal(data.train_labels, 1 - np.array(wanted))
+
+
+def test_a_feature_that_is_no_label_is_refused_with_those_that_are(written):
+    with pytest.raises(DataError, match="'corse' .*Did you mean 'coarse'.*label, coarse, flags/ev"):
+        written("written#corse")
+    with pytest.raises(DataError, match="'text' is no feature that can be a label"):
+        written("written#text")
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_unlabelled_images_are_pretrained_on_besides(written, in_memory):
+    parts = {
+        "counts": {"train": 4, "test": 2, "unlabelled": 5},
+        "labels": {"unlabelled": False},
+    }
+    data = written(parts=parts, in_memory=in_memory)
+    assert len(data.train_images) == len(data.train_labels) == 4
+    assert len(data.pretraining_images) == 9
+    np.testing.assert_array_equal(data.pretraining_images[:4], data.train_images[:])
+    assert level(data.pretraining_images[4:]) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_splits_that_are_not_asked_for_are_not_read(written, in_memory):
+    data = written(parts={"counts": {"train": 4, "test": 2, "extra": 9}}, in_memory=in_memory)
+    assert len(data.train_images) == 4 and data.pretraining_images is None
+
+
+def test_a_test_split_without_labels_gives_way_to_the_validation_split(written):
+    parts = {
+        "counts": {"train": 4, "validation": 3, "test": 2},
+        "labels": {"test": False},
+    }
+    assert len(written(parts=parts).test_images) == 3
+    assert len(written(parts=parts | {"labels": {}}).test_images) == 2
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_imagenet100_is_the_images_of_its_classes_numbered_anew(written, in_memory):
+    wanted = catalog.classes_of("imagenet100")
+    names = ("n01440764", wanted[3], wanted[0])
+    parts = {"names": names, "counts": {"train": 9, "validation": 3}}
+    data = written("imagenet100", parts, in_memory=in_memory)
+    numbers = data.train_images[:][:, 0, 0, 0]
+    assert sorted(numbers) == [1, 2, 4, 5, 7, 8]
+    np.testing.assert_array_equal(data.train_labels, np.where(numbers % 3 == 1, 3, 0))
+    assert len(data.test_images) == 2 and data.num_classes == 100 and data.class_names == wanted
+
+
+def test_imagenet100_lists_a_hundred_classes_of_imagenet_in_ascending_order():
+    wanted = catalog.classes_of("imagenet100")
+    known = set(tfds.builder("imagenet2012").info.features["label"].names)
+    assert len(set(wanted)) == 100 and set(wanted) <= known
+    assert list(wanted) == sorted(wanted)

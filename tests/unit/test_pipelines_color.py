@@ -103,13 +103,67 @@ def test_compiling_the_jitter_does_not_change_it():
     )
 
 
-def test_jitter_of_gray_images_needs_no_colour():
+@pytest.mark.parametrize("scaled", [False, True])
+def test_tensorflows_jitter_is_that_of_tf_image_in_the_order_of_each_image(scaled):
+    images, drawn = random_images(batch=24), factors(24)
+    if not scaled:
+        drawn["brightness"] -= 1.0
+    operators = {
+        "brightness": tf.multiply if scaled else tf.image.adjust_brightness,
+        "contrast": tf.image.adjust_contrast,
+        "saturation": tf.image.adjust_saturation,
+        "hue": tf.image.adjust_hue,
+    }
+    expected = []
+    for i, places in enumerate(ORDERS):
+        image = images[i]
+        for operator in np.argsort(places):
+            name = list(operators)[operator]
+            image = ops.clip(operators[name](image, drawn[name][i]))
+        expected.append(image)
+    position = tf.constant(ORDERS)
+    jittered = ops.tf_color_jitter(images, **drawn, position=position, scaled=scaled)
+    np.testing.assert_allclose(jittered, tf.stack(expected), atol=1e-5)
+    compiled = tf.function(ops.tf_color_jitter, jit_compile=True)
+    compiled = compiled(images, **drawn, position=position, scaled=scaled)
+    np.testing.assert_allclose(compiled, jittered, atol=1e-6)
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_neutral_amounts_leave_tensorflows_jitter_without_effect(scaled):
+    one = tf.ones(24)
+    neutral = {"brightness": one if scaled else 0 * one, "contrast": one, "saturation": one}
+    images, position = random_images(24), tf.constant(ORDERS)
+    for hue in (None, 0 * one):
+        found = ops.tf_color_jitter(images, **neutral, hue=hue, position=position, scaled=scaled)
+        np.testing.assert_allclose(found, images, atol=1e-6)
+
+
+def test_the_two_families_of_contrast_and_saturation_differ():
+    images, drawn = random_images(), factors(4)
+    for name in ("contrast", "saturation"):
+        only = dict.fromkeys(("brightness", "contrast", "saturation", "hue")) | {name: drawn[name]}
+        both = [
+            jitter(images, **only, position=tf.constant(ORDERS[:4]))
+            for jitter in (ops.color_jitter, ops.tf_color_jitter)
+        ]
+        assert np.abs(both[0] - both[1]).max() > 0.005
+
+
+def test_keeping_a_channel_sets_the_others_to_zero():
+    images = random_images()
+    kept = ops.keep_channel(images, tf.constant([0, 1, 2, -1]))
+    expected = images * np.concatenate([np.eye(3), np.ones((1, 3))])[:, None, None]
+    np.testing.assert_array_equal(kept, expected)
+
+
+@pytest.mark.parametrize("jitter", [ops.color_jitter, ops.tf_color_jitter])
+def test_jitter_of_gray_images_needs_no_colour(jitter):
     images, drawn = random_images(channels=1), factors(4)
     position = tf.constant(ORDERS[:4])
     without = drawn | {"saturation": None, "hue": None}
     np.testing.assert_array_equal(
-        ops.color_jitter(images, **drawn, position=position),
-        ops.color_jitter(images, **without, position=position),
+        jitter(images, **drawn, position=position), jitter(images, **without, position=position)
     )
 
 

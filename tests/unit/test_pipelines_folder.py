@@ -5,7 +5,16 @@ import pytest
 import tensorflow as tf
 
 from pipelines.datasets import load
+from pipelines.encoded import EncodedImages
 from pipelines.errors import DataError
+from pipelines.sources import index
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("KERAS_SSL_CACHE", str(folder))
+    return folder
 
 
 def image(seed=0, height=12, width=10):
@@ -162,4 +171,75 @@ def test_folders_without_a_usable_image_are_refused(tmp_path):
 
 def test_too_many_images_for_the_memory_are_refused(classes):
     with pytest.raises(DataError, match="GiB"):
-        read(classes, image_size=20_000)
+        read(classes, image_size=20_000, in_memory=True)
+
+
+def test_encoded_images_have_the_same_squares_parts_and_labels(classes):
+    write(classes / "cat" / "wide.png", image(9, 8, 20))
+    arrays, _ = read(classes, image_size=8, in_memory=True)
+    encoded, log = read(classes, image_size=8, in_memory=False)
+    assert isinstance(encoded.train_images, EncodedImages) and "held out" in log
+    for name in ("train_images", "train_labels", "test_images", "test_labels"):
+        np.testing.assert_array_equal(getattr(encoded, name)[:], getattr(arrays, name))
+
+
+def test_large_images_stay_encoded_unless_told_otherwise(classes):
+    for in_memory, kind in ((None, EncodedImages), (True, np.ndarray)):
+        data, _ = read(classes, image_size=128, in_memory=in_memory)
+        assert isinstance(data.train_images, kind)
+
+
+def headers_read(path, monkeypatch):
+    """How many files are opened for their headers."""
+    opened = []
+    scan = index.scan_file
+    with monkeypatch.context() as patch:
+        patch.setattr(index, "scan_file", lambda file: opened.append(file) or scan(file))
+        read(path, image_size=8, in_memory=False)
+    return len(opened)
+
+
+def test_the_index_is_made_once_and_again_when_a_folder_changes(classes, monkeypatch):
+    assert headers_read(classes, monkeypatch) == 10
+    assert headers_read(classes, monkeypatch) == 0
+    write(classes / "cat" / "new.png")
+    assert headers_read(classes, monkeypatch) == 11
+    (classes / "dog" / "0.png").unlink()
+    assert headers_read(classes, monkeypatch) == 10
+    (classes / "dog" / "1.png").rename(classes / "dog" / "one.png")
+    assert headers_read(classes, monkeypatch) == 10
+    assert headers_read(classes, monkeypatch) == 0
+
+
+def test_an_unusable_file_mended_in_place_is_noticed(classes, monkeypatch):
+    (classes / "cat" / "0.png").write_bytes(b"")
+    assert headers_read(classes, monkeypatch) == 10
+    assert headers_read(classes, monkeypatch) == 0
+    write(classes / "cat" / "0.png")
+    assert headers_read(classes, monkeypatch) == 10
+    assert read(classes, image_size=8, in_memory=False)[0].skipped == ()
+
+
+def test_a_kept_index_gives_the_same_data(classes):
+    (classes / "dog" / "bad.png").write_bytes(b"")
+    first, second = (read(classes, image_size=8, in_memory=False)[0] for _ in range(2))
+    assert first.skipped == second.skipped == ((os.path.join("dog", "bad.png"), "empty file"),)
+    np.testing.assert_array_equal(first.train_images[:], second.train_images[:])
+
+
+@pytest.mark.parametrize("damage", [lambda c: b"", lambda c: b"PK", lambda c: c[: len(c) // 2]])
+def test_a_damaged_index_is_made_anew(classes, own_cache, monkeypatch, damage):
+    headers_read(classes, monkeypatch)
+    (kept,) = own_cache.rglob("*.npz")
+    kept.write_bytes(damage(kept.read_bytes()))
+    assert headers_read(classes, monkeypatch) == 10
+    assert headers_read(classes, monkeypatch) == 0
+
+
+def test_progress_is_shown_on_a_terminal_only(classes, monkeypatch, capsys):
+    read(classes, in_memory=False)
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    write(classes / "cat" / "new.png")
+    read(classes, in_memory=False)
+    assert "11 of 11 files" in capsys.readouterr().out

@@ -1,8 +1,11 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from pipelines import subset
 from pipelines.errors import DataError
-from pipelines.subset import positions, take
+from pipelines.subset import balanced, draw, main, positions, take
 
 
 def examples(count):
@@ -29,3 +32,122 @@ def test_positions_are_distinct_and_official():
         assert found[part].shape == (count,)
         assert len(np.unique(found[part])) == count
         assert found[part].min() >= 0 and found[part].max() < most
+
+
+def labels_of(count=40, classes=4):
+    rng = np.random.default_rng(3)
+    return {part: rng.permutation(np.arange(count) % classes) for part in ("train", "test")}
+
+
+def test_every_class_is_drawn_equally_often_and_no_image_twice():
+    labels = labels_of()
+    rows = draw(labels, {"train": 5, "test": 2}, seed=0)
+    for part, count in (("train", 5), ("test", 2)):
+        assert len(np.unique(rows[part])) == 4 * count
+        np.testing.assert_array_equal(np.bincount(labels[part][rows[part]]), [count] * 4)
+
+
+def test_the_rule_is_the_documented_one():
+    labels, rng = labels_of(), np.random.default_rng(7)
+    chosen = {}
+    for part, count in (("train", 5), ("test", 2)):
+        chosen[part] = []
+        for number in range(4):
+            candidates = [row for row, label in enumerate(labels[part]) if label == number]
+            chosen[part] += list(rng.choice(candidates, count, replace=False))
+    expected = {part: rng.permutation(rows) for part, rows in chosen.items()}
+    found = draw(labels, {"train": 5, "test": 2}, seed=7)
+    for part, rows in expected.items():
+        np.testing.assert_array_equal(found[part], rows)
+
+
+def test_a_class_with_too_few_images_is_named():
+    with pytest.raises(DataError, match="class 2 has 1 train images.*--train=1 or less"):
+        draw({"train": np.array([0, 0, 1, 1, 2])}, {"train": 2}, seed=0)
+
+
+def test_a_subset_of_a_file_is_rows_of_it(tmp_path):
+    images = np.arange(12 * 4).reshape(12, 2, 2, 1).astype(np.uint8)
+    file = {"x_train": images, "y_train": np.arange(12) % 2, "names": np.array(["a", "b"])}
+    np.savez(tmp_path / "all.npz", **file, x_test=images[:4], y_test=np.array([0, 1, 0, 1]))
+    main([f"{tmp_path}/few.npz", f"npz:{tmp_path}/all.npz", "--train=3", "--test=1", "--seed=2"])
+    with np.load(tmp_path / "few.npz") as few:
+        assert sorted(few.files) == sorted(
+            ["names", *(f"{what}_{part}" for what in "xy" for part in ("train", "test"))]
+            + ["train_index", "test_index"]
+        )
+        np.testing.assert_array_equal(few["x_train"], images[few["train_index"]])
+        np.testing.assert_array_equal(few["y_train"], file["y_train"][few["train_index"]])
+        np.testing.assert_array_equal(np.bincount(few["y_test"]), [1, 1])
+
+
+def test_the_same_seed_gives_the_same_subset_and_another_a_different_one():
+    once, again, other = (balanced("digits", train=3, test=2, seed=s) for s in (1, 1, 2))
+    np.testing.assert_array_equal(once["train_index"], again["train_index"])
+    assert (once["train_index"] != other["train_index"]).any()
+
+
+def test_candidates_are_in_the_order_of_the_official_positions(monkeypatch):
+    import pipelines.datasets
+
+    data = pipelines.datasets.load("digits")
+    official = {
+        "train": np.random.default_rng(5).permutation(len(data.train_images)),
+        "test": np.arange(len(data.test_images)),
+    }
+    monkeypatch.setattr(subset, "_official", lambda name, data_dir: official)
+    few = balanced("digits", train=4, test=1, seed=0)
+    row_of = np.argsort(official["train"])
+    np.testing.assert_array_equal(few["x_train"], data.train_images[row_of[few["train_index"]]])
+    in_order = {"train": data.train_labels[row_of], "test": data.test_labels}
+    drawn = draw(in_order, {"train": 4, "test": 1}, seed=0)
+    np.testing.assert_array_equal(few["train_index"], drawn["train"])
+
+
+def test_official_positions_are_read_from_the_names_of_the_examples(monkeypatch):
+    import tensorflow as tf
+
+    from pipelines.sources import catalog
+
+    class Builder:
+        info = SimpleNamespace(features={"id": None, "image": None}, splits={"train": 1, "test": 1})
+
+        def download_and_prepare(self):
+            pass
+
+        def as_dataset(self, split):
+            names = [f"{split}_{number:05d}" for number in (3, 0, 12)]
+            return tf.data.Dataset.from_tensor_slices({"id": names})
+
+    monkeypatch.setattr(catalog, "find", lambda name, data_dir: Builder())
+    found = subset._official("cifar100#coarse_label", None)
+    assert {part: list(of) for part, of in found.items()} == dict.fromkeys(found, [3, 0, 12])
+    assert set(found) == {"train", "test"} and subset._official("npz:a.npz", None) == {}
+
+
+def test_cifar10_with_the_usual_numbers_is_the_subset_of_the_documents(monkeypatch, tmp_path):
+    made = []
+    monkeypatch.setattr(subset, "cifar10", lambda data_dir: made.append(data_dir) or {"x": [1]})
+    for more in ([], ["cifar10"], ["cifar10", "--train=1000", "--seed=0"]):
+        main([f"{tmp_path}/a.npz", *more])
+    assert made == [None] * 3
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["few.txt"], "ends in .npz"),
+        (["few.npz", "digits", "--train=0"], "--train=0"),
+        (["few.npz", "digits", "--train=100", "--seed=-1"], "--seed=-1"),
+        (["few.npz", "digits", "--train=1000"], "--train=1000 of each class"),
+        (["few.npz", "digts"], "Did you mean 'digits'"),
+        (["/no/such/few.npz", "digits", "--train=2", "--test=1"], "could not be written"),
+    ],
+)
+def test_mistakes_end_in_a_line_with_status_two(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    error = capsys.readouterr().err
+    assert stop.value.code == 2 and message in error and error.count("\n") == 1
+    assert not list(tmp_path.iterdir())

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from pipelines.errors import DataError
 from pipelines.policies import ViewPolicy, policy_for
-from pipelines.views import steps_per_epoch, train_views
+from pipelines.views import device_views, steps_per_epoch, train_views
 
 PLAIN = ViewPolicy(crop_scale=(1.0, 1.0), jitter_probability=0.0, grayscale=0.0, flip=0.0)
 STILL = (PLAIN,)
@@ -49,6 +49,45 @@ def test_the_number_of_parallel_calls_changes_no_bit():
     one = stream(textured(), 6, num_parallel_calls=1)
     eight = stream(textured(), 6, num_parallel_calls=8)
     np.testing.assert_array_equal(one, eight)
+
+
+def settings_of(policy, size=8):
+    return {"policy": policy, "batch_size": 4, "mean": [0.0], "std": [1 / 255], "image_size": size}
+
+
+def test_the_device_draws_the_views_of_the_host_bit_for_bit():
+    settings = settings_of(policy_for("digits", noise=0.1))
+    local = {"local_policy": policy_for("digits", 3), "local_size": 8}
+    host = train_views(textured(), seed=3, with_index=True, **settings, **local)
+    raw = train_views(textured(), seed=3, with_index=True, on_device=True, **settings, **local)
+    draw = tf.function(device_views(**settings, **local))
+    for expected, batch in itertools.islice(zip(host, raw, strict=True), 3):
+        assert batch["raw"].dtype == tf.uint8
+        found = draw(batch)
+        assert found.keys() == expected.keys() == {"global", "local", "index"}
+        for name, value in expected.items():
+            np.testing.assert_array_equal(found[name], value)
+
+
+@pytest.mark.parametrize("on_device", [False, True])
+def test_workers_make_their_parts_of_the_batch_without_repeats_or_gaps(on_device):
+    settings = settings_of(policy_for("gray", noise=0.1))
+    whole = train_views(textured(), seed=1, **settings)
+    parts = [
+        train_views(textured(), seed=1, shard=(worker, 2), on_device=on_device, **settings)
+        for worker in range(2)
+    ]
+    draw = device_views(**settings) if on_device else lambda batch: batch
+    for expected, *batches in itertools.islice(zip(whole, *parts, strict=True), 4):
+        found = np.concatenate([draw(batch)["global"] for batch in batches])
+        np.testing.assert_allclose(found, expected["global"], rtol=0, atol=1e-3)  # of 255
+    assert batches[0]["raw" if on_device else "global"].shape[0] == 2
+
+
+def test_shards_that_do_not_fit_are_refused():
+    for shard in ((2, 2), (-1, 2), (0, 3)):
+        with pytest.raises(DataError, match="worker"):
+            stream(images(), 1, shard=shard)
 
 
 @pytest.mark.slow

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from pipelines import ops
@@ -74,3 +75,24 @@ def test_erase_empties_the_box_and_nothing_else():
     expected = np.ones((2, 6, 6, 3))
     expected[0, 1:4, 2:4] = 0.0
     np.testing.assert_array_equal(erased, expected)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_quarter_turns_are_exact_and_counter_clockwise(compiled):
+    images = random_images(4)
+    turn = tf.function(ops.quarter_turns, jit_compile=True) if compiled else ops.quarter_turns
+    turned = turn(images, tf.constant([0, 1, 2, 3]))
+    expected = [tf.image.rot90(image, k) for k, image in enumerate(images)]
+    np.testing.assert_array_equal(turned, tf.stack(expected))
+
+
+def test_cutouts_may_hang_over_any_border():
+    places = tf.constant([[0.0, 0.5, 0.999], [0.0, 0.5, 0.999]])
+    boxes = ops.cutout_boxes(places, 8, 8, 0.5)
+    np.testing.assert_array_equal(boxes, [[-2, -2, 4, 4], [2, 2, 4, 4], [5, 5, 4, 4]])
+    erased = ops.erase(tf.ones((3, 8, 8, 1)), boxes).numpy()
+    assert [64 - image.sum() for image in erased] == [4.0, 16.0, 9.0]
+
+
+def test_the_smallest_cutout_is_a_pixel():
+    assert ops.cutout_boxes(tf.zeros((2, 1)), 8, 8, 0.01)[0, 2] == 1.0

@@ -80,3 +80,31 @@ def test_an_optimizer_that_is_ready_before_the_run_trains_the_same():
 def test_a_method_is_told_the_batches_of_an_epoch_whatever_is_accumulated():
     session = prepared("training.batch_size=256", "training.accumulate=4")  # 3 updates in 3 epochs
     assert session.method.steps_per_epoch == session.per_epoch == 5
+
+
+def weights_after(session, steps=2):
+    session.method.fit(
+        stages.batches_from(session, 0), steps_per_epoch=steps, verbose=0, shuffle=False
+    )
+    return session.method.get_weights()
+
+
+def test_views_drawn_on_the_device_train_as_those_of_the_host_bit_for_bit():
+    keras.utils.set_random_seed(0)
+    host = weights_after(prepared("augment.where=host"))
+    device = weights_after(prepared("augment.where=device"))
+    for a, b in zip(host, device, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_preview_shows_every_view_beside_its_image(tmp_path):
+    few = recipe("simclr", "augment.num_views=3", "augment.local_views=2", family="digits")
+    path = stages.preview(few, tmp_path / "new")
+    shown = tf.io.decode_png(path.read_bytes())
+    assert shown.shape == (8 * 98, (1 + 3 + 2) * 98, 1)
+    assert len(np.unique(shown[:98, :98])) > 2  # an image, not a blank
+
+
+def test_the_normalization_is_that_of_the_recipe():
+    with pytest.raises(ValueError, match="3 channels"):
+        stages.load_inputs(recipe("byol", "data.normalization=imagenet", family="digits"))

@@ -1,0 +1,187 @@
+"""Write any data set as TFRecord files, which `tfrecord:DIRECTORY` reads.
+
+    python -m pipelines.convert DATASET OUT_DIR [--shards=N | --shard_size=N] [--image_size=N]
+
+OUT_DIR gets `train-00000-of-00010.tfrecord` and so on, `test-...` if there is a test part,
+`unlabelled-...` if there are images without labels besides, `classes.txt` and `info.json`. Encoded
+images are copied byte by byte; arrays, and images brought to `--image_size`, are written as PNG.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import time
+
+import numpy as np
+
+from pipelines.errors import DataError
+from pipelines.names import check_exists, check_name
+
+_SHARD_SIZE = 4096
+_BLOCK = 256
+_SECONDS = 10.0  # between two lines of progress
+
+
+def convert(
+    name,
+    out,
+    *,
+    shards=None,
+    shard_size=_SHARD_SIZE,
+    image_size=None,
+    data_dir=None,
+    log=print,
+):
+    """Write a data set into a new directory, whole or not at all.
+
+    Args:
+        name: of the data set, as `pipelines.datasets.load` takes it.
+        out: the directory; it must not exist.
+        shards: int >= 1. Files of the training part; by default as `shard_size` makes them.
+        shard_size: int >= 1. Images in a file.
+        image_size: side to which images are brought; by default they stay as they are.
+        data_dir: where TensorFlow Datasets keeps its files.
+        log: called with each line for the user.
+
+    Raises:
+        DataError: if `out` exists, the data set cannot be read, or the disk is full.
+    """
+    out = os.path.abspath(os.path.expanduser(out))
+    if os.path.lexists(out):
+        raise DataError(f"{out} exists already. Give a directory that does not, or remove it.")
+
+    import tensorflow as tf
+
+    from pipelines.datasets import load
+
+    data = load(name, data_dir=data_dir, image_size=image_size, in_memory=False, log=log)
+    if shards is not None:
+        shard_size = -(-len(data.train_images) // shards)
+    aside = f"{out}.partial-{os.getpid()}"
+    try:
+        os.makedirs(aside)
+        counts = {
+            part: _write_part(aside, part, contents, labels, shard_size, log)
+            for part, contents, labels in _parts(data, image_size is not None)
+        }
+        _write_notes(aside, data, counts)
+        os.rename(aside, out)
+    except (OSError, tf.errors.OpError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
+        raise DataError(f"{out} could not be written, nothing is kept: {reason}") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    log(f"{out}: " + ", ".join(f"{sum(sizes):,} {part}" for part, sizes in counts.items()))
+
+
+class _Contents:
+    """Encoded images, by slices."""
+
+    def __init__(self, images, resized):
+        self.images, self.resized = images, resized
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, block):
+        import tensorflow as tf
+
+        if self.resized or isinstance(self.images, np.ndarray):
+            return [tf.io.encode_png(image).numpy() for image in self.images[block]]
+        store, places = self.images.store, self.images.places[block]
+        return [store.read(tf.constant(place, tf.int64)).numpy() for place in places]
+
+
+def _parts(data, resized):
+    """(part, encoded images, labels or `None`) of each part that there is."""
+    yield "train", _Contents(data.train_images, resized), data.train_labels
+    if data.test_images is not None:
+        yield "test", _Contents(data.test_images, resized), data.test_labels
+    if data.pretraining_images is not None:
+        images, count = data.pretraining_images, len(data.train_images)
+        rows = slice(count, None)
+        rest = images[rows] if isinstance(images, np.ndarray) else images.take(rows)
+        yield "unlabelled", _Contents(rest, resized), None
+
+
+def _write_part(folder, part, contents, labels, shard_size, log):
+    """Write the files of a part; returns how many images each holds."""
+    import tensorflow as tf
+
+    starts, told = range(0, len(contents), shard_size), time.monotonic()
+    for number, start in enumerate(starts):
+        stop = min(start + shard_size, len(contents))
+        path = os.path.join(folder, f"{part}-{number:05d}-of-{len(starts):05d}.tfrecord")
+        with tf.io.TFRecordWriter(path) as writer:
+            for first in range(start, stop, _BLOCK):
+                rows = slice(first, min(first + _BLOCK, stop))
+                numbers = [None] * (rows.stop - first) if labels is None else labels[rows]
+                for content, label in zip(contents[rows], numbers, strict=True):
+                    writer.write(_example(content, label))
+                if time.monotonic() - told > _SECONDS:
+                    told = time.monotonic()
+                    log(f"{part}: {rows.stop:,} of {len(contents):,} images are written.")
+    return [min(shard_size, len(contents) - start) for start in starts]
+
+
+def _example(content, label):
+    import tensorflow as tf
+
+    features = {"image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[content]))}
+    if label is not None:
+        value = tf.train.Int64List(value=[int(label)])
+        features["label"] = tf.train.Feature(int64_list=value)
+    features = tf.train.Features(feature=features)
+    return tf.train.Example(features=features).SerializeToString(deterministic=True)
+
+
+def _write_notes(folder, data, counts):
+    info = {
+        "source": data.name,
+        "num_classes": data.num_classes,
+        "images": {part: sum(sizes) for part, sizes in counts.items()},
+        "shards": {part: len(sizes) for part, sizes in counts.items()},
+        "features": {"image": "encoded image", "label": "from 0, if there are labels"},
+    }
+    with open(os.path.join(folder, "info.json"), "w", encoding="utf-8") as file:
+        file.write(json.dumps(info, indent=2) + "\n")
+    if data.class_names:
+        lines = [" ".join(name.splitlines()) for name in data.class_names]
+        path = os.path.join(folder, "classes.txt")
+        with open(path, "w", encoding="utf-8", errors="replace") as file:
+            file.write("\n".join(lines) + "\n")
+
+
+def at_least_one(text):
+    """A whole number >= 1 from a command line."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} must be at least 1")
+    return number
+
+
+def main(arguments=None):
+    """The command line: status 2 and one or two lines for a user's mistake."""
+    usage = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("pipelines.convert", None, __doc__, formatter_class=usage)
+    parser.add_argument("dataset")
+    parser.add_argument("out_dir")
+    sizes = parser.add_mutually_exclusive_group()
+    sizes.add_argument("--shards", type=at_least_one, help="files of the training part")
+    sizes.add_argument("--shard_size", type=at_least_one, default=_SHARD_SIZE, help="images a file")
+    parser.add_argument("--image_size", type=at_least_one, help="side of the images")
+    parser.add_argument("--data_dir", help="where TensorFlow Datasets keeps its files")
+    options = vars(parser.parse_args(arguments))
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    name, out = options.pop("dataset"), options.pop("out_dir")
+    try:
+        check_name(name)
+        check_exists(name)
+        convert(name, out, **options)
+    except DataError as error:
+        parser.exit(2, f"error: {error}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""The mean and standard deviation that images are normalised with."""
+
+import hashlib
+import json
+import os
+
+import numpy as np
+
+from pipelines.cache import cached_path, write_cached
+from pipelines.encoded import EncodedImages
+from pipelines.errors import DataError, did_you_mean
+from pipelines.preprocess import channel_statistics
+
+# Per channel, for values in [0, 1], as the papers' code has them.
+NAMED = {
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    "cifar100": ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
+}
+_SAMPLE = 10_000
+
+
+def normalization(images, name="data"):
+    """Mean and standard deviation per channel, for values in [0, 1].
+
+    Args:
+        images: uint8 array (N, height, width, channels), or `EncodedImages`, of which 10,000 at
+            even distances are read, once: the result is kept in the cache directory.
+        name: "data" for those of the images, or a key of `NAMED`.
+
+    Returns:
+        Two tuples of floats.
+
+    Raises:
+        DataError: for an unknown name, or a named one with images that have not 3 channels.
+
+    Example:
+
+    >>> normalization(np.full((2, 4, 4, 1), 255, "uint8"))
+    ((1.0,), (1.0,))
+    """
+    if name == "data":
+        is_array = not isinstance(images, EncodedImages)
+        return channel_statistics(images) if is_array else _of_encoded(images)
+    if name not in NAMED:
+        raise DataError(f"Unknown normalization '{name}'.{did_you_mean(name, NAMED)}")
+    if images.shape[-1] != 3:
+        raise DataError(
+            f"normalization={name} is for images of 3 channels. These have {images.shape[-1]}: "
+            "take normalization=data."
+        )
+    return NAMED[name]
+
+
+def _of_encoded(images):
+    path = cached_path("statistics", _fingerprint(images), ".json")
+    try:
+        with open(path, encoding="utf-8") as file:
+            mean, std = json.load(file)
+        return tuple(mean), tuple(std)
+    except (OSError, ValueError):
+        rows = np.unique(np.linspace(0, len(images) - 1, _SAMPLE).astype(int))
+        found = channel_statistics(images[rows])
+        write_cached(path, json.dumps(found).encode())
+        return found
+
+
+def _fingerprint(images):
+    digest = hashlib.sha256(f"{len(images)} {images.side}".encode())
+    for part in (images.places, images.heights, images.widths):
+        digest.update(np.ascontiguousarray(part).tobytes())
+    for row in (0, len(images) // 2, len(images) - 1):
+        digest.update(os.fsencode(images.store.name_of(int(images.places[row]))))
+    return digest.hexdigest()

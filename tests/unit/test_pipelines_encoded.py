@@ -1,0 +1,76 @@
+"""Images that stay encoded train as those in memory do."""
+
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pipelines.datasets import load
+from pipelines.errors import DataError
+from pipelines.policies import policy_for
+from pipelines.views import device_views, train_views
+
+SETTINGS = {"batch_size": 4, "image_size": 16, "mean": [0.0] * 3, "std": [1 / 255] * 3}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_SSL_CACHE", str(tmp_path / "cache"))
+    coarse = np.random.default_rng(0).integers(0, 256, (10, 6, 6, 3))
+    smooth = tf.cast(tf.image.resize(coarse, (16, 16)), tf.uint8)
+    (tmp_path / "images").mkdir()
+    for number, image in enumerate(smooth):
+        (tmp_path / "images" / f"{number}.png").write_bytes(tf.io.encode_png(image).numpy())
+    return tmp_path / "images"
+
+
+def images_of(folder, in_memory):
+    data = load(f"folder:{folder}", image_size=16, in_memory=in_memory, log=lambda line: None)
+    return data.train_images
+
+
+def stream(images, steps=4, policy="simsiam_cifar", **settings):
+    views = train_views(images, policy=policy_for(policy), seed=5, **SETTINGS, **settings)
+    return list(itertools.islice(views, steps))
+
+
+@pytest.mark.parametrize("policy", ["simsiam_cifar", "cifar_asymmetric"])
+def test_views_of_files_are_those_of_the_same_images_in_memory(folder, policy):
+    policy = {"policy": policy, "local_policy": policy_for(policy, 2), "local_size": 8}
+    arrays = stream(images_of(folder, True), **policy)
+    files = stream(images_of(folder, False), **policy)
+    for expected, found in zip(arrays, files, strict=True):
+        for name, value in expected.items():
+            # Crops of files are rounded to 8 bits, which the colours can enlarge.
+            assert np.mean(np.abs(found[name] - value)) < 1.5, name
+
+
+def test_files_give_the_same_bits_in_parallel_and_from_any_step_on(folder):
+    images = images_of(folder, False)
+    whole = stream(images, 5, num_parallel_calls=1, with_index=True)
+    again = stream(images, 3, num_parallel_calls=8, with_index=True, start_step=2)
+    for expected, found in zip(whole[2:], again, strict=True):
+        for name, value in expected.items():
+            np.testing.assert_array_equal(found[name], value)
+
+
+def test_crops_of_files_are_finished_on_the_device_bit_for_bit(folder):
+    images = images_of(folder, False)
+    draw = device_views(policy=policy_for("simsiam_cifar"), **SETTINGS)
+    host, raw = stream(images, 2), stream(images, 2, on_device=True)
+    for expected, batch in zip(host, raw, strict=True):
+        found = draw(batch)
+        np.testing.assert_array_equal(found["global"], expected["global"])
+
+
+def test_a_file_that_went_missing_is_named(folder):
+    images = images_of(folder, False)
+    (folder / "3.png").unlink()
+    with pytest.raises(DataError, match=r"3\.png"):
+        images.check(slice(None))
+
+
+def test_an_order_that_needs_the_whole_image_is_refused(folder):
+    with pytest.raises(DataError, match="crop_last"):
+        stream(images_of(folder, False), 1, policy="wmse")
