@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from pipelines.errors import DataError
 from pipelines.preprocess import resize_to_square
-from pipelines.sources.decode import decode_window
+from pipelines.sources.decode import decode_window, middle_square
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,9 +67,7 @@ class EncodedImages:
         return squares
 
     def _square(self, row):
-        height, width = int(self.heights[row]), int(self.widths[row])
-        side = min(height, width)
-        box = [(height - side) // 2, (width - side) // 2, side, side]
+        box = middle_square(self.heights[row], self.widths[row])
         try:
             content = self.store.read(tf.constant(self.places[row], tf.int64))
             middle = decode_window(content, self.jpegs[row], self.orientations[row], box)

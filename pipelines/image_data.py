@@ -8,6 +8,7 @@ from pipelines.errors import DataError
 
 _MEMORY_LIMIT = 8 * 2**30
 _CUT_FROM_WHOLE = 128  # pixels from which on views are cut out of the whole image
+_NAMED = 5  # of what was passed over
 _SIDES = (32, 64, 96, 128, 160, 224)
 
 
@@ -77,6 +78,22 @@ def held_out(labels):
     mask = np.zeros(len(labels), bool)
     mask[by_class[::5]] = True
     return mask
+
+
+def hold_out_mask(labels, log):
+    """`held_out`, with a line for the user; `None` if that leaves no image to test on."""
+    mask = held_out(labels)
+    if not mask.any():
+        return None
+    log(f"No test part: {mask.sum()} of {len(mask)} images are held out, the same ones each time.")
+    return mask
+
+
+def tell(skipped):
+    """The first few of what was passed over, (name, reason) each, in words."""
+    named = [f"{name} ({reason})" for name, reason in skipped[:_NAMED]]
+    more = len(skipped) - len(named)
+    return (" " + ", ".join(named) + (f", and {more} more" if more else "")) if named else ""
 
 
 def common_side(shorter_sides):

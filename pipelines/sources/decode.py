@@ -14,6 +14,7 @@ __all__ = [
     "Unusable",
     "decode_square",
     "decode_window",
+    "middle_square",
     "read_file",
     "read_header",
     "scan_file",
@@ -53,6 +54,12 @@ def decode_window(content, is_jpeg, orientation, box):
         lambda: tf.slice(_orient(_decode_whole(content), code), *_corners(box)),
     )
     return tf.ensure_shape(image, (None, None, 3))
+
+
+def middle_square(height, width):
+    """The box of the middle square of an image: top, left, height, width; ints or tensors."""
+    side = tf.minimum(height, width)
+    return tf.stack([(height - side) // 2, (width - side) // 2, side, side])
 
 
 def _corners(box):
@@ -104,8 +111,7 @@ def decode_square(content, image_size):
         Unusable: if the content is no image, claims too much, or is damaged.
     """
     header = read_header(content)
-    side = min(header.height, header.width)
-    box = [(header.height - side) // 2, (header.width - side) // 2, side, side]
+    box = middle_square(header.height, header.width)
     try:
         image = decode_window(content, header.kind == "jpeg", header.orientation, box)
         return resize_to_square(image, image_size).numpy()

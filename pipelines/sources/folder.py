@@ -9,7 +9,14 @@ import numpy as np
 
 from pipelines.encoded import EncodedImages
 from pipelines.errors import DataError
-from pipelines.image_data import ImageData, check_memory, common_side, held_out, keep_in_memory
+from pipelines.image_data import (
+    ImageData,
+    check_memory,
+    common_side,
+    hold_out_mask,
+    keep_in_memory,
+    tell,
+)
 from pipelines.sources.decode import Unusable, decode_square, read_file, scan_file
 from pipelines.sources.index import FileStore, index_files
 
@@ -60,7 +67,7 @@ def load_folder(path, *, image_size=None, in_memory=None, log=print):
     except OSError as error:
         raise DataError(f"{error.filename} cannot be listed: {error.strerror}.") from error
     if not train.files:
-        raise DataError(f"{path} has no files to read images from.{_tell(train.skipped)}")
+        raise DataError(f"{path} has no files to read images from.{tell(train.skipped)}")
     class_names = _class_names(train, test, path)
     if image_size is None:
         image_size = _choose_size(train.files, log)
@@ -74,9 +81,9 @@ def load_folder(path, *, image_size=None, in_memory=None, log=print):
     labels = [_labels(part, class_names) for part in parts]
     skipped = [_relative(path, *pair) for part in parts for pair in part.skipped]
     if skipped:
-        log(f"{path}: passed over {len(skipped)} of {count} files.{_tell(skipped)}")
+        log(f"{path}: passed over {len(skipped)} of {count} files.{tell(skipped)}")
     if not len(images[0]):
-        raise DataError(f"{path} has no usable image in {count} files.{_tell(skipped)}")
+        raise DataError(f"{path} has no usable image in {count} files.{tell(skipped)}")
     data = ImageData(
         f"folder:{path}", images[0], labels[0], class_names=class_names, skipped=tuple(skipped)
     )
@@ -240,17 +247,10 @@ def _printable(name):
     return name.encode("utf-8", "replace").decode("utf-8")
 
 
-def _tell(skipped):
-    named = [f"{file} ({reason})" for file, reason in skipped[:_NAMED]]
-    more = len(skipped) - len(named)
-    return (" " + ", ".join(named) + (f", and {more} more" if more else "")) if named else ""
-
-
 def _hold_out(data, log):
-    test = held_out(data.train_labels)
-    if not test.any():
+    test = hold_out_mask(data.train_labels, log)
+    if test is None:
         return data
-    log(f"No test part: {test.sum()} of {len(test)} images are held out, the same ones each time.")
     return dataclasses.replace(
         data,
         train_images=_rows(data.train_images, ~test),

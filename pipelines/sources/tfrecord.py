@@ -7,13 +7,19 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.errors import DataError
-from pipelines.image_data import ImageData, check_memory, common_side, held_out, keep_in_memory
+from pipelines.image_data import (
+    ImageData,
+    check_memory,
+    common_side,
+    hold_out_mask,
+    keep_in_memory,
+    tell,
+)
 from pipelines.preprocess import resize_to_square
-from pipelines.sources.decode import decode_window
+from pipelines.sources.decode import decode_window, middle_square
 from pipelines.sources.records import index_records
 from pipelines.sources.shards import find_shards, parts_of
 
-_NAMED = 5
 _ORDER = ("train", "unlabelled", "test")
 
 
@@ -172,11 +178,8 @@ def _labels_of(labels, rows, name):
 
 
 def _hold_out(rows, labels, log):
-    test = held_out(labels[rows])
-    if not test.any():
-        return {}
-    log(f"No test part: {test.sum()} of {len(test)} images are held out, the same ones each time.")
-    return {"train": rows[~test], "test": rows[test]}
+    test = hold_out_mask(labels[rows], log)
+    return {} if test is None else {"train": rows[~test], "test": rows[test]}
 
 
 def _choose_side(columns, rows, log):
@@ -198,8 +201,7 @@ def _decode_all(images, channels):
             tf.gather(table[name], row)
             for name in ("places", "heights", "widths", "orientations", "jpegs")
         )
-        side = tf.minimum(height, width)
-        box = tf.stack([(height - side) // 2, (width - side) // 2, side, side])
+        box = middle_square(height, width)
         middle = decode_window(images.store.read(place), jpeg, orientation, box)
         return resize_to_square(middle, images.side)[..., :channels]
 
@@ -219,10 +221,3 @@ def _decode_all(images, channels):
             else:
                 squares[row], good[row] = result, True
     return squares if good.all() else squares[good], good, tuple(damaged)
-
-
-def tell(skipped):
-    """The first few of what was passed over, in words."""
-    named = [f"{record} ({reason})" for record, reason in skipped[:_NAMED]]
-    more = len(skipped) - len(named)
-    return (" " + ", ".join(named) + (f", and {more} more" if more else "")) if named else ""
