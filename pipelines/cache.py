@@ -24,8 +24,12 @@ def write_cached(path, content):
     """Write bytes to a path of the cache, whole or not at all; an unwritable cache is no error."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as aside:
-            aside.write(content)
-        os.replace(aside.name, path)
+        aside, name = tempfile.mkstemp(dir=path.parent)
     except OSError:
         return
+    try:
+        with open(aside, "wb") as file:
+            file.write(content)
+        os.replace(name, path)
+    except OSError:  # a full disk
+        os.remove(name)

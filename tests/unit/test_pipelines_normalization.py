@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipelines.cache import VARIABLE
+from pipelines.cache import VARIABLE, write_cached
 from pipelines.encoded import EncodedImages
 from pipelines.errors import DataError
 from pipelines.normalization import NAMED, normalization
@@ -47,6 +47,13 @@ def test_a_cache_that_is_no_use_is_no_error(monkeypatch, tmp_path, content):
     for path in tmp_path.rglob("*.json"):
         path.write_text(content)
     assert normalization(levels()) == first
+
+
+def test_a_cache_that_cannot_be_written_keeps_no_part_of_a_file(tmp_path):
+    path = tmp_path / "kind" / "key.npz"
+    path.mkdir(parents=True)  # in the way of the renaming
+    write_cached(path, b"content")
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_named_ones_are_for_colour_images():
