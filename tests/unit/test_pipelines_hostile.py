@@ -90,7 +90,7 @@ def lock(monkeypatch):
 
     def refuse(real):
         def call(path, *arguments, **settings):
-            if "locked" in os.fspath(path):
+            if not isinstance(path, int) and "locked" in os.fspath(path):
                 raise PermissionError(13, "Permission denied", os.fspath(path))
             return real(path, *arguments, **settings)
 
