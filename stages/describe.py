@@ -1,0 +1,82 @@
+"""The block that says what will run."""
+
+import keras
+import numpy as np
+
+import keras_ssl
+from keras_ssl.backbones import resolve_stem
+from keras_ssl.backbones.vit import resolve_patch_size
+from stages.build import constant_rate
+
+
+def describe(session, workdir, step):
+    """The block that says what will run."""
+    recipe, method, per_epoch = session.recipe, session.method, session.per_epoch
+    data, training = session.inputs.data, recipe.training
+    size = session.inputs.preprocessing.image_size
+    crops = ""
+    if recipe.augment.local_views:
+        side = recipe.augment.local_pixels(size)
+        crops = f" + {recipe.augment.local_views} local of {side}x{side}"
+    labels = f", {data.num_classes} classes" if data.num_classes else ", no labels"
+    test = f" + {len(data.test_images):,} test" if data.test_images is not None else ""
+    trained = millions(method.trainable_variables)
+    backbone = millions(keras_ssl.backbone_of(method.encoder).trainable_variables)
+    lines = {
+        "method": f"{recipe.name}: {trained} parameters to train",
+        "backbone": f"{describe_backbone(recipe.backbone, size)}: {backbone} parameters",
+        "data": f"{data.name}: {len(data.to_pretrain_on):,} train{test} images, "
+        f"{size}x{size}x{data.channels}{labels}",
+        "batch": f"{training.batch_size} images (global) x {recipe.augment.num_views} views"
+        f"{crops}, {per_epoch} steps an epoch, {training.epochs} epochs",
+        "learning": describe_rates(recipe),
+        "precision": keras.config.dtype_policy().name,
+        "replicas": str(method.distribute_strategy.num_replicas_in_sync),
+        "results": str(workdir),
+    }
+    if recipe.neck.kind != "none":
+        lines["neck"] = describe_neck(recipe.neck)
+    if step:
+        lines["resumed"] = f"at step {step} of {per_epoch * training.epochs}"
+    return "\n".join(f"{name:<11}{text}" for name, text in lines.items()) + "\n"
+
+
+def describe_rates(recipe):
+    """The optimizer and its learning rates in a line."""
+    optimizer = recipe.optimizer
+    rate, layers = optimizer.learning_rate, optimizer.options.get("constant_lr_layers")
+    text = f"{optimizer.name}, {rate:g} per 256 images, so {recipe.scaled(rate):g}"
+    if layers:
+        rate = constant_rate(optimizer)
+        text += f"; {', '.join(layers)}: {rate:g} per 256, so always {recipe.scaled(rate):g}"
+    return text
+
+
+def describe_backbone(backbone, image_size):
+    """A backbone in a line, with what it chooses by the size of the images."""
+    parts = [backbone.name]
+    if backbone.width:
+        parts.append(f"width {backbone.width}")
+    if backbone.name.startswith("resnet") and backbone.name != "resnet8":
+        stem = resolve_stem(image_size) if backbone.stem == "auto" else backbone.stem
+        parts.append(f"{stem} stem")
+    if backbone.name.startswith("vit_"):
+        side = backbone.patch_size or resolve_patch_size(image_size)
+        parts.append(f"patches of {side}x{side}")
+    return ", ".join(parts)
+
+
+def describe_neck(neck):
+    """A neck in a line."""
+    sizes = f"{neck.num_simplices} simplices of {neck.simplex_size}"
+    if neck.kind == "vq":
+        sizes = f"{neck.num_simplices} codebooks of {neck.simplex_size} vectors of {neck.code_dim}"
+    tau = f", tau {neck.temperature:g}" if "temperature" in neck.options else ""
+    embedder = "" if neck.embedder == "linear" else f", {neck.embedder} embedder"
+    return f"{neck.kind}: {sizes}{tau}{embedder}"
+
+
+def millions(variables):
+    """The number of weights in `variables`, as people say it."""
+    count = sum(int(np.prod(variable.shape)) for variable in variables)
+    return f"{count / 1e6:.2f}M" if count >= 1e5 else f"{count:,}"

@@ -1,0 +1,95 @@
+"""The data of a run, and how its images become what the encoder takes."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from keras_ssl.core.checks import UserError
+from keras_ssl.core.files import write_text
+from pipelines.datasets import ImageData, load
+from pipelines.normalization import normalization
+from pipelines.policies import policy_for
+from pipelines.preprocess import make_preprocess
+from pipelines.preview import preview_grid, write_png
+from pipelines.views import train_views
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How images of any size become what the encoder takes; fixed by the data it was trained on."""
+
+    image_size: int
+    channels: int
+    mean: tuple
+    std: tuple
+
+    @property
+    def function(self):
+        """uint8 images of any size -> float images, as in evaluation and serving."""
+        return make_preprocess(self.image_size, self.channels, self.mean, self.std)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The data of a run and how its images become numbers."""
+
+    data: ImageData
+    preprocessing: Preprocessing
+
+
+def load_inputs(recipe, preprocessing=None):
+    """Load the data set; by default with its own channel statistics.
+
+    Raises:
+        UserError: if its images have other channels than `preprocessing` takes.
+    """
+    wanted = recipe.data.image_size or None
+    data = load(
+        recipe.data.dataset,
+        data_dir=recipe.data.data_dir,
+        image_size=wanted,
+        in_memory={"yes": True, "no": False, "auto": None}[recipe.data.in_memory],
+    )
+    if preprocessing is None:
+        mean, std = normalization(data.to_pretrain_on, recipe.data.normalization)
+        preprocessing = Preprocessing(wanted or data.image_size, data.channels, mean, std)
+    if data.channels != preprocessing.channels:
+        raise UserError(
+            f"The encoder takes images of {preprocessing.channels} channels. '{data.name}' has "
+            f"{data.channels}."
+        )
+    return Inputs(data, preprocessing)
+
+
+def save_preprocessing(preprocessing, workdir):
+    """Write `preprocessing.json`, which the encoder needs wherever it goes."""
+    text = json.dumps(asdict(preprocessing), indent=1) + "\n"
+    write_text(Path(workdir) / "preprocessing.json", text)
+
+
+def view_settings(recipe, preprocessing):
+    """What the views of a run are drawn with, wherever that happens."""
+    augment = recipe.augment
+    small = {**augment.overrides, "crop_scale": augment.local_scale}
+    return {
+        "policy": policy_for(augment.policy, augment.num_views, **augment.overrides),
+        "local_policy": policy_for(augment.policy, 1, **small) * augment.local_views,
+        "batch_size": recipe.training.batch_size,
+        "mean": preprocessing.mean,
+        "std": preprocessing.std,
+        "image_size": preprocessing.image_size,
+        "local_size": augment.local_pixels(preprocessing.image_size),
+    }
+
+
+def preview(recipe, directory, count=8):
+    """Write `preview.png`: views of the first images of a run, as the network gets them."""
+    inputs = load_inputs(recipe)
+    settings = view_settings(recipe, inputs.preprocessing)
+    images = inputs.data.to_pretrain_on
+    settings["batch_size"] = min(settings["batch_size"], len(images))
+    stream = train_views(images, seed=recipe.training.seed, with_index=True, **settings)
+    batch = next(iter(stream))
+    grid = preview_grid(images, batch, count, mean=settings["mean"], std=settings["std"])
+    directory.mkdir(parents=True, exist_ok=True)
+    return write_png(grid, directory / "preview.png")

@@ -1,0 +1,143 @@
+"""Fit what a recipe says, or go on with it, and save the models."""
+
+import contextlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+
+import keras_ssl
+from keras_ssl.core import checkpoints
+from keras_ssl.core.files import remove_leftovers, written_aside
+from keras_ssl.evaluation.callbacks import EventFiles, MetricsLog, OnlineKNN, Throughput
+from keras_ssl.layers.necks import simplices_of
+from keras_ssl.recipes import Recipe
+from pipelines.views import device_views, steps_per_epoch, train_views
+from stages.build import build_method, float32_encoder
+from stages.describe import describe
+from stages.errors import plain_errors
+from stages.inputs import Inputs, load_inputs, save_preprocessing, view_settings
+
+
+@dataclass(frozen=True)
+class Session:
+    """What training takes: everything built, nothing written yet."""
+
+    recipe: Recipe
+    inputs: Inputs
+    method: keras_ssl.Method
+    per_epoch: int
+
+
+def prepare(recipe):
+    """Load the data and build the method: what can be wrong with a recipe shows here."""
+    training = recipe.training
+    with plain_errors():
+        inputs = load_inputs(recipe)
+        keras.utils.set_random_seed(training.seed)
+        keras.config.set_dtype_policy(training.precision)
+        per_epoch = steps_per_epoch(len(inputs.data.to_pretrain_on), training.batch_size)
+        method = build_method(recipe, inputs, per_epoch * training.epochs)
+        settings = view_settings(recipe, inputs.preprocessing)  # refuses what does not fit
+        if recipe.augment.where == "device":
+            method.draw_views = device_views(**settings)
+    return Session(recipe, inputs, method, per_epoch)
+
+
+def fit(session, workdir, resume):
+    """Train as the recipe says, or go on; -> whether the training came to its end."""
+    method, total = session.method, session.per_epoch * session.recipe.training.epochs
+    directory = Path(workdir) / "checkpoints"
+    step = (checkpoints.latest_step(directory) or 0) if resume else 0
+    if step:
+        checkpoints.restore(method, directory, step)
+    for folder in (workdir, directory):
+        remove_leftovers(folder)
+    save_preprocessing(session.inputs.preprocessing, workdir)
+    print(describe(session, workdir, step))
+    saver = checkpoints.Checkpoints(directory, step=step)
+    # The saver comes before the watchers: what they run into costs no epoch.
+    speed = Throughput(session.recipe.training.batch_size)
+    callbacks = [speed, saver, *watchers(session, workdir)]
+    try:
+        with plain_errors(), contextlib.suppress(checkpoints.Stopped):
+            fit_from(session, step, callbacks, saver)
+    finally:
+        saver.restore_handlers()
+    if saver.interrupted and saver.step < total:
+        print(
+            f"\nStopped at step {saver.step} of {total}; its state is saved. "
+            f"Go on with:\n    python run.py --resume --workdir={workdir}"
+        )
+    return saver.step >= total
+
+
+def fit_from(session, step, callbacks, saver):
+    """`fit` from a global step, which may lie in the middle of an epoch."""
+    per_epoch, epochs = session.per_epoch, session.recipe.training.epochs
+    epoch, done = divmod(step, per_epoch)
+    parts = [(epoch, epoch + 1, per_epoch - done)] if done else []
+    parts.append((epoch + len(parts), epochs, per_epoch))
+    for first, last, steps in parts:
+        if first < last and not saver.interrupted:
+            session.method.fit(
+                batches_from(session, saver.step),
+                initial_epoch=first,
+                epochs=last,
+                steps_per_epoch=steps,
+                callbacks=callbacks,
+                shuffle=False,
+                verbose=1 if sys.stdout.isatty() else 2,  # a bar, or a line per epoch in a log
+            )
+
+
+def batches_from(session, step):
+    """The stream of training batches from a global step on."""
+    return train_views(
+        session.inputs.data.to_pretrain_on,
+        seed=session.recipe.training.seed,
+        start_step=step,
+        with_index=session.method.needs_index,
+        on_device=session.recipe.augment.where == "device",
+        **view_settings(session.recipe, session.inputs.preprocessing),
+    )
+
+
+def watchers(session, workdir):
+    """Callbacks that look at a run and change nothing about it."""
+    data, judge = session.inputs.data, session.recipe.evaluation
+    online = []
+    if judge.every_epochs:
+        online.append(
+            OnlineKNN(
+                readout(session.method.encoder, session.recipe),
+                session.inputs.preprocessing.function,
+                data.train_images,
+                data.train_labels,
+                data.test_images,
+                data.test_labels,
+                every=judge.every_epochs,
+                k=judge.knn_neighbours,
+                temperature=judge.knn_temperature,
+            )
+        )
+    workdir = Path(workdir)
+    return [*online, MetricsLog(workdir / "metrics.jsonl"), EventFiles(workdir / "tensorboard")]
+
+
+def readout(encoder, recipe):
+    """What k-NN reads while training: the features, or the simplices at the downstream tau_d."""
+    if simplices_of(encoder) is None:
+        return encoder
+    return keras_ssl.at_temperature(encoder, recipe.evaluation.downstream_temperature)
+
+
+def save_models(session, workdir):
+    """Write `model.keras` to train on and `encoder.keras` to fine-tune; -> the latter's model."""
+    weights = session.method.encoder.get_weights()
+    encoder = float32_encoder(session.recipe, session.inputs.preprocessing, weights)
+    for model, name in ((session.method, "model.keras"), (encoder, "encoder.keras")):
+        with written_aside(Path(workdir) / name) as aside:
+            model.save(aside)
+    return encoder
