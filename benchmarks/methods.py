@@ -34,12 +34,13 @@ def measure(workdir):
     import keras_ssl
     from keras_ssl import recipes
     from keras_ssl.analysis.spectrum import rankme
+    from keras_ssl.evaluation.features import FeatureExtractor
 
     method = keras.saving.load_model(workdir / "model.keras", compile=False)
     recipe = recipes.load(workdir, run.read_catalog())
     encoder, preprocessing = stages.load_trained(workdir)
     images = stages.load_inputs(recipe, preprocessing).data.test_images
-    extract = stages.FeatureExtractor(keras_ssl.backbone_of(encoder), preprocessing.function)
+    extract = FeatureExtractor(keras_ssl.backbone_of(encoder), preprocessing.function)
     lines = (workdir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     times = [json.loads(line)["time"] for line in lines]
     gaps = [b - a for a, b in zip(times, times[1:], strict=False)]

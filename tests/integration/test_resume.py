@@ -95,13 +95,11 @@ class Interrupt(keras.callbacks.Callback):
 def test_interrupted_run_is_saved_says_how_to_go_on_and_ends_the_same(
     step, number, whole, tmp_path, monkeypatch, capsys
 ):
-    import stages
+    from stages import training
 
     workdir = tmp_path / "run"
-    watchers = stages.watchers
-    monkeypatch.setattr(
-        stages, "watchers", lambda *a: [*watchers(*a), Interrupt(step, number)], raising=True
-    )
+    watchers = training.watchers
+    monkeypatch.setattr(training, "watchers", lambda *a: [*watchers(*a), Interrupt(step, number)])
     assert run.main(["run.py", *SMALL, f"--workdir={workdir}"]) == run.INTERRUPTED
     said = capsys.readouterr().out
     assert f"--resume --workdir={workdir}" in said
@@ -109,7 +107,7 @@ def test_interrupted_run_is_saved_says_how_to_go_on_and_ends_the_same(
     finished = checkpoints.latest_step(workdir / "checkpoints") * 3 // STEPS
     assert epochs_logged(workdir) == list(range(1, finished + 1))  # no epoch that was cut short
     assert said.count("5/5 ") == finished
-    monkeypatch.setattr(stages, "watchers", watchers)
+    monkeypatch.setattr(training, "watchers", watchers)
     assert run.main(["run.py", "--resume", f"--workdir={workdir}"]) == 0
     assert_same_run(whole, workdir, tmp_path)
     assert epochs_logged(workdir) == [1, 2, 3]
