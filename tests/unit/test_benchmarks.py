@@ -14,6 +14,7 @@ sys.path.append(str(Path(run.__file__).parent / "benchmarks"))
 
 import collapse  # noqa: E402
 import comparison  # noqa: E402
+import fit  # noqa: E402
 import methods  # noqa: E402
 
 
@@ -95,3 +96,11 @@ def test_a_measurement_is_made_once_and_kept(tmp_path):
     measurements = iter([{"classes": 10}])
     assert comparison.kept(path, lambda: next(measurements)) == {"classes": 10}
     assert comparison.kept(path, lambda: next(measurements)) == json.loads(path.read_text())
+
+
+def test_speed_of_the_stream_is_told_as_a_share_of_the_constant_batch():
+    measured = {"stream": [(90.0, 0.1), (96.0, 0.2), (80.0, 0.3)], "constant": [(100.0, 0.0)] * 3}
+    _, _, stream, constant, _, last = fit.format_table(measured).splitlines()
+    assert stream == "| stream | 90 | 80 to 96 | 20.0% |"
+    assert constant == "| constant | 100 | 100 to 100 | 0.0% |"
+    assert last == "The stream has 90.0% of the constant batch."

@@ -1,0 +1,81 @@
+"""Time training on the stream of views beside the same step on one constant batch.
+
+    python benchmarks/fit.py --dataset=npz:cifar10.npz [--method=simclr] [--steps=40] \
+        [--repeats=5] -- --backbone=resnet18 --batch_size=256
+
+What follows `--` goes to `run.py`. Both forms take turns in one process, each `--repeats` times
+`--steps` steps of `fit`; a row is the median, with the smallest and the largest. `waiting` is what
+a run's progress line shows as `data_wait`: the share of the time in which a step waits for its
+batch. Run it on an idle machine.
+"""
+
+import argparse
+import statistics
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from comparison import parse  # noqa: E402
+
+
+def build(options):
+    """The compiled method of a run, and its two data sets."""
+    import run
+
+    stages = run.import_stages()
+    import tensorflow as tf
+
+    flags = [f"--method={options.method}", f"--dataset={options.dataset}", *options.rest]
+    asked = run.parse_flags(["run.py", "--mode=pretrain", *flags])
+    recipe = stages.settle_precision(run.recipe_of(asked, run.read_catalog()))
+    session = stages.prepare(recipe)
+    stream = stages.batches_from(session, 0)
+    batch = next(iter(stream))
+    constant = tf.data.Dataset.from_tensors(batch).cache().repeat()
+    return session, {"views of the stream": stream, "one constant batch": constant}
+
+
+def fit_once(session, batches, steps):
+    """-> views a second, and the share of the time spent waiting, of `steps` steps of `fit`."""
+    from keras_ssl.evaluation.callbacks import Throughput
+
+    watch = Throughput(session.recipe.training.batch_size)
+    history = session.method.fit(
+        batches, steps_per_epoch=steps, epochs=2, callbacks=[watch], verbose=0, shuffle=False
+    )
+    speed, wait = (history.history[name][-1] for name in ("images_per_second", "data_wait"))
+    return session.recipe.augment.num_views * speed, wait  # the first epoch has filled the buffers
+
+
+def format_table(measured):
+    """The markdown table of {name: [(views a second, share waiting)]}."""
+    lines = ["| data | views/s | smallest to largest | waiting |", "|---|---|---|---|"]
+    for name, runs in measured.items():
+        speeds = [speed for speed, _ in runs]
+        wait = statistics.median(share for _, share in runs)
+        middle = statistics.median(speeds)
+        lines.append(
+            f"| {name} | {middle:.0f} | {min(speeds):.0f} to {max(speeds):.0f} | {wait:.1%} |"
+        )
+    stream, constant = (statistics.median(s for s, _ in runs) for runs in measured.values())
+    return "\n".join([*lines, "", f"The stream has {stream / constant:.1%} of the constant batch."])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--method", default="simclr")
+    parser.add_argument("--dataset", default="digits")
+    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--repeats", type=int, default=5)
+    options = parse(parser)
+    session, forms = build(options)
+    measured = {name: [] for name in forms}
+    for _ in range(options.repeats):
+        for name, batches in forms.items():
+            measured[name].append(fit_once(session, batches, options.steps))
+    print(format_table(measured))
+
+
+if __name__ == "__main__":
+    main()
