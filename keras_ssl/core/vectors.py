@@ -5,18 +5,21 @@ from keras import ops
 from keras_ssl.core.precision import at_least_float32
 
 
-def l2_normalize(x, *, epsilon=1e-12):
+def l2_normalize(x, *, epsilon=None):
     """Divide each row of `x` by its Euclidean norm, in at least float32.
 
     Args:
         x: (..., dim).
-        epsilon: float > 0. Floor of the squared norm, so that a zero row stays zero.
+        epsilon: float > 0 or None. Floor of the squared norm, so that a zero row stays zero; its
+            root is the slope there. None is 1e-12, and 1e-6 for float16, whose numbers end at 65,504.
     """
+    if epsilon is None:
+        epsilon = 1e-6 if ops.dtype(ops.convert_to_tensor(x)) == "float16" else 1e-12
     x = at_least_float32(x)
     squared = ops.sum(ops.square(x), axis=-1, keepdims=True)
     return x * ops.rsqrt(ops.maximum(squared, epsilon))
 
 
-def cosine(a, b):
+def cosine(a, b, *, epsilon=None):
     """Cosine between corresponding rows: (batch, dim), (batch, dim) -> (batch,)."""
-    return ops.sum(l2_normalize(a) * l2_normalize(b), axis=-1)
+    return ops.sum(l2_normalize(a, epsilon=epsilon) * l2_normalize(b, epsilon=epsilon), axis=-1)

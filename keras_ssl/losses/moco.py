@@ -4,8 +4,6 @@ from keras import ops
 
 from keras_ssl.core.vectors import l2_normalize
 
-_FLOOR = 1e-8  # of a query's squared norm: keeps the gradient at a zero query within float16
-
 
 def moco_logits(queries, keys, queue, *, temperature=0.2):
     """Similarities of each query with its key (column 0) and with the queue, over temperature.
@@ -18,7 +16,7 @@ def moco_logits(queries, keys, queue, *, temperature=0.2):
     Returns:
         (batch, 1 + queue_size) in at least float32.
     """
-    queries = l2_normalize(queries, epsilon=_FLOOR)
+    queries = l2_normalize(queries)
     keys = ops.stop_gradient(l2_normalize(keys))
     positive = ops.sum(queries * keys, axis=-1, keepdims=True)
     negatives = ops.matmul(queries, ops.transpose(ops.stop_gradient(queue)))

@@ -30,4 +30,5 @@ def wmse_loss(*views):
 
     Reference: Ermolov et al., Whitening for self-supervised learning, 2021, eqs. 1 and 2.
     """
-    return mean_over_pairs(lambda a, b: 2.0 - 2.0 * ops.mean(cosine(a, b)), views)
+    # Whitened rows are float32 whatever came in; the floor is that of float16.
+    return mean_over_pairs(lambda a, b: 2.0 - 2.0 * ops.mean(cosine(a, b, epsilon=1e-6)), views)

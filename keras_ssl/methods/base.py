@@ -32,9 +32,10 @@ class Method(Configured, keras.Model):
         terms: names of the scalars that `loss_terms` returns; the loss is their sum.
         diagnostic_names: names of the scalars that `diagnostics` returns.
         num_views: (fewest, most or None) views that the method takes.
-        joint_batch: whether all views go through the encoder as one batch, and so share the
-            statistics of batch normalisation. Views that are read at different temperatures go
-            one by one all the same, as in the code of SEM.
+        joint_batch: whether all views go through encoder and projector as one batch, and so share
+            the statistics of batch normalisation, as in the codes of SimCLR, SwAV, DINO and
+            Self-Classifier. Views that are read at different temperatures go one by one all the
+            same, as in the code of SEM.
         multi_crop: whether the method takes local crops beside the global views.
         needs_index: whether a batch must say which images of the data set it holds.
         run_facts: arguments of `__init__`, without a default, that follow from the run and not
@@ -82,7 +83,10 @@ class Method(Configured, keras.Model):
         """
         features = self.encode(views, training=training)
         features += self.encode_local(views, training=training)
-        return [self.projector(feature, training=training) for feature in features]
+        if not self.joint_batch or self._second_view_encoder is not None:
+            return [self.projector(feature, training=training) for feature in features]
+        joint = self.projector(ops.concatenate(features), training=training)
+        return ops.split(joint, len(features))
 
     def loss_terms(self, outputs):
         """Return `{name: scalar}` for the names in `terms`, from `embed`'s outputs."""
@@ -317,9 +321,11 @@ class Method(Configured, keras.Model):
         """
         fewest, most = self.num_views
         if count < fewest or (most is not None and count > most):
-            takes = f"{fewest}" if fewest == most else f"{fewest} or more"
+            takes = f"{fewest} or more views"
+            if fewest == most:
+                takes = f"{fewest} view{'s' if fewest > 1 else ''}"
             raise UserError(
-                f"{type(self).__name__} takes {takes} views of an image. Received {count}: "
+                f"{type(self).__name__} takes {takes} of an image. Received {count}: "
                 "set augment.num_views to match."
             )
         if local and not self.multi_crop:

@@ -1,7 +1,6 @@
 """Recipes of Shuffled-DBN."""
 
 from keras_ssl.recipes.differences import differences
-from keras_ssl.recipes.families import MOCO_V2_VIEWS
 
 _CIFAR = {
     "backbone": {"stem_padding": 1},
@@ -30,7 +29,7 @@ DBN = {
     ),
     "imagenet": differences(
         "in no paper known to us: the run on CIFAR-100, with the views of SimSiam",
-        augment=MOCO_V2_VIEWS,
+        augment={"policy": "moco_v2"},
         optimizer={**_SGD, "weight_decay": 1e-3},
         schedule=_CIFAR["schedule"],
         training=_CIFAR["training"],

@@ -43,15 +43,6 @@ FAMILIES = {
 # Facts that several methods' recipes say.
 OUR_SGD = {"name": "sgd", "learning_rate": 0.5, "weight_decay": 5e-4}  # on digits and small images
 CPLEARN_VIEWS = {"jitter_probability": 0.1, "grayscale": 0.1, "noise": 0.03}  # CPLearn, table 6
-MOCO_V2_VIEWS = {  # Chen et al., 2020 (v2); SimSiam takes them over
-    "policy": "imagenet_symmetric",
-    "crop_scale": (0.2, 1.0),
-    "interpolation": "bilinear",
-    "brightness": 0.4,
-    "contrast": 0.4,
-    "saturation": 0.4,
-    "hue": 0.1,
-}
 # The repository of SwAV and DeepCluster-v2: with a batch of 4096 the rates are 0.3, 4.8 and 0.0048.
 SWAV_IMAGENET = {
     "optimizer": {"variant": "larc", "exclude_1d": False, "learning_rate": 4.8 / 16},

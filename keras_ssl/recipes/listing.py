@@ -12,6 +12,10 @@ from keras_ssl.recipes.schema import SECTIONS, declared, neck_fields
 from keras_ssl.recipes.values import describe
 
 WIDTH = 100
+_SEM = (
+    "SEM: Lavoie et al., Simplicial embeddings in self-supervised learning and downstream "
+    "classification, 2023, sec. 3."
+)
 
 
 def as_text(value):
@@ -52,7 +56,7 @@ def format_catalog(catalog):
 def format_method(catalog, name):
     """One method: description, reference, hyper-parameters and recipes."""
     entry = catalog.methods[name.removeprefix(PREFIX)]
-    text = entry.description
+    text, reference = entry.description, entry.reference
     parameters = {
         f"method.{key} = {as_text(setting.default)}": _with_range(setting)
         for key, setting in entry.settings.items()
@@ -60,10 +64,12 @@ def format_method(catalog, name):
     tables = [_table("Hyper-parameters (--set method.NAME=VALUE), with defaults", parameters)]
     if name.startswith(PREFIX):
         text += "\n\nThis is the method behind Simplicial Embeddings: see the neck below."
+        reference = f"{reference} {_SEM}"
         tables.append(_table("Neck (--set neck.NAME=VALUE), with defaults", _neck("sem")))
-    text = f"{text}\n\nReference: {entry.reference}"
+    text = f"{text}\n\nReference: {reference}"
     paragraphs = ["\n".join(_wrap(part)) for part in text.split("\n\n")]
-    recipes = "\n".join(["Recipes (by the data set, or --recipe)", *_recipes(name)])
+    title = "Recipes (by the data set, or --recipe); --show_recipe adds what all methods share"
+    recipes = "\n".join([title, *_recipes(name)])
     return "\n\n".join([name, *paragraphs, *tables, recipes])
 
 

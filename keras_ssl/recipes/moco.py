@@ -1,7 +1,7 @@
 """Recipes of MoCo, and of MoCo with SEM."""
 
 from keras_ssl.recipes.differences import differences
-from keras_ssl.recipes.families import MOCO_V2_VIEWS, OUR_SGD
+from keras_ssl.recipes.families import OUR_SGD
 
 _SGD = {"name": "sgd", "exclude_1d": False}  # the authors decay everything
 _OURS = {"momentum": 0.99, "hidden_dim": 512, "symmetric": True}
@@ -38,7 +38,7 @@ MOCO = {
     "imagenet": differences(
         "Chen et al., 2020 (v2), and the authors' code",
         "67.5 % linear (authors' code, README)",
-        augment=MOCO_V2_VIEWS,
+        augment={"policy": "moco_v2"},
         optimizer={**_SGD, "learning_rate": 0.03, "weight_decay": 1e-4},
         schedule={"warmup_epochs": 0, "hold": "epoch", "final_momentum": 0.999},
         training={"epochs": 200, "batch_size": 256},

@@ -6,11 +6,10 @@ The setting of Cosentino et al., sec. 2, a linear projector of 512 to 128 on CIF
         --set method.hidden_dim=0 --set method.projection_dim=128 --set method.temperature=0.5
         --set optimizer.variant=original --set optimizer.trust_coefficient=0.001
         --set optimizer.learning_rate=4 --set optimizer.weight_decay=1e-6
-        --set augment.policy=cifar_symmetric_weak
+        --set augment.policy=geometry_large
 
-with their large augmentations (table 2). The moderate ones have augment.crop_scale=0.5,1 and half
-of the policy's brightness, contrast, saturation and hue; the small ones augment.crop_scale=0.9,1,
-augment.flip=0 and a tenth of them. Epochs and, but for figure 3 (128), the batch are not printed.
+with their large augmentations (table 2); geometry_moderate and geometry_small are the other two.
+Epochs and, but for figure 3 (128), the batch are not printed.
 """
 
 from keras_ssl.recipes.differences import differences
@@ -38,7 +37,7 @@ SIMCLR = {
         "Chen et al., 2020, sec. 2.1 and appendix B.6; temperature of the authors' code",
         "69.3 % linear (Chen et al., 2020, table 6)",
         method={"temperature": 0.1},
-        augment={"policy": "imagenet_symmetric"},
+        augment={"policy": "imagenet_simclr"},
         optimizer={"variant": "simclr"},
         training={"epochs": 1000, "batch_size": 4096},
     ),

@@ -1,7 +1,6 @@
 """Recipes of SimMER."""
 
 from keras_ssl.recipes.differences import differences
-from keras_ssl.recipes.families import MOCO_V2_VIEWS
 
 _TRAINING = {
     "optimizer": {"name": "adamw", "learning_rate": 1e-3, "weight_decay": 1e-6},
@@ -35,7 +34,7 @@ SIMMER = {
         "weight decay",
         "62.62 % linear on Mini-ImageNet (SimMER, table 2)",
         data={"image_size": 84},
-        augment={**MOCO_V2_VIEWS, "num_views": 4},
+        augment={"policy": "moco_v2", "num_views": 4},
         **_TRAINING,
     ),
 }

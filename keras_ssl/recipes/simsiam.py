@@ -1,7 +1,6 @@
 """Recipes of SimSiam."""
 
 from keras_ssl.recipes.differences import differences
-from keras_ssl.recipes.families import MOCO_V2_VIEWS
 
 # The authors decay everything and leave the predictor's learning rate alone, as solo-learn does.
 _SGD = {"name": "sgd", "exclude_1d": False, "constant_lr_layers": ("predictor",)}
@@ -31,7 +30,7 @@ SIMSIAM = {
         "Chen and He, 2021, sec. 3, and the authors' code",
         "68.1 % linear (Chen and He, 2021, table 4)",
         backbone={"zero_init_residual": True},
-        augment=MOCO_V2_VIEWS,
+        augment={"policy": "moco_v2"},
         optimizer={**_SGD, "learning_rate": 0.05, "weight_decay": 1e-4},
         schedule={"warmup_epochs": 0, "hold": "epoch"},
         training={"batch_size": 512},

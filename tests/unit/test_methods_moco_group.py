@@ -347,6 +347,18 @@ def test_simclr_contrasts_local_crops_like_views():
     np.testing.assert_array_equal(method.loss_terms(outputs)["contrastive"], wanted)
 
 
+def test_simclr_of_three_views_adds_up_the_two_positives_of_a_row():
+    views = np.asarray(random(3, 5, 6))
+    rows = (views / np.linalg.norm(views, axis=-1, keepdims=True)).reshape(15, 6)
+    similarity = np.exp(rows @ rows.T / 0.5)
+    losses = []
+    for i in range(15):
+        others = similarity[i].sum() - similarity[i, i]
+        positives = sum(similarity[i, j] for j in range(15) if j != i and j % 5 == i % 5)
+        losses.append(-np.log(positives / others))
+    np.testing.assert_allclose(nt_xent(*views, temperature=0.5), np.mean(losses), rtol=1e-5)
+
+
 def test_decoupled_objective_is_the_mean_over_the_pairs_of_views():
     a, b, c = random(3, 8, 6)
     pair = symmetric_decoupled_infonce

@@ -150,12 +150,17 @@ HARD_BATCHES = {
 }
 
 
-@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
-def test_loss_and_gradient_are_finite_on_hard_batches_in_every_precision(loss):
+# A singular covariance beside a live view: the slopes are right, and larger than float16's numbers.
+TOO_STEEP = {("wmse, sub-batches of dim + 1", "duplicates", "float16")}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_loss_and_gradient_are_finite_on_hard_batches_in_every_precision(name):
+    loss = LOSSES[name]
     for batch, dtype in itertools.product(HARD_BATCHES, ("float32", "float16", "bfloat16")):
         first = tf.constant(np.asarray(HARD_BATCHES[batch]), dtype)
         seconds = [tf.identity(first)]
-        if dtype != "float16":  # a dead view against a live one: slopes of 1e6, finite but not here
+        if (name, batch, dtype) not in TOO_STEEP:
             seconds.append(tf.cast(random(10, 4, seed=3), dtype))
         for second in seconds:
             with tf.GradientTape() as tape:

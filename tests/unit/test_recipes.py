@@ -13,6 +13,7 @@ from keras_ssl.recipes import (
     Catalog,
     Change,
     amend,
+    byol,
     cplearn,
     format_method,
     format_recipe,
@@ -272,6 +273,8 @@ def test_sem_changes_only_what_its_recipes_say(name, family):
         ("dino", "imagenet", {"schedule.final_weight_decay": 0.4, "optimizer.clipnorm": 3.0}),
         ("simmer", "imagenet", {"data.image_size": 84, "method.num_layers": 3}),
         ("wmse", "imagenet", {"method.whitening_size": 256, "method.projection_dim": 128}),
+        ("simclr", "imagenet", {"augment.policy": "imagenet_simclr"}),  # Google's arithmetic
+        ("moco", "imagenet", {"augment.policy": "moco_v2", "optimizer.learning_rate": 0.03}),
     ],
 )
 def test_published_settings(name, family, expected):
@@ -310,10 +313,20 @@ def test_the_runs_of_cplearn_on_a_resnet8_can_be_told(family, width):
     assert (recipe.training.epochs, recipe.method["beta"]) == (200, 0.05)
 
 
+@pytest.mark.parametrize("name", ["byol", "sem_byol"])
+def test_the_runs_of_sem_on_a_resnet50_can_be_told(name):
+    recipe = resolve(CATALOG, name, told_in(inspect.getdoc(byol)), "cifar100")
+    assert recipe.backbone.name == "resnet50"
+    options = recipe.optimizer.options
+    assert (options["variant"], options["trust_coefficient"]) == ("larc", 0.001)
+    assert (recipe.optimizer.learning_rate, options["weight_decay"]) == (0.5, 1e-4)
+
+
 def test_the_setting_of_cosentino_can_be_told():
     recipe = resolve(CATALOG, "simclr", told_in(inspect.getdoc(simclr)), "cifar100")
     assert (recipe.method["hidden_dim"], recipe.method["projection_dim"]) == (0, 128)
     assert recipe.optimizer.options["weight_decay"] == 1e-6
+    assert recipe.augment.policy == "geometry_large"
 
 
 def told_in(text):
@@ -351,7 +364,9 @@ def test_the_neck_is_told_with_meaning_and_range_for_sem_only():
     assert f"{sizes} (a whole number, at least 1)." in text
     assert "neck.target_temperature = none tau'_p" in text
     assert "code_dim" not in text  # of another kind of neck
-    assert "neck." not in " ".join(told("byol"))
+    plain = " ".join(told("byol"))
+    assert "neck." not in plain
+    assert "SEM: Lavoie et al." in text and "SEM: Lavoie et al." not in plain
 
 
 def test_recipes_are_told_with_source_result_and_their_own_settings_only():
