@@ -1,15 +1,16 @@
 """Turn a batch of images into views with one compiled function, randomness from a seed."""
 
-import itertools
+import functools
 
 import tensorflow as tf
 
 from pipelines import ops
+from pipelines.draws import compiled_draw, draw, flat, noise_of, noise_seed, runs_of, seed_of
 from pipelines.errors import DataError
-from pipelines.one_view import DRAWS, one_view
+from pipelines.one_view import one_view
 
-# Folded into a step's seed, it makes that of the local crops; the noise of views folds in 0, 1, ...
-_LOCAL = -1
+# Sides from which on views are drawn one by one, in pixels.
+_LARGE = 96
 
 
 def make_augment(policy_views, image_size, mean, std, *, local_views=(), local_size=None):
@@ -57,9 +58,16 @@ def make_augment(policy_views, image_size, mean, std, *, local_views=(), local_s
         views = {}
         for kind, (policies, size) in kinds.items():
             _check_channels(sources[kind].shape, mean.shape)
-            source = to_float(sources[kind])
-            view = _views(source, policies, size, _seed_of(kind, seed), places, total)
-            views[kind] = (view - mean) / std
+            draw = _views_one_by_one if _one_by_one(sources[kind].shape, size) else _views
+            views[kind] = draw(
+                sources[kind],
+                policies,
+                size,
+                seed_of(kind, seed),
+                places,
+                total,
+                normalize=lambda view: (view - mean) / std,
+            )
         return views
 
     return augment
@@ -78,7 +86,7 @@ def crop_boxes(policies, kind, heights, widths, seed, places, total):
         boxes (batch, crops, 4) int32: top, left, height and width; and (batch, crops) bool: whether
         the crop is flipped left to right.
     """
-    uniform = _compiled_draw(total, len(policies), _seed_of(kind, seed), places)
+    uniform = compiled_draw(total, len(policies), seed_of(kind, seed), places)
     sides = [tf.cast(side, tf.float32) for side in (heights, widths)]
     boxes, flips = [], []
     for view, policy in enumerate(policies):
@@ -104,12 +112,6 @@ def to_float(images):
     return tf.cast(images, tf.float32)
 
 
-def _seed_of(kind, seed):
-    if kind == "global":
-        return seed
-    return tf.random.experimental.stateless_fold_in(seed, _LOCAL, alg="philox")
-
-
 def _check_channels(shape, mean_shape):
     if shape.rank not in (4, 5) or shape[-1] not in (1, 3):
         raise DataError(f"Views are drawn from (batch, height, width, 1 or 3). Received {shape}.")
@@ -119,16 +121,23 @@ def _check_channels(shape, mean_shape):
         )
 
 
-def _views(images, policies, size, seed, places, total):
+def _one_by_one(shape, size):
+    """Whether each view is drawn on its own: one of this size fills a core's cache.
+
+    Of a single image an operator that is not drawn costs nothing. A GPU would have little to do.
+    """
+    return max(*shape[-3:-1], size) >= _LARGE and not tf.config.list_logical_devices("GPU")
+
+
+def _views(images, policies, size, seed, places, total, *, normalize):
     """One view per policy: (batch, views, size, size, channels)."""
+    images = to_float(images)
     total = tf.shape(images)[0] if total is None else total
-    uniform = _draw(total, len(policies), seed, places)
-    views, first = [], 0
-    for policy, same in itertools.groupby(policies):  # views of one policy share one pass
-        count = len(list(same))
-        draws = {name: _flat(u[..., first : first + count]) for name, u in uniform.items()}
-        noise_seed = tf.random.experimental.stateless_fold_in(seed, first)
-        noise = _noise_of(total, count, noise_seed, places)
+    uniform = draw(total, len(policies), seed, places)
+    views = []
+    for policy, first, count in runs_of(policies):  # views of one policy share one pass
+        draws = {name: flat(u[..., first : first + count]) for name, u in uniform.items()}
+        noise = noise_of(total, count, noise_seed(seed, first), places)
         cropped = images.shape.rank == 5
         if cropped:
             each = tf.reshape(images[:, first : first + count], (-1, *images.shape[2:]))
@@ -136,40 +145,50 @@ def _views(images, policies, size, seed, places, total):
             each = tf.repeat(images, count, axis=0)
         view = one_view(each, policy, size, draws, noise, cropped=cropped)
         views.append(tf.reshape(view, (-1, count, *view.shape[1:])))
-        first += count
-    return tf.concat(views, axis=1)
+    return normalize(tf.concat(views, axis=1))
 
 
-def _draw(total, num_views, seed, places):
-    """Uniform numbers by name, (batch, views) or (numbers, batch, views)."""
-    shape = (sum(DRAWS.values()), total, num_views)
-    rows = tf.random.stateless_uniform(shape, seed, alg="philox")
-    if places is not None:
-        rows = tf.gather(rows, places, axis=1)
-    parts = tf.split(rows, list(DRAWS.values()))
-    return {
-        name: part if count > 1 else part[0]
-        for (name, count), part in zip(DRAWS.items(), parts, strict=True)
-    }
+def _views_one_by_one(images, policies, size, seed, places, total, *, normalize):
+    """The same views up to rounding, one after the other."""
+    count, batch = len(policies), tf.shape(images)[0]
+    total = batch if total is None else total
+    uniform = {name: flat(u) for name, u in draw(total, count, seed, places).items()}
+    cropped = images.shape.rank == 5
+    if cropped:
+        images = tf.reshape(images, (-1, *images.shape[2:]))
 
+    def drawer(policy, first, same):
+        """Function from the place of a view in the batch to a view of this policy."""
+        noise = None
+        if policy.noise:
+            seed_here = noise_seed(seed, first)
+            noise = noise_of(total, same, seed_here, places)((size, size, images.shape[-1]))
 
-# The generator gives other numbers under XLA; crops of files are those of images in memory.
-_compiled_draw = tf.function(_draw, jit_compile=True, autograph=False)
+        def view(place):
+            image, number = place // count, place % count
+            source = images[place if cropped else image]
+            draws = {name: u[..., place, None] for name, u in uniform.items()}
+            drawn = one_view(
+                to_float(source)[None],
+                policy,
+                size,
+                draws,
+                lambda _: noise[image * same + number - first, None],
+                cropped=cropped,
+            )
+            return normalize(drawn)[0]
 
+        return view
 
-def _noise_of(total, count, seed, places):
-    """Function from the shape of an image to normal numbers for `count` views of each image."""
+    runs = runs_of(policies)
+    drawers = [drawer(*run) for run in runs]
+    which = tf.constant([run for run, (*_, same) in enumerate(runs) for _ in range(same)])
 
-    def noise(shape):
-        drawn = tf.random.stateless_normal((total * count, *shape), seed, alg="philox")
-        if places is None:
-            return drawn
-        drawn = tf.reshape(drawn, (total, count, *shape))
-        return tf.reshape(tf.gather(drawn, places), (-1, *shape))
+    def view(place):
+        if len(drawers) == 1:
+            return drawers[0](place)
+        branches = [functools.partial(one, place) for one in drawers]
+        return tf.switch_case(which[place % count], branches)
 
-    return noise
-
-
-def _flat(uniform):
-    """Join the axes batch and views."""
-    return tf.reshape(uniform, (*uniform.shape[:-2], -1))
+    views = tf.map_fn(view, tf.range(batch * count), fn_output_signature=tf.float32)
+    return tf.reshape(views, (batch, count, *views.shape[1:]))

@@ -1,35 +1,47 @@
-"""Files that can be made again, kept between runs so that they need not be."""
+"""Arrays that can be made again, kept between runs so that they need not be."""
 
 import os
-import tempfile
 from pathlib import Path
+
+import numpy as np
+
+from pipelines.files import written_aside
 
 VARIABLE = "KERAS_SSL_CACHE"
 
 
-def cached_path(kind, key, suffix):
-    """Where to keep a file of a kind, such as "index": in $KERAS_SSL_CACHE or ~/.cache/keras_ssl.
+def cached_path(kind, key):
+    """Where arrays are kept: in $KERAS_SSL_CACHE or ~/.cache/keras_ssl, a folder for each kind.
+
+    Args:
+        kind: what the arrays are, such as "folder"; kinds never share a file.
+        key: str, letters and digits, which differs wherever the arrays may.
 
     Example:
 
     >>> os.environ[VARIABLE] = "/tmp/cache"
-    >>> str(cached_path("index", "0123", ".npz"))
-    '/tmp/cache/index/0123.npz'
+    >>> str(cached_path("folder", "0123"))
+    '/tmp/cache/folder/0123.npz'
     """
     root = os.environ.get(VARIABLE) or Path.home() / ".cache" / "keras_ssl"
-    return Path(root) / kind / f"{key}{suffix}"
+    return Path(root) / kind / f"{key}.npz"
 
 
-def write_cached(path, content):
-    """Write bytes to a path of the cache, whole or not at all; an unwritable cache is no error."""
+def read_cached(kind, key):
+    """Arrays by name as `write_cached` had them; `None` if they are not there or damaged."""
+    try:
+        with np.load(cached_path(kind, key)) as file:
+            return {name: file[name] for name in file.files}
+    except Exception:  # a damaged archive raises whatever it likes; it can be made again
+        return None
+
+
+def write_cached(kind, key, arrays):
+    """Keep arrays by name, all of them or none; a cache that cannot be written is no error."""
+    path = cached_path(kind, key)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside, name = tempfile.mkstemp(dir=path.parent)
+        with written_aside(path) as aside, open(aside, "wb") as file:
+            np.savez_compressed(file, **arrays)
     except OSError:
-        return
-    try:
-        with open(aside, "wb") as file:
-            file.write(content)
-        os.replace(name, path)
-    except OSError:  # a full disk
-        os.remove(name)
+        pass

@@ -10,17 +10,16 @@ images are copied byte by byte; arrays, and images brought to `--image_size`, ar
 import argparse
 import json
 import os
-import shutil
-import time
 
 import numpy as np
 
 from pipelines.errors import DataError
+from pipelines.files import written_aside
 from pipelines.names import check_exists, check_name
+from pipelines.progress import Progress
 
 _SHARD_SIZE = 4096
 _BLOCK = 256
-_SECONDS = 10.0  # between two lines of progress
 
 
 def convert(
@@ -58,20 +57,17 @@ def convert(
     data = load(name, data_dir=data_dir, image_size=image_size, in_memory=False, log=log)
     if shards is not None:
         shard_size = -(-len(data.train_images) // shards)
-    aside = f"{out}.partial-{os.getpid()}"
     try:
-        os.makedirs(aside)
-        counts = {
-            part: _write_part(aside, part, contents, labels, shard_size, log)
-            for part, contents, labels in _parts(data, image_size is not None)
-        }
-        _write_notes(aside, data, counts)
-        os.rename(aside, out)
+        with written_aside(out) as aside:
+            os.makedirs(aside)
+            counts = {
+                part: _write_part(aside, part, contents, labels, shard_size, log)
+                for part, contents, labels in _parts(data, image_size is not None)
+            }
+            _write_notes(aside, data, counts)
     except (OSError, tf.errors.OpError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
         raise DataError(f"{out} could not be written, nothing is kept: {reason}") from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     log(f"{out}: " + ", ".join(f"{sum(sizes):,} {part}" for part, sizes in counts.items()))
 
 
@@ -109,20 +105,22 @@ def _write_part(folder, part, contents, labels, shard_size, log):
     """Write the files of a part; returns how many images each holds."""
     import tensorflow as tf
 
-    starts, told = range(0, len(contents), shard_size), time.monotonic()
-    for number, start in enumerate(starts):
-        stop = min(start + shard_size, len(contents))
-        path = os.path.join(folder, f"{part}-{number:05d}-of-{len(starts):05d}.tfrecord")
-        with tf.io.TFRecordWriter(path) as writer:
-            for first in range(start, stop, _BLOCK):
-                rows = slice(first, min(first + _BLOCK, stop))
-                numbers = [None] * (rows.stop - first) if labels is None else labels[rows]
-                for content, label in zip(contents[rows], numbers, strict=True):
-                    writer.write(_example(content, label))
-                if time.monotonic() - told > _SECONDS:
-                    told = time.monotonic()
-                    log(f"{part}: {rows.stop:,} of {len(contents):,} images are written.")
+    starts = range(0, len(contents), shard_size)
+    with Progress(f"Writing {part}", "images", len(contents), log=log) as progress:
+        for number, start in enumerate(starts):
+            stop = min(start + shard_size, len(contents))
+            path = os.path.join(folder, f"{part}-{number:05d}-of-{len(starts):05d}.tfrecord")
+            with tf.io.TFRecordWriter(path) as writer:
+                for first in range(start, stop, _BLOCK):
+                    rows = slice(first, min(first + _BLOCK, stop))
+                    _write_block(writer, contents[rows], None if labels is None else labels[rows])
+                    progress.add(rows.stop - first)
     return [min(shard_size, len(contents) - start) for start in starts]
+
+
+def _write_block(writer, contents, labels):
+    for row, content in enumerate(contents):
+        writer.write(_example(content, None if labels is None else labels[row]))
 
 
 def _example(content, label):

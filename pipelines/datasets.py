@@ -7,7 +7,7 @@ import numpy as np
 
 from pipelines.errors import DataError
 from pipelines.image_data import ImageData, check_memory
-from pipelines.names import check_name
+from pipelines.names import EMBEDDED, check_name
 
 __all__ = ["ImageData", "load"]
 
@@ -55,7 +55,7 @@ def load(name, *, data_dir=None, image_size=None, in_memory=None, log=print):
         from pipelines.sources.npz import load_npz
 
         return _at_size(load_npz(path), image_size)
-    if name == "digits":
+    if name == EMBEDDED:
         from pipelines.sources.digits import load_digits
 
         return _at_size(load_digits(), image_size)

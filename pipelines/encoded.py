@@ -1,16 +1,15 @@
 """Images that stay encoded where they lie: each is decoded when it is read."""
 
 import dataclasses
-import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from pipelines.errors import DataError
-from pipelines.preprocess import resize_to_square
-from pipelines.sources.decode import decode_window, middle_square
+from pipelines.sources.decode import decode_window
+from pipelines.sources.squares import decoded_square
+from pipelines.threads import in_threads
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +21,8 @@ class EncodedImages:
 
     Args:
         store: where the encoded images lie, with the methods `read(place)`, scalar int64 tensor ->
-            scalar string tensor, in graphs too, and `name_of(place)`, int -> what to call it.
+            scalar string tensor, in graphs too, and `name_of(place)`, int -> what to call it; and
+            with `state`, a str that changes when what lies there does.
         places: int64 (N,), of each image in the store.
         heights, widths: int32 (N,), in pixels, as the image is seen.
         orientations: uint8 (N,), 1 to 8 as in EXIF.
@@ -61,19 +61,28 @@ class EncodedImages:
     def __getitem__(self, positions):
         chosen = self.take(np.atleast_1d(np.arange(len(self))[positions]))
         squares = np.empty(chosen.shape, np.uint8)
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for row, square in enumerate(pool.map(chosen._square, range(len(chosen)))):
-                squares[row] = square
+        for row, square in enumerate(chosen.squares()):
+            if square is None:
+                raise DataError(_damaged(chosen.name_of(row)))
+            squares[row] = square
         return squares
 
+    def squares(self):
+        """Yield the middle square of each, uint8 (side, side, 3); `None` where it is damaged."""
+        return in_threads(self._square, range(len(self)))
+
+    def name_of(self, row):
+        """What to call an image."""
+        return self.store.name_of(int(self.places[row]))
+
     def _square(self, row):
-        box = middle_square(self.heights[row], self.widths[row])
         try:
             content = self.store.read(tf.constant(self.places[row], tf.int64))
-            middle = decode_window(content, self.jpegs[row], self.orientations[row], box)
-            return resize_to_square(middle, self.side).numpy()
-        except (tf.errors.OpError, OSError) as error:
-            raise DataError(_damaged(self.store.name_of(int(self.places[row])))) from error
+            columns = (self.jpegs, self.orientations, self.heights, self.widths)
+            claims = (column[row] for column in columns)
+            return decoded_square(content, *claims, self.side).numpy()
+        except (tf.errors.OpError, OSError):
+            return None
 
     def check(self, positions):
         """Decode the images at `positions`.

@@ -5,10 +5,11 @@ import os
 import re
 
 from pipelines.errors import DataError, did_you_mean
+from pipelines.files import check_path
 from pipelines.sources.shards import find_shards
 
 EMBEDDED = "digits"
-SUBSETS = ("imagenet100",)
+SUBSETS = {"imagenet100": "imagenet2012"}  # the classes of each are in class_lists
 PREFIXES = ("npz:", "folder:", "tfrecord:")
 
 # Image sets of TensorFlow Datasets, only to tell a misspelt name from an unknown one: close
@@ -84,6 +85,5 @@ def check_exists(name):
         return
     if kind == "tfrecord":
         find_shards(os.path.expanduser(path))
-    elif not os.path.exists(os.path.expanduser(path)):
-        what = "an .npz file" if kind == "npz" else "a folder of images"
-        raise DataError(f"{path} does not exist. Give {what}, as {kind}:PATH.")
+    else:
+        check_path(kind, os.path.expanduser(path))

@@ -71,8 +71,8 @@ def one_view(images, policy, size, draws, noise, *, cropped=False):
 def _colors(images, policy, draws):
     images = _jitter(images, policy, draws)
     if policy.grayscale and images.shape[-1] == 3:
-        gray = ops.per_image(draws["grayscale"]) < policy.grayscale
-        images = tf.where(gray, ops.luma(images), images)
+        drawn = draws["grayscale"] < policy.grayscale
+        images = _where(drawn, images, ops.grayscale)
     if policy.channel_drop and images.shape[-1] == 3:
         channel = tf.cast(3.0 * draws["channel"], tf.int32)
         drawn = draws["channel_drop"] < policy.channel_drop
@@ -82,15 +82,14 @@ def _colors(images, policy, draws):
 
 def _filters(images, policy, draws, noise):
     if policy.blur:
-        sigma = _between(draws["sigma"], *policy.blur_sigma)
-        sigma = tf.where(draws["blur"] < policy.blur, sigma, 0.0)
-        images = ops.extended_box_blur(images, sigma)
+        drawn = draws["blur"] < policy.blur
+        sigma = tf.where(drawn, _between(draws["sigma"], *policy.blur_sigma), 0.0)
+        blur = functools.partial(ops.extended_box_blur, sigma=sigma, largest=policy.blur_sigma[1])
+        images = ops.if_drawn(images, drawn, blur)
     if policy.sobel:
-        drawn = ops.per_image(draws["sobel"]) < policy.sobel
-        images = tf.where(drawn, ops.sobel(images), images)
+        images = _where(draws["sobel"] < policy.sobel, images, ops.sobel)
     if policy.solarize:
-        drawn = ops.per_image(draws["solarize"]) < policy.solarize
-        images = tf.where(drawn, ops.solarize(images), images)
+        images = _where(draws["solarize"] < policy.solarize, images, ops.solarize)
     if policy.noise:
         images = ops.clip(images + policy.noise * noise(images.shape[1:]))
     if policy.cutout:
@@ -158,7 +157,17 @@ def _jitter(images, policy, draws):
     hue = amount("hue", -policy.hue, policy.hue, neutral=0.0)
     order = tf.cast(draws["order"] * len(_ORDERS), tf.int32)
     position = tf.gather(tf.constant(_ORDERS), order)
-    return _JITTERS[policy.arithmetic](images, **factors, hue=hue, position=position)
+    jitter = functools.partial(_JITTERS[policy.arithmetic], **factors, hue=hue, position=position)
+    return ops.if_drawn(images, drawn, jitter)
+
+
+def _where(drawn, images, operator):
+    """The operator on the images that are drawn."""
+
+    def change(images):
+        return tf.where(ops.per_image(drawn), operator(images), images)
+
+    return ops.if_drawn(images, drawn, change)
 
 
 def _erase(images, boxes, drawn):

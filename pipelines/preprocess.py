@@ -10,7 +10,7 @@ def channel_statistics(images):
     """Mean and standard deviation per channel, for values in [0, 1].
 
     Args:
-        images: uint8 array (N, height, width, channels).
+        images: uint8 (N, height, width, channels), an array, or what reads like one by blocks.
 
     Returns:
         Two tuples of floats. A constant channel gets the deviation 1, so that dividing is safe.
@@ -22,25 +22,30 @@ def channel_statistics(images):
     """
     levels = np.arange(256) / 255.0
     means, deviations = [], []
-    for channel in range(images.shape[-1]):
-        share = _histogram(images[..., channel]) / images[..., channel].size
+    for counts in _histograms(images):
+        share = counts / counts.sum()
         means.append(float(share @ levels))
         deviation = float(np.sqrt(share @ (levels - means[-1]) ** 2))
         deviations.append(deviation if deviation > 1e-6 else 1.0)
     return tuple(means), tuple(deviations)
 
 
-def _histogram(values, block=1024):
-    """Counts of the 256 levels, by blocks: `bincount` copies to eight times the size."""
-    blocks = (values[start : start + block] for start in range(0, len(values), block))
-    return sum(np.bincount(part.ravel(), minlength=256) for part in blocks)
+def _histograms(images, block=256):
+    """Counts of the 256 levels, (channels, 256), by blocks: `bincount` takes 8 times their size."""
+    counts = np.zeros((images.shape[-1], 256), np.int64)
+    for start in range(0, len(images), block):
+        part = images[start : start + block]
+        for channel, count in enumerate(counts):
+            count += np.bincount(part[..., channel].ravel(), minlength=256)
+    return counts
 
 
 def make_preprocess(image_size, channels, mean, std, *, crop_fraction=1.0):
     """Build the function from uint8 images of any size to what the encoder reads.
 
     Images of the right size are only normalised. Others are resized by antialiased bicubic so that
-    the shorter side becomes `image_size / crop_fraction`, and cropped in the middle.
+    the shorter side becomes `image_size / crop_fraction`, and cropped in the middle, to the pixel
+    as torchvision's `Resize` and `CenterCrop` do it.
 
     Args:
         image_size: side of the result.
@@ -79,7 +84,7 @@ def make_preprocess(image_size, channels, mean, std, *, crop_fraction=1.0):
         images = tf.cond(
             fits,
             lambda: tf.cast(images, tf.float32),
-            lambda: _resize_and_crop(images, shape[1:3], resized_side, image_size),
+            lambda: resized_middle(images, shape[1:3], resized_side, image_size),
         )
         images = tf.ensure_shape(images, (None, image_size, image_size, channels))
         return (images / 255.0 - mean) / std
@@ -87,17 +92,11 @@ def make_preprocess(image_size, channels, mean, std, *, crop_fraction=1.0):
     return preprocess
 
 
-def _resize_and_crop(images, sides, resized_side, image_size):
-    shorter = tf.cast(tf.reduce_min(sides), tf.float32)
-    scaled = tf.cast(tf.round(tf.cast(sides, tf.float32) * resized_side / shorter), tf.int32)
-    images = tf.image.resize(images, scaled, method="bicubic", antialias=True)
-    top, left = tf.unstack((scaled - image_size) // 2)
-    images = images[:, top : top + image_size, left : left + image_size]
-    return tf.clip_by_value(images, 0.0, 255.0)
-
-
 def resize_to_square(images, image_size):
-    """The middle square of images, resized by antialiased bicubic.
+    """The middle square of images, by antialiased bicubic.
+
+    The shorter side becomes `image_size`, then the middle is cropped: to the pixel as torchvision's
+    `Resize` and `CenterCrop` do it.
 
     Args:
         images: uint8 (height, width, channels) or (N, height, width, channels); any size.
@@ -111,10 +110,63 @@ def resize_to_square(images, image_size):
     >>> resize_to_square(np.zeros((4, 6, 3), "uint8"), 8).shape
     TensorShape([8, 8, 3])
     """
-    sides = tf.shape(images)[-3:-1]
-    # Cut before resizing: a strip of 30,000 x 10 pixels stays small.
-    top, left = tf.unstack((sides - tf.reduce_min(sides)) // 2)
-    side = tf.reduce_min(sides)
-    images = images[..., top : top + side, left : left + side, :]
-    resized = tf.image.resize(images, (image_size, image_size), method="bicubic", antialias=True)
-    return tf.cast(tf.round(tf.clip_by_value(resized, 0.0, 255.0)), tf.uint8)
+    images = tf.convert_to_tensor(images)
+    batch = images if images.shape.rank == 4 else images[None]
+    squares = resized_middle(batch, tf.shape(batch)[1:3], image_size, image_size)
+    squares = tf.cast(tf.round(squares), tf.uint8)
+    return squares if images.shape.rank == 4 else squares[0]
+
+
+def window_of_square(sides, image_size):
+    """The part of an image that its middle square is made of, with what the filter sees around it.
+
+    Args:
+        sides: int (2,), height and width of the image.
+        image_size: side of the square.
+
+    Returns:
+        int32 (4,): top, left, height, width.
+    """
+    sides = tf.cast(sides, tf.int64)
+    scale, corner = _geometry(sides, image_size, image_size)
+    reach = 2.0 * tf.maximum(1.0 / scale, 1.0)  # of the cubic kernel, which widens as it shrinks
+    first = tf.cast(tf.floor(corner / scale - reach), tf.int64)
+    last = tf.cast(
+        tf.math.ceil((corner + tf.cast(image_size, tf.float64)) / scale + reach), tf.int64
+    )
+    first, last = tf.maximum(first, 0), tf.minimum(last, sides)
+    return tf.cast(tf.concat([first, last - first], axis=0), tf.int32)
+
+
+def resized_middle(images, sides, resized_side, image_size, start=(0, 0)):
+    """Resize images so that the shorter side becomes `resized_side`, and crop the middle.
+
+    Only the crop is computed: a strip of 30,000 x 10 pixels stays small.
+
+    Args:
+        images: (N, height, width, channels), whole, or the part that the crop is made of.
+        sides: int (2,), height and width of the whole images.
+        resized_side: of the shorter side.
+        image_size: side of the crop.
+        start: (2,), top and left of the part.
+
+    Returns:
+        float32 (N, image_size, image_size, channels) in [0, 255].
+    """
+    scale, corner = _geometry(tf.cast(sides, tf.int64), resized_side, image_size)
+    resized = tf.raw_ops.ScaleAndTranslate(
+        images=images,
+        size=tf.stack([image_size, image_size]),
+        scale=tf.cast(scale, tf.float32),
+        translation=tf.cast(tf.cast(start, tf.float64) * scale - corner, tf.float32),
+        kernel_type="keyscubic",
+        antialias=True,
+    )
+    return tf.clip_by_value(resized, 0.0, 255.0)
+
+
+def _geometry(sides, resized_side, image_size):
+    """Scale, and the crop's corner in the resized image, (2,) each, as torchvision rounds them."""
+    scaled = sides * tf.cast(resized_side, tf.int64) // tf.reduce_min(sides)  # longer side: down
+    margin = tf.cast(scaled - tf.cast(image_size, tf.int64), tf.float64)
+    return scaled / sides, tf.round(margin / 2.0)  # half to even, as in Python

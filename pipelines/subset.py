@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.errors import DataError
-from pipelines.names import PREFIXES, check_exists, check_name
+from pipelines.files import written_aside
+from pipelines.names import EMBEDDED, PREFIXES, SUBSETS, check_exists, check_name
 
 _POSITIONS = Path(__file__).with_name("cifar10_subset.npz")
 _PER_CLASS = {"train": 1000, "test": 500}
@@ -67,7 +68,7 @@ def _position(identity):
 
 def cifar10(data_dir=None):
     """Arrays of the subset of CIFAR-10 that the documents use, by name."""
-    from pipelines.sources.catalog import find, prepare
+    from pipelines.sources.builders import find, prepare
 
     builder = find("cifar10", data_dir)
     prepare(builder, "cifar10")
@@ -160,9 +161,9 @@ def balanced(name, *, train, test, seed, image_size=None, data_dir=None):
 
 def _official(name, data_dir):
     """{part: official position of each row}, of sets of TensorFlow Datasets that say it."""
-    if name.startswith(PREFIXES) or name == "digits":
+    if name.startswith(PREFIXES) or name == EMBEDDED:
         return {}
-    from pipelines.sources.catalog import SUBSETS, find, prepare
+    from pipelines.sources.builders import find, prepare
 
     stem = name.partition("#")[0]
     if stem.split(":")[0] in SUBSETS:
@@ -185,16 +186,11 @@ def _official(name, data_dir):
 
 def write(path, arrays):
     """Write arrays to an .npz file, whole or not at all."""
-    aside = f"{path}.partial-{os.getpid()}"
     try:
-        with open(aside, "wb") as file:
+        with written_aside(path) as aside, open(aside, "wb") as file:
             np.savez_compressed(file, **arrays)
-        os.replace(aside, path)
     except OSError as error:
         raise DataError(f"{path} could not be written: {error.strerror or error}.") from error
-    finally:
-        if os.path.exists(aside):
-            os.remove(aside)
 
 
 def main(arguments=None):

@@ -6,6 +6,8 @@ channel; scaling in HSV), so that hyper-parameters of one family do not carry ov
 `tf_color` has those.
 """
 
+import functools
+
 import tensorflow as tf
 
 LUMA = (0.2989, 0.587, 0.114)
@@ -19,6 +21,19 @@ def clip(images):
 def per_image(values):
     """(batch,) -> (batch, 1, 1, 1), to combine with images."""
     return tf.reshape(values, (-1, 1, 1, 1))
+
+
+def if_drawn(images, drawn, change):
+    """`change(images)`, which leaves the images that are not drawn as they are; spares it to one.
+
+    Args:
+        images: (batch, height, width, channels).
+        drawn: (batch,) bool.
+        change: function of the images.
+    """
+    if images.shape[0] == 1:
+        return tf.cond(drawn[0], lambda: change(images), lambda: images)
+    return change(images)
 
 
 def luma(images):
@@ -125,12 +140,30 @@ def jitter_in_order(images, step, amounts, neutral, hue, position):
     """
     if images.shape[-1] == 1:
         amounts, hue = (*amounts[:2], None), None
+    if images.shape[0] == 1:
+        return _one_in_order(images, step, amounts, hue, position[0])
     for place in range(4):
         at = [position[:, i] == place for i in range(4)]
         images = step(images, *_only(at, amounts, neutral))
         if hue is not None:
             images = _turn(images, tf.where(at[3], hue, 0.0))
     return images
+
+
+def _one_in_order(image, step, amounts, hue, position):
+    """A batch of one image, of which nothing is computed but the operator of each place."""
+
+    def alone(i):
+        only = [amount if i == j else None for j, amount in enumerate(amounts)]
+        return lambda image: image if amounts[i] is None else step(image, *only)
+
+    operators = [*map(alone, range(3)), lambda image: adjust_hue(image, hue)]
+    operators = operators if hue is not None else operators[:3] + [tf.identity]
+
+    def one(image, here):
+        return tf.switch_case(here, [functools.partial(each, image) for each in operators])
+
+    return tf.foldl(one, tf.argsort(position), image)
 
 
 def _only(at, amounts, neutral):

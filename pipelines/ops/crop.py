@@ -4,6 +4,8 @@ import math
 
 import tensorflow as tf
 
+from pipelines.ops.bands import BLOCK, apply_bands, is_large
+
 CROP_TRIES = 10
 CROP_DRAWS = 2 * CROP_TRIES + 2
 
@@ -20,6 +22,7 @@ def _cubic(x, a=-0.5):
 
 
 _KERNELS = {"bilinear": _triangle, "bicubic": _cubic}
+_REACH = {"bilinear": 1.0, "bicubic": 2.0}
 
 
 def resampling_matrix(start, length, in_size, out_size, *, interpolation="bilinear", mirror=None):
@@ -37,13 +40,33 @@ def resampling_matrix(start, length, in_size, out_size, *, interpolation="biline
     Returns:
         (batch, out_size, in_size); rows sum to 1.
     """
-    scale = (length / out_size)[:, None, None]
     pixel = tf.range(in_size, dtype=start.dtype) + 0.5
     centre = _centres(start, length, out_size, mirror)[:, :, None]
-    weight = _KERNELS[interpolation]((pixel - centre) / tf.maximum(scale, 1.0))
     start, length = start[:, None, None], length[:, None, None]
+    return _weights(pixel, centre, start, length, out_size, interpolation)
+
+
+def _weights(pixel, centre, start, length, out_size, interpolation):
+    scale = length / out_size
+    weight = _KERNELS[interpolation]((pixel - centre) / tf.maximum(scale, 1.0))
     weight = tf.where((pixel > start) & (pixel < start + length), weight, 0.0)
     return weight / tf.reduce_sum(weight, axis=-1, keepdims=True)
+
+
+def _resampling_bands(start, length, in_size, out_size, *, interpolation, mirror=None):
+    """`resampling_matrix` as `apply_bands` takes it; rows past `out_size` fill the last block."""
+    blocks = -(-out_size // BLOCK)
+    reach, most = _REACH[interpolation], max(in_size / out_size, 1.0)
+    window = min(in_size, math.ceil((BLOCK - 1) * in_size / out_size + 2.0 * reach * most) + 1)
+    centre = _centres(start, length, out_size, mirror)
+    last = centre[:, -1:]
+    centre = tf.concat([centre, tf.repeat(last, blocks * BLOCK - out_size, axis=1)], axis=1)
+    centre = tf.reshape(centre, (-1, blocks, BLOCK))
+    first = tf.reduce_min(centre, axis=2) - reach * tf.maximum(length / out_size, 1.0)[:, None]
+    starts = tf.clip_by_value(tf.cast(tf.floor(first), tf.int32), 0, in_size - window)
+    pixel = tf.cast(starts[..., None] + tf.range(window), start.dtype)[:, :, None] + 0.5
+    start, length = start[:, None, None, None], length[:, None, None, None]
+    return starts, _weights(pixel, centre[..., None], start, length, out_size, interpolation)
 
 
 def _centres(start, length, out_size, mirror=None):
@@ -89,10 +112,23 @@ def crop_resize(images, boxes, size, *, interpolation="bilinear", antialias=True
     >>> crop_resize(tf.ones((1, 8, 8, 3)), boxes, 6).shape
     TensorShape([1, 6, 6, 3])
     """
+    if antialias and is_large(min(images.shape[1:3])):
+        bands = crop_bands(images.shape, boxes, size, interpolation=interpolation, mirror=mirror)
+        return apply_bands(images, *bands)[:, :size, :size]
     matrices = crop_matrices(
         images.shape, boxes, size, interpolation=interpolation, antialias=antialias, mirror=mirror
     )
     return apply_separable(images, *matrices)
+
+
+def crop_bands(shape, boxes, size, *, interpolation="bilinear", mirror=None):
+    """What is not 0 of the matrices of `crop_resize`, as `apply_bands` takes it."""
+    top, left, height, width = tf.unstack(boxes, axis=1)
+    rows = _resampling_bands(top, height, shape[1], size, interpolation=interpolation)
+    columns = _resampling_bands(
+        left, width, shape[2], size, interpolation=interpolation, mirror=mirror
+    )
+    return rows, columns
 
 
 def crop_matrices(shape, boxes, size, *, interpolation="bilinear", antialias=True, mirror=None):

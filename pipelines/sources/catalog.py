@@ -1,23 +1,19 @@
 """Image sets of TensorFlow Datasets: small ones as arrays, large ones as records read by place."""
 
-import contextlib
-import functools
 import itertools
-import urllib.parse
 from pathlib import Path
 
 import numpy as np
 
-from pipelines.errors import DataError, did_you_mean
+from pipelines.errors import DataError
 from pipelines.image_data import ImageData, check_memory, common_side, keep_in_memory
+from pipelines.names import SUBSETS
+from pipelines.progress import Progress
+from pipelines.sources.builders import find, prepare
+from pipelines.sources.features import class_names_of, label_of, splits_of, value_at
 
-SUBSETS = {"imagenet100": "imagenet2012"}  # the classes of each are in class_lists
 _LISTS = Path(__file__).parents[1] / "class_lists"
-_TEST_SPLITS = ("test", "validation")
-_UNLABELLED_SPLITS = ("unlabelled", "unlabeled")
 _SAMPLE = 100
-_RETRIES = 2
-_SECONDS = (5, 60)  # for a connection, and until an answer goes on
 
 
 def load_from_catalog(name, *, data_dir=None, image_size=None, in_memory=None, log=print):
@@ -48,9 +44,9 @@ def load_from_catalog(name, *, data_dir=None, image_size=None, in_memory=None, l
     features = builder.info.features
     if "image" not in (features or {}):
         raise DataError(f"'{name}' has no feature 'image': {', '.join(features or ['none'])}.")
-    label = _label_of(features, wanted, name)
+    label = label_of(features, wanted, name)
     prepare(builder, source)
-    splits = _splits(builder, label, name)
+    splits = splits_of(builder, label, name)
     channels = features["image"].shape[-1]
     if channels not in (1, 3):
         raise DataError(f"'{name}' has images of {channels} channels; 1 or 3 are needed.")
@@ -63,7 +59,7 @@ def load_from_catalog(name, *, data_dir=None, image_size=None, in_memory=None, l
         settings |= {"image_size": side, "in_memory": False}
         return _from_records(name, builder, splits, label, None, **settings)
     check_memory(count, side, channels, name)
-    return _from_arrays(name, builder, splits, label, side)
+    return _from_arrays(name, builder, splits, label, side, log)
 
 
 def classes_of(subset):
@@ -76,56 +72,6 @@ def classes_of(subset):
     """
     lines = (_LISTS / f"{subset}.txt").read_text().splitlines()
     return tuple(line for line in lines if not line.startswith("#"))
-
-
-def _label_of(features, wanted, name):
-    """Path of the feature that is the label, or `None`: the wanted one, or else `label`."""
-    fitting = [path for path, feature in _flat(features) if _is_label(feature)]
-    if not wanted:
-        return "label" if "label" in fitting else None
-    if wanted not in fitting:
-        raise DataError(
-            f"'{name}': '{wanted}' is no feature that can be a label."
-            f"{did_you_mean(wanted, fitting)} There are: {', '.join(fitting) or 'none'}."
-        )
-    return wanted
-
-
-def _flat(features, above=""):
-    import tensorflow_datasets as tfds
-
-    for name, feature in features.items():
-        if isinstance(feature, tfds.features.FeaturesDict):
-            yield from _flat(feature, f"{above}{name}/")
-        else:
-            yield above + name, feature
-
-
-def _is_label(feature):
-    dtype = getattr(feature.dtype, "as_numpy_dtype", feature.dtype)
-    return feature.shape == () and np.dtype(dtype).kind in "biu"
-
-
-def _at(tree, path):
-    return functools.reduce(lambda branch, name: branch[name], path.split("/"), tree)
-
-
-def _splits(builder, label, name):
-    """{"train", and "test" and "unlabelled" if there are any: the split's own name}."""
-    there = builder.info.splits
-    if "train" not in there:
-        raise DataError(f"'{name}' has no split 'train': {', '.join(there)}.")
-    tests = [split for split in _TEST_SPLITS if split in there]
-    # The test split of ImageNet has no labels: what serves to evaluate is its validation split.
-    labelled = [split for split in tests if len(tests) == 1 or _has_labels(builder, split, label)]
-    unlabelled = [split for split in _UNLABELLED_SPLITS if split in there]
-    found = {"train": ["train"], "test": labelled or tests, "unlabelled": unlabelled}
-    return {part: names[0] for part, names in found.items() if names}
-
-
-def _has_labels(builder, split, label):
-    first = next(iter(builder.as_dataset(split=split).take(1)), None)
-    return label is not None and first is not None and int(_at(first, label)) >= 0
 
 
 def _from_records(name, builder, splits, label, wanted, *, image_size, in_memory, log):
@@ -150,7 +96,7 @@ def _from_records(name, builder, splits, label, wanted, *, image_size, in_memory
         label_keys=(label,) if label else (),
         log=log,
     )
-    labels, class_names = index.columns["label"], _class_names(builder, label)
+    labels, class_names = index.columns["label"], class_names_of(builder, label)
     if wanted is not None:
         labels, class_names = _renumbered(labels, class_names, wanted), wanted
     rows = {part: index.rows_of(of) for part, of in files.items()}
@@ -162,94 +108,11 @@ def _from_records(name, builder, splits, label, wanted, *, image_size, in_memory
     return assemble(name, index, rows, labels, class_names, hold_out=False, **settings)
 
 
-def _class_names(builder, label):
-    names = getattr(_at(builder.info.features, label), "names", None) if label else None
-    return tuple(names) if names else None
-
-
 def _renumbered(labels, names, wanted):
     """Labels by the place of their class in `wanted`, -1 for the classes that are not in it."""
     number = {name: place for place, name in enumerate(wanted)}
     table = np.array([number.get(name, -1) for name in names] + [-1])
     return table[labels]
-
-
-def find(name, data_dir=None):
-    """The builder of a TensorFlow Datasets set.
-
-    Raises:
-        DataError: if there is none of that name.
-    """
-    try:
-        import tensorflow_datasets as tfds
-    except ImportError as error:
-        raise DataError(
-            f"'{name}' would come from TensorFlow Datasets, which cannot be imported ({error}). "
-            "Install it: pip install tensorflow-datasets."
-        ) from error
-    try:
-        return tfds.builder(name, data_dir=data_dir)
-    except Exception as error:  # TFDS raises what its many builders raise
-        known = tfds.list_builders(with_community_datasets=False)
-        if name.split("/")[0].split(":")[0] in known:
-            what = _first_line(error)
-            raise DataError(
-                f"'{name}' is not to be had from TensorFlow Datasets: {what}"
-            ) from error
-        suggestion = did_you_mean(name, ["digits", *SUBSETS, *known])
-        raise DataError(
-            f"Unknown data set '{name}'.{suggestion} Use digits, npz:PATH, folder:PATH, "
-            "tfrecord:PATTERN or a name of TensorFlow Datasets."
-        ) from error
-
-
-def prepare(builder, name):
-    """Download and prepare a set, unless it lies prepared on this machine.
-
-    Raises:
-        DataError: if that fails; where a host does not answer, within seconds.
-    """
-    try:
-        with _impatience():
-            builder.download_and_prepare()
-    except Exception as error:  # network, disk, checksums, manual downloads
-        raise DataError(
-            f"'{name}' could not be downloaded and prepared: {_reason(error)}\n"
-            "Prepare it where there is a network and give its folder as data_dir, or use npz:, "
-            "folder: or tfrecord:."
-        ) from error
-
-
-@contextlib.contextmanager
-def _impatience():
-    """Let TensorFlow Datasets give up soon on hosts that do not answer.
-
-    By itself it tries eleven times with pauses of up to minutes, and waits for a silent host for
-    ever; it has no setting for either. Proxies stay those of the environment.
-    """
-    import requests
-    from tensorflow_datasets.core.download import downloader
-
-    request, retries = requests.Session.request, getattr(downloader, "MAX_RETRIES", None)
-    requests.Session.request = functools.partialmethod(request, timeout=_SECONDS)
-    downloader.MAX_RETRIES = _RETRIES
-    try:
-        yield
-    finally:
-        requests.Session.request, downloader.MAX_RETRIES = request, retries
-
-
-def _reason(error):
-    import requests
-
-    if isinstance(error, (requests.ConnectionError, requests.Timeout)) and error.request:
-        return f"no answer from {urllib.parse.urlsplit(error.request.url).hostname}."
-    return _first_line(error)
-
-
-def _first_line(error):
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:200] if lines else 'no details'}"
 
 
 def _choose_size(builder, log):
@@ -262,13 +125,13 @@ def _choose_size(builder, log):
     return side
 
 
-def _from_arrays(name, builder, splits, label, side):
+def _from_arrays(name, builder, splits, label, side, log):
     unlabelled = [splits[part] for part in ("unlabelled",) if part in splits]
-    images, labels = _read(builder, [splits["train"], *unlabelled], label, side)
+    images, labels = _read(name, builder, [splits["train"], *unlabelled], label, side, log)
     count = builder.info.splits[splits["train"]].num_examples
     test_images = test_labels = None
     if "test" in splits:
-        test_images, test_labels = _read(builder, [splits["test"]], label, side)
+        test_images, test_labels = _read(name, builder, [splits["test"]], label, side, log)
         test_labels = _known(test_labels)
     train_labels = _known(labels[:count])
     return ImageData(
@@ -277,7 +140,7 @@ def _from_arrays(name, builder, splits, label, side):
         train_labels,
         test_images,
         test_labels,
-        _class_names(builder, label) if train_labels is not None else None,
+        class_names_of(builder, label) if train_labels is not None else None,
         pretraining_images=images if unlabelled else None,
     )
 
@@ -286,23 +149,26 @@ def _known(labels):
     return labels if labels.min() >= 0 else None
 
 
-def _read(builder, splits, label, side):
+def _read(name, builder, splits, label, side, log):
     """Images of splits, one behind the other, and labels, -1 for none."""
     import tensorflow as tf
 
     from pipelines.preprocess import resize_to_square
 
     def square(example):
-        number = -1 if label is None else tf.cast(_at(example, label), tf.int64)
+        number = -1 if label is None else tf.cast(value_at(example, label), tf.int64)
         return resize_to_square(example["image"], side), number
 
     counts = [builder.info.splits[split].num_examples for split in splits]
     channels = builder.info.features["image"].shape[-1]
     images = np.empty((sum(counts), side, side, channels), np.uint8)
     labels, row = np.empty(len(images), np.int64), 0
-    for split in splits:
-        examples = builder.as_dataset(split=split).map(square, num_parallel_calls=tf.data.AUTOTUNE)
-        for some, numbers in examples.batch(256).as_numpy_iterator():
-            images[row : row + len(some)], labels[row : row + len(some)] = some, numbers
-            row += len(some)
+    with Progress(f"Reading {name}", "images", len(images), log=log) as progress:
+        for split in splits:
+            examples = builder.as_dataset(split=split)
+            examples = examples.map(square, num_parallel_calls=tf.data.AUTOTUNE)
+            for some, numbers in examples.batch(256).as_numpy_iterator():
+                images[row : row + len(some)], labels[row : row + len(some)] = some, numbers
+                row += len(some)
+                progress.add(len(some))
     return images, labels

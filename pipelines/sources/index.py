@@ -2,21 +2,17 @@
 
 import dataclasses
 import hashlib
-import io
 import os
-import sys
-import zipfile
-import zlib
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import tensorflow as tf
 
-from pipelines.cache import cached_path, write_cached
-from pipelines.sources.decode import Unusable, scan_file
+from pipelines.cache import read_cached, write_cached
+from pipelines.progress import Progress
+from pipelines.sources.claims import Unusable
+from pipelines.sources.reading import scan_file
+from pipelines.threads import in_threads
 
-_FORMAT = 1  # to be raised when other files become usable, or the arrays change
-_BLOCK = 1024
+_FORM = 2  # to be raised when other files become usable, or the arrays change
 _THREADS = 16  # more than cores: they wait for the disk
 
 
@@ -31,6 +27,7 @@ class Index:
         unusable: int64 (U,), positions of the files that cannot be used.
         reasons: str (U,), why.
         stamps: int64 (U,), when each of those last changed.
+        state: str, which changes when the files do.
     """
 
     heights: np.ndarray
@@ -40,29 +37,10 @@ class Index:
     unusable: np.ndarray
     reasons: np.ndarray
     stamps: np.ndarray
+    state: str
 
 
-class FileStore:
-    """Files that are read by their number, from a table of their names as one run of bytes."""
-
-    def __init__(self, files):
-        names = [os.fsencode(file) for file in files]
-        self._names = b"".join(names)
-        self._starts = np.cumsum([0] + [len(name) for name in names], dtype=np.int64)
-        with tf.init_scope():
-            self._names_tensor, self._starts_tensor = map(tf.constant, (self._names, self._starts))
-
-    def read(self, place):
-        """Content of a file, scalar string; runs in graphs. `place`: scalar int64 tensor."""
-        start, stop = tf.unstack(tf.gather(self._starts_tensor, tf.stack([place, place + 1])))
-        return tf.io.read_file(tf.strings.substr(self._names_tensor, start, stop - start))
-
-    def name_of(self, place):
-        """Path of a file, in letters that can be printed."""
-        return self._names[self._starts[place] : self._starts[place + 1]].decode("utf-8", "replace")
-
-
-def index_files(root, files, folders):
+def index_files(root, paths, folders, log=print):
     """`Index` of files, from the cache if nothing changed since it was made.
 
     A change of any folder is noticed (files added, removed, renamed or replaced by renaming), and
@@ -70,28 +48,28 @@ def index_files(root, files, folders):
 
     Args:
         root: folder that all of this lies in; the cache holds one index for each.
-        files: paths.
-        folders: paths of all folders that were searched.
+        paths: `Paths` of the files.
+        folders: `Paths` of all folders that were searched.
+        log: called with each line for the user.
     """
     key = hashlib.sha256(os.fsencode(os.path.abspath(root))).hexdigest()
-    path = cached_path("folder", key, ".npz")
-    state = _state(files, folders)
-    index = _read(path, state, files)
-    if index is None:
-        index = _scan(root, files)
-        content = io.BytesIO()
-        np.savez(content, state=state, **vars(index))
-        write_cached(path, content.getvalue())
+    state = _state(paths, folders)
+    kept = read_cached("folder", key)
+    if kept is not None and _holds(kept, state, paths):
+        return Index(**kept | {"state": state})
+    index = _scan(root, paths, state, log)
+    write_cached("folder", key, vars(index))
     return index
 
 
-def _state(files, folders):
+def _state(paths, folders):
     """Digest of all names and of when the folders changed."""
-    digest = hashlib.sha256(f"{_FORMAT}".encode())
+    digest = hashlib.sha256(f"{_FORM}".encode())
+    for names in (folders, paths):
+        digest.update(names.starts)
+        digest.update(names.letters)
     for folder in folders:
-        digest.update(os.fsencode(folder) + b"\0%d\0" % _stamp(folder))
-    for file in files:
-        digest.update(os.fsencode(file) + b"\0")
+        digest.update(_stamp(folder).to_bytes(8, "little", signed=True))
     return digest.hexdigest()
 
 
@@ -104,37 +82,30 @@ def _stamp(path):
     return max(status.st_mtime_ns, status.st_ctime_ns)
 
 
-def _read(path, state, files):
-    try:
-        with np.load(path) as kept:
-            if str(kept["state"]) != state:
-                return None
-            index = Index(**{field.name: kept[field.name] for field in dataclasses.fields(Index)})
-        now = [_stamp(files[position]) for position in index.unusable]
-    except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile, zlib.error):
-        return None
-    return index if np.array_equal(index.stamps, now) else None
+def _holds(kept, state, paths):
+    if str(kept.get("state")) != state:
+        return False
+    return np.array_equal(kept["stamps"], [_stamp(paths[row]) for row in kept["unusable"]])
 
 
-def _scan(root, files):
-    heights, widths = np.zeros((2, len(files)), np.int32)
-    orientations, jpegs = np.ones(len(files), np.uint8), np.zeros(len(files), bool)
+def _scan(root, paths, state, log):
+    heights, widths = np.zeros((2, len(paths)), np.int32)
+    orientations, jpegs = np.ones(len(paths), np.uint8), np.zeros(len(paths), bool)
     unusable, reasons, stamps = [], [], []
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for start in range(0, len(files), _BLOCK):
-            found = pool.map(_header_or_reason, files[start : start + _BLOCK])
-            for position, (header, reason, stamp) in enumerate(found, start):
-                if header is None:
-                    unusable.append(position)
-                    reasons.append(reason)
-                    stamps.append(stamp)
-                else:
-                    heights[position], widths[position] = header.height, header.width
-                    orientations[position] = header.orientation
-                    jpegs[position] = header.kind == "jpeg"
-            _show_progress(root, min(start + _BLOCK, len(files)), len(files))
+    with Progress(f"Indexing {root}", "files", len(paths), log=log) as progress:
+        found = in_threads(_header_or_reason, paths, _THREADS)
+        for row, (header, reason, stamp) in enumerate(found):
+            if header is None:
+                unusable.append(row)
+                reasons.append(reason)
+                stamps.append(stamp)
+            else:
+                heights[row], widths[row] = header.height, header.width
+                orientations[row] = header.orientation
+                jpegs[row] = header.kind == "jpeg"
+            progress.add()
     rest = np.array(unusable, np.int64), np.array(reasons, str), np.array(stamps, np.int64)
-    return Index(heights, widths, orientations, jpegs, *rest)
+    return Index(heights, widths, orientations, jpegs, *rest, state)
 
 
 def _header_or_reason(file):
@@ -143,9 +114,3 @@ def _header_or_reason(file):
         return scan_file(file), "", stamp
     except Unusable as reason:
         return None, str(reason), stamp
-
-
-def _show_progress(root, done, count):
-    if sys.stdout.isatty():
-        end = "\n" if done == count else ""
-        print(f"\r{root}: {done:,} of {count:,} files indexed", end=end, flush=True)

@@ -8,6 +8,7 @@ import zlib
 import numpy as np
 
 from pipelines.errors import DataError
+from pipelines.files import check_path
 from pipelines.image_data import ImageData
 
 _IMAGES = {"train": ("x_train", "train_images"), "test": ("x_test", "test_images")}
@@ -55,8 +56,7 @@ def load_npz(path):
 
 
 def _open(path):
-    if not os.path.exists(path):
-        raise DataError(f"{path} does not exist. Give an .npz file, as npz:PATH.")
+    check_path("npz", path)
     if not os.path.isfile(path):
         raise DataError(f"{path} is not a file. For a folder of images use folder:{path}.")
     try:

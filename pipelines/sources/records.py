@@ -2,36 +2,20 @@
 
 import dataclasses
 import hashlib
-import io
 import json
 import os
-import struct
-import time
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import tensorflow as tf
 
-from pipelines.cache import cached_path, write_cached
+from pipelines.cache import read_cached, write_cached
 from pipelines.encoded import EncodedImages
 from pipelines.errors import DataError
-from pipelines.sources.decode import Unusable, read_header
+from pipelines.sources.record_scan import COLUMNS, scan_all
 
 IMAGE_KEYS = ("image/encoded", "image")
 LABEL_KEYS = ("image/class/label", "label")
-_COLUMNS = {
-    "shard": np.int32,
-    "offset": np.int64,
-    "length": np.int64,
-    "height": np.int32,
-    "width": np.int32,
-    "orientation": np.uint8,
-    "jpeg": bool,
-    "gray": bool,
-    "label": np.int64,
-}
-_SECONDS = 10.0  # between two lines of progress
-_FORM = 1  # of the index; another number makes old ones worthless
+_FORM = 2  # of the index; another number makes old ones worthless
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +26,7 @@ class RecordStore:
         shards: paths of the files.
         shard, offset, length: (N,), of each record's content.
         feature: name of the encoded image in the `tf.train.Example`.
+        state: changes when the files do.
     """
 
     shards: tuple[str, ...]
@@ -49,6 +34,7 @@ class RecordStore:
     offset: np.ndarray
     length: np.ndarray
     feature: str
+    state: str
 
     def read(self, place):
         """Scalar int64 tensor -> scalar string tensor; in graphs too."""
@@ -82,12 +68,14 @@ class RecordIndex:
             orientation, jpeg, gray, and label, which is -1 where there is none.
         feature: name of the encoded image.
         skipped: (record, reason) of those that hold no usable image.
+        state: changes when the files do.
     """
 
     shards: tuple[str, ...]
     columns: dict[str, np.ndarray]
     feature: str
-    skipped: tuple[tuple[str, str], ...] = ()
+    skipped: tuple[tuple[str, str], ...]
+    state: str
 
     def rows_of(self, files):
         """Positions of the records that lie in `files`, in order."""
@@ -97,9 +85,8 @@ class RecordIndex:
     def images(self, rows, side):
         """The images of some rows as `EncodedImages`."""
         column = self.columns
-        store = RecordStore(
-            self.shards, column["shard"], column["offset"], column["length"], self.feature
-        )
+        where = (column[name] for name in ("shard", "offset", "length"))
+        store = RecordStore(self.shards, *where, self.feature, self.state)
         chosen = (column[name][rows] for name in ("height", "width", "orientation", "jpeg"))
         return EncodedImages(store, np.asarray(rows, np.int64), *chosen, side)
 
@@ -120,175 +107,23 @@ def index_records(shards, *, image_keys=IMAGE_KEYS, label_keys=LABEL_KEYS, log=p
         stats = [os.stat(shard) for shard in shards]
     except OSError as error:
         raise DataError(f"{error.filename} cannot be read: {error.strerror}.") from error
-    stamps = np.array([(stat.st_size, stat.st_mtime_ns) for stat in stats], np.int64)
-    key = json.dumps([_FORM, shards, image_keys, label_keys])
-    path = cached_path("index", hashlib.sha256(key.encode()).hexdigest()[:32], ".npz")
-    known = _read_index(path, shards, stamps)
-    if known is not None:
-        return known
-    index = _scan_all(shards, image_keys, label_keys, int(stamps[:, 0].sum()), log)
-    _keep_index(path, index, stamps)
-    return index
+    stamps = [(stat.st_size, stat.st_mtime_ns) for stat in stats]
+    key = _digest(_FORM, shards, image_keys, label_keys)
+    state = _digest(key, stamps)
+    kept = read_cached("records", key)
+    if kept is not None and str(kept.get("state")) == state:
+        return _from_kept(kept, shards)
+    columns, feature, skipped = scan_all(shards, image_keys, label_keys, log)
+    pairs = np.array(skipped, str).reshape(-1, 2)
+    write_cached("records", key, columns | {"feature": feature, "skipped": pairs, "state": state})
+    return RecordIndex(shards, columns, feature, skipped, state)
 
 
-def _read_index(path, shards, stamps):
-    try:
-        with np.load(path) as file:
-            if not np.array_equal(file["stamps"], stamps):
-                return None
-            columns = {name: file[name] for name in _COLUMNS}
-            skipped = tuple((str(record), str(why)) for record, why in file["skipped"])
-            return RecordIndex(shards, columns, str(file["feature"]), skipped)
-    except Exception:  # whatever is wrong with it, it can be made again
-        return None
+def _from_kept(kept, shards):
+    columns = {name: kept[name] for name in COLUMNS}
+    skipped = tuple((str(record), str(why)) for record, why in kept["skipped"])
+    return RecordIndex(shards, columns, str(kept["feature"]), skipped, str(kept["state"]))
 
 
-def _keep_index(path, index, stamps):
-    buffer = io.BytesIO()
-    skipped = np.array(index.skipped, str).reshape(-1, 2)
-    np.savez_compressed(
-        buffer, stamps=stamps, feature=index.feature, skipped=skipped, **index.columns
-    )
-    write_cached(path, buffer.getvalue())
-
-
-def _scan_all(shards, image_keys, label_keys, size, log):
-    def scan(number):
-        return _scan(number, shards[number], image_keys, label_keys)
-
-    rows, skipped, features, told = [], [], set(), time.monotonic()
-    pool = ThreadPoolExecutor(os.cpu_count())
-    try:
-        for number, (found, passed, feature) in enumerate(pool.map(scan, range(len(shards)))):
-            rows += found
-            skipped += passed
-            features |= {feature} - {None}
-            if time.monotonic() - told > _SECONDS:
-                told = time.monotonic()
-                done = f"{number + 1} of {len(shards)} files, {len(rows):,} images"
-                log(f"Indexing {size / 2**30:.1f} GiB of records, once: {done}.")
-    finally:
-        pool.shutdown(cancel_futures=True)
-    if len(features) > 1:
-        raise DataError(f"The images have different names in the files: {', '.join(features)}.")
-    columns = zip(*rows, strict=True) if rows else [()] * len(_COLUMNS)
-    arrays = {
-        name: np.array(column, dtype)
-        for (name, dtype), column in zip(_COLUMNS.items(), columns, strict=True)
-    }
-    return RecordIndex(shards, arrays, next(iter(features), image_keys[0]), tuple(skipped))
-
-
-def _scan(number, shard, image_keys, label_keys):
-    """Rows of one file, what was passed over, and the name of the feature of the image."""
-    rows, skipped, feature = [], [], None
-    for offset, record in records_in(shard):
-        where = f"{shard} (record at byte {offset})"
-        values = _features(record, where)
-        if feature is None:
-            feature = next((key for key in image_keys if key in values), None)
-        if feature is None or feature not in values or not values[feature].bytes_list.value:
-            there = ", ".join(sorted(values)) or "nothing"
-            wanted = " or ".join(image_keys)
-            raise DataError(f"{where} has no encoded image {wanted}; it has {there}.")
-        content = values[feature].bytes_list.value[0]
-        try:
-            header = read_header(content)
-        except Unusable as reason:
-            skipped.append((where, str(reason)))
-            continue
-        rows.append(
-            (
-                number,
-                offset,
-                len(record),
-                header.height,
-                header.width,
-                header.orientation,
-                header.kind == "jpeg",
-                header.kind == "png" and content[25] in (0, 4),  # the colour type of PNG
-                _label(values, label_keys),
-            )
-        )
-    return rows, skipped, feature
-
-
-def _features(record, where):
-    from google.protobuf.message import DecodeError
-
-    try:
-        return tf.train.Example.FromString(record).features.feature
-    except DecodeError as error:
-        raise DataError(f"{where} is not a tf.train.Example.") from error
-
-
-def _label(values, label_keys):
-    key = next((key for key in label_keys if key in values), None)
-    numbers = values[key].int64_list.value if key else ()
-    return numbers[0] if len(numbers) == 1 else -1
-
-
-def records_in(shard):
-    """The records of a TFRecord file: (offset of the content, content).
-
-    A record is its length in 8 bytes, a checksum of the length in 4, the content, and a checksum of
-    the content in 4.
-
-    Raises:
-        DataError: if the file cannot be read, is cut off, or is no TFRecord file.
-    """
-    try:
-        with open(shard, "rb") as file:
-            offset = 0
-            while head := file.read(12):
-                length = _length(head, shard, offset)
-                left = os.fstat(file.fileno()).st_size - file.tell()
-                if left < length + 4:
-                    raise _cut_off(shard, offset)
-                yield offset + 12, file.read(length)
-                file.seek(4, os.SEEK_CUR)
-                offset += length + 16
-    except OSError as error:
-        raise DataError(f"{shard} cannot be read: {error.strerror}.") from error
-
-
-def _length(head, shard, offset):
-    if len(head) == 12 and struct.unpack("<I", head[8:])[0] == masked_crc32c(head[:8]):
-        return struct.unpack("<Q", head[:8])[0]
-    if offset and len(head) < 12:
-        raise _cut_off(shard, offset)
-    if offset:
-        raise DataError(f"{shard} is damaged from byte {offset} on. Copy or write it again.")
-    packed = " It seems to be compressed: unpack it." if head.startswith(b"\x1f\x8b") else ""
-    raise DataError(f"{shard} is not a TFRecord file.{packed}")
-
-
-def _cut_off(shard, offset):
-    return DataError(f"{shard} is cut off in the record at byte {offset}. Copy or write it again.")
-
-
-def _crc_table():
-    table = []
-    for value in range(256):
-        for _ in range(8):
-            value = (value >> 1) ^ (0x82F63B78 if value & 1 else 0)
-        table.append(value)
-    return table
-
-
-_TABLE = _crc_table()
-
-
-def masked_crc32c(content):
-    """The checksum of TFRecord files: CRC-32C, turned by 15 bits, plus a constant.
-
-    Example:
-
-    >>> hex(masked_crc32c(bytes(8)))
-    '0x7980329'
-    """
-    value = 0xFFFFFFFF
-    for byte in content:
-        value = _TABLE[(value ^ byte) & 0xFF] ^ (value >> 8)
-    value ^= 0xFFFFFFFF
-    return ((value >> 15 | value << 17) + 0xA282EAD8) & 0xFFFFFFFF
+def _digest(*parts):
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

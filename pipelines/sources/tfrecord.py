@@ -1,10 +1,8 @@
 """Images from TFRecord files, such as those that `pipelines.convert` writes."""
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import tensorflow as tf
 
 from pipelines.errors import DataError
 from pipelines.image_data import (
@@ -15,8 +13,8 @@ from pipelines.image_data import (
     keep_in_memory,
     tell,
 )
-from pipelines.preprocess import resize_to_square
-from pipelines.sources.decode import decode_window, middle_square
+from pipelines.progress import Progress
+from pipelines.sources.claims import Damaged
 from pipelines.sources.records import index_records
 from pipelines.sources.shards import find_shards, parts_of
 
@@ -147,7 +145,7 @@ def assemble(name, index, rows, labels, class_names, *, image_size, in_memory, l
 def _decode_rows(name, index, rows, side, channels, log):
     """Squares of all rows, the rows without the damaged ones, and those."""
     every = np.concatenate(list(rows.values()))
-    images, good, damaged = _decode_all(index.images(every, side), channels)
+    images, good, damaged = _decode_all(index.images(every, side), channels, name, log)
     if damaged:
         log(f"{name}: passed over {len(damaged)} damaged images.{tell(damaged)}")
     rows = {part: of[np.isin(of, every[good])] for part, of in rows.items()}
@@ -191,33 +189,15 @@ def _choose_side(columns, rows, log):
     return side
 
 
-def _decode_all(images, channels):
-    """Squares of `EncodedImages` (N, side, side, channels), the good ones, and what was damaged."""
-    table = images.table()
-
-    @tf.function(input_signature=[tf.TensorSpec((), tf.int64)], autograph=False)
-    def square(row):
-        place, height, width, orientation, jpeg = (
-            tf.gather(table[name], row)
-            for name in ("places", "heights", "widths", "orientations", "jpegs")
-        )
-        box = middle_square(height, width)
-        middle = decode_window(images.store.read(place), jpeg, orientation, box)
-        return resize_to_square(middle, images.side)[..., :channels]
-
-    def read(row):
-        try:
-            return square(tf.constant(row, tf.int64)).numpy()
-        except tf.errors.OpError:
-            return None
-
+def _decode_all(images, channels, name, log):
+    """Squares of the good ones of `EncodedImages`, which these are, and what was damaged."""
     squares = np.empty((*images.shape[:-1], channels), np.uint8)
     good, damaged = np.zeros(len(images), bool), []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for row, result in enumerate(pool.map(read, range(len(images)))):
-            if result is None:
-                place = int(images.places[row])
-                damaged.append((images.store.name_of(place), "damaged image"))
+    with Progress(f"Reading {name}", "images", len(images), log=log) as progress:
+        for row, square in enumerate(images.squares()):
+            if square is None:
+                damaged.append((images.name_of(row), str(Damaged())))
             else:
-                squares[row], good[row] = result, True
-    return squares if good.all() else squares[good], good, tuple(damaged)
+                squares[row - len(damaged)], good[row] = square[..., :channels], True
+            progress.add()
+    return squares[: len(images) - len(damaged)], good, tuple(damaged)

@@ -12,10 +12,15 @@ from keras_ssl import recipes
 
 sys.path.append(str(Path(run.__file__).parent / "benchmarks"))
 
+import augmentation  # noqa: E402
+import augmentation_clock  # noqa: E402
 import collapse  # noqa: E402
 import comparison  # noqa: E402
 import fit  # noqa: E402
 import methods  # noqa: E402
+
+BENCHED = augmentation.COLUMNS
+NEUTRAL = "none, only normalised"
 
 
 def options(workdir, *rest, dataset="digits"):
@@ -104,3 +109,43 @@ def test_speed_of_the_stream_is_told_as_a_share_of_the_constant_batch():
     assert stream == "| stream | 90 | 80 to 96 | 20.0% |"
     assert constant == "| constant | 100 | 100 to 100 | 0.0% |"
     assert last == "The stream has 90.0% of the constant batch."
+
+
+def test_a_stream_is_timed_after_its_first_batches():
+    asked = []
+
+    def batches():
+        for number in range(10**6):
+            asked.append(number)
+            yield number
+
+    found = augmentation_clock.measure(batches, 0.01, views=8, bytes_of=lambda batch: 4)
+    assert found["bytes"] == 4
+    assert 0 < found["views"] <= 8 * len(asked) / 0.01
+    assert found["memory"] is None or found["memory"] >= 0
+
+
+def test_a_peer_that_is_not_installed_has_a_row_that_says_so():
+    clock = {column: {"views": 1234.5, "bytes": 2**20, "memory": None} for column in BENCHED}
+    rows = {"ours": clock, "torchvision": None}
+    *_, ours, peer = augmentation.speed_table(rows).splitlines()
+    assert ours.startswith("| ours | 1,23") and peer.count("not installed") == len(BENCHED)
+    *_, batch, ours = augmentation.memory_table(rows).splitlines()
+    assert batch.startswith("| one batch | 1 |") and ours == "| ours |" + 5 * "  |"
+
+
+def test_operators_are_timed_alone():
+    cases = augmentation.operator_cases(224, Path("images"))
+    assert json.loads(json.dumps(cases)).keys() == augmentation.OPERATORS.keys()
+    for name, fields in augmentation.OPERATORS.items():
+        for view in cases[name]["policy"]:
+            active = {key for key in view if view[key] != cases[NEUTRAL]["policy"][0][key]}
+            assert active <= fields.keys(), name
+
+
+@pytest.mark.parametrize("dataset", ["", "digits"])
+def test_the_images_of_the_speed_table_are_colours_of_the_asked_size(dataset):
+    images = augmentation.images_of(dataset, 3, (10, 12))
+    assert images.shape == (3, 10, 12, 3) and images.dtype == "uint8"
+    assert (images == augmentation.images_of(dataset, 3, (10, 12))).all()
+    assert images.std() > 10

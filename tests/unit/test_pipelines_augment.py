@@ -1,14 +1,17 @@
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines import ops
-from pipelines.augment import _draw, _noise_of, make_augment
+from pipelines import augment, ops
+from pipelines.augment import make_augment
+from pipelines.draws import draw, noise_of
 from pipelines.errors import DataError
 from pipelines.one_view import DRAWS, one_view
 from pipelines.policies import POLICIES, ViewPolicy, policy_for
+from pipelines.views import device_views, train_views
 
 SEED = tf.constant([3, 7])
 PROBABILITIES = ("jitter_probability", "grayscale", "channel_drop", "blur", "sobel", "solarize")
@@ -41,11 +44,11 @@ def test_every_policy_keeps_plain_images_finite_and_in_range(name):
     channels = 1 if name in ("digits", "digits_mild", "gray") else 3
     levels = tf.constant([0.0, 0.3, 1.0])
     images = tf.broadcast_to(levels[:, None, None, None], (3, 8, 8, channels))
-    draws = {name: rows[..., 0] for name, rows in _draw(3, 1, SEED, None).items()}
+    draws = {name: rows[..., 0] for name, rows in draw(3, 1, SEED, None).items()}
     for policy in set(POLICIES[name]):
         always = {name: 1.0 for name in PROBABILITIES if getattr(policy, name) > 0}
         policy = dataclasses.replace(policy, **always)
-        views = one_view(images, policy, 8, draws, _noise_of(3, 1, SEED, None)).numpy()
+        views = one_view(images, policy, 8, draws, noise_of(3, 1, SEED, None)).numpy()
         assert views.shape == (3, 8, 8, channels) and np.isfinite(views).all()
         assert views.min() >= -1e-6 and views.max() <= 1.0 + 1e-6
 
@@ -157,7 +160,7 @@ def test_images_of_other_channels_are_refused():
 
 
 def draws_of(count):
-    compiled = tf.function(_draw, jit_compile=True, autograph=False)
+    compiled = tf.function(draw, jit_compile=True, autograph=False)
     with tf.device("/cpu:0"):
         drawn = compiled(count, 1, SEED, None)
     return {name: rows[..., 0].numpy() for name, rows in drawn.items()}
@@ -224,3 +227,64 @@ def test_compiling_does_not_change_the_operators():
     compiled = tf.function(one_view, jit_compile=True, autograph=False)
     found, expected = (view(images, policy, 8, draws, noise) for view in (compiled, one_view))
     np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+# Views drawn one by one, as those of large images are.
+
+
+MANY = {"quarter_turn": 0.5, "channel_drop": 0.3, "blur": 0.5, "sobel": 0.3, "solarize": 0.4}
+MANY |= {"noise": 0.1, "cutout": 0.5, "erase": 0.5}
+
+
+@pytest.fixture
+def one_by_one(monkeypatch):
+    monkeypatch.setattr(augment, "_LARGE", 8)
+
+
+@pytest.mark.parametrize("name", ["cifar_asymmetric", "imagenet_byol"])
+@pytest.mark.parametrize("shape", [(3, 12, 12, 3), (3, 3, 8, 8, 3)])
+def test_views_drawn_one_by_one_are_those_of_the_batch(name, shape):
+    policy = policy_for(name, 3, **MANY if name == "cifar_asymmetric" else {})
+    images = tf.constant(np.random.default_rng(0).integers(0, 256, shape), tf.uint8)
+    together, alone = (
+        drawer(images, policy, 8, SEED, None, None, normalize=lambda view: (view - 0.4) / 0.2)
+        for drawer in (augment._views, augment._views_one_by_one)
+    )
+    assert alone.shape == (3, 3, 8, 8, 3)
+    np.testing.assert_allclose(alone, together, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_one_by_one_a_part_gets_what_the_whole_would_have_there_bit_for_bit(one_by_one):
+    draw = make_augment(policy_for("cifar_asymmetric", **MANY), 8, 3 * [0.4], 3 * [0.2])
+    images, places = random_images(batch=6, size=12), tf.constant([1, 4, 5])
+    whole = draw(images, SEED)["global"].numpy()
+    part = draw(tf.gather(images, places), SEED, places=places, total=6)["global"]
+    np.testing.assert_array_equal(part, whole[[1, 4, 5]])
+
+
+@pytest.mark.slow
+def test_one_by_one_host_device_and_parallel_calls_agree_bit_for_bit(one_by_one):
+    settings = {"policy": policy_for("moco_v2"), "batch_size": 4, "image_size": 8}
+    settings |= {"mean": 3 * [0.5], "std": 3 * [0.25]}
+    images = random_images(batch=9).numpy()
+    streams = [
+        train_views(images, seed=3, num_parallel_calls=calls, **settings) for calls in (1, 8)
+    ]
+    streams.append(train_views(images, seed=3, on_device=True, **settings))
+    draw = device_views(**settings)
+    for one, eight, raw in itertools.islice(zip(*streams, strict=True), 3):
+        np.testing.assert_array_equal(one["global"], eight["global"])
+        np.testing.assert_array_equal(one["global"], draw(raw)["global"])
+
+
+@pytest.mark.parametrize("shape, size", [((4, 64, 64, 3), 64), ((4, 3, 32, 32, 3), 32)])
+def test_views_of_small_images_are_drawn_together(shape, size):
+    assert not augment._one_by_one(tf.TensorShape(shape), size)
+
+
+def test_views_of_large_images_are_drawn_one_by_one_but_on_a_gpu(monkeypatch):
+    large = tf.TensorShape((4, 256, 256, 3))
+    assert augment._one_by_one(large, 32)
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [kind])
+    assert not augment._one_by_one(large, 32)

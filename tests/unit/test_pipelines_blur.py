@@ -30,6 +30,15 @@ def test_sigma_zero_leaves_the_image():
     np.testing.assert_allclose(ops.extended_box_blur(images, tf.zeros(2)), images, atol=1e-6)
 
 
+@pytest.mark.parametrize("largest", [0.3, 2.0, 5.0, 9.0])
+@pytest.mark.parametrize("shape", [(96, 96), (100, 129)])
+def test_a_bound_on_sigma_changes_no_large_image(largest, shape):
+    images = random_images(2, *shape)
+    sigma = tf.constant([0.0, largest])
+    bounded = ops.extended_box_blur(images, sigma, largest=largest)
+    np.testing.assert_allclose(bounded, ops.extended_box_blur(images, sigma), atol=1e-5)
+
+
 def test_gaussian_is_the_outer_product_of_its_taps():
     point = tf.reshape(tf.one_hot(4 * 9 + 4, 81), (1, 9, 9, 1))
     taps = np.exp(-0.5 * (np.arange(-2, 3) / 1.5) ** 2)

@@ -9,9 +9,10 @@ import tensorflow as tf
 
 tfds = pytest.importorskip("tensorflow_datasets")
 
+from pipelines import progress  # noqa: E402
 from pipelines.datasets import load  # noqa: E402
 from pipelines.errors import DataError  # noqa: E402
-from pipelines.sources import catalog  # noqa: E402
+from pipelines.sources import builders, catalog  # noqa: E402
 
 IMAGE = tfds.features.Image(shape=(None, None, 3))
 LABEL = tfds.features.ClassLabel(names=["round", "square"])
@@ -58,6 +59,13 @@ def test_splits_become_arrays_with_labels_and_names(monkeypatch):
 def test_image_size_is_obeyed_and_a_test_part_not_needed(monkeypatch):
     data = load_from(monkeypatch, Builder({"train": 4}), image_size=8)
     assert data.image_size == 8 and data.test_images is data.test_labels is None
+
+
+def test_a_long_reading_is_shown(monkeypatch):
+    lines = []
+    monkeypatch.setattr(progress, "_FIRST", {False: 0.0})
+    load_from(monkeypatch, Builder({"train": 4}), image_size=8, log=lines.append)
+    assert lines[0].startswith("Reading shapes: 4 of 4 images, ")
 
 
 def test_images_of_one_square_size_stay_as_they_are(monkeypatch):
@@ -116,7 +124,7 @@ def test_a_host_that_does_not_answer_is_named_within_seconds(
 
     before = requests.Session.request, downloader.MAX_RETRIES
     monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr(catalog, "_SECONDS", (0.2, 0.2))
+    monkeypatch.setattr(builders, "_SECONDS", (0.2, 0.2))
     builder = Downloading(f"http://127.0.0.1:{listening[host]}/shapes.zip", tmp_path)
     started = time.monotonic()
     with pytest.raises(DataError, match="no answer from 127.0.0.1.\nPrepare it where"):

@@ -103,6 +103,20 @@ def test_compiling_the_jitter_does_not_change_it():
     )
 
 
+@pytest.mark.parametrize("jitter", [ops.color_jitter, ops.tf_color_jitter])
+@pytest.mark.parametrize("channels, left_out", [(3, ""), (3, "hue"), (3, "contrast"), (1, "")])
+def test_the_jitter_of_one_image_is_the_one_it_has_in_a_batch(jitter, channels, left_out):
+    images, amounts = random_images(3, channels), factors(3)
+    position = tf.constant(ORDERS[[0, 9, 22]])
+    amounts[left_out] = None
+    amounts.pop("", None)
+    together = jitter(images, **amounts, position=position)
+    for i in range(3):
+        own = {name: None if x is None else x[i : i + 1] for name, x in amounts.items()}
+        alone = jitter(images[i : i + 1], **own, position=position[i : i + 1])
+        np.testing.assert_allclose(alone[0], together[i], atol=1e-5)
+
+
 @pytest.mark.parametrize("scaled", [False, True])
 def test_tensorflows_jitter_is_that_of_tf_image_in_the_order_of_each_image(scaled):
     images, drawn = random_images(batch=24), factors(24)

@@ -54,6 +54,20 @@ def test_mirror_flips_those_images_it_is_true_for():
     np.testing.assert_allclose(flipped[1], plain[1], atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("size", [20, 96, 150])
+def test_a_crop_of_a_large_image_is_the_cut_out_resized_with_antialias(kind, size):
+    images = random_images(batch=2, height=130, width=97)
+    rows = [(3, 5, 90, 71), (0, 0, 130, 97)]
+    mirror = tf.constant([True, False])
+    found = ops.crop_resize(images, boxes(*rows), size, interpolation=kind, mirror=mirror)
+    for i, (top, left, height, width) in enumerate(rows):
+        cut = images[i, top : top + height, left : left + width]
+        expected = tf.image.resize(cut, (size, size), method=kind, antialias=True)
+        expected = expected[:, ::-1] if mirror[i] else expected
+        np.testing.assert_allclose(found[i], expected, atol=1e-4)
+
+
 def test_without_antialias_only_the_plain_bicubic_is_offered():
     with pytest.raises(ValueError, match="bicubic"):
         ops.crop_resize(random_images(1), boxes((0, 0, 8, 8)), 4, antialias=False)

@@ -1,13 +1,18 @@
+import functools
+import inspect
 import os
+import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from pipelines import progress
 from pipelines.datasets import load
 from pipelines.encoded import EncodedImages
 from pipelines.errors import DataError
 from pipelines.sources import index
+from pipelines.sources.walk import find_parts
 
 
 @pytest.fixture(autouse=True)
@@ -120,10 +125,10 @@ def test_unusable_files_are_passed_over_counted_and_named(classes):
     os.mkfifo(classes / "dog" / "pipe.png")
     data, log = read(classes, image_size=8)
     assert len(data.train_images) + len(data.test_images) == 11
-    assert len(data.skipped) == 7 and "passed over 7 of" in log and "and 2 more" in log
+    assert len(data.skipped) == 7 and "passed over 7 of 18 files" in log and "and 2 more" in log
     reasons = dict(data.skipped)
     assert reasons[os.path.join("cat", "empty.png")] == "empty file"
-    assert reasons[os.path.join("cat", "cut.png")] == "damaged image"
+    assert reasons[os.path.join("cat", "cut.png")] == "truncated image"
     assert "not a JPEG" in reasons[os.path.join("cat", "notes with spaces ü.txt")]
     assert reasons["loose.png"] == "outside of the class folders"
 
@@ -236,10 +241,34 @@ def test_a_damaged_index_is_made_anew(classes, own_cache, monkeypatch, damage):
     assert headers_read(classes, monkeypatch) == 0
 
 
-def test_progress_is_shown_on_a_terminal_only(classes, monkeypatch, capsys):
-    read(classes, in_memory=False)
-    assert capsys.readouterr().out == ""
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    write(classes / "cat" / "new.png")
-    read(classes, in_memory=False)
-    assert "11 of 11 files" in capsys.readouterr().out
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_a_long_reading_is_shown_in_the_same_words_either_way(classes, monkeypatch, in_memory):
+    monkeypatch.setattr(progress, "_FIRST", {False: 0.0})
+    _, log = read(classes, image_size=8, in_memory=in_memory)
+    what = "Reading" if in_memory else "Indexing"
+    assert f"Listing {classes}: 1 files" in log and f"{what} {classes}: 1 of 10 files" in log
+
+
+def test_a_test_part_without_the_class_folders_of_the_training_part_is_refused(tmp_path):
+    write(tmp_path / "train" / "a" / "0.png")
+    write(tmp_path / "test" / "0.png")
+    with pytest.raises(DataError, match="test part has no class folders"):
+        read(tmp_path)
+
+
+def test_files_and_folders_of_a_class_come_in_the_order_of_their_names(tmp_path):
+    for name in ("c/b.png", "c/b/1.png", "c/a.png", "c/b-1.png", "c/bb.png", "d/0.png"):
+        write(tmp_path / name)
+    (part,) = find_parts(tmp_path)
+    found = [os.path.relpath(path, tmp_path) for path in part.paths]
+    assert found == ["c/a.png", "c/b/1.png", "c/b-1.png", "c/b.png", "c/bb.png", "d/0.png"]
+    assert part.labels.tolist() == [0, 0, 0, 0, 0, 1] and part.class_names == ("c", "d")
+
+
+def test_folders_may_lie_deeper_than_functions_may_call_each_other(tmp_path, request):
+    deep = tmp_path.joinpath(*100 * ["a"])
+    write(deep / "0.png")
+    request.addfinalizer(functools.partial(sys.setrecursionlimit, sys.getrecursionlimit()))
+    sys.setrecursionlimit(len(inspect.stack()) + 60)
+    (part,) = find_parts(str(tmp_path))
+    assert list(part.paths) == [str(deep / "0.png")] and part.class_names == ("a",)

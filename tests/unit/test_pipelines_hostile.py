@@ -47,9 +47,9 @@ def claiming(width, height):
     ("content", "reason"),
     [
         (b"", "empty file"),
-        (PNG[:20], "truncated|damaged"),
-        (PNG[: len(PNG) // 2], "truncated|damaged"),
-        (JPEG[: len(JPEG) // 2], "truncated|damaged"),
+        (PNG[:20], "truncated image"),
+        (PNG[: len(PNG) // 2], "truncated image"),
+        (JPEG[: len(JPEG) // 2], "truncated image"),
         (b"no image at all", "not a JPEG, PNG"),
         (claiming(100_000, 100_000), "100000 x 100000"),
         (claiming(0, 10), "no pixels"),
@@ -59,7 +59,7 @@ def test_a_file_that_is_no_usable_image_is_passed_over_and_named(read, content, 
     data = read({"good.png": PNG, "bad.png": content})
     assert len(data.train_images[:]) == 1
     ((name, why),) = data.skipped
-    assert name == "bad.png" and any(part in why for part in reason.split("|"))
+    assert name == "bad.png" and reason in why
 
 
 @pytest.mark.parametrize("name", ["with spaces.png", "äöü/ж漢.png", "png.jpg", "none"])

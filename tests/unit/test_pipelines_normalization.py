@@ -1,7 +1,9 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from pipelines.cache import VARIABLE, write_cached
+from pipelines.cache import VARIABLE, cached_path, read_cached, write_cached
 from pipelines.encoded import EncodedImages
 from pipelines.errors import DataError
 from pipelines.normalization import NAMED, normalization
@@ -18,14 +20,9 @@ class Levels(EncodedImages):
         return np.broadcast_to(levels[:, None, None, None], (len(levels), 4, 4, 3))
 
 
-class Store:
-    def name_of(self, place):
-        return str(place)
-
-
-def levels(count=20):
-    ones = np.ones(count, np.int32)
-    return Levels(Store(), np.arange(count), 4 * ones, 4 * ones, ones, ones == 1, 4)
+def levels(count=20, state="first"):
+    ones, store = np.ones(count, np.int32), SimpleNamespace(state=state)
+    return Levels(store, np.arange(count), 4 * ones, 4 * ones, ones, ones == 1, 4)
 
 
 def test_encoded_images_are_measured_once_and_as_arrays_are(monkeypatch, tmp_path):
@@ -36,24 +33,64 @@ def test_encoded_images_are_measured_once_and_as_arrays_are(monkeypatch, tmp_pat
     assert normalization(levels()) == normalization(array) and Levels.reads == 1
     normalization(levels(10))
     assert Levels.reads == 2  # other images
+    normalization(levels(state="second"))
+    assert Levels.reads == 3  # the same names, but something changed
 
 
-@pytest.mark.parametrize("content", [None, "{", "[1, 2, 3]"])
-def test_a_cache_that_is_no_use_is_no_error(monkeypatch, tmp_path, content):
-    monkeypatch.setenv(VARIABLE, str(tmp_path / "file"))
-    if content is None:
-        (tmp_path / "file").write_text("not a folder")
+def test_a_sample_is_read_by_blocks(monkeypatch, tmp_path):
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    Levels.reads = 0
+    normalization(levels(256 * 3))
+    assert Levels.reads == 3
+
+
+@pytest.mark.parametrize("damage", [lambda c: b"", lambda c: b"{", lambda c: c[:-30], bytes.upper])
+def test_a_damaged_cache_is_made_anew(monkeypatch, tmp_path, damage):
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
     first = normalization(levels())
-    for path in tmp_path.rglob("*.json"):
-        path.write_text(content)
-    assert normalization(levels()) == first
+    (file,) = tmp_path.rglob("*.npz")
+    whole = file.read_bytes()
+    file.write_bytes(damage(whole))
+    Levels.reads = 0
+    assert normalization(levels()) == normalization(levels()) == first
+    assert Levels.reads == 1
 
 
-def test_a_cache_that_cannot_be_written_keeps_no_part_of_a_file(tmp_path):
-    path = tmp_path / "kind" / "key.npz"
+def test_no_damage_of_a_cache_file_gives_other_arrays(monkeypatch, tmp_path):
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    write_cached("folder", "key", {"heights": np.arange(50), "reasons": np.array(["empty file"])})
+    whole, rng = cached_path("folder", "key").read_bytes(), np.random.default_rng(0)
+    for _ in range(200):
+        damaged = bytearray(whole)
+        damaged[rng.integers(len(whole))] ^= 1 << rng.integers(8)
+        cached_path("folder", "key").write_bytes(damaged)
+        found = read_cached("folder", "key") or {}
+        if "heights" in found:
+            np.testing.assert_array_equal(found["heights"], np.arange(50))
+
+
+def test_a_cache_that_is_not_a_folder_is_no_error(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "file"))
+    assert normalization(levels()) == normalization(levels())
+
+
+def test_a_cache_that_cannot_be_written_keeps_no_part_of_a_file(monkeypatch, tmp_path):
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    path = cached_path("kind", "key")
     path.mkdir(parents=True)  # in the way of the renaming
-    write_cached(path, b"content")
+    write_cached("kind", "key", {"a": np.ones(3)})
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_is_kept_of_the_same_data_for_different_ends_lies_in_different_files(
+    monkeypatch, tmp_path
+):
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    for kind in ("folder", "records", "statistics"):
+        write_cached(kind, "key", {"kind": np.array(kind)})
+    for kind in ("folder", "records", "statistics"):
+        assert str(read_cached(kind, "key")["kind"]) == kind
 
 
 def test_named_ones_are_for_colour_images():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines import augment, one_view
+from pipelines import augment, draws, one_view
 from pipelines.policies import ViewPolicy
 
 SEED = tf.constant([5, 9])
@@ -17,7 +17,7 @@ RATIO = (3 / 4, 4 / 3)
 
 
 # Compiled, as in the views: outside of XLA the same seed draws other numbers.
-_draw = tf.function(augment._draw, jit_compile=True, autograph=False)
+_draw = tf.function(draws.draw, jit_compile=True, autograph=False)
 
 
 def draws_of(count=N, seed=SEED, view=0):
@@ -29,7 +29,7 @@ def views_of(images, **settings):
     """One view of each image, with this policy and nothing else."""
     images = tf.cast(images, tf.float32)
     policy = ViewPolicy(**(STILL | settings))
-    noise = augment._noise_of(len(images), 1, SEED, None)
+    noise = draws.noise_of(len(images), 1, SEED, None)
     return one_view.one_view(images, policy, images.shape[1], draws_of(len(images)), noise).numpy()
 
 
@@ -258,7 +258,7 @@ def test_numbers_drawn_for_a_view_are_uniform_and_independent():
 
 def test_views_images_steps_and_kinds_draw_independently():
     rows = stacked(draws_of())
-    local = augment._seed_of("local", SEED)
+    local = draws.seed_of("local", SEED)
     others = {
         "the other view": draws_of(view=1),
         "the next step": draws_of(seed=SEED + [0, 1]),
@@ -274,7 +274,7 @@ def test_views_images_steps_and_kinds_draw_independently():
 
 
 def test_the_noise_of_views_and_images_is_independent():
-    noise = augment._noise_of(64, 2, SEED, None)((16, 16, 3)).numpy().reshape(128, -1)
+    noise = draws.noise_of(64, 2, SEED, None)((16, 16, 3)).numpy().reshape(128, -1)
     correlation = np.corrcoef(noise) - np.eye(128)
     assert np.abs(correlation).max() < 5.5 / math.sqrt(noise.shape[1])
     assert abs(noise.mean()) < 0.02 and abs(noise.std() - 1) < 0.02

@@ -107,7 +107,7 @@ def test_candidates_are_in_the_order_of_the_official_positions(monkeypatch):
 def test_official_positions_are_read_from_the_names_of_the_examples(monkeypatch):
     import tensorflow as tf
 
-    from pipelines.sources import catalog
+    from pipelines.sources import builders
 
     class Builder:
         info = SimpleNamespace(features={"id": None, "image": None}, splits={"train": 1, "test": 1})
@@ -119,7 +119,7 @@ def test_official_positions_are_read_from_the_names_of_the_examples(monkeypatch)
             names = [f"{split}_{number:05d}" for number in (3, 0, 12)]
             return tf.data.Dataset.from_tensor_slices({"id": names})
 
-    monkeypatch.setattr(catalog, "find", lambda name, data_dir: Builder())
+    monkeypatch.setattr(builders, "find", lambda name, data_dir: Builder())
     found = subset._official("cifar100#coarse_label", None)
     assert {part: list(of) for part, of in found.items()} == dict.fromkeys(found, [3, 0, 12])
     assert set(found) == {"train", "test"} and subset._official("npz:a.npz", None) == {}

@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pipelines import progress
 from pipelines.datasets import load
 from pipelines.errors import DataError
-from pipelines.sources import records
-from pipelines.sources.records import index_records, masked_crc32c, records_in
+from pipelines.sources import framing, record_scan
+from pipelines.sources.framing import masked_crc32c, records_in
+from pipelines.sources.records import index_records
 
 
 @pytest.fixture(autouse=True)
@@ -198,8 +200,8 @@ def test_the_index_is_kept_until_a_file_changes(two_parts, cache, monkeypatch):
     first, _ = read(two_parts)
     assert len(list(cache.rglob("*.npz"))) == 1
     scans = []
-    scan = records._scan
-    monkeypatch.setattr(records, "_scan", lambda *args: scans.append(args[1]) or scan(*args))
+    scan = record_scan._scan
+    monkeypatch.setattr(record_scan, "_scan", lambda *args: scans.append(args[1]) or scan(*args))
     again, _ = read(two_parts)
     np.testing.assert_array_equal(first.train_images[:], again.train_images[:])
     assert not scans
@@ -208,11 +210,32 @@ def test_the_index_is_kept_until_a_file_changes(two_parts, cache, monkeypatch):
     assert len(changed.test_images) == 1 and len(scans) == 3
 
 
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_a_long_reading_is_shown(two_parts, monkeypatch, in_memory):
+    monkeypatch.setattr(progress, "_FIRST", {False: 0.0})
+    _, log = read(two_parts, in_memory=in_memory)
+    assert f"Indexing {two_parts}: 0 of 0 MiB, " in log
+    assert (f"Reading tfrecord:{two_parts}: 1 of 9 images, " in log) == in_memory
+
+
 def test_a_damaged_index_is_made_again(two_parts, cache):
     read(two_parts)
     for file in cache.rglob("*.npz"):
         file.write_bytes(b"nothing")
     assert len(read(two_parts)[0].train_images) == 6
+
+
+def test_a_record_that_is_too_large_is_refused_before_it_is_read(two_parts, monkeypatch):
+    monkeypatch.setattr(framing, "MAX_BYTES", 100)
+    with pytest.raises(DataError, match="train-00000-of-00002.tfrecord has a record of .* bytes"):
+        read(two_parts)
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_a_truncated_image_is_named_so_whether_it_is_decoded_now_or_later(tmp_path, in_memory):
+    rows = [example(png(i)) for i in range(3)] + [example(png()[:-30])]
+    data, _ = read(write(tmp_path / "a.tfrecord", rows), in_memory=in_memory, image_size=8)
+    assert [reason for _, reason in data.skipped] == ["truncated image"]
 
 
 def test_a_file_that_changed_after_it_was_indexed_is_named(two_parts):

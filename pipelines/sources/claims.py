@@ -1,0 +1,51 @@
+"""What an image file claims to be, and why one is refused."""
+
+from typing import NamedTuple
+
+MAX_PIXELS = 100_000_000  # of an image; in all frames together
+MAX_BYTES = 2**28  # of an image file, and of a record
+
+
+class Unusable(Exception):
+    """Why a file gives no image, in a few words."""
+
+
+class Truncated(Unusable):
+    """The content ends too early: it is only a part of the file, or the file was cut off."""
+
+    def __init__(self):
+        super().__init__("truncated image")
+
+
+class Damaged(Unusable):
+    """The content is all there, but makes no sense."""
+
+    def __init__(self):
+        super().__init__("damaged image")
+
+
+class Header(NamedTuple):
+    """What there is to know of an encoded image.
+
+    Args:
+        kind: "jpeg", "png", "gif", "bmp" or "webp".
+        height, width: in pixels, as the image is seen.
+        orientation: 1 to 8 as in EXIF; 1 where it says nothing, or nothing sensible.
+        body: position of the first byte after what was read.
+        length: number of bytes that the file must have at least.
+    """
+
+    kind: str
+    height: int
+    width: int
+    orientation: int
+    body: int
+    length: int
+
+
+def check_pixels(width, height, what="pixels"):
+    """Refuse an image of no pixels, or of more than `MAX_PIXELS`, before it is decoded."""
+    if width * height > MAX_PIXELS:
+        raise Unusable(f"claims {width} x {height} {what}, more than {MAX_PIXELS:,}")
+    if not width * height:
+        raise Unusable("claims no pixels")

@@ -1,0 +1,100 @@
+"""Headers of GIF, BMP and WebP files: from bytes to `Header`."""
+
+import struct
+
+from pipelines.sources.claims import Damaged, Header, Truncated, Unusable, check_pixels
+from pipelines.sources.exif import orientation_of
+
+
+def read_gif(content):
+    """`Header` of a GIF, for all frames: only the first is seen, but every one is decoded."""
+    width, height, flags = struct.unpack_from("<HHB", content, 6)
+    check_pixels(width, height)
+    place, frames = 13 + _palette(flags), 0
+    while content[place] != 0x3B:
+        if content[place] == 0x2C:
+            frame = struct.unpack_from("<4HB", content, place + 1)
+            if not frames and frame[:4] != (0, 0, width, height):
+                raise Unusable("GIF whose first frame does not fill it")
+            if frame[0] + frame[2] > width or frame[1] + frame[3] > height:
+                raise Unusable("GIF with a frame larger than it")
+            frames += 1
+            check_pixels(width * height, frames, "frames")
+            place += 11 + _palette(frame[4])
+        elif content[place] == 0x21:
+            place += 2
+        else:
+            raise Damaged()
+        while content[place]:
+            place += 1 + content[place]
+        place += 1
+    if not frames:
+        raise Unusable("claims no pixels")
+    return Header("gif", height, width, 1, place, place)
+
+
+def _palette(flags):
+    return 3 * 2 ** (1 + (flags & 7)) if flags & 0x80 else 0
+
+
+def read_bmp(content):
+    """`Header` of a BMP."""
+    start, size = struct.unpack_from("<II", content, 10)
+    if size < 40:
+        raise Unusable("BMP of OS/2, which cannot be decoded")
+    width, height, _, bits, packing = struct.unpack_from("<iiHHI", content, 18)
+    if width < 0:
+        raise Damaged()
+    masks = b"".join(mask.to_bytes(4, "little") for mask in (0xFF0000, 0xFF00, 0xFF))
+    if not (packing == 0 or (packing == 3 and bits == 32 and _part(content, 54, 12) == masks)):
+        raise Unusable(f"BMP with packing {packing} (RLE, CMYK or masks), which cannot be decoded")
+    if bits not in (8, 24, 32):
+        raise Unusable(f"BMP of {bits} bits, which cannot be decoded")
+    if bits == 8 and any(
+        content[14 + size + 4 * level + colour] != level
+        for level in range((start - 14 - size) // 4)
+        for colour in range(3)
+    ):
+        raise Unusable("BMP with a palette of colours, which cannot be decoded")
+    length = start + abs(height) * ((width * bits + 31) // 32 * 4)
+    return Header("bmp", abs(height), width, 1, start, length)
+
+
+def read_webp(content):
+    """`Header` of a WebP."""
+    (length,) = struct.unpack_from("<I", content, 4)
+    name = content[12:16]
+    orientation = 1
+    if name == b"VP8X":
+        flags = content[20]
+        if flags & 2:
+            raise Unusable("animated WebP, of which there is no single image")
+        width = 1 + int.from_bytes(_part(content, 24, 3), "little")
+        height = 1 + int.from_bytes(_part(content, 27, 3), "little")
+        if flags & 8:
+            orientation = _webp_orientation(content, min(length + 8, 2**28))
+    elif name == b"VP8 ":
+        width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", content, 26))
+    elif name == b"VP8L":
+        (bits,) = struct.unpack_from("<I", content, 21)
+        width, height = 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    else:
+        raise Damaged()
+    return Header("webp", height, width, orientation, 30, length + 8)
+
+
+def _webp_orientation(content, end):
+    place = 12
+    while place + 8 <= end:
+        name, length = struct.unpack_from("<4sI", content, place)
+        if name == b"EXIF":
+            return orientation_of(_part(content, place + 8, length).removeprefix(b"Exif\0\0"))
+        place += 8 + length + length % 2
+    return 1
+
+
+def _part(content, place, length):
+    part = content[place : place + length]
+    if len(part) < length:
+        raise Truncated()
+    return part
