@@ -66,7 +66,7 @@ SETTING_FLAGS = {
     "strategy": ("training.strategy", "auto, none or mirrored"),
 }
 OTHER_FLAGS = {
-    "mode": "pretrain (the default), preview, evaluate, export or list",
+    "mode": "pretrain (the default), preview, evaluate, finetune, export or list",
     "method": "what to train, such as sem_byol; --mode=list shows all",
     "recipe": "the settings to start from, such as digits; by default those of the data set",
     "workdir": "directory of the run; by default a new one in runs/",
@@ -75,7 +75,7 @@ OTHER_FLAGS = {
     "show_recipe": "print every setting and where it comes from, and stop",
     "help": "print this and stop",
 }
-MODES = ("pretrain", "preview", "evaluate", "export", "list")
+MODES = ("pretrain", "preview", "evaluate", "finetune", "export", "list")
 SWITCHES = ("resume", "show_recipe", "help")
 FLAGS = {**OTHER_FLAGS, **{name: text for name, (_, text) in SETTING_FLAGS.items()}}
 # What a finished run has, in the order of writing.
@@ -141,7 +141,7 @@ def recipe_of(options, catalog):
     for name, has in (("method", recipe.name), ("recipe", recipe.family)):
         if getattr(options, name) not in (None, has):
             raise UserError(f"The run in '{options.workdir}' has --{name}={has}. Leave it out.")
-    also = ("data.dataset",) if options.mode == "evaluate" else ()
+    also = ("data.dataset",) if options.mode in ("evaluate", "finetune") else ()
     return recipes.amend(recipe, catalog, wishes, also)
 
 
@@ -216,6 +216,14 @@ def evaluate(recipe, workdir):
     stages.evaluate(recipe, inputs, encoder, workdir)
 
 
+def finetune(recipe, workdir):
+    """Train the encoder of a run on shares of the labels, beside the same network from scratch."""
+    stages = import_stages()
+    encoder, preprocessing = stages.load_trained(workdir)
+    inputs = stages.load_inputs(recipe, preprocessing)
+    stages.finetune(recipe, inputs, encoder, workdir)
+
+
 def export(recipe, workdir):
     """Write the next version of the SavedModel of a run's encoder."""
     stages = import_stages()
@@ -247,7 +255,8 @@ def run(options):
         return preview(recipe, options.workdir)
     workdir = workdir_of(options, recipe)
     if options.mode != "pretrain":
-        return {"evaluate": evaluate, "export": export}[options.mode](recipe, workdir)
+        later = {"evaluate": evaluate, "finetune": finetune, "export": export}
+        return later[options.mode](recipe, workdir)
     if options.resume and all((workdir / name).exists() for name in MODELS):
         return complete(recipe, workdir)
     check_exists(recipe.data.dataset)

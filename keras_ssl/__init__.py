@@ -4,6 +4,7 @@ Importing the package registers every class that a saved model may hold.
 """
 
 from keras_ssl.backbones import BACKBONES, create_backbone
+from keras_ssl.backbones.torch_weights import import_weights
 from keras_ssl.core.checks import UserError
 from keras_ssl.factory import create, load_encoder
 from keras_ssl.layers.bottlenecks import GumbelBottleneck, IdentityBottleneck
@@ -100,6 +101,7 @@ __all__ = [
     "codes_of",
     "create",
     "create_backbone",
+    "import_weights",
     "load_encoder",
     "sem_neck",
 ]

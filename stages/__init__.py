@@ -6,6 +6,7 @@
 from stages.artefacts import export, load_trained
 from stages.build import build_encoder, build_method, build_optimizer, settle_precision
 from stages.describe import describe, describe_backbone, describe_neck, describe_rates
+from stages.finetuning import finetune
 from stages.inputs import Inputs, Preprocessing, load_inputs, preview
 from stages.judging import evaluate, judge, representations
 from stages.training import Session, batches_from, fit, prepare, save_models, watchers
@@ -24,6 +25,7 @@ __all__ = [
     "describe_rates",
     "evaluate",
     "export",
+    "finetune",
     "fit",
     "judge",
     "load_inputs",

@@ -66,3 +66,25 @@ def checked_pair(train, test):
         )
     dtype = np.result_type(train, test)
     return train.astype(dtype, copy=False), test.astype(dtype, copy=False)
+
+
+def checked_classes(train_labels, test_labels):
+    """Return the classes, sorted, which must be two or more and the same in both parts.
+
+    Raises:
+        UserError: if there is one class only, or a class has images in one part only.
+    """
+    classes, tested = np.unique(train_labels), np.unique(test_labels)
+    for missing, part in (
+        (np.setdiff1d(tested, classes), "train"),
+        (np.setdiff1d(classes, tested), "test"),
+    ):
+        if len(missing):
+            some = ", ".join(str(c) for c in missing[:10]) + (", ..." if len(missing) > 10 else "")
+            raise UserError(
+                f"Classes without a {part} image: {some}. Train and test must have the same "
+                "classes: leave the others out."
+            )
+    if len(classes) < 2:
+        raise UserError(f"A probe needs two classes or more. Received only class {classes[0]}.")
+    return classes

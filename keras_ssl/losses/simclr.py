@@ -36,8 +36,8 @@ def nt_xent(*views, temperature=0.2):
     >>> bool(keras.ops.isclose(nt_xent(a, b), nt_xent(b, a)))
     True
 
-    Reference: Chen et al., 2020, eq. 1; more than two views as in solo-learn, where the positives of
-    a row are added up in the numerator.
+    Reference: Chen et al., 2020, eq. 1; more than two views as in solo-learn, where the positives
+    of a row are added up in the numerator.
     """
     if len(views) < 2:
         raise ValueError(f"nt_xent contrasts two or more views. Received {len(views)}.")

@@ -11,6 +11,14 @@ _CIFAR = differences(
     evaluation={"every_epochs": 20},
 )
 
+# Fine-tuning in minutes on two CPU cores.
+_SHORT = {
+    "learning_rates": (0.05, 0.2, 0.8),
+    "weight_decays": (5e-4,),
+    "batch_size": 64,
+    "crop_scale": (0.2, 1.0),
+}
+
 FAMILIES = {
     "digits": differences(
         "our own, for a few minutes on two CPU cores",
@@ -20,6 +28,7 @@ FAMILIES = {
         optimizer={"name": "adamw", "learning_rate": 2e-3, "weight_decay": 1e-4},
         schedule={"warmup_epochs": 5},
         training={"epochs": 60, "batch_size": 64},
+        finetune={**_SHORT, "steps": 300, "crop_scale": (0.5, 1.0), "flip": 0.0},
     ),
     "small": differences(
         "our own, for small images and about ten minutes on two CPU cores",
@@ -28,6 +37,7 @@ FAMILIES = {
         optimizer={"name": "adamw", "learning_rate": 2e-3, "weight_decay": 1e-4},
         schedule={"warmup_epochs": 2},
         training={"epochs": 60},
+        finetune={**_SHORT, "steps": 1000},
     ),
     "cifar10": _CIFAR,
     "cifar100": _CIFAR,

@@ -257,6 +257,42 @@ class Evaluation:
     every_epochs: int = bounded(5, at_least=0)
 
 
+@dataclass(frozen=True)
+class Finetune:
+    """How --mode=finetune trains the encoder and a classifier on labels.
+
+    Args:
+        shares: shares of each class's labels to learn from, one result for each.
+        learning_rates: peaks to choose from on a fifth of the labels, per 256 images of a batch.
+        weight_decays: to choose from together with them.
+        steps: of each training.
+        batch_size: images of a step; fewer labels make a smaller batch.
+        schedule: of the learning rate; cosine to zero, or steps for a tenth after 60 % and again
+            after 80 % of the training.
+        layer_decay: learning rate of a block as a share of that of the block above it; 1 for the
+            same in all.
+        temperature: tau_d of Simplicial Embeddings.
+        crop_scale: smallest and largest share of an image's area that a training view shows.
+        flip: probability that a training view is mirrored.
+        from_scratch: whether the same network is trained from random weights beside it.
+    """
+
+    shares: tuple[float, ...] = bounded((0.01, 0.1, 1.0), above=0, at_most=1)  # SEM, table 5
+    # SEM, appendix B.5: seven values, evenly spaced on a logarithmic scale.
+    learning_rates: tuple[float, ...] = bounded(
+        (0.0001, 0.00032, 0.001, 0.0032, 0.01, 0.032, 0.1), above=0
+    )
+    weight_decays: tuple[float, ...] = bounded((0.0,), at_least=0)
+    steps: int = bounded(20_000, at_least=1)  # SEM, appendix B.5
+    batch_size: int = bounded(256, at_least=2)  # SEM, appendix B.5
+    schedule: Literal["cosine", "steps"] = "cosine"
+    layer_decay: float = bounded(1.0, above=0, at_most=1)
+    temperature: float = bounded(1.0, at_least=0)  # SEM, appendix B.5
+    crop_scale: tuple[float, float] = bounded((0.08, 1.0), above=0, at_most=1)
+    flip: float = bounded(0.5, at_least=0, at_most=1)
+    from_scratch: bool = True
+
+
 SECTIONS = {
     "neck": Neck,
     "backbone": Backbone,
@@ -266,6 +302,7 @@ SECTIONS = {
     "schedule": Schedule,
     "training": Training,
     "evaluation": Evaluation,
+    "finetune": Finetune,
 }
 # Fields that take whatever else a section is told; the keys depend on the method, the optimizer
 # and the policy.
@@ -310,6 +347,7 @@ class Recipe:
     schedule: Schedule
     training: Training
     evaluation: Evaluation
+    finetune: Finetune
 
     @property
     def base_name(self):

@@ -1,0 +1,221 @@
+"""Fine-tuning: an encoder and a classifier learn from labels, at the best of several rates."""
+
+import hashlib
+import itertools
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+from sklearn.model_selection import StratifiedKFold
+
+from keras_ssl.core.checks import UserError, lookup
+from keras_ssl.evaluation.checks import checked_labels
+from keras_ssl.evaluation.classifier import add_classifier
+from keras_ssl.evaluation.finetune_training import SCHEDULES, Trainer, batch_norm_momentum
+
+# SEM, appendix B.5: seven values, evenly spaced on a logarithmic scale.
+LEARNING_RATES = (0.0001, 0.00032, 0.001, 0.0032, 0.01, 0.032, 0.1)
+PROTOCOL = {
+    "classifier": "linear; it and all layers of the encoder are trained",
+    "optimizer": "SGD, Nesterov momentum 0.9, L2 decay of kernels",
+    "batch_norm_momentum": "max(1 - 10 / steps per epoch, 0.9)",
+    "choice": "best accuracy on one of `folds` stratified parts, then trained on all of them",
+}
+_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """What fine-tuning reached.
+
+    Attributes:
+        accuracy: top-1 accuracy on the test part in percent.
+        protocol: every setting that the number depends on.
+        learning_rate, weight_decay: those that were chosen.
+        validation: ((learning_rate, weight_decay, accuracy in percent), ...) of the search; empty
+            where there was nothing to choose from.
+        model: functional `keras.Model`, float images -> logits.
+        classes: the label that each logit stands for.
+    """
+
+    accuracy: float
+    protocol: dict
+    learning_rate: float
+    weight_decay: float
+    validation: tuple
+    model: keras.Model
+    classes: tuple
+
+
+def finetune(
+    encoder,
+    train,
+    train_labels,
+    test,
+    test_labels,
+    *,
+    views,
+    preprocess,
+    share=1.0,
+    learning_rates=LEARNING_RATES,
+    weight_decays=(0.0,),
+    steps=20_000,
+    batch_size=256,
+    schedule="cosine",
+    layer_decay=1.0,
+    seed=0,
+):
+    """Accuracy of a network that starts as `encoder` and then learns all its layers from labels.
+
+    Each pair of a learning rate and a weight decay is tried on four fifths of the labels. The pair
+    that serves the last fifth best is trained again on all labels and scored on the test part. (A
+    class of fewer than five images makes that a fourth, a third or a half.)
+
+    Args:
+        encoder: functional `keras.Model`, float images -> features (batch, F); it stays as it is.
+        train, test: uint8 images (N, height, width, channels), or what reads like such arrays.
+        train_labels, test_labels: integers (N,); every test class must occur in training, at least
+            twice.
+        views: function `(rows, batch_size, seed) -> tf.data.Dataset` without end of pairs: float
+            images (batch_size, H, W, C), drawn from `train[rows]` in random order and augmented,
+            and their positions in `rows`, int64 (batch_size,).
+        preprocess: callable `uint8 batch -> float batch`, for images that are scored.
+        share: float in (0, 1]. Share of the labels to learn from, those of `label_subset`.
+        learning_rates: floats > 0. Peaks to choose from, per 256 images of a batch.
+        weight_decays: floats >= 0. To choose from.
+        steps: int > 0. Of each training.
+        batch_size: int > 0. Fewer images than that make one batch.
+        schedule: "cosine" to zero, or "steps": a tenth after 60 % and after 80 % of the steps.
+        layer_decay: float in (0, 1]. Learning rate of a block of layers as a share of that above.
+        seed: int >= 0. Of the subset, the order, the augmentation and the classifier.
+
+    Returns:
+        `FineTuned`.
+
+    Raises:
+        UserError: for labels or settings that do not fit.
+
+    Reference: Lavoie et al., Simplicial Embeddings, appendices B.5 and B.6, after Kornblith et al.,
+    arXiv:1805.08974.
+    """
+    _check_settings(share, learning_rates, weight_decays, steps, batch_size, layer_decay)
+    lookup(SCHEDULES, schedule, "schedule")
+    train_labels, test_labels, classes = _checked(train, train_labels, test, test_labels)
+    rows = label_subset(train_labels, share, seed)
+    folds = min(_FOLDS, int(np.bincount(train_labels[rows]).min()))
+
+    def trainer(part):
+        """One that trains on the images at `part`."""
+        batch = min(batch_size, len(part))
+        momentum = batch_norm_momentum(len(part), batch)
+        return Trainer(
+            add_classifier(encoder, len(classes), batch_norm_momentum=momentum, seed=seed),
+            views(part, batch, seed).map(_with_labels(train_labels[part])),
+            batch_size=batch,
+            preprocess=preprocess,
+            layer_decay=layer_decay,
+        )
+
+    training = {"steps": steps, "schedule": schedule}
+    pairs, tried = list(itertools.product(learning_rates, weight_decays)), ()
+    if len(pairs) > 1:
+        part, held = _held_out(rows, train_labels, folds, seed)
+        tried = _tried(trainer(part), pairs, train[held], train_labels[held], training)
+        pairs = [max(tried, key=lambda one: one[2])[:2]]
+    final = trainer(rows)
+    final.train(*pairs[0], **training)
+    protocol = {
+        **PROTOCOL,
+        **training,
+        "batch_size": final.batch_size,
+        "learning_rates": list(learning_rates),
+        "weight_decays": list(weight_decays),
+        "layer_decay": layer_decay,
+        "precision": encoder.dtype_policy.name,
+        "train_images": len(rows),
+        "folds": folds,
+        "subset_sha256": hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest()[:16],
+        "seed": seed,
+    }
+    accuracy = final.accuracy(test, test_labels)
+    return FineTuned(accuracy, protocol, *pairs[0], tried, final.model, classes)
+
+
+def label_subset(labels, share, seed=0):
+    """Sorted row numbers of a share of each class; a fixed function of its arguments.
+
+    A class gives the nearest whole number of images, and at least two. A smaller share is part of
+    a larger one, and equal classes give what `few_labels` does.
+
+    Args:
+        labels: int (N,).
+        share: float in (0, 1].
+        seed: int >= 0.
+
+    Example:
+
+    >>> label_subset(np.arange(100) % 2, 0.04)
+    array([ 5, 22, 56, 61])
+    """
+    draw = np.random.RandomState(seed)  # its stream is frozen; that of default_rng is not
+    rows = []
+    for label in np.unique(labels):
+        members = draw.permutation(np.flatnonzero(labels == label))
+        rows.append(members[: max(2, round(share * len(members)))])
+    return np.sort(np.concatenate(rows))
+
+
+def _tried(trainer, pairs, images, labels, training):
+    """(learning rate, weight decay, accuracy on `images`) of every pair."""
+    found = []
+    for pair in pairs:
+        trainer.train(*pair, **training)
+        found.append((*pair, trainer.accuracy(images, labels)))
+    return tuple(found)
+
+
+def _with_labels(labels):
+    labels = tf.constant(labels)
+    return lambda images, positions: (images, tf.gather(labels, positions))
+
+
+def _held_out(rows, labels, folds, seed):
+    """`rows` without one of their stratified parts, and that part to choose by."""
+    splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    fit, held = next(splitter.split(rows, labels[rows]))
+    return rows[fit], rows[held]
+
+
+def _checked(train, train_labels, test, test_labels):
+    """Both labels as numbers of classes from 0, and the labels that these stand for."""
+    train_labels = checked_labels(train_labels, train, "train")
+    test_labels = checked_labels(test_labels, test, "test")
+    classes, numbers, counts = np.unique(train_labels, return_inverse=True, return_counts=True)
+    unknown = np.setdiff1d(test_labels, classes)
+    if len(unknown):
+        raise UserError(
+            f"The test labels name {len(unknown)} classes without a train image, such as "
+            f"{unknown[0]}: leave these images out, or label some to train on."
+        )
+    if len(classes) < 2 or counts.min() < 2:
+        raise UserError(
+            "Fine-tuning needs two classes or more and two train images of each. Received "
+            f"{len(classes)} classes, {counts.min()} images of class {classes[counts.argmin()]}."
+        )
+    return numbers, np.searchsorted(classes, test_labels), tuple(classes.tolist())
+
+
+def _check_settings(share, learning_rates, weight_decays, steps, batch_size, layer_decay):
+    rates = len(learning_rates) and all(rate > 0 for rate in learning_rates)
+    decays = len(weight_decays) and all(decay >= 0 for decay in weight_decays)
+    for what, fits, expected in (
+        (f"share={share}", 0 < share <= 1, "in (0, 1]"),
+        (f"layer_decay={layer_decay}", 0 < layer_decay <= 1, "in (0, 1]"),
+        (f"steps={steps}", steps >= 1, "1 or more"),
+        (f"batch_size={batch_size}", batch_size >= 2, "2 or more"),
+        (f"learning_rates={learning_rates}", rates, "one or more numbers above 0"),
+        (f"weight_decays={weight_decays}", decays, "one or more numbers from 0 on"),
+    ):
+        if not fits:
+            raise UserError(f"Fine-tuning: {what} does not fit; it must be {expected}.")

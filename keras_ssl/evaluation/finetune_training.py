@@ -1,0 +1,121 @@
+"""Train one classifier again and again from the same start, at other rates each time."""
+
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from keras_ssl.core.checks import lookup
+from keras_ssl.core.hardware import compile_with_xla
+from keras_ssl.evaluation.classifier import rate_multipliers
+from keras_ssl.evaluation.features import FeatureExtractor
+
+# The share of the peak that is left of a learning rate at a share of the training.
+SCHEDULES = {
+    "cosine": lambda done: (1 + math.cos(math.pi * done)) / 2,
+    "steps": lambda done: 0.1 ** ((done >= 0.6) + (done >= 0.8)),
+}
+
+
+def batch_norm_momentum(num_images, batch_size):
+    """max(1 - 10 / s, 0.9) for s steps per epoch: statistics of about a tenth of an epoch.
+
+    Example:
+
+    >>> batch_norm_momentum(10_000, 20), batch_norm_momentum(1_000, 50)
+    (0.98, 0.9)
+
+    Reference: Lavoie et al., Simplicial Embeddings, appendix B.5; Kornblith et al.,
+    arXiv:1805.08974 (its fine-tuning protocol).
+    """
+    return max(1 - 10 * batch_size / num_images, 0.9)
+
+
+class LayerwiseSGD(keras.optimizers.SGD):
+    """SGD with Nesterov momentum 0.9, whose weight decay may change and whose layers may differ.
+
+    The decay is part of the gradient and spares biases and normalisation; the learning rate is
+    inside of the momentum, as Keras has it.
+
+    Args:
+        multipliers: list of floats, of the learning rate of each variable.
+    """
+
+    def __init__(self, multipliers):
+        super().__init__(learning_rate=0.0, momentum=0.9, nesterov=True)
+        self.multipliers = multipliers
+        self.decay = keras.Variable(0.0, trainable=False, name="decay")
+
+    def update_step(self, gradient, variable, learning_rate):
+        if len(variable.shape) > 1:
+            gradient = gradient + ops.cast(self.decay, variable.dtype) * variable
+        share = self.multipliers[self._get_variable_index(variable)]
+        super().update_step(gradient, variable, share * learning_rate)
+
+    def restart(self, weight_decay):
+        """Forget every step made so far."""
+        for variable in self.variables:
+            variable.assign(ops.zeros_like(variable))
+        self.decay.assign(weight_decay)
+
+
+class _Rates(keras.callbacks.Callback):
+    """Sets the learning rate of every step of a `fit` of one epoch; ends it if the loss does."""
+
+    def __init__(self, peak, steps, schedule):
+        super().__init__()
+        self.peak, self.steps = peak, steps
+        self.share_at = lookup(SCHEDULES, schedule, "schedule")
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.model.optimizer.learning_rate = self.peak * self.share_at(batch / self.steps)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.model.stop_training = not math.isfinite(logs["loss"])
+
+
+class Trainer:
+    """A model that is trained from the same start again and again, compiled once.
+
+    Args:
+        model: functional `keras.Model`, float images -> logits.
+        batches: endless `tf.data.Dataset` of (float images, class numbers), the same at every pass.
+        batch_size: int. Images in each of them.
+        preprocess: callable `uint8 batch -> float batch`, for images that are scored.
+        layer_decay: float in (0, 1]. See `rate_multipliers`.
+    """
+
+    def __init__(self, model, batches, *, batch_size, preprocess, layer_decay):
+        self.model = model
+        self.batches = batches
+        self.batch_size = batch_size
+        self.start = model.get_weights()
+        self.logits = FeatureExtractor(model, preprocess)
+        self.optimizer = LayerwiseSGD(rate_multipliers(model, layer_decay))
+        model.compile(
+            self.optimizer,
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            jit_compile=compile_with_xla(tf.distribute.get_strategy()),
+        )
+
+    def train(self, learning_rate, weight_decay, *, steps, schedule):
+        """Start anew and train; a loss that is not finite ends it early.
+
+        Args:
+            learning_rate: float > 0. Peak, per 256 images of a batch.
+            weight_decay: float >= 0.
+            steps: int > 0.
+            schedule: a name of `SCHEDULES`.
+        """
+        self.model.set_weights(self.start)
+        self.optimizer.restart(weight_decay)
+        rates = _Rates(learning_rate * self.batch_size / 256, steps, schedule)
+        self.model.fit(
+            self.batches, steps_per_epoch=steps, callbacks=[rates], shuffle=False, verbose=0
+        )
+
+    def accuracy(self, images, labels):
+        """Top-1 accuracy in percent on uint8 images."""
+        return 100.0 * float(np.mean(self.logits(images).argmax(axis=1) == labels))

@@ -1,0 +1,141 @@
+"""Fine-tune the encoder of a run on shares of the labels, beside the same network from scratch."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import keras
+
+import keras_ssl
+from keras_ssl.core.checks import UserError
+from keras_ssl.core.files import written_aside
+from keras_ssl.evaluation.classifier import add_classifier
+from keras_ssl.evaluation.finetune import finetune as finetune_network
+from keras_ssl.evaluation.rows import Row, format_table, write_results
+from keras_ssl.layers.necks import simplices_of
+from pipelines.encoded import EncodedImages
+from pipelines.view_policy import ViewPolicy
+from pipelines.views import train_views
+from stages.build import build_encoder
+from stages.errors import plain_errors
+
+SEARCHED = ("learning_rates", "weight_decays", "steps", "batch_size", "schedule", "layer_decay")
+STARTS = ("pretrained, fine-tuned", "from scratch")
+
+
+def finetune(recipe, inputs, encoder, workdir):
+    """Write and print the accuracy at every share of the labels; -> the rows.
+
+    The network that learnt from the largest share is left as `classifier.keras`.
+    """
+    settings = recipe.finetune
+    starts = STARTS if settings.from_scratch else STARTS[:1]
+    rows, kept = [], None
+    workdir = Path(workdir)
+    for share in sorted(settings.shares):
+        for start in starts:
+            weights = encoder.get_weights() if start == STARTS[0] else None
+            result = finetuned(recipe, inputs, settings, weights, share)
+            print(describe_result(start, share, result))
+            rows.append(row_of(recipe, inputs, settings, start, share, result))
+            write_results(workdir / "results.json", rows[-1:], {"method": recipe.name})
+            kept = result if start == STARTS[0] else kept
+    save_classifier(recipe, inputs, settings, kept, workdir / "classifier.keras")
+    print(format_table(rows))
+    return rows
+
+
+def finetuned(recipe, inputs, settings, weights, share):
+    """Fine-tune from `weights`, or from random ones for None, on a share of the labels.
+
+    Args:
+        settings: a `recipes.schema.Finetune`.
+
+    Raises:
+        UserError: if the data have no labels.
+    """
+    data = inputs.data
+    if data.train_labels is None or data.test_labels is None:
+        raise UserError(f"Fine-tuning needs labels for train and test images: '{data.name}'.")
+    with plain_errors():
+        return finetune_network(
+            starting_network(recipe, inputs, settings, weights),
+            data.train_images,
+            data.train_labels,
+            data.test_images,
+            data.test_labels,
+            views=labelled_views(inputs, settings),
+            preprocess=inputs.preprocessing.function,
+            share=share,
+            seed=recipe.training.seed,
+            **{name: getattr(settings, name) for name in SEARCHED},
+        )
+
+
+def starting_network(recipe, inputs, settings, weights=None):
+    """The network that fine-tuning starts with, in the run's precision."""
+    keras.config.set_dtype_policy(recipe.training.precision)
+    keras.utils.set_random_seed(recipe.training.seed)
+    encoder = build_encoder(recipe, inputs.preprocessing)
+    if weights is not None:
+        encoder.set_weights(weights)
+    if simplices_of(encoder) is None:
+        return encoder
+    return keras_ssl.at_temperature(encoder, settings.temperature)
+
+
+def view_policy(settings):
+    """How a training image is drawn: a crop and a flip."""
+    return ViewPolicy(
+        crop_scale=settings.crop_scale,
+        interpolation="bicubic",
+        jitter_probability=0.0,
+        grayscale=0.0,
+        flip=settings.flip,
+    )
+
+
+def labelled_views(inputs, settings):
+    """What draws the batches of `finetune` out of the training images."""
+    images, preprocessing = inputs.data.train_images, inputs.preprocessing
+
+    def views(rows, batch_size, seed):
+        part = images.take(rows) if isinstance(images, EncodedImages) else images[rows]
+        batches = train_views(
+            part,
+            policy=(view_policy(settings),),
+            batch_size=batch_size,
+            seed=seed,
+            mean=preprocessing.mean,
+            std=preprocessing.std,
+            image_size=preprocessing.image_size,
+            with_index=True,
+        )
+        return batches.map(lambda batch: (batch["global"][:, 0], batch["index"]))
+
+    return views
+
+
+def row_of(recipe, inputs, settings, start, share, result):
+    """The row of results of one fine-tuning."""
+    sem = f", SEM tau_d={settings.temperature:g}" if recipe.neck.kind == "sem" else ""
+    protocol = {**result.protocol, "share": share, "view": asdict(view_policy(settings))}
+    task = f"{100 * share:g} % of labels"
+    return Row(start + sem, task, "accuracy", result.accuracy, inputs.data.name, "test", protocol)
+
+
+def describe_result(start, share, result):
+    """What was chosen, in a line."""
+    return (
+        f"{start}, {100 * share:g} % of labels ({result.protocol['train_images']} images): "
+        f"{result.accuracy:.1f} % at learning rate {result.learning_rate:g}, weight decay "
+        f"{result.weight_decay:g}"
+    )
+
+
+def save_classifier(recipe, inputs, settings, result, path):
+    """Write the fine-tuned network in float32, whatever it was trained in."""
+    recipe = replace(recipe, training=replace(recipe.training, precision="float32"))
+    model = add_classifier(starting_network(recipe, inputs, settings), len(result.classes))
+    model.set_weights(result.model.get_weights())
+    with written_aside(path) as aside:
+        model.save(aside)
