@@ -66,16 +66,17 @@ SETTING_FLAGS = {
     "strategy": ("training.strategy", "auto, none or mirrored"),
 }
 OTHER_FLAGS = {
-    "mode": "pretrain (the default), preview, evaluate, finetune, export or list",
+    "mode": "pretrain (the default), preview, evaluate, finetune, export, codes, compare or list",
     "method": "what to train, such as sem_byol; --mode=list shows all",
     "recipe": "the settings to start from, such as digits; by default those of the data set",
     "workdir": "directory of the run; by default a new one in runs/",
     "resume": "go on with the run in --workdir",
+    "out": "where --mode=codes writes; by default the folder codes of the run",
     "set": "section.field=value, any other setting; may be repeated",
     "show_recipe": "print every setting and where it comes from, and stop",
     "help": "print this and stop",
 }
-MODES = ("pretrain", "preview", "evaluate", "finetune", "export", "list")
+MODES = ("pretrain", "preview", "evaluate", "finetune", "export", "codes", "compare", "list")
 SWITCHES = ("resume", "show_recipe", "help")
 FLAGS = {**OTHER_FLAGS, **{name: text for name, (_, text) in SETTING_FLAGS.items()}}
 # What a finished run has, in the order of writing.
@@ -100,9 +101,9 @@ def parse_flags(argv):
         raise UserError(f"Unknown flag '{error.flagname}'.{hint} --help lists all.") from error
     except flags.Error as error:
         raise UserError(str(error)) from error
-    if rest:
+    if rest and values.mode != "compare":
         raise UserError(f"Unexpected argument '{rest[0]}': write --flag=value. --help lists all.")
-    return types.SimpleNamespace(**values.flag_values_dict())
+    return types.SimpleNamespace(**values.flag_values_dict(), runs=rest)
 
 
 def read_catalog():
@@ -141,7 +142,7 @@ def recipe_of(options, catalog):
     for name, has in (("method", recipe.name), ("recipe", recipe.family)):
         if getattr(options, name) not in (None, has):
             raise UserError(f"The run in '{options.workdir}' has --{name}={has}. Leave it out.")
-    also = ("data.dataset",) if options.mode in ("evaluate", "finetune") else ()
+    also = ("data.dataset",) if options.mode in ("evaluate", "finetune", "codes") else ()
     return recipes.amend(recipe, catalog, wishes, also)
 
 
@@ -184,7 +185,8 @@ def pretrain(recipe, workdir, resume):
         return INTERRUPTED
     encoder = stages.save_models(session, workdir)
     stages.evaluate(session.recipe, session.inputs, encoder, workdir)
-    stages.export(session.recipe, session.inputs.preprocessing, encoder, workdir)
+    images = session.inputs.data.to_judge_by
+    stages.export(session.recipe, session.inputs.preprocessing, images, encoder, workdir)
 
 
 def preview(recipe, workdir):
@@ -228,7 +230,23 @@ def export(recipe, workdir):
     """Write the next version of the SavedModel of a run's encoder."""
     stages = import_stages()
     encoder, preprocessing = stages.load_trained(workdir)
-    stages.export(recipe, preprocessing, encoder, workdir)
+    images = stages.images_of(recipe, preprocessing)
+    stages.export(recipe, preprocessing, images, encoder, workdir)
+
+
+def codes(recipe, workdir, directory):
+    """Write the discrete codes of a data set, by the encoder of a run."""
+    stages = import_stages()
+    encoder, preprocessing = stages.load_trained(workdir)
+    inputs = stages.load_inputs(recipe, preprocessing)
+    stages.write_codes(inputs, encoder, directory or workdir / "codes")
+
+
+def compare(folders):
+    """Print the results of runs side by side."""
+    if len(folders) < 2:
+        raise UserError("--mode=compare takes the directories of two runs or more.")
+    import_stages().compare(folders)
 
 
 def run(options):
@@ -244,6 +262,8 @@ def run(options):
         return print(recipes.format_catalog(catalog))
     if options.mode == "list":
         return print(recipes.format_method(catalog, options.method))
+    if options.mode == "compare":
+        return compare(options.runs)
     recipe = recipe_of(options, catalog)
     views = recipe.augment
     policy_for(views.policy, views.num_views, **views.overrides)  # refuses what does not fit
@@ -255,6 +275,8 @@ def run(options):
         return preview(recipe, options.workdir)
     workdir = workdir_of(options, recipe)
     if options.mode != "pretrain":
+        if options.mode == "codes":
+            return codes(recipe, workdir, options.out)
         later = {"evaluate": evaluate, "finetune": finetune, "export": export}
         return later[options.mode](recipe, workdir)
     if options.resume and all((workdir / name).exists() for name in MODELS):

@@ -1,81 +1,167 @@
-"""Write an encoder as a SavedModel that takes raw images and gives features and codes."""
+"""Write an encoder as a SavedModel for TensorFlow Serving, checked before it appears."""
 
+import json
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from keras_ssl.core.files import written_aside
-from keras_ssl.layers.necks import (
-    at_temperature,
-    backbone_output,
-    bottleneck_of,
-    codes_of,
-    simplices_of,
-)
+from export import parity, serving
+from export.signatures import MAX_PIXELS, code_sizes, make_signatures, readouts_of
+from keras_ssl.core.files import write_text, written_aside
+from keras_ssl.layers.necks import bottleneck_of, simplices_of
+
+_SAMPLES = 16
 
 
-def export_encoder(encoder, preprocess, directory, *, downstream_temperature=0.1):
+def export_encoder(
+    encoder,
+    preprocess,
+    directory,
+    *,
+    downstream_temperature=0.1,
+    decode=None,
+    images=None,
+    one_hot=False,
+    max_pixels=MAX_PIXELS,
+    facts=None,
+    log=print,
+):
     """Write `encoder` below `directory` under the next free version number.
 
     The signature `serving_default` takes `images`, uint8 (batch, height, width, channels) of any
     batch and image size, and preprocesses them in the graph. It returns `features`, float32
-    (batch, F), of the backbone; for an encoder with a neck also `codes`, int32 (batch, L) in
-    [0, V), and what the neck puts out: `simplices`, float32 (batch, L * V) at
-    `downstream_temperature`, of a SEM neck, and `embedding`, float32, of the others.
+    (batch, F), of the backbone; for an encoder with a neck also `codes`, (batch, L) in [0, V) of
+    the smallest unsigned type that holds V, and what the neck puts out: `simplices`, float32
+    (batch, L * V) at `downstream_temperature`, of a SEM neck, and `embedding`, float32, of the
+    others. `features`, `codes` and `one_hot`, uint8 (batch, L * V), are signatures of their own
+    with that output alone; `image_bytes` takes encoded images, string (batch,).
+
+    A process that cannot import this project runs every signature by both loaders of TensorFlow;
+    what differs from the live model by more than 1e-4 is not exported. Beside the SavedModel lie
+    `metadata.json`, warm-up requests where tensorflow-serving-api is installed, and, in
+    `directory`, configurations of the server.
 
     Args:
         encoder: functional `keras.Model`, float images -> features.
         preprocess: function, uint8 images of any size -> what `encoder` takes.
-        directory: where the versions live, e.g. `run/export/encoder`; made if missing.
+        directory: where the versions live, e.g. `run/export/encoder`; made if missing. Its name
+            becomes that of the served model.
         downstream_temperature: float >= 0. tau_d of `simplices`.
+        decode: function (content, is_jpeg, orientation, height, width) -> uint8
+            (side, side, 3), how evaluation reads an encoded image; None leaves out `image_bytes`.
+        images: uint8 (N, height, width, channels), real ones to check with, of which the first 16
+            are taken; None checks with noise.
+        one_hot: bool. Whether to serve one-hot codes as well.
+        max_pixels: int > 0. Limit on an encoded image, and on all images of a request.
+        facts: dict of what else `metadata.json` shall tell, such as the method and the data.
+        log: called with each line for the user.
 
     Returns:
         Path of the version written (`directory/1` the first time). It appears whole or not at all.
 
     Raises:
+        ExportError: if the SavedModel differs from the live model or does not load.
         OSError: if the disk is full or not writable.
 
     Example:
 
-    >>> path = export_encoder(encoder, preprocess, "run/export/encoder")
+    >>> path = export_encoder(encoder, preprocess, "run/export/encoder", images=test_images)
     >>> serve = tf.saved_model.load(path).signatures["serving_default"]
     >>> serve(images=tf.zeros((1, 32, 32, 3), tf.uint8))["features"].shape
     TensorShape([1, 128])
     """
     directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    readouts = _readouts(encoder, downstream_temperature)
-    channels = encoder.input_shape[-1]
-
-    def serve(images):
-        return readouts(preprocess(images), training=False)
-
-    archive = keras.export.ExportArchive()
-    archive.track(readouts)
-    archive.add_endpoint(
-        "serving_default",
-        serve,
-        input_signature=[tf.TensorSpec((None, None, None, channels), tf.uint8, name="images")],
-    )
+    readouts = readouts_of(encoder, downstream_temperature, one_hot)
+    signatures = make_signatures(readouts, preprocess, decode=decode, max_pixels=max_pixels)
+    images = _noise(encoder.input_shape) if images is None else np.asarray(images[:_SAMPLES])
+    live = parity.live_outputs(readouts, preprocess, decode, images)
+    serving.write_configurations(directory)
     version = directory / str(_next_version(directory))
     with written_aside(version) as aside:
-        archive.write_out(str(aside), verbose=False)
+        write_saved_model(readouts, signatures, aside)
+        served, latency = parity.run_in_fresh_process(aside, images)
+        report = parity.compare(signatures, live, served)
+        log(parity.format_report(report, len(images)))
+        parity.check_report(report, signatures, live, _precision(encoder))
+        warm_up = serving.write_warm_up(aside, directory.name, signatures, images[:1])
+        log(warm_up)
+        metadata = {
+            "name": directory.name,
+            "version": int(version.name),
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+            "precision": _precision(encoder),
+            **_sizes(encoder, downstream_temperature),
+            "max_pixels": max_pixels,
+            **(facts or {}),
+            "signatures": _describe(signatures, live),
+            "parity": {"images": len(images), "largest_difference": report},
+            "latency_ms": {"batch": 1, "median": latency},
+            "warm_up": warm_up,
+        }
+        write_text(aside / "metadata.json", json.dumps(metadata, indent=1) + "\n")
+    log(serving.commands(directory))
     return version
 
 
-def _readouts(encoder, temperature):
-    """One model with a named output for everything that is served."""
-    outputs = {"features": backbone_output(encoder)}
-    if bottleneck_of(encoder) is not None:
-        outputs["codes"] = codes_of(encoder).output
-        if simplices_of(encoder) is None:
-            outputs["embedding"] = encoder.output
-        else:
-            outputs["simplices"] = at_temperature(encoder, temperature).output
-    return keras.Model(encoder.input, outputs)
+def write_saved_model(readouts, signatures, path):
+    """Write the SavedModel alone, unchecked, to the folder `path`, which must not exist.
+
+    Args:
+        readouts: the model whose weights it holds, see `readouts_of`.
+        signatures: see `make_signatures`.
+    """
+    archive = keras.export.ExportArchive()
+    archive.track(readouts)
+    for name, signature in signatures.items():
+        archive.add_endpoint(name, signature.function, input_signature=[signature.spec])
+    archive.write_out(str(path), verbose=False)
 
 
 def _next_version(directory):
     versions = [int(path.name) for path in directory.iterdir() if path.name.isdigit()]
     return max(versions, default=0) + 1
+
+
+def _noise(input_shape):
+    side = [length or 32 for length in input_shape[1:]]
+    return np.random.default_rng(0).integers(0, 256, (_SAMPLES, *side), "uint8")
+
+
+def _precision(encoder):
+    return encoder.layers[-1].dtype_policy.name
+
+
+def _sizes(encoder, downstream_temperature):
+    if bottleneck_of(encoder) is None:
+        return {}
+    sizes = dict(zip(("num_simplices", "simplex_size"), code_sizes(encoder), strict=True))
+    if simplices_of(encoder) is None:
+        return sizes
+    return {**sizes, "downstream_temperature": downstream_temperature}
+
+
+def _describe(signatures, live):
+    """Names, types and shapes of what goes in and comes out; None is any size."""
+
+    def outputs(signature):
+        values = {name: live[signature.spec.name][name] for name in signature.outputs}
+        return {
+            name: {"dtype": value.dtype.name, "shape": [None, *value.shape[1:]]}
+            for name, value in values.items()
+        }
+
+    return {
+        name: {
+            "inputs": {
+                signature.spec.name: {
+                    "dtype": signature.spec.dtype.name,
+                    "shape": list(signature.spec.shape),
+                }
+            },
+            "outputs": outputs(signature),
+        }
+        for name, signature in signatures.items()
+    }

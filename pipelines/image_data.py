@@ -43,6 +43,11 @@ class ImageData:
         return self.train_images if self.pretraining_images is None else self.pretraining_images
 
     @property
+    def to_judge_by(self):
+        """The test images, or the training images where there are none."""
+        return self.train_images if self.test_images is None else self.test_images
+
+    @property
     def image_size(self):
         """Height of the images in pixels."""
         return self.train_images.shape[1]

@@ -1,26 +1,66 @@
 """What a finished run leaves: its encoder read back, and exported."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import keras_ssl
-from export import export_encoder
+from export import encode, export_encoder
 from keras_ssl.core.checks import UserError
+from keras_ssl.evaluation.rows import protocol_hash
+from pipelines.errors import DataError
 from stages.errors import plain_errors
-from stages.inputs import Preprocessing
+from stages.inputs import Preprocessing, load_inputs
 
 
-def export(recipe, preprocessing, encoder, workdir):
-    """Write the SavedModel of the encoder and print how to load what the run leaves."""
+def export(recipe, preprocessing, images, encoder, workdir):
+    """Write the SavedModel of the encoder and print how to load what the run leaves.
+
+    It is checked on the first of `images`, or on noise where they are None.
+    """
+    settings = {name: value for name, (value, _) in recipe.settings.items()}
     with plain_errors():
         version = export_encoder(
             encoder,
             preprocessing.function,
             Path(workdir) / "export" / "encoder",
             downstream_temperature=recipe.evaluation.downstream_temperature,
+            decode=preprocessing.decode,
+            images=images,
+            one_hot=recipe.export.one_hot,
+            facts={
+                "method": recipe.name,
+                "data": recipe.data.dataset,
+                "recipe": protocol_hash(settings),
+                "preprocessing": asdict(preprocessing),
+            },
         )
     shape = (1, preprocessing.image_size, preprocessing.image_size, preprocessing.channels)
     print(SNIPPETS.format(workdir=workdir, version=version, shape=shape))
+
+
+def images_of(recipe, preprocessing):
+    """Images to check an export of a finished run with; None, and a line, if they are gone."""
+    try:
+        return load_inputs(recipe, preprocessing).data.to_judge_by
+    except (UserError, DataError, OSError) as error:
+        print(f"The export is checked with noise, as its images cannot be read: {error}")
+        return None
+
+
+def write_codes(inputs, encoder, directory):
+    """Write the discrete codes of all images of a data set, or go on with it."""
+    data, preprocessing = inputs.data, inputs.preprocessing
+    for part, images in (("train", data.train_images), ("test", data.test_images)):
+        if images is None:
+            continue
+        made_from = {"data": data.name, "part": part, "preprocessing": asdict(preprocessing)}
+        where = Path(directory) / part
+        with plain_errors():
+            codes = encode(encoder, images, preprocessing.function, where, made_from=made_from)
+        rows, width = codes.array.shape
+        size = codes.array.nbytes / rows
+        print(f"{where}: {rows:,} codes of {width} simplices, {size:g} bytes each")
 
 
 def load_trained(workdir):

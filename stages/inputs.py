@@ -4,6 +4,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import tensorflow as tf
+
 from keras_ssl.core.checks import UserError
 from keras_ssl.core.files import write_text
 from pipelines.datasets import ImageData, load
@@ -11,6 +13,7 @@ from pipelines.normalization import normalization
 from pipelines.policies import policy_for
 from pipelines.preprocess import make_preprocess
 from pipelines.preview import preview_grid, write_png
+from pipelines.sources.squares import decoded_square
 from pipelines.views import train_views
 
 
@@ -27,6 +30,11 @@ class Preprocessing:
     def function(self):
         """uint8 images of any size -> float images, as in evaluation and serving."""
         return make_preprocess(self.image_size, self.channels, self.mean, self.std)
+
+    def decode(self, content, is_jpeg, orientation, height, width):
+        """The middle square of an encoded image as evaluation reads it; runs in graphs."""
+        orientation = tf.cast(orientation, tf.uint8)
+        return decoded_square(content, is_jpeg, orientation, height, width, self.image_size)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ def l2_normalize(x, *, epsilon=None):
 
     Args:
         x: (..., dim).
-        epsilon: float > 0 or None. Floor of the squared norm, so that a zero row stays zero; its
-            root is the slope there. None is 1e-12, and 1e-6 for float16, whose numbers end at 65,504.
+        epsilon: float > 0 or None. Floor of the squared norm, so that a zero row stays zero and has
+            a slope of one over its root. None is 1e-12, and 1e-6 for float16, whose largest number
+            is 65,504.
     """
     if epsilon is None:
         epsilon = 1e-6 if ops.dtype(ops.convert_to_tensor(x)) == "float16" else 1e-12

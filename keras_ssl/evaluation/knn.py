@@ -14,11 +14,12 @@ _BLOCK_VALUES = 2**25  # values per temporary: 128 MiB in float32
 
 
 class KNNResult(NamedTuple):
-    """Accuracies in percent and every setting behind them."""
+    """Accuracies in percent, every setting behind them, and which test images are right."""
 
     accuracy: float
     top5: float
     protocol: dict
+    hits: np.ndarray  # bool (test rows,)
 
 
 # value(test (B, 1, D), neighbours (B, k, D)) -> (B, k); vote(value, temperature) -> (B, k)
@@ -129,6 +130,7 @@ def knn_accuracy(
         top_accuracy(scores, test_labels, 1),
         top_accuracy(scores, test_labels, 5),
         {"classifier": "weighted knn", **settings, "train_images": len(train)},
+        _among_best(scores, test_labels, 1),
     )
 
 
@@ -140,8 +142,12 @@ def top_accuracy(scores, labels, top=1):
     >>> top_accuracy(np.array([[0.1, 0.9], [0.8, 0.2]]), np.array([1, 1]))
     50.0
     """
+    return 100.0 * float(np.mean(_among_best(scores, labels, top)))
+
+
+def _among_best(scores, labels, top):
     best = np.argsort(-scores, axis=1, kind="stable")[:, :top]
-    return 100.0 * float(np.mean((best == np.asarray(labels)[:, None]).any(axis=1)))
+    return (best == np.asarray(labels)[:, None]).any(axis=1)
 
 
 @functools.cache

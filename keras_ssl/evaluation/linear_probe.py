@@ -2,7 +2,7 @@
 
 import hashlib
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -35,12 +35,14 @@ class ProbeResult:
         protocol: every setting that the number depends on.
         std: standard deviation over the subsets (ddof 0), or None for a single probe.
         c: the inverse regularisation strengths that were chosen, one for each fit.
+        hits: bool (fits, test images), which of them each fit gets right; or None.
     """
 
     accuracy: float
     protocol: dict
     std: float | None = None
     c: tuple = ()
+    hits: np.ndarray | None = field(default=None, compare=False, repr=False)
 
 
 def linear_probe(train, train_labels, test, test_labels, *, seed=0):
@@ -69,9 +71,9 @@ def linear_probe(train, train_labels, test, test_labels, *, seed=0):
     """
     train, train_labels, test, test_labels = _checked(train, train_labels, test, test_labels)
     train, test = standardize(train, test)
-    accuracy, c, folds = _fit(train, train_labels, test, test_labels, seed)
+    hits, c, folds = _fit(train, train_labels, test, test_labels, seed)
     protocol = {**PROTOCOL, "folds": folds, "train_images": len(train), "seed": seed}
-    return ProbeResult(accuracy, protocol, c=(c,))
+    return ProbeResult(_percent(hits), protocol, c=(c,), hits=hits[None])
 
 
 def linear_probe_few(train, train_labels, test, test_labels, *, per_class=10, subsets=5, seed=0):
@@ -100,9 +102,10 @@ def linear_probe_few(train, train_labels, test, test_labels, *, per_class=10, su
     ]
     protocol = {**PROTOCOL, "folds": fits[0][2], "per_class": per_class, "subsets": subsets}
     protocol |= {"subset_sha256": _digest(chosen), "seed": seed}
-    scores = [accuracy for accuracy, _, _ in fits]
+    scores = [_percent(hits) for hits, _, _ in fits]
     strengths = tuple(c for _, c, _ in fits)
-    return ProbeResult(float(np.mean(scores)), protocol, float(np.std(scores)), strengths)
+    hits = np.stack([hits for hits, _, _ in fits])
+    return ProbeResult(float(np.mean(scores)), protocol, float(np.std(scores)), strengths, hits)
 
 
 def few_labels(labels, per_class, seed=0):
@@ -146,14 +149,18 @@ def standardize(train, *others):
 
 
 def _fit(train, labels, test, test_labels, seed):
-    """Accuracy in percent, the C that it was reached with, the number of folds that chose C."""
+    """Which test rows are right, the C that it was reached with, the folds that chose C."""
     # One thread: products this narrow lose more to waiting than they gain, and the bits then do
     # not depend on the number of cores.
     with threadpool_limits(1):
         train, test = _without_null_space(train, test)
         c, folds = _choose_c(train, labels, seed)
         model = _quiet_fit(_classifier().set_params(C=c), train, labels)
-        return 100.0 * float(model.score(test, test_labels)), c, folds
+        return model.predict(test) == test_labels, c, folds
+
+
+def _percent(hits):
+    return 100.0 * float(np.mean(hits))
 
 
 def _without_null_space(train, test):

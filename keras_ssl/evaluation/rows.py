@@ -102,17 +102,18 @@ def format_table(rows, *, markdown=False):
     rows = list(rows)
     columns = list(dict.fromkeys(_column(row) for row in rows))
     cells = {(row.representation, _column(row)): _number(row) for row in rows}
-    lines = [["representation", *_headings(columns)]]
+    lines = [["representation", *headings(columns)]]
     for name in dict.fromkeys(row.representation for row in rows):
         lines.append([name, *(cells.get((name, column), "-") for column in columns)])
-    return _markdown(lines) if markdown else _aligned(lines)
+    return markdown_table(lines) if markdown else aligned(lines)
 
 
 def _column(row):
     return row.task, row.metric, row.dataset, row.split, protocol_hash(row.protocol)
 
 
-def _headings(columns):
+def headings(columns):
+    """What to call columns (task, metric, dataset, split, protocol hash), no longer than needed."""
     short = [task if metric == "accuracy" else f"{task} {metric}" for task, metric, *_ in columns]
     return [
         name if short.count(name) == 1 else f"{name} {dataset}/{split} [{digits}]"
@@ -125,17 +126,26 @@ def _number(row):
     return f"{row.value:.1f}{spread}"
 
 
-def _aligned(lines):
+def aligned(lines, *, texts=1):
+    """Lines of cells for the terminal: the first `texts` columns to the left, others to the right.
+
+    Example:
+
+    >>> print(aligned([["run", "knn"], ["a", "98.6"]]))
+    run   knn
+    a    98.6
+    """
     widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(
-            [line[0].ljust(widths[0])]
-            + [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
-        )
+            cell.ljust(width) if i < texts else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
         for line in lines
     )
 
 
-def _markdown(lines):
-    rule = ["---"] + ["---:"] * (len(lines[0]) - 1)
+def markdown_table(lines, *, texts=1):
+    """Lines of cells as a markdown table, the first of them its heading; as `aligned`."""
+    rule = ["---"] * texts + ["---:"] * (len(lines[0]) - texts)
     return "\n".join(f"| {' | '.join(line)} |" for line in [lines[0], rule, *lines[1:]])

@@ -3,7 +3,7 @@
 from keras_ssl.core.checks import UserError
 from keras_ssl.evaluation.knn import knn_accuracy
 from keras_ssl.evaluation.linear_probe import linear_probe, linear_probe_few
-from keras_ssl.evaluation.rows import Row
+from keras_ssl.evaluation.rows_of import accuracy_rows
 
 
 def evaluate_features(
@@ -19,7 +19,7 @@ def evaluate_features(
     per_class=10,
     seed=0,
 ):
-    """Rows of results for the features of one representation.
+    """Rows of results for the features of one representation, and the hits behind them.
 
     Args:
         representation: str. What the features are, as the table shall call it.
@@ -31,8 +31,9 @@ def evaluate_features(
         seed: int. Draws the subsets of labels and the validation parts.
 
     Returns:
-        `(rows, left_out)`: list of `Row`, accuracies in percent; and for each task that the data
-        do not allow (a class with too few images, say) a sentence that tells why.
+        `(pairs, left_out)`: list of (`Row`, bool (repetitions, test images), which of them it got
+        right), accuracies in percent; and for each task that the data do not allow (a class with
+        too few images, say) a sentence that tells why.
     """
     parts = (train, train_labels, test, test_labels)
     tasks = {
@@ -42,13 +43,12 @@ def evaluate_features(
             *parts, per_class=per_class, seed=seed
         ),
     }
-    rows, left_out = [], []
+    pairs, left_out = [], []
     for task, measure in tasks.items():
         try:
             result = measure()
         except UserError as error:
             left_out.append(f"{task}: {error}")
             continue
-        row = (representation, task, "accuracy", result.accuracy, dataset, "test", result.protocol)
-        rows.append(Row(*row, getattr(result, "std", None)))
-    return rows, left_out
+        pairs += accuracy_rows(result, representation, task, dataset)
+    return pairs, left_out

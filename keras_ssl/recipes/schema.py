@@ -247,6 +247,10 @@ class Evaluation:
         temperatures: tau_d at which SEM is read for the table; 0 is one-hot.
         downstream_temperature: tau_d while training and in the exported encoder.
         every_epochs: epochs between two k-NN accuracies while training; 0 for none.
+        gradient_probe: linear probe by gradient descent, its grid trained at once; none for none.
+        probe_seeds: starts of that probe.
+        clusters: whether k-means of the test features is compared with the classes.
+        corrupted_images: test images that are corrupted in 75 ways; 0 for none.
     """
 
     knn_neighbours: int = bounded(20, at_least=1)
@@ -255,6 +259,10 @@ class Evaluation:
     temperatures: tuple[float, ...] = bounded((0.0, 0.1, 1.0), at_least=0)
     downstream_temperature: float = bounded(0.1, at_least=0)  # SEM, appendix B: on CIFAR
     every_epochs: int = bounded(5, at_least=0)
+    gradient_probe: Literal["none", "sem_sgd", "lars", "adam"] = "none"
+    probe_seeds: int = bounded(1, at_least=1)
+    clusters: bool = False
+    corrupted_images: int = bounded(0, at_least=0)
 
 
 @dataclass(frozen=True)
@@ -293,6 +301,17 @@ class Finetune:
     from_scratch: bool = True
 
 
+@dataclass(frozen=True)
+class Export:
+    """What the SavedModel of the encoder serves.
+
+    Args:
+        one_hot: whether the codes are served one-hot as well.
+    """
+
+    one_hot: bool = False
+
+
 SECTIONS = {
     "neck": Neck,
     "backbone": Backbone,
@@ -303,6 +322,7 @@ SECTIONS = {
     "training": Training,
     "evaluation": Evaluation,
     "finetune": Finetune,
+    "export": Export,
 }
 # Fields that take whatever else a section is told; the keys depend on the method, the optimizer
 # and the policy.
@@ -348,6 +368,7 @@ class Recipe:
     training: Training
     evaluation: Evaluation
     finetune: Finetune
+    export: Export
 
     @property
     def base_name(self):

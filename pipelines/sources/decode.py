@@ -1,24 +1,8 @@
-"""One encoded image to one array: what its header says, and the part of it that is asked for."""
+"""A window of an encoded image, as it is seen: only what is asked for is decoded."""
 
 import functools
-import os
-import stat
 
 import tensorflow as tf
-
-from pipelines.preprocess import resize_to_square
-from pipelines.sources.header import Header, Unusable, check_end, parse_header, read_header
-
-__all__ = [
-    "Header",
-    "Unusable",
-    "decode_square",
-    "decode_window",
-    "middle_square",
-    "read_file",
-    "read_header",
-    "scan_file",
-]
 
 # What brings the stored image of each EXIF orientation, 1 to 8, to how it is seen: first a
 # transposition, then flips of rows and columns.
@@ -54,12 +38,6 @@ def decode_window(content, is_jpeg, orientation, box):
         lambda: tf.slice(_orient(_decode_whole(content), code), *_corners(box)),
     )
     return tf.ensure_shape(image, (None, None, 3))
-
-
-def middle_square(height, width):
-    """The box of the middle square of an image: top, left, height, width; ints or tensors."""
-    side = tf.minimum(height, width)
-    return tf.stack([(height - side) // 2, (width - side) // 2, side, side])
 
 
 def _corners(box):
@@ -102,54 +80,3 @@ def _turn(image, transposed, rows_flipped, columns_flipped):
         image = tf.transpose(image, (1, 0, 2))
     axes = [axis for axis, flipped in enumerate((rows_flipped, columns_flipped)) if flipped]
     return tf.reverse(image, axes) if axes else tf.identity(image)
-
-
-def decode_square(content, image_size):
-    """Encoded image -> uint8 array (image_size, image_size, 3), its middle square as it is seen.
-
-    Raises:
-        Unusable: if the content is no image, claims too much, or is damaged.
-    """
-    header = read_header(content)
-    box = middle_square(header.height, header.width)
-    try:
-        image = decode_window(content, header.kind == "jpeg", header.orientation, box)
-        return resize_to_square(image, image_size).numpy()
-    except tf.errors.OpError as error:
-        raise Unusable("damaged image") from error
-
-
-def read_file(path):
-    """Bytes of an image file.
-
-    Raises:
-        Unusable: if it cannot be read.
-    """
-    return _read(path, lambda file: file.read())
-
-
-def scan_file(path):
-    """`Header` of an image file, of which only the head and the tail are read.
-
-    Raises:
-        Unusable: if it cannot be read, is no image, claims too much, or ends too early.
-    """
-
-    def scan(file):
-        header = parse_header(file)
-        check_end(file, header.kind)
-        if file.seek(0, os.SEEK_END) < header.length:
-            raise Unusable("truncated image")
-        return header
-
-    return _read(path, scan)
-
-
-def _read(path, read):
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise Unusable("not a regular file")
-        with open(path, "rb") as file:
-            return read(file)
-    except OSError as error:
-        raise Unusable(error.strerror or "cannot be read") from error

@@ -30,6 +30,14 @@ def in_a_directory_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.fixture
+def without_export(monkeypatch):
+    """Leave out the SavedModel, whose check in a process of its own takes seconds."""
+    import stages
+
+    monkeypatch.setattr(stages, "export", lambda *arguments: None)
+
+
 def mistake(capsys, *flags):
     """What a failing command says; checks that it is short, has no traceback, and status 2."""
     status = run.main(["run.py", *flags])
@@ -97,6 +105,7 @@ def test_a_mistake_leaves_the_work_directory_free_for_its_correction(capsys):
     assert not os.path.exists("w")
 
 
+@pytest.mark.usefixtures("without_export")
 def test_damaged_encoder_is_explained(capsys):
     assert run.main(["run.py", *SMALL, npz(**GOOD), "--workdir=w"]) == 0
     with open("w/encoder.keras", "wb") as file:
@@ -104,6 +113,7 @@ def test_damaged_encoder_is_explained(capsys):
     assert "encoder of 'w'" in mistake(capsys, "--mode=evaluate", "--workdir=w")
 
 
+@pytest.mark.usefixtures("without_export")
 def test_evaluating_on_other_data_keeps_the_rows_of_the_run(capsys):
     assert run.main(["run.py", *SMALL, npz(**GOOD), "--workdir=w"]) == 0
     other = npz("other.npz", **{**GOOD, "x_test": IMAGES[8:20], "y_test": LABELS[8:20]})
@@ -137,6 +147,7 @@ def test_images_without_labels_train_and_say_why_there_is_no_table(capsys):
     assert os.path.exists("w/encoder.keras")
 
 
+@pytest.mark.usefixtures("without_export")
 def test_classes_with_few_images_lose_a_column_and_not_the_table(capsys):
     flags = [*SMALL, npz(**GOOD), "--workdir=w", "--set=evaluation.labels_per_class=11"]
     assert run.main(["run.py", *flags]) == 0
@@ -144,6 +155,7 @@ def test_classes_with_few_images_lose_a_column_and_not_the_table(capsys):
     assert "knn" in said and "raw pixels" in said
 
 
+@pytest.mark.usefixtures("without_export")
 def test_full_disk_is_one_line_and_leaves_the_checkpoint_before(capsys, monkeypatch):
     from keras_ssl.core import checkpoints
 
@@ -169,6 +181,7 @@ def test_half_written_checkpoint_is_never_taken_for_a_whole_one(tmp_path):
     assert checkpoints.latest_step(tmp_path) is None
 
 
+@pytest.mark.usefixtures("without_export")
 def test_damaged_checkpoint_is_named(capsys):
     assert run.main(["run.py", *SMALL, npz(**GOOD), "--workdir=w"]) == 0
     newest = sorted(os.listdir("w/checkpoints"))[-1]

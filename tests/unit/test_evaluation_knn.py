@@ -148,3 +148,9 @@ def _broken(row, value):
 def test_a_mistake_is_answered_by_what_came(changes, message):
     with pytest.raises(UserError, match=message):
         knn_accuracy(**_changed(**changes))
+
+
+def test_hits_are_the_images_that_accuracy_counts():
+    result = knn_accuracy(*_data(), k=3)
+    assert result.hits.dtype == bool
+    assert 100 * result.hits.mean() == pytest.approx(result.accuracy)

@@ -166,3 +166,10 @@ def test_more_labels_than_there_are_is_refused():
 def test_one_label_per_class_cannot_choose_c():
     with pytest.raises(UserError, match="per_class=1"):
         linear_probe_few(*_data(), per_class=1)
+
+
+def test_hits_are_the_images_that_accuracy_counts():
+    data = _data(spread=3.0)
+    for result, fits in ((linear_probe(*data), 1), (linear_probe_few(*data, per_class=5), 5)):
+        assert result.hits.shape == (fits, 60) and result.hits.dtype == bool
+        assert 100 * result.hits.mean() == pytest.approx(result.accuracy)

@@ -37,6 +37,7 @@ TENSORFLOW = {
     "keras_ssl/layers/langevin.py",
     "keras_ssl/layers/norm.py",
     "stages/errors.py",
+    "stages/inputs.py",
 }
 TENSORFLOW_FOLDERS = {"pipelines", "export", "keras_ssl/evaluation"}
 

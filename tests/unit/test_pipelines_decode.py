@@ -4,13 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines.sources.decode import (
-    Unusable,
-    decode_square,
-    decode_window,
-    read_header,
-    scan_file,
-)
+from pipelines.sources.claims import Unusable
+from pipelines.sources.decode import decode_window
+from pipelines.sources.header import read_header
+from pipelines.sources.reading import scan_file
+from pipelines.sources.squares import square_of
 
 # By Pillow, of `gradient()`, in base64.
 FIXTURES = {
@@ -219,7 +217,8 @@ def test_malformed_exif_counts_as_upright(settings):
 def test_the_square_in_memory_is_turned_as_well():
     content = jpeg(8, 12)
     stored = tf.io.decode_image(content).numpy()[:, 2:10]
-    square = decode_square(with_exif(content, 6), 8)
+    turned = with_exif(content, 6)
+    square = square_of(read_header(turned), turned, 8)
     np.testing.assert_array_equal(square, np.rot90(stored, -1))
 
 

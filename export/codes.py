@@ -1,0 +1,232 @@
+"""Write the discrete codes of many images to disk, and read them back."""
+
+import hashlib
+import io
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_ssl.core.checks import UserError
+from keras_ssl.core.codes import code_dtype
+from keras_ssl.core.files import write_text
+from keras_ssl.evaluation.features import FeatureExtractor
+from keras_ssl.layers.necks import bottleneck_of, codes_of
+from keras_ssl.layers.quantizer import VectorQuantizer
+
+FILE, UNFINISHED, SIDE_FILE = "codes.npy", "codes.unfinished", "codes.json"
+_SAMPLES = 16  # images whose pixels tell one data set from another
+
+
+@dataclass(frozen=True)
+class Codes:
+    """Codes on disk.
+
+    Attributes:
+        array: unsigned (N, L), a read-only memory map; row i is the code of image i.
+        simplex_size: int. V.
+        made_from: dict. What the side file says of them.
+    """
+
+    array: np.ndarray
+    simplex_size: int
+    made_from: dict
+
+
+def encode(encoder, images, preprocess, directory, *, made_from=None, batch_size=256):
+    """Write the code of every image to `directory/codes.npy`, in order; go on if it was stopped.
+
+    Images are read and encoded a batch at a time, so that memory does not grow with their number.
+    Until the last one is done the codes are in `codes.unfinished`; the same call goes on with that
+    file after whatever ended the first one. `codes.json` says what the codes were made from, and
+    codes of anything else are not written among them. One process at a time may write.
+
+    Args:
+        encoder: `keras.Model` with a neck (`keras_ssl.add_neck`).
+        images: uint8 (N, height, width, channels), or what reads like it by slices.
+        preprocess: function, uint8 images -> what `encoder` takes.
+        directory: made if missing.
+        made_from: dict of JSON values or None. What else tells these codes from others, such as
+            the name of the data and the numbers behind `preprocess`.
+        batch_size: int >= 1. Images at a time.
+
+    Returns:
+        `Codes`.
+
+    Raises:
+        UserError: if there are codes in `directory` that were made from something else, if the
+            encoder has no neck, or if it gives NaN.
+        OSError: if the disk is full or not writable; what was written stays.
+
+    Example:
+
+    >>> codes = encode(encoder, images, preprocess, "runs/a/codes")
+    >>> search(codes.array, codes.array[:1], k=3, simplex_size=codes.simplex_size).rows.tolist()
+    [[0, 4071, 512]]
+    """
+    if bottleneck_of(encoder) is None:
+        raise UserError(f"Encoder '{encoder.name}' has no neck, so no codes: train a sem_ method.")
+    if np.ndim(images) != 4 or len(images) == 0:
+        raise UserError(
+            "Codes are made of a non-empty array of images (N, H, W, C). "
+            f"Received shape {np.shape(images)}."
+        )
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    described = _describe(encoder, images, made_from or {})
+    _check_side_file(directory, described)
+    if not (directory / FILE).exists():
+        write_text(directory / SIDE_FILE, json.dumps(described, indent=1) + "\n")
+        extract = FeatureExtractor(_checked_codes_of(encoder), preprocess, batch_size=batch_size)
+        _write(extract, images, directory, described)
+    return load_codes(directory)
+
+
+def load_codes(directory):
+    """The `Codes` that `encode` wrote to `directory`.
+
+    Raises:
+        UserError: if there are none, they are unfinished, or a file is damaged.
+    """
+    directory = Path(directory)
+    if not (directory / FILE).exists():
+        state = "unfinished codes: give the command that makes them again, and it goes on."
+        there = (directory / UNFINISHED).exists()
+        raise UserError(f"'{directory}' has {state if there else f'no {FILE}.'}")
+    made_from = _read_side_file(directory)
+    try:
+        array = np.load(directory / FILE, mmap_mode="r", allow_pickle=False)
+        shape = (made_from["images"], made_from["num_simplices"])
+        if array.shape != shape or array.dtype != made_from["dtype"]:
+            raise ValueError(f"{array.dtype} {array.shape} where {SIDE_FILE} has {shape}")
+    except (ValueError, EOFError, KeyError) as error:
+        raise UserError(f"'{directory / FILE}' is damaged: {error}") from error
+    return Codes(array, made_from["simplex_size"], made_from)
+
+
+def encoder_digest(encoder):
+    """Sixteen hexadecimal digits; equal for encoders of equal weights."""
+    digest = hashlib.sha256()
+    for weight in encoder.get_weights():
+        digest.update(f"{weight.dtype} {weight.shape}".encode())
+        digest.update(np.ascontiguousarray(weight).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _describe(encoder, images, made_from):
+    """Everything that codes must have in common to lie in one file."""
+    num_simplices, simplex_size = _sizes(bottleneck_of(encoder))
+    rows = np.unique(np.linspace(0, len(images) - 1, _SAMPLES).astype(int))
+    pixels = hashlib.sha256()
+    for row in rows:
+        pixels.update(np.ascontiguousarray(images[int(row) : int(row) + 1]).tobytes())
+    described = {
+        "images": len(images),
+        "image_shape": list(np.shape(images)[1:]),
+        "images_sampled": pixels.hexdigest()[:16],
+        "encoder": encoder_digest(encoder),
+        "num_simplices": num_simplices,
+        "simplex_size": simplex_size,
+        "dtype": code_dtype(simplex_size).name,
+    }
+    return json.loads(json.dumps({**made_from, **described}))  # as it will be read
+
+
+def _sizes(bottleneck):
+    """L and V."""
+    if isinstance(bottleneck, VectorQuantizer):
+        return bottleneck.num_codebooks, bottleneck.codebook_size
+    return bottleneck.num_simplices, bottleneck.simplex_size
+
+
+def _check_side_file(directory, described):
+    """Refuse to go on with, or to return, codes that were made from something else."""
+    if not (directory / SIDE_FILE).exists():
+        if any((directory / name).exists() for name in (FILE, UNFINISHED)):
+            raise UserError(f"The codes in '{directory}' have no {SIDE_FILE}: choose another.")
+        return
+    has = _read_side_file(directory)
+    other = [
+        f"{key}={has.get(key)}, not {described.get(key)}"
+        for key in {**has, **described}
+        if has.get(key) != described.get(key)
+    ]
+    if other:
+        raise UserError(
+            f"'{directory}' holds codes that were made from something else: {'; '.join(other)}. "
+            "Choose another directory, or delete it."
+        )
+
+
+def _read_side_file(directory):
+    path = directory / SIDE_FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"Cannot read '{path}': {error}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"'{path}' does not describe codes.")
+    return content
+
+
+def _checked_codes_of(encoder):
+    """`codes_of(encoder)`, with -1 where images or logits are NaN or infinite."""
+    read = keras.Model(encoder.input, [codes_of(encoder).output, bottleneck_of(encoder).input])
+
+    def codes(images, training=False):
+        code, logits = read(images, training=training)
+        # The images too: a ReLU may turn their NaN to 0.
+        finite = _rows_are_finite(logits) & _rows_are_finite(images)
+        return tf.where(finite[:, None], code, -1)
+
+    return codes
+
+
+def _rows_are_finite(x):
+    return tf.reduce_all(tf.math.is_finite(x), axis=list(range(1, len(x.shape))))
+
+
+def _write(extract, images, directory, described):
+    """Append the codes that are missing to the unfinished file, then give it its name."""
+    path = directory / UNFINISHED
+    shape = (described["images"], described["num_simplices"])
+    dtype = np.dtype(described["dtype"])
+    with open(path, "ab") as file:
+        done = _start(file, shape, dtype)
+        for start in range(done, shape[0], extract.batch_size):
+            codes = extract(images[start : start + extract.batch_size])
+            broken = int((codes < 0).any(axis=1).sum())
+            if broken:
+                raise UserError(
+                    f"The encoder gives NaN or infinite values for {broken} of images {start} to "
+                    f"{start + len(codes) - 1}: it diverged, or its input was not finite."
+                )
+            file.write(codes.astype(dtype).tobytes())
+            file.flush()
+        os.fsync(file.fileno())
+    os.replace(path, directory / FILE)
+
+
+def _start(file, shape, dtype):
+    """Write the header of a `.npy` file, or find how many whole rows follow it and keep these."""
+    size = file.seek(0, os.SEEK_END)
+    header = _header(shape, dtype)
+    row = shape[1] * dtype.itemsize
+    if size < len(header):
+        file.truncate(0)
+        file.write(header)
+        return 0
+    done = min((size - len(header)) // row, shape[0])
+    file.truncate(len(header) + done * row)
+    return done
+
+
+def _header(shape, dtype):
+    buffer = io.BytesIO()
+    fields = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(buffer, fields)
+    return buffer.getvalue()

@@ -1,0 +1,207 @@
+"""What a SavedModel serves: what each signature takes, what it refuses, and what it puts out."""
+
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from export.headers import read_header
+from keras_ssl.core.checks import UserError
+from keras_ssl.layers.necks import (
+    at_temperature,
+    backbone_output,
+    bottleneck_of,
+    codes_of,
+    simplices_of,
+)
+from keras_ssl.layers.quantizer import VectorQuantizer
+
+MAX_PIXELS = 100_000_000
+_DECODED_AT_ONCE = 4  # images of a request: bounds its memory
+_LUMA = (19595, 38470, 7471)  # Pillow's, in 1/65536
+
+
+class Signature(NamedTuple):
+    """A signature that can be exported.
+
+    Args:
+        function: tensor -> {name: tensor}; runs in graphs.
+        spec: `tf.TensorSpec` of its input.
+        outputs: names of what it puts out.
+    """
+
+    function: object
+    spec: tf.TensorSpec
+    outputs: tuple
+
+
+def readouts_of(encoder, downstream_temperature, one_hot=False):
+    """One model with a named output for everything that is served, sharing all weights.
+
+    Returns:
+        `keras.Model`: `features`; with a neck also `codes`, and `simplices` at
+        `downstream_temperature` or, from necks other than SEM, `embedding`; `one_hot` if asked.
+
+    Raises:
+        UserError: for one-hot codes of an encoder without a neck.
+    """
+    outputs = {"features": backbone_output(encoder)}
+    if bottleneck_of(encoder) is None:
+        if one_hot:
+            raise UserError(f"Encoder '{encoder.name}' has no neck, so no codes to serve one-hot.")
+        return keras.Model(encoder.input, outputs)
+    groups, size = code_sizes(encoder)
+    outputs["codes"] = codes_of(encoder).output
+    if simplices_of(encoder) is None:
+        outputs["embedding"] = encoder.output
+    else:
+        outputs["simplices"] = at_temperature(encoder, downstream_temperature).output
+    if one_hot:
+        hard = keras.ops.one_hot(outputs["codes"], size, dtype="uint8")
+        outputs["one_hot"] = keras.ops.reshape(hard, (-1, groups * size))
+    outputs["codes"] = keras.ops.cast(outputs["codes"], code_dtype(size))
+    return keras.Model(encoder.input, outputs)
+
+
+def code_sizes(encoder):
+    """L and V of an encoder with a neck: simplices, or codebooks, and entries of each."""
+    bottleneck = bottleneck_of(encoder)
+    if isinstance(bottleneck, VectorQuantizer):
+        return bottleneck.num_codebooks, bottleneck.codebook_size
+    return bottleneck.num_simplices, bottleneck.simplex_size
+
+
+def code_dtype(simplex_size):
+    """Name of the smallest unsigned type that holds the codes of a simplex.
+
+    Example:
+
+    >>> code_dtype(256), code_dtype(257)
+    ('uint8', 'uint16')
+    """
+    sizes = {"uint8": 2**8, "uint16": 2**16, "uint32": 2**32}
+    return next(name for name, most in sizes.items() if simplex_size <= most)
+
+
+def make_signatures(readouts, preprocess, *, decode=None, max_pixels=MAX_PIXELS):
+    """The signatures of a model made by `readouts_of`.
+
+    `serving_default` takes `images`, uint8 (batch, height, width, channels), and puts out all that
+    the model has but one-hot codes; `features`, `codes` and `one_hot` take the same and put out
+    that alone. `image_bytes` takes a batch of encoded images instead. Any batch size goes, 0
+    included.
+
+    Args:
+        readouts: `keras.Model`, float images -> {name: tensor}.
+        preprocess: function, uint8 images of any size -> what `readouts` takes.
+        decode: function of an encoded image, scalar string, of what its header says (`is_jpeg`,
+            `orientation`, `height` and `width`) -> uint8 (side, side, 3) as evaluation reads it,
+            running in graphs; None leaves out `image_bytes`.
+        max_pixels: int > 0. Limit on the pixels of an encoded image, and of all images of a
+            request, as they come and as the model takes them.
+
+    Returns:
+        {name: `Signature`}.
+    """
+    images_spec = tf.TensorSpec((None, None, None, readouts.input_shape[-1]), tf.uint8, "images")
+    shape = preprocessed_shape(preprocess, images_spec)
+    names = tuple(name for name in readouts.output if name != "one_hot")
+
+    def serve(images, wanted):
+        images = _within_limits(images, shape, max_pixels)
+        outputs = readouts(preprocess(images), training=False)
+        return {name: _served(outputs[name]) for name in wanted}
+
+    def serve_bytes(image_bytes):
+        check = _check_pixels(_pixels(tf.size(image_bytes), shape), max_pixels)
+        with tf.control_dependencies([check]):
+            contents = tf.identity(image_bytes)
+        return serve(_decode_all(contents, decode, shape, max_pixels), names)
+
+    def signature(*wanted):
+        return Signature(lambda images: serve(images, wanted), images_spec, wanted)
+
+    signatures = {"serving_default": signature(*names)}
+    for name in ("features", "codes", "one_hot"):
+        if name in readouts.output:
+            signatures[name] = signature(name)
+    if decode is not None:
+        bytes_spec = tf.TensorSpec((None,), tf.string, "image_bytes")
+        signatures["image_bytes"] = Signature(serve_bytes, bytes_spec, names)
+    return signatures
+
+
+def preprocessed_shape(preprocess, spec):
+    """What `preprocess` makes of images, (height, width, channels), None where that varies."""
+    traced = tf.function(preprocess, autograph=False).get_concrete_function(spec)
+    return tuple(traced.output_shapes[1:])
+
+
+def _served(output):
+    return tf.cast(output, tf.float32) if output.dtype.is_floating else output
+
+
+def _within_limits(images, shape, max_pixels):
+    """The images, refused where there are too many pixels of them, or none."""
+    count, height, width = tf.unstack(tf.cast(tf.shape(images), tf.float64)[:3])
+    shorter, longer = tf.minimum(height, width), tf.maximum(height, width)
+    resized = _pixels(longer / tf.maximum(shorter, 1.0), shape)  # before the middle is cut out
+    pixels = count * tf.maximum(height * width, resized)
+    empty = tf.debugging.Assert(shorter > 0, ["images without pixels, of shape", tf.shape(images)])
+    with tf.control_dependencies([empty, _check_pixels(pixels, max_pixels)]):
+        return tf.identity(images)
+
+
+def _check_pixels(pixels, max_pixels):
+    text = f"pixels in a request, as they come or resized; the limit is {max_pixels:,}"
+    return tf.debugging.Assert(pixels <= max_pixels, [tf.cast(pixels, tf.int64), text])
+
+
+def _pixels(images, shape):
+    """Of a number of images as the model takes them; 0 where it takes any size."""
+    height, width = (side or 0 for side in shape[:2])
+    return _product(images, height, width)
+
+
+def _product(*sides):
+    """In float64: what headers claim overflows 64 bits."""
+    return tf.reduce_prod(tf.stack([tf.cast(side, tf.float64) for side in sides]))
+
+
+def _decode_all(contents, decode, shape, max_pixels):
+    def decode_one(item):
+        index, content = item
+        header = read_header(content)
+        content = _usable(index, content, header, max_pixels)
+        sides = (tf.cast(header[name], tf.int32) for name in ("height", "width"))
+        image = decode(content, header["is_jpeg"], header["orientation"], *sides)
+        return tf.ensure_shape(_gray(image) if shape[-1] == 1 else image, shape)
+
+    return tf.map_fn(
+        decode_one,
+        (tf.range(tf.size(contents)), contents),
+        fn_output_signature=tf.TensorSpec(shape, tf.uint8),
+        parallel_iterations=_DECODED_AT_ONCE,
+    )
+
+
+def _usable(index, content, header, max_pixels):
+    """The content, to be decoded once its header has been found acceptable."""
+    sides = (header["width"], header["height"], header["frames"])
+    pixels = _product(*sides)
+    claim = tf.strings.join([tf.as_string(side) for side in sides], " x ")
+    too_many = tf.strings.join(
+        ["claims ", claim, f" pixels (width x height x frames); the limit is {max_pixels:,}"]
+    )
+    problem = tf.where(pixels > max_pixels, too_many, tf.where(pixels < 1, "claims no pixels", ""))
+    problem = tf.where(header["problem"] == "", problem, header["problem"])
+    message = tf.strings.join(["image ", tf.as_string(index), " of the request: ", problem])
+    check = tf.debugging.Assert(problem == "", [message])
+    with tf.control_dependencies([check]):
+        return tf.identity(content)
+
+
+def _gray(image):
+    """The luma of an RGB image; gray ones stay exactly what they are."""
+    weighted = tf.reduce_sum(tf.cast(image, tf.int32) * _LUMA, axis=-1, keepdims=True)
+    return tf.cast((weighted + 2**15) // 2**16, tf.uint8)

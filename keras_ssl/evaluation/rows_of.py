@@ -1,0 +1,75 @@
+"""What evaluations found, as rows of a table with the hits behind them.
+
+Each function gives a list of pairs (`Row`, bool (repetitions, test images) or None): the rows are
+for `write_results`, and the pairs that have hits for `write_hits`.
+"""
+
+from keras_ssl.evaluation.rows import Row
+
+CLUSTER_METRICS = ("nmi", "ami", "ari")
+
+
+def accuracy_rows(result, representation, task, dataset):
+    """One row of a result with `accuracy`, `protocol` and `hits`: a k-NN or a probe.
+
+    Args:
+        result: `KNNResult` or `ProbeResult`.
+        representation, task, dataset: str, as in `Row`.
+    """
+    spread = getattr(result, "std", None)
+    return [
+        (
+            _row(representation, task, "accuracy", result.accuracy, dataset, result, spread),
+            result.hits,
+        )
+    ]
+
+
+def grid_rows(results, protocol, dataset):
+    """Two rows, top-1 and top-5, for each representation.
+
+    Args:
+        results: what `probe_grid` returns.
+        protocol: str. Name of the protocol, for the heading.
+        dataset: str.
+    """
+    task, pairs = f"linear, {protocol}", []
+    for name, result in results.items():
+        pairs += accuracy_rows(result, name, task, dataset)
+        top5 = _row(name, task, "top5", result.top5, dataset, result, result.top5_std)
+        pairs.append((top5, None))
+    return pairs
+
+
+def cluster_rows(result, representation, task, dataset):
+    """Four rows of a `ClusteringResult`: accuracy under the best matching, NMI, AMI and ARI."""
+    pairs = accuracy_rows(result, representation, task, dataset)
+    for metric in CLUSTER_METRICS:
+        value = getattr(result, metric)
+        pairs.append((_row(representation, task, metric, value, dataset, result), None))
+    return pairs
+
+
+def corruption_rows(result, representation, dataset, protocol, *, each=False):
+    """A row of the mean corruption accuracy; with `each` one more for every corruption.
+
+    Args:
+        result: `RobustnessResult`.
+        representation, dataset: str.
+        protocol: dict. How the images were corrupted and classified.
+        each: bool.
+    """
+    values = {"corrupted": result.accuracy}
+    if each:
+        values |= result.by_corruption
+    kinds = [name for name, _ in result.by_severity]
+    pairs = []
+    for task, value in values.items():
+        chosen = [kind == task or task == "corrupted" for kind in kinds]
+        row = Row(representation, task, "accuracy", value, dataset, "test", protocol)
+        pairs.append((row, result.hits[chosen]))
+    return pairs
+
+
+def _row(representation, task, metric, value, dataset, result, std=None):
+    return Row(representation, task, metric, value, dataset, "test", result.protocol, std)

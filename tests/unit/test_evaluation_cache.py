@@ -1,0 +1,151 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_ssl.core.checks import UserError
+from keras_ssl.evaluation import cache as module
+from keras_ssl.evaluation.cache import cached_features, fingerprint
+from keras_ssl.evaluation.features import extract
+
+
+def _images(count=20, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (count, 8, 8, 3), dtype="uint8")
+
+
+def _scale(images):
+    return tf.cast(images, "float32") / 255
+
+
+def _encoder(seed=0):
+    keras.utils.set_random_seed(seed)
+    layers = keras.layers
+    stack = [keras.Input((8, 8, 3)), layers.Conv2D(4, 3), layers.BatchNormalization()]
+    return keras.Sequential([*stack, layers.GlobalAveragePooling2D()], name="encoder")
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """Counts the batches of images that were read by an encoder."""
+    counted, original = [], module.FeatureExtractor.__call__
+
+    def count(self, images):
+        counted.append(len(images))
+        return original(self, images)
+
+    monkeypatch.setattr(module.FeatureExtractor, "__call__", count)
+    return counted
+
+
+def test_features_are_computed_once_and_are_those_without_a_cache(tmp_path, reads):
+    encoder, images = _encoder(), _images()
+    expected = extract(encoder, images, _scale, batch_size=8)
+    reads.clear()
+    for _ in range(2):
+        kept = cached_features(encoder, images, _scale, tmp_path / "features", batch_size=8)
+        assert isinstance(kept, np.memmap) and np.array_equal(kept, expected)
+    assert sum(reads) == 20
+
+
+def test_features_are_written_block_by_block(tmp_path, reads, monkeypatch):
+    monkeypatch.setattr(module, "_BLOCK", 8)
+    encoder, images = _encoder(), _images()
+    kept = cached_features(encoder, images, _scale, tmp_path, batch_size=4)
+    assert reads == [8, 8, 4]
+    assert np.array_equal(kept, extract(encoder, images, _scale, batch_size=4))
+
+
+def _other_weight(encoder, images, preprocess):
+    encoder.layers[0].bias.assign_add([0.0, 0.0, 0.0, 1e-6])
+    return encoder, images, preprocess
+
+
+def _other_statistic(encoder, images, preprocess):
+    encoder.layers[1].moving_mean.assign_add([1e-6, 0.0, 0.0, 0.0])
+    return encoder, images, preprocess
+
+
+def _other_pixel(encoder, images, preprocess):
+    images = images.copy()
+    images[-1, -1, -1, -1] ^= 1
+    return encoder, images, preprocess
+
+
+def _other_preprocessing(encoder, images, preprocess):
+    return encoder, images, lambda x: preprocess(x) - 1e-3
+
+
+def _other_config(encoder, images, preprocess):
+    other = keras.Sequential([keras.Input((8, 8, 3)), *encoder.layers[:-1]], name="encoder")
+    other.add(keras.layers.GlobalMaxPooling2D())
+    return other, images, preprocess
+
+
+@pytest.mark.parametrize(
+    "change",
+    [_other_weight, _other_statistic, _other_pixel, _other_preprocessing, _other_config],
+)
+def test_whatever_changes_is_computed_anew(change, tmp_path, reads):
+    start = (_encoder(), _images(), _scale)
+    cached_features(*start, tmp_path)
+    changed = change(*start)
+    assert np.array_equal(cached_features(*changed, tmp_path), extract(*changed))
+    assert len(list(tmp_path.glob("*.npy"))) == 2
+
+
+def _cut(path):
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def _flip_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+
+
+def _empty(path):
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("damage", [_cut, _flip_a_bit, _empty, lambda path: path.unlink()])
+@pytest.mark.parametrize("suffix", ["npy", "json"])
+def test_a_damaged_file_is_written_anew(damage, suffix, tmp_path):
+    arguments = (_encoder(), _images(), _scale)
+    expected = np.array(cached_features(*arguments, tmp_path))
+    damage(next(tmp_path.glob(f"*.{suffix}")))
+    assert np.array_equal(cached_features(*arguments, tmp_path), expected)
+    assert np.array_equal(np.load(next(tmp_path.glob("*.npy"))), expected)
+
+
+class Learner(keras.layers.Layer):
+    """Counts its calls even in inference mode."""
+
+    def build(self, input_shape):
+        self.calls = self.add_weight(shape=(), initializer="zeros", trainable=False)
+
+    def call(self, x):
+        self.calls.assign_add(1.0)
+        return x
+
+
+def test_an_encoder_that_learns_in_inference_mode_is_refused_and_nothing_is_kept(tmp_path):
+    stack = [keras.Input((8, 8, 3)), Learner(), keras.layers.Flatten()]
+    with pytest.raises(UserError, match="weights changed"):
+        cached_features(keras.Sequential(stack), _images(), _scale, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_fingerprint_is_that_of_the_content():
+    assert fingerprint(_encoder(1)) == fingerprint(_encoder(1))
+    assert fingerprint(_encoder(1)) != fingerprint(_encoder(2))
+
+
+def test_what_cannot_be_kept_is_refused(tmp_path):
+    with pytest.raises(UserError, match="Only features of a keras.Model"):
+        cached_features(lambda x, training: x, _images(), _scale, tmp_path)
+    maps = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 3)])
+    with pytest.raises(UserError, match="one matrix"):
+        cached_features(maps, _images(), _scale, tmp_path)
+    with pytest.raises(UserError, match="no images"):
+        cached_features(_encoder(), _images(0), _scale, tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,310 @@
+import json
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_ssl.core.checks import UserError
+from keras_ssl.evaluation.probe_grid import _hits, held_out, probe_grid
+from keras_ssl.evaluation.probe_protocols import PROBES, SCHEDULES, ProbeProtocol
+from keras_ssl.evaluation.probe_training import probe_logits, train_probes
+from keras_ssl.layers.simplicial import simplicial_embedding
+from keras_ssl.optimizers.lars import LARS
+
+SHORT = ProbeProtocol("a test", "sgd", (0.5, 0.1), (0.0, 1e-3), epochs=4, batch_size=16)
+
+
+def _data(train=90, test=60, width=8, classes=3, spread=1.0, seed=0):
+    generator = np.random.default_rng(seed)
+    centres = 2 * generator.normal(size=(classes, width))
+    labels = [generator.permutation(np.arange(count) % classes) for count in (train, test)]
+    features = [
+        (centres[label] + spread * generator.normal(size=(len(label), width))).astype("float32")
+        for label in labels
+    ]
+    return features[0], labels[0], features[1], labels[1]
+
+
+def _simplices(*temperatures):
+    return lambda z: tf.stack([simplicial_embedding(z, 2, 4, tau) for tau in temperatures])
+
+
+def _train(rates, l1, protocol=SHORT, read=None, features=None):
+    train, labels, _, _ = _data(spread=3.0)
+    options = {} if read is None else {"read": read}
+    features = train if features is None else features
+    weights = train_probes(features, labels, rates, l1, protocol, classes=3, seed=1, **options)
+    return [x.numpy() for x in weights]
+
+
+def _oracle(features, labels, rate, l1, protocol, seed):
+    """One probe in NumPy and float64, with the loss multiplied by the rate as in the SEM code."""
+    draw = np.random.RandomState(seed)
+    bound = 1 / np.sqrt(features.shape[1])
+    weights, bias = (
+        draw.uniform(-bound, bound, (3, features.shape[1])),
+        draw.uniform(-bound, bound, 3),
+    )
+    velocity, velocity_bias = 0 * weights, 0 * bias
+    for epoch in range(protocol.epochs):
+        factor = SCHEDULES[protocol.schedule](epoch / protocol.epochs)
+        order = draw.permutation(len(labels))[: len(labels) // 16 * 16].reshape(-1, 16)
+        for rows in order:
+            logits = features[rows] @ weights.T + bias
+            wrong = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+            wrong = (wrong - np.eye(3)[labels[rows]]) / 16
+            velocity = 0.9 * velocity + rate * (wrong.T @ features[rows] + l1 * np.sign(weights))
+            velocity_bias = 0.9 * velocity_bias + rate * wrong.sum(axis=0)
+            weights, bias = weights - factor * velocity, bias - factor * velocity_bias
+    return weights, bias
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_every_probe_of_a_grid_follows_a_loop_in_numpy(schedule):
+    protocol = replace(SHORT, schedule=schedule)
+    rates, l1 = np.array([[0.05, 0.01, 0.02]]), np.array([[0.0, 0.1, 1e-3]])
+    weights, biases = _train(rates, l1, protocol)
+    features, labels, _, _ = _data(spread=3.0)
+    for i in range(3):
+        expected = _oracle(features, labels, rates[0, i], l1[0, i], protocol, seed=1)
+        np.testing.assert_allclose(weights[0, i], expected[0], atol=2e-5)
+        np.testing.assert_allclose(biases[0, i], expected[1], atol=2e-5)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "larc", "adam"])
+def test_a_probe_in_a_grid_becomes_what_it_becomes_alone(optimizer):
+    protocol = replace(SHORT, optimizer=optimizer)
+    rates, l1 = np.array([[0.1, 0.01], [0.02, 0.05]]), np.array([[0.0, 1e-3], [1e-2, 0.0]])
+    weights, biases = _train(rates, l1, protocol, _simplices(0.1, 1.0))
+    for r, read in enumerate((_simplices(0.1), _simplices(1.0))):
+        for p in range(2):
+            alone = _train(rates[r, p, None, None], l1[r, p, None, None], protocol, read)
+            np.testing.assert_allclose(weights[r, p], alone[0][0, 0], atol=1e-5)
+            np.testing.assert_allclose(biases[r, p], alone[1][0, 0], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name, make",
+    [
+        ("adam", lambda rate: keras.optimizers.Adam(rate, epsilon=1e-8)),
+        ("lars", lambda rate: LARS(rate, variant="larc", exclude_1d=False)),
+    ],
+)
+def test_the_optimizers_are_those_of_keras_and_of_this_library(name, make):
+    protocol = replace(PROBES[name], epochs=3, batch_size=30, schedule="constant")
+    features, labels, _, _ = _data(spread=3.0)
+    weights, biases = train_probes(features, labels, [[0.3]], [[0.0]], protocol, classes=3)
+    theirs = _reference(make(0.3), features, labels, protocol)
+    np.testing.assert_allclose(weights[0, 0], theirs[0], atol=2e-5)
+    np.testing.assert_allclose(biases[0, 0], theirs[1], atol=2e-5)
+
+
+def _reference(optimizer, features, labels, protocol):
+    draw = np.random.RandomState(0)
+    width = features.shape[1]
+    if protocol.weight_std is None:
+        start = [draw.uniform(-1, 1, s) / np.sqrt(width) for s in [(3, width), (3,)]]
+    else:
+        start = [draw.normal(0, protocol.weight_std, (3, width)), np.zeros(3)]
+    variables = [keras.Variable(x.astype("float32")) for x in start]
+    for _ in range(protocol.epochs):
+        for rows in draw.permutation(90).reshape(-1, 30):
+            with tf.GradientTape() as tape:
+                logits = features[rows] @ tf.transpose(variables[0].value) + variables[1].value
+                loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels[rows], logits)
+                loss = tf.reduce_mean(loss)
+            optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
+    return [np.array(v) for v in variables]
+
+
+def test_augmented_features_are_asked_for_once_an_epoch():
+    features, asked = _data(spread=3.0)[0], []
+
+    def views(epoch):
+        asked.append(epoch)
+        return features
+
+    same = _train([[0.1]], [[0.0]], features=views)
+    assert asked == [0, 1, 2, 3]
+    assert all(np.array_equal(a, b) for a, b in zip(same, _train([[0.1]], [[0.0]]), strict=True))
+
+
+def test_only_the_rows_given_are_trained_on():
+    features, labels, _, _ = _data(spread=3.0)
+    rows = np.arange(40, 90)
+    rates, l1 = [[0.1]], [[0.0]]
+    some = train_probes(features, labels, rates, l1, SHORT, classes=3, rows=rows)
+    spoiled = features.copy()
+    spoiled[:40] = np.nan
+    same = train_probes(spoiled, labels, rates, l1, SHORT, classes=3, rows=rows)
+    cut = train_probes(features[rows], labels[rows], rates, l1, SHORT, classes=3)
+    assert np.array_equal(some[0], same[0]) and np.array_equal(some[0], cut[0])
+
+
+def test_logits_in_blocks_are_those_of_all_at_once():
+    features = _data()[0]
+    weights = _train([[0.1, 0.2]], [[0.0, 0.0]])
+    parts = dict()
+    for block in (7, 90):
+        parts[block] = np.concatenate(
+            [logits for _, logits in probe_logits(weights, features, block=block)], axis=1
+        )
+    expected = np.einsum("nf,pcf->npc", features, weights[0][0]) + weights[1][0]
+    np.testing.assert_allclose(parts[7][0], expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(parts[7], parts[90], rtol=1e-5, atol=1e-5)
+
+
+def test_two_runs_agree_in_every_bit():
+    first, second = (
+        probe_grid(*_data(spread=3.0), protocol=SHORT, seeds=(0, 1))["features"] for _ in range(2)
+    )
+    assert (first.accuracy, first.top5, first.chosen) == (
+        second.accuracy,
+        second.top5,
+        second.chosen,
+    )
+    assert np.array_equal(first.hits, second.hits)
+    weights = [_train([[0.1]], [[1e-3]]) for _ in range(2)]
+    assert all(np.array_equal(a, b) for a, b in zip(*weights, strict=True))
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_separable_classes_are_separated(name):
+    protocol = replace(PROBES[name], epochs=20, batch_size=8)
+    if name == "lars":  # its steps are small shares of the weights, and these are few
+        protocol = replace(protocol, learning_rates=(20.0,), per_256=False)
+    result = probe_grid(*_data(spread=0.1), protocol=protocol)
+    assert result["features"].accuracy == result["features"].top5 == 100
+
+
+def test_shuffled_labels_are_at_chance():
+    train, labels, test, test_labels = _data(train=400, test=400, classes=4, spread=8.0)
+    shuffled = np.random.default_rng(1).permutation(labels)
+    result = probe_grid(train, shuffled, test, test_labels, protocol=SHORT)["features"]
+    assert abs(result.accuracy - 25) < 12
+
+
+def test_each_representation_gets_the_settings_that_are_best_on_its_held_out_part():
+    train, labels, test, test_labels = _data(spread=3.0)
+    protocol = replace(SHORT, learning_rates=(1e-6, 0.5), l1=(0.0,))
+    result = probe_grid(train, labels, test, test_labels, protocol=protocol)["features"]
+    assert result.chosen == {"learning_rate": 0.5, "l1": 0.0}
+    only = replace(protocol, learning_rates=(0.5,))
+    again = probe_grid(train, labels, test, test_labels, protocol=only)["features"]
+    assert (result.accuracy, result.top5) == (again.accuracy, again.top5)
+
+
+def test_the_test_part_has_no_say_in_the_choice():
+    train, labels, test, test_labels = _data(spread=3.0)
+    wrong = (test_labels + 1) % 3
+    chosen = [
+        probe_grid(train, labels, test, y, protocol=SHORT)["features"].chosen
+        for y in (test_labels, wrong)
+    ]
+    assert chosen[0] == chosen[1]
+
+
+def test_several_seeds_give_mean_and_deviation():
+    data = _data(spread=3.0)
+    protocol = replace(SHORT, learning_rates=(0.1,), l1=(0.0,))
+    single = [probe_grid(*data, protocol=protocol, seeds=(i,))["features"] for i in range(3)]
+    result = probe_grid(*data, protocol=protocol, seeds=(0, 1, 2))["features"]
+    assert result.accuracy == pytest.approx(np.mean([one.accuracy for one in single]))
+    assert result.std == pytest.approx(np.std([one.accuracy for one in single]))
+    assert result.top5_std == pytest.approx(np.std([one.top5 for one in single]))
+    assert single[0].std is None
+    assert result.hits.shape == (3, 60)
+    assert 100 * result.hits.mean() == pytest.approx(result.accuracy)
+
+
+def test_readings_of_one_embedding_are_named():
+    names = ("tau_d=0.1", "tau_d=1")
+    read = _simplices(0.1, 1.0)
+    result = probe_grid(*_data(), protocol=SHORT, names=names, read=read)
+    assert tuple(result) == names
+
+
+def test_top5_is_that_of_scikit_learn():
+    from sklearn.metrics import top_k_accuracy_score
+
+    draw = np.random.RandomState(0)
+    weights = [draw.normal(size=(1, 1, 9, 4)).astype("float32"), np.zeros((1, 1, 9), "float32")]
+    features, labels = draw.normal(size=(50, 4)).astype("float32"), np.arange(50) % 9
+    hits = _hits(weights, features, labels, lambda x: x[None])
+    scores = features @ weights[0][0, 0].T
+    for i, top in enumerate((1, 5)):
+        assert hits[i].mean() == pytest.approx(top_k_accuracy_score(labels, scores, k=top))
+
+
+def test_labels_may_be_any_integers():
+    train, labels, test, test_labels = _data(spread=3.0)
+    plain = probe_grid(train, labels, test, test_labels, protocol=SHORT)["features"]
+    named = probe_grid(train, 7 * labels + 3, test, 7 * test_labels + 3, protocol=SHORT)["features"]
+    assert plain.accuracy == named.accuracy
+
+
+def test_a_probe_that_diverges_is_not_chosen_and_not_reported():
+    train, labels, test, test_labels = _data(spread=3.0)
+    data = (1e4 * train, labels, 1e4 * test, test_labels)
+    wild = replace(SHORT, learning_rates=(1e38, 1e-6), l1=(0.0,))
+    assert probe_grid(*data, protocol=wild)["features"].chosen["learning_rate"] == 1e-6
+    with pytest.raises(UserError, match="diverged at learning rates .*1e[+]38"):
+        probe_grid(*data, protocol=replace(wild, learning_rates=(1e38,)))
+
+
+def test_a_protocol_holds_settings_and_no_outcome():
+    data = _data(spread=3.0)
+    other = (data[0] * 5, data[1], data[2] * 5, data[3])
+    first, second = (probe_grid(*x, protocol=SHORT)["features"].protocol for x in (data, other))
+    assert first == second == json.loads(json.dumps(first))
+    assert probe_grid(*data, protocol=SHORT, seeds=(1,))["features"].protocol != first
+
+
+def test_held_out_rows_are_that_share_of_every_class():
+    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(4), [2, 10, 20, 40]))
+    rows = held_out(labels, 0.1)
+    assert np.bincount(labels[rows]).tolist() == [1, 1, 2, 4]
+    assert np.array_equal(rows, held_out(labels, 0.1))
+    assert not np.array_equal(rows, held_out(labels, 0.1, seed=1))
+
+
+def test_the_learning_rate_of_256_images_follows_the_batch():
+    assert PROBES["lars"].rate(0.1, 4096) == pytest.approx(1.6)
+    assert PROBES["sem_sgd"].rate(0.1, 4096) == 0.1
+
+
+def _changed(**changes):
+    names = ("train", "train_labels", "test", "test_labels")
+    return {**dict(zip(names, _data(), strict=True)), "protocol": SHORT, **changes}
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"test_labels": np.full(60, 7)}, "Classes without a train image: 7"),
+        ({"test_labels": np.arange(60) % 2}, "Classes without a test image: 2"),
+        ({"train_labels": np.zeros(90, int), "test_labels": np.zeros(60, int)}, "two classes"),
+        ({"train_labels": np.r_[2, np.arange(89) % 2]}, "Class 2 has a single train image"),
+        ({"train_labels": np.zeros(90)}, "must be integers"),
+        ({"train": np.full((90, 8), np.nan)}, "NaN or infinite values in 90 of 90"),
+        ({"train": np.zeros((90, 8))}, "All train features are zero"),
+        ({"test": np.zeros((60, 9))}, "same width"),
+        ({"names": ("a", "b")}, "one matrix for each of .'a', 'b'.*shape .1, 1, 8."),
+        ({"seeds": ()}, "one seed or more"),
+        ({"protocol": "sem_sgdd"}, "Did you mean 'sem_sgd'"),
+        ({"protocol": replace(SHORT, optimizer="lamb")}, "Unknown probe optimizer 'lamb'"),
+        ({"protocol": replace(SHORT, learning_rates=())}, "learning rates above 0"),
+        ({"protocol": replace(SHORT, epochs=0)}, "1 epoch or more"),
+    ],
+)
+def test_a_mistake_is_answered_by_what_came(changes, message):
+    with pytest.raises(UserError, match=message):
+        probe_grid(**_changed(**changes))
+
+
+def test_one_image_per_class_is_enough_where_nothing_is_chosen():
+    train, labels, test, test_labels = _data(train=3, spread=0.1)
+    protocol = replace(SHORT, learning_rates=(0.1,), l1=(0.0,))
+    assert probe_grid(train, labels, test, test_labels, protocol=protocol)["features"].accuracy > 50

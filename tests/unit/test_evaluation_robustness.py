@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+
+from keras_ssl.core.checks import UserError
+from keras_ssl.evaluation.robustness import corruption_accuracy
+
+IMAGES = np.zeros((4, 2, 2, 1), "uint8")
+
+
+def _from(answers):
+    """A classifier that gives the next of the answers each time."""
+    rest = iter(answers)
+    return lambda images: np.array(next(rest))
+
+
+def test_corruptions_count_alike_whatever_their_number_of_severities():
+    pairs = [("fog", 1, IMAGES), ("fog", 5, IMAGES), ("snow", 1, IMAGES)]
+    answers = [[0, 0, 1, 1], [1, 1, 0, 0], [0, 0, 1, 0]]
+    result = corruption_accuracy(_from(answers), [0, 0, 1, 1], pairs)
+    assert result.by_severity == {("fog", 1): 100, ("fog", 5): 0, ("snow", 1): 75}
+    assert result.by_corruption == {"fog": 50, "snow": 75}
+    assert result.accuracy == 62.5
+    assert result.hits.mean(axis=1).tolist() == [1, 0, 0.75]
+
+
+def test_images_are_taken_one_corruption_at_a_time():
+    taken = []
+
+    def corrupted():
+        for severity in (1, 2):
+            taken.append(severity)
+            yield "fog", severity, IMAGES
+
+    def predict(images):
+        assert taken == list(range(1, len(taken) + 1))
+        return np.full(4, len(taken))
+
+    assert corruption_accuracy(predict, [1, 1, 2, 2], corrupted()).accuracy == 50
+
+
+@pytest.mark.parametrize(
+    "predict, labels, pairs, message",
+    [
+        (_from([]), [0] * 4, [], "no corrupted images"),
+        (_from([np.zeros((4, 2))]), [0] * 4, [("fog", 1, IMAGES)], "one prediction per image"),
+        (_from([[0] * 4]), [0] * 3, [("fog", 1, IMAGES)], "one test label per image"),
+        (_from([[0] * 4]), [0.0] * 4, [("fog", 1, IMAGES)], "must be integers"),
+    ],
+)
+def test_a_mistake_is_answered_by_what_came(predict, labels, pairs, message):
+    with pytest.raises(UserError, match=message):
+        corruption_accuracy(predict, labels, pairs)

@@ -1,0 +1,65 @@
+"""Other forms than the SavedModel say the same, or it is told that they are not to be had."""
+
+import sys
+
+import numpy as np
+import pytest
+
+import keras_ssl
+from export import ExportError, export_form, forms
+from keras_ssl.core.checks import UserError
+
+IMAGES = np.random.default_rng(0).normal(size=(3, 8, 8, 1)).astype("float32")
+NEEDS = {
+    "encoder.keras": None,
+    "encoder.weights.h5": None,
+    "encoder.onnx": ("tf2onnx", "onnxruntime"),
+    "encoder.tflite": ("ai_edge_litert",),
+}
+NAMES = dict(zip(NEEDS, forms.FORMS, strict=True))
+
+
+def encoder(kind="sem"):
+    backbone = keras_ssl.create_backbone("tiny", (8, 8, 1))
+    return keras_ssl.add_neck(backbone, kind=kind, num_simplices=4, simplex_size=3)
+
+
+@pytest.mark.parametrize("file", NEEDS)
+def test_each_form_says_what_the_live_model_says(file, tmp_path):
+    for package in NEEDS[file] or ():
+        pytest.importorskip(package)
+    difference = export_form(encoder(), NAMES[file], tmp_path / file, IMAGES)
+    assert difference <= 1e-5
+    assert [path.name for path in tmp_path.iterdir()] == [file]
+
+
+def test_what_differs_is_refused_and_the_old_file_stays(tmp_path, monkeypatch):
+    path = tmp_path / "encoder.keras"
+    path.write_text("old")
+
+    def run(*arguments):
+        return {"features": np.full((3, 8), np.nan, "float32")}
+
+    monkeypatch.setitem(forms.FORMS, "keras", forms.FORMS["keras"]._replace(run=run))
+    with pytest.raises(ExportError, match="off by nan"):
+        export_form(encoder(), "keras", path, IMAGES)
+    assert path.read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_without_a_runtime_to_check_with_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    for form, name in (("onnx", "onnxruntime"), ("litert", "ai-edge-litert")):
+        suffix = forms.FORMS[form].suffix
+        with pytest.raises(UserError, match=f"Form '{form}': .* Install .*{name}"):
+            export_form(encoder(), form, tmp_path / f"encoder{suffix}", IMAGES)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_or_form_that_does_not_fit_is_answered_with_what_does(tmp_path):
+    with pytest.raises(UserError, match="ends in .onnx"):
+        export_form(encoder(), "onnx", tmp_path / "encoder.pb", IMAGES)
+    with pytest.raises(UserError, match="Did you mean 'onnx'"):
+        export_form(encoder(), "onx", tmp_path / "encoder.onnx", IMAGES)
