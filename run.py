@@ -8,6 +8,7 @@ Every setting can be reached by --set; --show_recipe prints them all.
 """
 
 import importlib.util
+import logging
 import os
 import sys
 import tempfile
@@ -166,7 +167,9 @@ def import_stages():
     with tempfile.TemporaryFile() as chatter:
         os.dup2(chatter.fileno(), 2)
         try:
-            return importlib.import_module("stages")
+            stages = importlib.import_module("stages")
+            logging.getLogger("tensorflow").setLevel("ERROR")  # it warns of a trace for each model
+            return stages
         except Exception:
             chatter.seek(0)
             os.write(kept, chatter.read())
@@ -268,6 +271,8 @@ def run(options):
     views = recipe.augment
     policy_for(views.policy, views.num_views, **views.overrides)  # refuses what does not fit
     check_name(recipe.data.dataset)  # likewise
+    if recipe.export.one_hot and recipe.neck.kind == "none":
+        raise UserError("export.one_hot: without a neck there are no codes. Leave it out.")
     if options.show_recipe:
         return print(recipes.format_recipe(recipe))
     if options.mode == "preview":

@@ -5,8 +5,8 @@
 
 All rows draw the same policy of two views from the same images, one row after the other, each in a
 process of its own. `--peer_python` is a Python that has torch, torchvision and Pillow. Without
-`--dataset` the images are smooth colours with a little noise, from a fixed seed. It takes about six
-minutes on two cores, and wants an idle machine. docs/augmentation.md says what the columns mean.
+`--dataset` the images are smooth colours with a little noise, from a fixed seed. It takes about
+four minutes on two cores, and wants an idle machine. docs/augmentation.md tells of the columns.
 """
 
 import argparse

@@ -94,6 +94,8 @@ def main():
     every = [prefix + base for base in bases for prefix in ("", "sem_")]
     names = [name for name in options.only.split(",") if name] or every
     try:
+        for name in names:
+            run.lookup(dict.fromkeys(every), name, "method")
         done = [name for name in names if train(name, options)]
     except run.UserError as error:
         sys.exit(f"error: {error}")

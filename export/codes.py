@@ -11,12 +11,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from export.signatures import code_sizes
 from keras_ssl.core.checks import UserError
 from keras_ssl.core.codes import code_dtype
 from keras_ssl.core.files import write_text
 from keras_ssl.evaluation.features import FeatureExtractor
 from keras_ssl.layers.necks import bottleneck_of, codes_of
-from keras_ssl.layers.quantizer import VectorQuantizer
 
 FILE, UNFINISHED, SIDE_FILE = "codes.npy", "codes.unfinished", "codes.json"
 _SAMPLES = 16  # images whose pixels tell one data set from another
@@ -43,7 +43,8 @@ def encode(encoder, images, preprocess, directory, *, made_from=None, batch_size
     Images are read and encoded a batch at a time, so that memory does not grow with their number.
     Until the last one is done the codes are in `codes.unfinished`; the same call goes on with that
     file after whatever ended the first one. `codes.json` says what the codes were made from, and
-    codes of anything else are not written among them. One process at a time may write.
+    codes of anything else are not written among them. One process at a time may write; a second
+    one that is noticed ends both, and what they wrote is removed.
 
     Args:
         encoder: `keras.Model` with a neck (`keras_ssl.add_neck`).
@@ -59,7 +60,7 @@ def encode(encoder, images, preprocess, directory, *, made_from=None, batch_size
 
     Raises:
         UserError: if there are codes in `directory` that were made from something else, if the
-            encoder has no neck, or if it gives NaN.
+            encoder has no neck or gives NaN, or if another process writes to `directory` as well.
         OSError: if the disk is full or not writable; what was written stays.
 
     Example:
@@ -119,7 +120,7 @@ def encoder_digest(encoder):
 
 def _describe(encoder, images, made_from):
     """Everything that codes must have in common to lie in one file."""
-    num_simplices, simplex_size = _sizes(bottleneck_of(encoder))
+    num_simplices, simplex_size = code_sizes(encoder)
     rows = np.unique(np.linspace(0, len(images) - 1, _SAMPLES).astype(int))
     pixels = hashlib.sha256()
     for row in rows:
@@ -134,13 +135,6 @@ def _describe(encoder, images, made_from):
         "dtype": code_dtype(simplex_size).name,
     }
     return json.loads(json.dumps({**made_from, **described}))  # as it will be read
-
-
-def _sizes(bottleneck):
-    """L and V."""
-    if isinstance(bottleneck, VectorQuantizer):
-        return bottleneck.num_codebooks, bottleneck.codebook_size
-    return bottleneck.num_simplices, bottleneck.simplex_size
 
 
 def _check_side_file(directory, described):
@@ -195,6 +189,7 @@ def _write(extract, images, directory, described):
     path = directory / UNFINISHED
     shape = (described["images"], described["num_simplices"])
     dtype = np.dtype(described["dtype"])
+    row = shape[1] * dtype.itemsize
     with open(path, "ab") as file:
         done = _start(file, shape, dtype)
         for start in range(done, shape[0], extract.batch_size):
@@ -207,8 +202,19 @@ def _write(extract, images, directory, described):
                 )
             file.write(codes.astype(dtype).tobytes())
             file.flush()
+            _check_alone(file, path, len(_header(shape, dtype)) + (start + len(codes)) * row)
         os.fsync(file.fileno())
     os.replace(path, directory / FILE)
+
+
+def _check_alone(file, path, size):
+    """Refuse a file of another size than was written: two processes would mix their rows."""
+    if os.fstat(file.fileno()).st_size != size:
+        path.unlink(missing_ok=True)
+        raise UserError(
+            f"Another process writes to '{path}' too, so what is there is removed. Give the "
+            "command again when that one has ended, or choose another directory."
+        )
 
 
 def _start(file, shape, dtype):

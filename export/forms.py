@@ -72,7 +72,7 @@ def export_form(encoder, form, path, images, *, downstream_temperature=0.1):
             ) from error
         except Exception as error:
             # Converters raise anything, and their messages go on for pages.
-            reason = str(error).strip().splitlines()[0]
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ExportError(
                 f"Form '{form}' is not to be had of this encoder: {reason}"
             ) from error
@@ -87,6 +87,11 @@ def _readouts(encoder, downstream_temperature):
 
 
 def _check(form, live, found):
+    if live.keys() != found.keys():
+        raise ExportError(
+            f"Nothing exported: form '{form}' has the outputs {', '.join(sorted(found))}, where "
+            f"the live model has {', '.join(sorted(live))}."
+        )
     differences = [
         np.max(np.abs(live[name] - value)) / max(1.0, np.max(np.abs(live[name])))
         for name, value in found.items()

@@ -121,7 +121,7 @@ def write_saved_model(readouts, signatures, path):
 
 
 def _next_version(directory):
-    versions = [int(path.name) for path in directory.iterdir() if path.name.isdigit()]
+    versions = [int(path.name) for path in directory.iterdir() if path.name.isdecimal()]
     return max(versions, default=0) + 1
 
 

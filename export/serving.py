@@ -1,5 +1,6 @@
 """What TensorFlow Serving needs beside a SavedModel: warm-up requests, configurations, commands."""
 
+import shlex
 from pathlib import Path
 
 import tensorflow as tf
@@ -26,7 +27,7 @@ _COMMANDS = """
 To serve it (gRPC on port 8500, REST on 8501), by a server of TensorFlow {tensorflow} or newer:
 
   docker run --rm -p 8500:8500 -p 8501:8501 \\
-    --mount type=bind,source={directory},target=/models/{name},readonly \\
+    --mount {mount} \\
     tensorflow/serving:{tensorflow} --model_config_file=/models/{name}/models.config
 
 To ask it:
@@ -81,4 +82,5 @@ def write_configurations(directory):
 def commands(directory):
     """How to start a server for the versions in `directory`, and how to ask it."""
     directory, release = directory.resolve(), tf.__version__.partition("-")[0]
-    return _COMMANDS.format(directory=directory, name=directory.name, tensorflow=release)
+    mount = f"type=bind,source={directory},target=/models/{directory.name},readonly"
+    return _COMMANDS.format(mount=shlex.quote(mount), name=directory.name, tensorflow=release)

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from export.headers import read_header
 from keras_ssl.core.checks import UserError
+from keras_ssl.core.codes import code_dtype
 from keras_ssl.layers.necks import (
     at_temperature,
     backbone_output,
@@ -17,6 +18,7 @@ from keras_ssl.layers.necks import (
 from keras_ssl.layers.quantizer import VectorQuantizer
 
 MAX_PIXELS = 100_000_000
+MAX_IMAGES = 10_000  # of a request: bounds what the network takes for small ones
 _DECODED_AT_ONCE = 4  # images of a request: bounds its memory
 _LUMA = (19595, 38470, 7471)  # Pillow's, in 1/65536
 
@@ -59,7 +61,7 @@ def readouts_of(encoder, downstream_temperature, one_hot=False):
     if one_hot:
         hard = keras.ops.one_hot(outputs["codes"], size, dtype="uint8")
         outputs["one_hot"] = keras.ops.reshape(hard, (-1, groups * size))
-    outputs["codes"] = keras.ops.cast(outputs["codes"], code_dtype(size))
+    outputs["codes"] = keras.ops.cast(outputs["codes"], code_dtype(size).name)
     return keras.Model(encoder.input, outputs)
 
 
@@ -71,25 +73,13 @@ def code_sizes(encoder):
     return bottleneck.num_simplices, bottleneck.simplex_size
 
 
-def code_dtype(simplex_size):
-    """Name of the smallest unsigned type that holds the codes of a simplex.
-
-    Example:
-
-    >>> code_dtype(256), code_dtype(257)
-    ('uint8', 'uint16')
-    """
-    sizes = {"uint8": 2**8, "uint16": 2**16, "uint32": 2**32}
-    return next(name for name, most in sizes.items() if simplex_size <= most)
-
-
 def make_signatures(readouts, preprocess, *, decode=None, max_pixels=MAX_PIXELS):
     """The signatures of a model made by `readouts_of`.
 
     `serving_default` takes `images`, uint8 (batch, height, width, channels), and puts out all that
     the model has but one-hot codes; `features`, `codes` and `one_hot` take the same and put out
-    that alone. `image_bytes` takes a batch of encoded images instead. Any batch size goes, 0
-    included.
+    that alone. `image_bytes` takes a batch of encoded images instead. A batch has from 0 to
+    `MAX_IMAGES` images.
 
     Args:
         readouts: `keras.Model`, float images -> {name: tensor}.
@@ -97,8 +87,8 @@ def make_signatures(readouts, preprocess, *, decode=None, max_pixels=MAX_PIXELS)
         decode: function of an encoded image, scalar string, of what its header says (`is_jpeg`,
             `orientation`, `height` and `width`) -> uint8 (side, side, 3) as evaluation reads it,
             running in graphs; None leaves out `image_bytes`.
-        max_pixels: int > 0. Limit on the pixels of an encoded image, and of all images of a
-            request, as they come and as the model takes them.
+        max_pixels: int > 0. Limit on the pixels of an encoded image; of all `images` of a request,
+            as they come; and of all images of any request, as the model takes them.
 
     Returns:
         {name: `Signature`}.
@@ -113,8 +103,9 @@ def make_signatures(readouts, preprocess, *, decode=None, max_pixels=MAX_PIXELS)
         return {name: _served(outputs[name]) for name in wanted}
 
     def serve_bytes(image_bytes):
-        check = _check_pixels(_pixels(tf.size(image_bytes), shape), max_pixels)
-        with tf.control_dependencies([check]):
+        count = tf.size(image_bytes)
+        checks = [_check_count(count), _check_pixels(_pixels(count, shape), max_pixels)]
+        with tf.control_dependencies(checks):
             contents = tf.identity(image_bytes)
         return serve(_decode_all(contents, decode, shape, max_pixels), names)
 
@@ -148,8 +139,14 @@ def _within_limits(images, shape, max_pixels):
     resized = _pixels(longer / tf.maximum(shorter, 1.0), shape)  # before the middle is cut out
     pixels = count * tf.maximum(height * width, resized)
     empty = tf.debugging.Assert(shorter > 0, ["images without pixels, of shape", tf.shape(images)])
-    with tf.control_dependencies([empty, _check_pixels(pixels, max_pixels)]):
+    checks = [empty, _check_count(tf.shape(images)[0]), _check_pixels(pixels, max_pixels)]
+    with tf.control_dependencies(checks):
         return tf.identity(images)
+
+
+def _check_count(count):
+    text = f"images in a request; the limit is {MAX_IMAGES:,}"
+    return tf.debugging.Assert(count <= MAX_IMAGES, [count, text])
 
 
 def _check_pixels(pixels, max_pixels):
@@ -173,7 +170,8 @@ def _decode_all(contents, decode, shape, max_pixels):
         index, content = item
         header = read_header(content)
         content = _usable(index, content, header, max_pixels)
-        sides = (tf.cast(header[name], tf.int32) for name in ("height", "width"))
+        with tf.control_dependencies([content]):  # what is refused has sides of no use
+            sides = [tf.cast(header[name], tf.int32) for name in ("height", "width")]
         image = decode(content, header["is_jpeg"], header["orientation"], *sides)
         return tf.ensure_shape(_gray(image) if shape[-1] == 1 else image, shape)
 

@@ -21,8 +21,8 @@ def steps_per_epoch(num_images, batch_size):
         raise DataError(f"batch_size={batch_size}: it must be at least 1.")
     if batch_size > num_images:
         raise DataError(
-            f"batch_size={batch_size} is larger than the data set of {num_images} training images:"
-            f" use at most {num_images}."
+            f"batch_size={batch_size} is larger than the data set of {num_images} training images: "
+            f"take --batch_size={num_images} or less."
         )
     return num_images // batch_size
 

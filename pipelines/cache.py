@@ -38,10 +38,10 @@ def read_cached(kind, key):
 
 def write_cached(kind, key, arrays):
     """Keep arrays by name, all of them or none; a cache that cannot be written is no error."""
-    path = cached_path(kind, key)
     try:
+        path = cached_path(kind, key)
         path.parent.mkdir(parents=True, exist_ok=True)
         with written_aside(path) as aside, open(aside, "wb") as file:
             np.savez_compressed(file, **arrays)
-    except OSError:
+    except (OSError, RuntimeError):  # the latter where a user has no home
         pass

@@ -37,7 +37,8 @@ def convert(
     Args:
         name: of the data set, as `pipelines.datasets.load` takes it.
         out: the directory; it must not exist.
-        shards: int >= 1. Files of the training part; by default as `shard_size` makes them.
+        shards: int >= 1. Files of the training part, at most, all but the last of one size; by
+            default as `shard_size` makes them.
         shard_size: int >= 1. Images in a file.
         image_size: side to which images are brought; by default they stay as they are.
         data_dir: where TensorFlow Datasets keeps its files.
@@ -166,7 +167,7 @@ def main(arguments=None):
     parser.add_argument("dataset")
     parser.add_argument("out_dir")
     sizes = parser.add_mutually_exclusive_group()
-    sizes.add_argument("--shards", type=at_least_one, help="files of the training part")
+    sizes.add_argument("--shards", type=at_least_one, help="files of the training part, at most")
     sizes.add_argument("--shard_size", type=at_least_one, default=_SHARD_SIZE, help="images a file")
     parser.add_argument("--image_size", type=at_least_one, help="side of the images")
     parser.add_argument("--data_dir", help="where TensorFlow Datasets keeps its files")

@@ -54,7 +54,7 @@ def load(name, *, data_dir=None, image_size=None, in_memory=None, log=print):
     if prefix == "npz":
         from pipelines.sources.npz import load_npz
 
-        return _at_size(load_npz(path), image_size)
+        return _at_size(load_npz(path, log=log), image_size)
     if name == EMBEDDED:
         from pipelines.sources.digits import load_digits
 

@@ -94,6 +94,21 @@ def hold_out_mask(labels, log):
     return mask
 
 
+def hold_out(data, log):
+    """`data` with a fifth of its labelled training images as test part, if that leaves some."""
+    test = hold_out_mask(data.train_labels, log)
+    if test is None:
+        return data
+    parts = {"train": ~test, "test": test}
+    images, labels = data.train_images, data.train_labels
+    rows = images.__getitem__ if isinstance(images, np.ndarray) else images.take
+    return dataclasses.replace(
+        data,
+        **{f"{part}_images": rows(mask) for part, mask in parts.items()},
+        **{f"{part}_labels": labels[mask] for part, mask in parts.items()},
+    )
+
+
 def tell(skipped):
     """The first few of what was passed over, (name, reason) each, in words."""
     named = [f"{name} ({reason})" for name, reason in skipped[:_NAMED]]

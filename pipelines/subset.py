@@ -217,6 +217,7 @@ def main(arguments=None):
         else:
             arrays = balanced(name, **options, data_dir=data_dir)
         write(out, arrays)
+        print(f"Wrote {out}.")
     except DataError as error:
         parser.exit(2, f"error: {error}\n")
 
@@ -224,6 +225,9 @@ def main(arguments=None):
 def _check(out, options):
     if not out.endswith(".npz"):
         raise DataError(f"'{out}' is no name for the result: give one that ends in .npz.")
+    folder = os.path.dirname(os.path.abspath(out))
+    if not os.path.isdir(folder):
+        raise DataError(f"{out} could not be written: there is no folder {folder}. Make it first.")
     for option, least in (("train", 1), ("test", 1), ("seed", 0)):
         if options[option] < least:
             raise DataError(f"--{option}={options[option]}: it must be at least {least}.")

@@ -1,6 +1,7 @@
 """What is drawn for one view of an image, as plain data."""
 
 import dataclasses
+import math
 from typing import Literal
 
 from pipelines.errors import DataError
@@ -108,7 +109,7 @@ class ViewPolicy:
 
 
 def _number(value, largest=float("inf")):
-    return isinstance(value, (int, float)) and 0 <= value <= largest
+    return isinstance(value, (int, float)) and math.isfinite(value) and 0 <= value <= largest
 
 
 def _check_range(value):

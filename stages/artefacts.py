@@ -1,6 +1,7 @@
 """What a finished run leaves: its encoder read back, and exported."""
 
 import json
+import zipfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from keras_ssl.evaluation.rows import protocol_hash
 from pipelines.errors import DataError
 from stages.errors import plain_errors
 from stages.inputs import Preprocessing, load_inputs
+
+_CHECKED = 16  # images that an export is checked with
 
 
 def export(recipe, preprocessing, images, encoder, workdir):
@@ -42,7 +45,7 @@ def export(recipe, preprocessing, images, encoder, workdir):
 def images_of(recipe, preprocessing):
     """Images to check an export of a finished run with; None, and a line, if they are gone."""
     try:
-        return load_inputs(recipe, preprocessing).data.to_judge_by
+        return load_inputs(recipe, preprocessing).data.to_judge_by[:_CHECKED]
     except (UserError, DataError, OSError) as error:
         print(f"The export is checked with noise, as its images cannot be read: {error}")
         return None
@@ -79,8 +82,8 @@ def load_trained(workdir):
         encoder = keras_ssl.load_encoder(path)
         stored = json.loads((Path(workdir) / "preprocessing.json").read_text(encoding="utf-8"))
         return encoder, Preprocessing(**stored)
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        reason = str(error).splitlines()[0]
+    except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"Cannot read the encoder of '{workdir}': {reason}") from error
 
 

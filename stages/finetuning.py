@@ -1,5 +1,6 @@
 """Fine-tune the encoder of a run on shares of the labels, beside the same network from scratch."""
 
+import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import keras
 
 import keras_ssl
 from keras_ssl.core.checks import UserError
-from keras_ssl.core.files import written_aside
+from keras_ssl.core.files import write_text, written_aside
 from keras_ssl.evaluation.classifier import add_classifier
 from keras_ssl.evaluation.finetune import finetune as finetune_network
 from keras_ssl.evaluation.rows import Row, format_table, write_results
@@ -139,3 +140,7 @@ def save_classifier(recipe, inputs, settings, result, path):
     model.set_weights(result.model.get_weights())
     with written_aside(path) as aside:
         model.save(aside)
+    names = inputs.data.class_names
+    labels = [int(label) for label in result.classes]
+    classes = {"labels": labels, "names": [names[label] for label in labels] if names else None}
+    write_text(path.with_suffix(".json"), json.dumps(classes, indent=1) + "\n")

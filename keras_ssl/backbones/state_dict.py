@@ -66,16 +66,17 @@ def _read_torch(path):
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(
-            f"'{path}' holds Python objects besides weights, which are not loaded: they can run "
-            "code. If you trust the file, reduce it where it was made: torch.save(torch.load(path, "
-            "weights_only=False)['state_dict'], 'weights.pth')."
+            f"'{path}' is damaged, or holds Python objects besides weights, which are not loaded: "
+            "they can run code. If you trust the file, reduce it where it was made: torch.save("
+            "torch.load(path, weights_only=False)['state_dict'], 'weights.pth')."
         ) from error
-    except (RuntimeError, ValueError, OSError, EOFError, KeyError) as error:
+    except Exception as error:
+        # Of damaged bytes it raises whatever they lead to, such as struct.error.
         raise _unreadable(path, error) from error
     if isinstance(content, Mapping):
         content = content.get("state_dict", content)
     tensors = {
-        name: value.float().numpy()
+        name: value.detach().float().numpy()
         for name, value in _flat(content)
         if torch.is_tensor(value) and value.is_floating_point()
     }

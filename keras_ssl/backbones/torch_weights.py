@@ -10,7 +10,7 @@ from keras_ssl.backbones.torch_resnet import find_resnet, some
 from keras_ssl.core.checks import UserError
 
 _NETWORKS = {((2, 2, 2, 2), 2): "resnet18", ((3, 4, 6, 3), 3): "resnet50"}
-_STEMS = {7: "imagenet", 3: "cifar"}
+_STEMS = {(7, 7): "imagenet", (3, 3): "cifar"}
 _SIZES = {"imagenet": 224, "cifar": 32}  # to build for; the networks take any
 _NORM = ("weight", "bias", "running_mean", "running_var")  # the order of our layers
 _LAYER = re.compile(r"stage(\d)_block(\d+)_(shortcut_)?(conv|bn)(\d?)")
@@ -71,18 +71,24 @@ def architecture(found, stem_padding=None):
         UserError: if it can build no such network.
     """
     name = _NETWORKS.get((found.blocks, found.convolutions))
-    width, channels, *kernel = found.weights["conv1.weight"].shape
-    stem = _STEMS.get(kernel[0])
+    shape = found.weights["conv1.weight"].shape
+    stem = _STEMS.get(shape[2:])
     if name is None or stem is None:
         raise UserError(
             f"Cannot import a ResNet with {found.blocks} blocks of {found.convolutions} "
-            f"convolutions and a first kernel of {' x '.join(map(str, kernel))}: there are "
-            "ResNet-18 and ResNet-50, with a first kernel of 7 x 7 or 3 x 3."
+            f"convolutions and a first weight of {' x '.join(map(str, shape))}: there are "
+            "ResNet-18 and ResNet-50, with a first kernel (last two numbers) of 7 x 7 or 3 x 3."
         )
     if stem_padding is None:
         stem_padding = 2 if stem == "cifar" and found.solo_learn else 1
-    shape = (_SIZES[stem], _SIZES[stem], channels)
-    return dict(name=name, input_shape=shape, width=width, stem=stem, stem_padding=stem_padding)
+    (width, channels), size = shape[:2], _SIZES[stem]
+    return dict(
+        name=name,
+        input_shape=(size, size, channels),
+        width=width,
+        stem=stem,
+        stem_padding=stem_padding,
+    )
 
 
 def torch_names(layer):

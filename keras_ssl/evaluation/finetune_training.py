@@ -117,5 +117,8 @@ class Trainer:
         )
 
     def accuracy(self, images, labels):
-        """Top-1 accuracy in percent on uint8 images."""
+        """Top-1 accuracy in percent on uint8 images; 0 of a network that has diverged."""
+        # Its logits may be finite all the same: a ReLU may turn NaN to 0.
+        if not all(np.isfinite(weights).all() for weights in self.model.get_weights()):
+            return 0.0
         return 100.0 * float(np.mean(self.logits(images).argmax(axis=1) == labels))

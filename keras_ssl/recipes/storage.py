@@ -82,7 +82,7 @@ def new_workdir(recipe, root="runs"):
     """The first of `root/METHOD-DATA-1`, `-2`, ... that does not exist."""
     name = recipe.data.dataset
     name = Path(name.split(":", 1)[1]).stem if name.startswith(PREFIXES) else name
-    data = re.sub(r"\W+", "-", name).strip("-")
+    data = re.sub(r"\W+", "-", name).strip("-") or "images"
     paths = (Path(root, f"{recipe.name}-{data}-{number}") for number in itertools.count(1))
     return next(path for path in paths if not path.exists())
 

@@ -1,5 +1,6 @@
 """Affine warps (rotation, shear, zoom, shift in one resampling), quarter turns, erased boxes."""
 
+import functools
 import math
 
 import tensorflow as tf
@@ -76,6 +77,9 @@ def affine_matrix(rotation, shear_y, shear_x, zoom):
 
 def quarter_turns(images, turns):
     """Turn square images counter-clockwise by (batch,) integers 0 to 3 quarters; no resampling."""
+    if images.shape[0] == 1:  # of a single image only the turn that it takes is made
+        turned = [functools.partial(tf.image.rot90, images, k) for k in range(4)]
+        return tf.switch_case(turns[0], turned)
     turns = turns[:, None, None, None]
     images = tf.where((turns == 1) | (turns == 3), tf.transpose(images, (0, 2, 1, 3)), images)
     images = tf.where((turns == 1) | (turns == 2), images[:, ::-1], images)

@@ -12,7 +12,7 @@ from pipelines.image_data import (
     ImageData,
     check_memory,
     common_side,
-    hold_out_mask,
+    hold_out,
     keep_in_memory,
     tell,
 )
@@ -76,7 +76,7 @@ def load_folder(path, *, image_size=None, in_memory=None, log=print):
     )
     if len(parts) > 1 and len(images[1]):
         return dataclasses.replace(data, test_images=images[1], test_labels=labels[1])
-    return data if len(parts) > 1 or class_names is None else _hold_out(data, log)
+    return data if len(parts) > 1 or class_names is None else hold_out(data, log)
 
 
 def _parts(path, log):
@@ -118,7 +118,7 @@ def _choose_size(paths, log):
     image_size = common_side(sides or [0])
     log(
         f"Images are resized to {image_size} x {image_size} (median shorter side "
-        f"{np.median(sides or [0]):.0f} pixels); --set data.image_size=N takes another size."
+        f"{np.median(sides or [0]):.0f} pixels); image_size=N takes another size."
     )
     return image_size
 
@@ -175,20 +175,3 @@ def _labels(part, read, class_names):
 
 def _printable(name):
     return name.encode("utf-8", "replace").decode("utf-8")
-
-
-def _hold_out(data, log):
-    test = hold_out_mask(data.train_labels, log)
-    if test is None:
-        return data
-    return dataclasses.replace(
-        data,
-        train_images=_rows(data.train_images, ~test),
-        train_labels=data.train_labels[~test],
-        test_images=_rows(data.train_images, test),
-        test_labels=data.train_labels[test],
-    )
-
-
-def _rows(images, mask):
-    return images.take(mask) if isinstance(images, EncodedImages) else images[mask]

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipelines.errors import DataError
 from pipelines.files import check_path
-from pipelines.image_data import ImageData
+from pipelines.image_data import ImageData, hold_out
 
 _IMAGES = {"train": ("x_train", "train_images"), "test": ("x_test", "test_images")}
 _LABELS = {
@@ -24,11 +24,16 @@ _EXPECTED = (
 )
 
 
-def load_npz(path):
+def load_npz(path, *, log=print):
     """Read the arrays x_train, y_train, x_test, y_test, or train_images, train_labels, ....
 
     Only the training images are needed. Images may be uint8, whole numbers in 0..255, or floats in
-    [0, 1] or [0, 255]; gray ones may lack the channel axis.
+    [0, 1] or [0, 255]; gray ones may lack the channel axis. Where there are labels and no test
+    part, a fifth of the images is held out.
+
+    Args:
+        path: of the file.
+        log: called with a line for the user.
 
     Raises:
         DataError: if the file cannot be read, or the arrays do not fit; says which and why.
@@ -52,6 +57,8 @@ def load_npz(path):
     data = ImageData(f"npz:{path}", train_images, train_labels, test_images, test_labels)
     if class_names and data.num_classes and data.num_classes <= len(class_names):
         data = dataclasses.replace(data, class_names=class_names)
+    if train_labels is not None and test_images is None:
+        return hold_out(data, log)
     return data
 
 
@@ -160,7 +167,8 @@ def check_labels(array, name, count):
         raise DataError(f"{name} has shape {array.shape}; labels must be (N,), one number each.")
     if len(flat) != count:
         raise DataError(f"{name} has {len(flat)} labels for {count} images; they must agree.")
-    if flat.dtype.kind not in "biuf" or not np.array_equal(flat, np.floor(flat)):
+    whole = flat.dtype.kind in "biuf" and np.isfinite(flat).all() and (flat == np.floor(flat)).all()
+    if not whole:
         raise DataError(f"{name} has type {array.dtype}; labels must be whole numbers from 0.")
     if flat.min() < 0:
         raise DataError(f"{name} has labels below 0 ({flat.min():g}); they must count from 0.")

@@ -12,7 +12,8 @@ from export.saved_model import write_saved_model
 from export.signatures import make_signatures, readouts_of
 from pipelines.preprocess import make_preprocess
 from pipelines.sources.header import read_header
-from pipelines.sources.squares import decoded_square, square_of
+from pipelines.sources.squares import square_of
+from stages.inputs import Preprocessing
 from tests.unit.test_export_headers import gif, png
 from tests.unit.test_pipelines_decode import FIXTURES, fixture, gradient, jpeg, with_exif
 
@@ -20,11 +21,6 @@ SIDE = 8
 MEAN, STD = [0.5, 0.4, 0.3], [0.2, 0.25, 0.3]
 PREPROCESS = {count: make_preprocess(SIDE, count, MEAN[:count], STD[:count]) for count in (1, 3)}
 UPRIGHT = jpeg(24, 20)
-
-
-def decode(content, is_jpeg, orientation, height, width):
-    orientation = tf.cast(orientation, tf.uint8)
-    return decoded_square(content, is_jpeg, orientation, height, width, SIDE)
 
 
 def pixels_as_features(channels):
@@ -35,6 +31,7 @@ def pixels_as_features(channels):
 
 def saved_model(folder, channels):
     readouts = readouts_of(pixels_as_features(channels), 0.1)
+    decode = Preprocessing(SIDE, channels, MEAN[:channels], STD[:channels]).decode
     signatures = make_signatures(readouts, PREPROCESS[channels], decode=decode)
     write_saved_model(readouts, signatures, folder)
     return str(folder)
@@ -189,7 +186,8 @@ def test_the_file_that_is_refused_is_told_by_its_place(ask):
 HOSTILE_IMAGES = {
     "no height": (np.zeros((2, 0, 5, 3), "uint8"), "without pixels"),
     "a strip": (np.zeros((1, 1, 2_000_000, 3), "uint8"), "pixels in a request"),
-    "many dots": (np.zeros((2_000_000, 1, 1, 3), "uint8"), "pixels in a request"),
+    "many dots": (np.zeros((2_000_000, 1, 1, 3), "uint8"), "in a request"),
+    "many images": (np.zeros((10_001, 2, 2, 3), "uint8"), "10001.*images in a request"),
     "gray": (np.zeros((2, 8, 8, 1), "uint8"), "8,8,1|channels|shape|Shape"),
     "one image alone": (np.zeros((8, 8, 3), "uint8"), "shape|Shape|dimension|rank"),
 }

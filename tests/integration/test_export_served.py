@@ -1,6 +1,7 @@
 """An export as a whole: checked in a process of its own, with what a server needs beside it."""
 
 import json
+import shlex
 import sys
 
 import numpy as np
@@ -10,15 +11,10 @@ import tensorflow as tf
 import keras_ssl
 from export import ExportError, export_encoder, saved_model, serving
 from pipelines.preprocess import make_preprocess
-from pipelines.sources.squares import decoded_square
+from stages.inputs import Preprocessing
 
 PREPROCESS = make_preprocess(8, 3, 3 * [0.5], 3 * [0.25])
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), "uint8")
-
-
-def decode(content, is_jpeg, orientation, height, width):
-    orientation = tf.cast(orientation, tf.uint8)
-    return decoded_square(content, is_jpeg, orientation, height, width, 8)
 
 
 def encoder():
@@ -34,7 +30,7 @@ def exported(tmp_path_factory):
         encoder(),
         PREPROCESS,
         tmp_path_factory.mktemp("run") / "export" / "animals",
-        decode=decode,
+        decode=Preprocessing(8, 3, 3 * [0.5], 3 * [0.25]).decode,
         images=IMAGES,
         one_hot=True,
         facts={"method": "sem_byol"},
@@ -84,6 +80,12 @@ def test_the_server_is_told_where_the_model_lies(exported):
     assert "max_batch_size" in (directory / "batching.config").read_text()
     assert f"source={directory},target=/models/animals" in exported[1]
     assert "/v1/models/animals:predict" in exported[1]
+
+
+def test_a_path_with_blanks_is_one_word_of_the_command(tmp_path):
+    directory = tmp_path / "my runs" / "animals"
+    mount = f"type=bind,source={directory},target=/models/animals,readonly"
+    assert mount in shlex.split(serving.commands(directory))
 
 
 def test_warm_up_requests_are_there_or_their_absence_is_told(exported):

@@ -18,6 +18,7 @@ import collapse  # noqa: E402
 import comparison  # noqa: E402
 import fit  # noqa: E402
 import methods  # noqa: E402
+import serving  # noqa: E402
 
 BENCHED = augmentation.COLUMNS
 NEUTRAL = "none, only normalised"
@@ -125,6 +126,14 @@ def test_a_stream_is_timed_after_its_first_batches():
     assert found["memory"] is None or found["memory"] >= 0
 
 
+def test_requests_are_timed_by_turns_after_two_rounds_that_do_not_count():
+    order = []
+    times = serving.seconds([lambda: order.append("live"), lambda: order.append("exported")], 3)
+    assert order == 5 * ["live", "exported"]
+    assert times.shape == (2, 3) and (times > 0).all()
+    assert serving.cells(8, [0.002, 0.004, 0.004]) == ["4.00", "4.00", "2,000"]
+
+
 def test_a_peer_that_is_not_installed_has_a_row_that_says_so():
     clock = {column: {"views": 1234.5, "bytes": 2**20, "memory": None} for column in BENCHED}
     rows = {"ours": clock, "torchvision": None}
@@ -141,6 +150,7 @@ def test_operators_are_timed_alone():
         for view in cases[name]["policy"]:
             active = {key for key in view if view[key] != cases[NEUTRAL]["policy"][0][key]}
             assert active <= fields.keys(), name
+            assert active or name == NEUTRAL
 
 
 @pytest.mark.parametrize("dataset", ["", "digits"])

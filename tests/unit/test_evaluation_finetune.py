@@ -239,6 +239,12 @@ def test_a_trainer_forgets_what_it_did_before():
     assert any(np.any(a != b) for a, b in zip(found[0], trainer.start, strict=True))
 
 
+def test_a_network_that_diverged_has_no_right_answers():
+    result = tuned(learning_rates=(1e12,), steps=8)
+    assert not all(np.isfinite(weights).all() for weights in result.model.get_weights())
+    assert result.accuracy == 0.0  # and not the share of the first class
+
+
 def test_schedules_begin_at_the_peak_and_fall():
     assert [SCHEDULES["cosine"](done) for done in (0, 0.5, 1)] == pytest.approx([1, 0.5, 0])
     assert [SCHEDULES["steps"](done) for done in (0, 0.59, 0.6, 0.79, 0.8)] == pytest.approx(

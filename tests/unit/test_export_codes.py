@@ -126,6 +126,21 @@ def test_images_and_encoders_that_give_nan_are_refused(tmp_path):
         encode(encoder, IMAGES, to_unit, tmp_path / "b")
 
 
+def test_two_processes_at_once_are_refused_and_leave_nothing_mixed(tmp_path):
+    class Meddled(StopsAfter):
+        def __getitem__(self, rows):
+            if (rows.start, rows.stop) == (10, 15):
+                with open(tmp_path / export_codes.UNFINISHED, "ab") as file:
+                    file.write(b"\1\1\1\1")  # a row of the other process
+            return super().__getitem__(rows)
+
+    encoder = encoder_of()
+    with pytest.raises(UserError, match="Another process writes"):
+        encode(encoder, Meddled(100), to_unit, tmp_path, batch_size=5)
+    codes = encode(encoder, IMAGES, to_unit, tmp_path, batch_size=5)
+    np.testing.assert_array_equal(codes.array, codes_of(encoder)(to_unit(IMAGES)))
+
+
 @pytest.mark.parametrize("images", [IMAGES[:0], IMAGES[0]])
 def test_no_images_are_refused(images, tmp_path):
     with pytest.raises(UserError, match="non-empty array of images"):

@@ -37,12 +37,16 @@ def test_what_differs_is_refused_and_the_old_file_stays(tmp_path, monkeypatch):
     path = tmp_path / "encoder.keras"
     path.write_text("old")
 
-    def run(*arguments):
-        return {"features": np.full((3, 8), np.nan, "float32")}
-
-    monkeypatch.setitem(forms.FORMS, "keras", forms.FORMS["keras"]._replace(run=run))
-    with pytest.raises(ExportError, match="off by nan"):
-        export_form(encoder(), "keras", path, IMAGES)
+    found = {}
+    kind = forms.FORMS["keras"]._replace(run=lambda *arguments: found)
+    monkeypatch.setitem(forms.FORMS, "keras", kind)
+    for name, size, what in (
+        ("features", 8, "has the outputs features, where"),
+        ("simplices", 12, "off by nan"),
+    ):
+        found[name] = np.full((3, size), np.nan, "float32")
+        with pytest.raises(ExportError, match=what):
+            export_form(encoder(), "keras", path, IMAGES)
     assert path.read_text() == "old"
     assert len(list(tmp_path.iterdir())) == 1
 

@@ -122,7 +122,9 @@ def changed(**changes):
         (changed(conv1__bias=np.ones(4)), "parts that a plain ResNet has not: conv1.bias"),
         (changed(layer1__0__se__weight=np.ones(4)), "has not: layer1.0.se.weight"),
         (changed(bn1__bias=np.ones(5)), r"'bn1.bias' does not fit a resnet18.*\(5,\), not \(4,\)"),
-        (changed(conv1__weight=np.ones((4, 3, 5, 5))), "first kernel of 5 x 5"),
+        (changed(conv1__weight=np.ones((4, 3, 5, 5))), "first weight of 4 x 3 x 5 x 5"),
+        (changed(conv1__weight=np.ones((4, 3, 7))), "first weight of 4 x 3 x 7:"),
+        (changed(conv1__weight=np.ones(4)), "first weight of 4:"),
         (changed(bn1__running_var=np.full(4, np.nan)), "'bn1.running_var' holds NaN"),
         (changed(layer3__2__conv1__weight=np.ones(1)), r"\(2, 2, 3, 2\) blocks of 2"),
         ({**prefixed(small(), "a."), **prefixed(small(), "b.")}, "Several ResNets.*'a.', 'b.'"),
@@ -181,13 +183,18 @@ def test_files_of_pytorch_give_the_weights_and_run_no_code(tmp_path):
     torch = pytest.importorskip("torch", reason="reads files of PyTorch")
     weights = {name: torch.from_numpy(array) for name, array in small().items()}
     checkpoint = {"state_dict": weights, "optimizer_states": [{"lr": 0.1}], "epoch": 3}
-    for content in (weights, checkpoint):
+    parameters = {name: torch.nn.Parameter(value.float()) for name, value in weights.items()}
+    for content in (weights, checkpoint, parameters):
         torch.save(content, tmp_path / "weights.ckpt")
         encoder = import_weights(tmp_path / "weights.ckpt")
         assert differs(encoder, reference_features(small(), images())) < 1e-5
     torch.save({"state_dict": weights, "settings": print}, tmp_path / "weights.ckpt")
     with pytest.raises(UserError, match="can run code"):
         read_state_dict(tmp_path / "weights.ckpt")
+    for damaged in (b"", b"<html>404</html>", b"PK\3\4junk", b"\x80\2junk"):
+        (tmp_path / "weights.ckpt").write_bytes(damaged)
+        with pytest.raises(UserError, match="damaged|Cannot read"):
+            read_state_dict(tmp_path / "weights.ckpt")
 
 
 def test_files_of_safetensors_give_the_weights(tmp_path):

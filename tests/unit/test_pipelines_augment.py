@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from pipelines import augment, ops
 from pipelines.augment import make_augment
-from pipelines.draws import draw, noise_of
+from pipelines.draws import draw, noise_of, noise_seed, seed_of
 from pipelines.errors import DataError
 from pipelines.one_view import DRAWS, one_view
 from pipelines.policies import POLICIES, ViewPolicy, policy_for
@@ -184,6 +184,15 @@ def test_the_draws_of_earlier_versions_stay():
     }
     for name, rows in expected.items():
         np.testing.assert_allclose(drawn[name], rows, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", ["global", "local"])
+def test_the_seed_of_the_noise_does_not_depend_on_the_compiler(kind):
+    def seed(seed):
+        return noise_seed(seed_of(kind, seed), 2)
+
+    compiled = tf.function(seed, jit_compile=True, autograph=False)
+    np.testing.assert_array_equal(compiled(SEED), seed(SEED))
 
 
 def test_with_the_crop_last_the_colours_are_those_of_the_whole_image():

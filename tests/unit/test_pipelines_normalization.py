@@ -75,6 +75,15 @@ def test_a_cache_that_is_not_a_folder_is_no_error(monkeypatch, tmp_path):
     assert normalization(levels()) == normalization(levels())
 
 
+def test_a_user_without_a_home_has_no_cache_but_no_error(monkeypatch):
+    def home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setattr("pathlib.Path.home", home)
+    assert normalization(levels()) == normalization(levels())
+
+
 def test_a_cache_that_cannot_be_written_keeps_no_part_of_a_file(monkeypatch, tmp_path):
     monkeypatch.setenv(VARIABLE, str(tmp_path))
     path = cached_path("kind", "key")

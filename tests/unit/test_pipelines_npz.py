@@ -3,6 +3,7 @@ import pytest
 
 from pipelines.datasets import load
 from pipelines.errors import DataError
+from pipelines.sources.npz import load_npz
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3)).astype(np.uint8)
 LABELS = np.array([0, 1, 2, 0, 1, 2])
@@ -66,6 +67,7 @@ def with_nan():
         ({"x_train": IMAGES, "y_train": LABELS[:4]}, "4 labels for 6 images"),
         ({"x_train": IMAGES, "y_train": np.eye(6)}, "one number each"),
         ({"x_train": IMAGES, "y_train": LABELS + 0.5}, "whole numbers"),
+        ({"x_train": IMAGES, "y_train": np.where(LABELS, LABELS, np.inf)}, "whole numbers"),
         ({"x_train": IMAGES, "y_train": LABELS.astype(str)}, "whole numbers"),
         ({"x_train": IMAGES, "y_train": LABELS - 1}, "below 0"),
         ({"x_train": IMAGES.reshape(6, -1)}, "has shape"),
@@ -101,3 +103,13 @@ def test_files_that_are_no_archives_are_refused(tmp_path):
     ]:
         with pytest.raises(DataError, match=message):
             load(f"npz:{file}")
+
+
+def test_labelled_images_without_a_test_part_are_split_as_those_of_a_folder(tmp_path):
+    images = np.arange(20, dtype="uint8").repeat(16).reshape(20, 4, 4)
+    np.savez(tmp_path / "a.npz", x_train=images, y_train=np.arange(20) % 2)
+    lines = []
+    data = load_npz(tmp_path / "a.npz", log=lines.append)
+    assert (len(data.train_images), len(data.test_images)) == (16, 4)
+    np.testing.assert_array_equal(data.test_labels, data.test_images[:, 0, 0, 0] % 2)
+    assert lines == ["No test part: 4 of 20 images are held out, the same ones each time."]

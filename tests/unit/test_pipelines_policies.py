@@ -123,6 +123,8 @@ def test_unknown_names_are_answered_with_the_nearest():
         {"zoom": (0.0, 1.0)},
         {"flip": 1.5},
         {"brightness": -0.1},
+        {"contrast": float("inf")},
+        {"blur_sigma": (0.1, float("inf"))},
         {"hue": 0.6},
         {"shear": 90.0},
         {"noise": "a lot"},

@@ -133,6 +133,20 @@ def test_cifar10_with_the_usual_numbers_is_the_subset_of_the_documents(monkeypat
     assert made == [None] * 3
 
 
+def test_a_folder_that_is_not_there_is_named_before_anything_is_read(monkeypatch, capsys):
+    monkeypatch.setattr(subset, "cifar10", lambda data_dir: pytest.fail("read for nothing"))
+    with pytest.raises(SystemExit) as stop:
+        main(["/no/such/few.npz"])
+    assert stop.value.code == 2 and "there is no folder /no/such" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path):
+    (tmp_path / "few.npz").mkdir()  # in the way of the renaming
+    with pytest.raises(DataError, match=r"few\.npz could not be written: Is a directory"):
+        subset.write(f"{tmp_path}/few.npz", {"x": np.ones(1)})
+    assert [path.name for path in tmp_path.iterdir()] == ["few.npz"]
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -141,7 +155,7 @@ def test_cifar10_with_the_usual_numbers_is_the_subset_of_the_documents(monkeypat
         (["few.npz", "digits", "--train=100", "--seed=-1"], "--seed=-1"),
         (["few.npz", "digits", "--train=1000"], "--train=1000 of each class"),
         (["few.npz", "digts"], "Did you mean 'digits'"),
-        (["/no/such/few.npz", "digits", "--train=2", "--test=1"], "could not be written"),
+        (["/no/such/few.npz", "digits", "--train=2", "--test=1"], "there is no folder /no/such"),
     ],
 )
 def test_mistakes_end_in_a_line_with_status_two(arguments, message, capsys, tmp_path, monkeypatch):

@@ -77,6 +77,14 @@ def test_erase_empties_the_box_and_nothing_else():
     np.testing.assert_array_equal(erased, expected)
 
 
+def test_a_single_image_takes_the_quarter_turn_that_it_takes_in_a_batch():
+    images, turns = tf.random.uniform((4, 8, 8, 3)), tf.range(4)
+    batch = ops.quarter_turns(images, turns)
+    for i in range(4):
+        alone = ops.quarter_turns(images[i : i + 1], turns[i : i + 1])
+        np.testing.assert_array_equal(alone[0], batch[i])
+
+
 @pytest.mark.parametrize("compiled", [False, True])
 def test_quarter_turns_are_exact_and_counter_clockwise(compiled):
     images = random_images(4)

@@ -29,6 +29,15 @@ def test_a_backbone_is_told_with_what_the_image_size_chose(backbone, image_size,
     assert stages.describe_backbone(backbone, image_size) == line
 
 
+def test_an_export_goes_without_images_that_are_gone_and_says_so(tmp_path, capsys):
+    preprocessing = stages.Preprocessing(8, 3, (0.5,) * 3, (0.25,) * 3)
+    asked = ["run.py", "--mode=pretrain", "--method=simclr", f"--dataset=npz:{tmp_path}/gone.npz"]
+    recipe = run.recipe_of(run.parse_flags(asked), run.read_catalog())
+    assert stages.images_of(recipe, preprocessing) is None
+    said = capsys.readouterr().out
+    assert "checked with noise" in said and "gone.npz" in said
+
+
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])  # float16 wraps the optimizer
 def test_a_weight_decay_that_moves_is_logged_and_a_constant_one_is_not(policy):
     keras.config.set_dtype_policy(policy)

@@ -1,0 +1,100 @@
+"""Compare an exported encoder with the evaluation, on files of every common kind.
+
+    python benchmarks/parity.py RUN [--images=64]
+
+RUN is the folder of a finished run with an export. Test images of its data become JPEG and PNG
+files: as they are, stretched to 50 x 41 pixels, gray, and with an alpha channel. The newest version
+in RUN/export/encoder reads them by `image_bytes`, the evaluation by its own way of reading files.
+Prints the largest difference of the features and the share of codes that differ.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import comparison  # noqa: E402, F401  (puts the project on the path)
+
+
+def files_of(images):
+    """Files of colour images: {kind: list of bytes}."""
+    import tensorflow as tf
+
+    def encoded(encode, turn=lambda image: image):
+        return [encode(turn(tf.constant(image))).numpy() for image in images]
+
+    def stretched(image):
+        return tf.cast(tf.image.resize(image, (41, 50)), tf.uint8)
+
+    def with_alpha(image):
+        return tf.concat([image, tf.fill((*image.shape[:2], 1), tf.constant(128, tf.uint8))], -1)
+
+    jpeg, png, gray = tf.io.encode_jpeg, tf.io.encode_png, tf.image.rgb_to_grayscale
+    return {
+        "JPEG": encoded(jpeg),
+        "PNG": encoded(png),
+        "JPEG, 50 x 41": encoded(jpeg, stretched),
+        "PNG, 50 x 41": encoded(png, stretched),
+        "gray JPEG": encoded(jpeg, gray),
+        "gray PNG": encoded(png, gray),
+        "RGBA PNG": encoded(png, with_alpha),
+    }
+
+
+def compare(encoder, preprocessing, serve, files):
+    """Rows (kind, largest difference of features, share of codes that differ or None)."""
+    import numpy as np
+    import tensorflow as tf
+
+    from export.signatures import readouts_of
+    from pipelines.sources.header import read_header
+    from pipelines.sources.squares import square_of
+
+    readouts = readouts_of(encoder, 0.1)
+    rows = []
+    for kind, contents in files.items():
+        side = preprocessing.image_size
+        squares = np.stack([square_of(read_header(c), c, side) for c in contents])
+        live = readouts(preprocessing.function(squares), training=False)
+        served = serve(image_bytes=tf.constant(contents))
+        difference = float(np.abs(served["features"] - live["features"]).max())
+        codes = None
+        if "codes" in served:
+            codes = float(np.mean(served["codes"].numpy() != live["codes"].numpy()))
+        rows.append((kind, difference, codes))
+    return rows
+
+
+def format_table(rows):
+    """The markdown table."""
+    lines = ["| file | features, largest difference | codes that differ |", "|---|---|---|"]
+    for kind, difference, codes in rows:
+        share = "" if codes is None else f"{codes:.1%}"
+        lines.append(f"| {kind} | {difference:.1e} | {share} |")
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--images", type=int, default=64)
+    options = parser.parse_args()
+    import run
+
+    stages = run.import_stages()
+    import tensorflow as tf
+
+    recipe = run.recipes.load(options.run, run.read_catalog())
+    encoder, preprocessing = stages.load_trained(options.run)
+    images = stages.load_inputs(recipe, preprocessing).data.to_judge_by[: options.images]
+    if images.shape[-1] != 3:
+        sys.exit("error: the comparison takes a run on colour images.")
+    versions = [path for path in (options.run / "export/encoder").iterdir() if path.is_dir()]
+    newest = max(versions, key=lambda path: int(path.name))
+    serve = tf.saved_model.load(newest).signatures["image_bytes"]
+    print(format_table(compare(encoder, preprocessing, serve, files_of(images))))
+
+
+if __name__ == "__main__":
+    main()
