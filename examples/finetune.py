@@ -12,6 +12,8 @@ import numpy as np
 
 import keras_ssl
 
+if len(sys.argv) != 3:
+    sys.exit(__doc__)
 run, path = sys.argv[1:]
 data = np.load(path)
 with open(f"{run}/preprocessing.json") as file:

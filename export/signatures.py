@@ -99,8 +99,11 @@ def make_signatures(readouts, preprocess, *, decode=None, max_pixels=MAX_PIXELS)
 
     def serve(images, wanted):
         images = _within_limits(images, shape, max_pixels)
+        count = tf.shape(images)[0]
+        # Convolutions fail on no images: one that is empty stands for them.
+        images = tf.pad(images, [[0, tf.cast(count == 0, tf.int32)], [0, 0], [0, 0], [0, 0]])
         outputs = readouts(preprocess(images), training=False)
-        return {name: _served(outputs[name]) for name in wanted}
+        return {name: _served(outputs[name])[:count] for name in wanted}
 
     def serve_bytes(image_bytes):
         count = tf.size(image_bytes)

@@ -84,7 +84,7 @@ def compare_runs(runs, *, markdown=False, seed=0):
     columns, left_out = _common_columns(runs)
     if not columns:
         raise UserError("The runs have no row in common. " + " ".join(left_out))
-    reference = _reference(runs[0])
+    reference = _reference(runs[0], columns)
     lines = [["run", "representation", *headings(columns)]]
     for run in runs:
         for representation in dict.fromkeys(row["representation"] for row in run.rows):
@@ -185,9 +185,11 @@ def _without_intervals(runs):
     return sentences
 
 
-def _reference(run):
-    """The first representation of a run that is no baseline, or the first of all."""
-    names = list(dict.fromkeys(row["representation"] for row in run.rows))
+def _reference(run, columns):
+    """The first representation in the columns that is no baseline, or the first of all."""
+    every = dict.fromkeys(row["representation"] for row in run.rows)
+    there = [name for name in every if any(run.row(name, column) for column in columns)]
+    names = there or list(every)
     return next((name for name in names if name.startswith("pretrained")), names[0])
 
 

@@ -70,9 +70,8 @@ def write_results(path, rows, meta):
         | {"protocol_hash": protocol_hash(row.protocol)}
         for row in rows
     ]
-    new = {_subject(record) for record in records}
-    kept = [record for record in _read_rows(path) if _subject(record) not in new]
-    write_text(path, to_json({"meta": meta, "rows": kept + records}, indent=2) + "\n")
+    rows = {_subject(record): record for record in [*_read_rows(path), *records]}  # old places
+    write_text(path, to_json({"meta": meta, "rows": list(rows.values())}, indent=2) + "\n")
 
 
 def _subject(record):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import keras_ssl
 from export.saved_model import write_saved_model
 from export.signatures import make_signatures, readouts_of
 from pipelines.preprocess import make_preprocess
@@ -135,6 +136,17 @@ def test_an_empty_batch_gives_an_empty_answer(ask):
     for side in (SIDE, 20):
         images = np.zeros((0, side, side, 3), "uint8")
         assert ask("serving_default", images).shape == (0, SIDE * SIDE * 3)
+
+
+@pytest.mark.parametrize("side", [8, 32])
+def test_an_empty_batch_goes_through_convolutions(side, tmp_path):
+    backbone = keras_ssl.create_backbone("resnet14", (side, side, 3), width=4)
+    readouts = readouts_of(backbone, 0.1)
+    preprocess = make_preprocess(side, 3, MEAN, STD)
+    write_saved_model(readouts, make_signatures(readouts, preprocess), tmp_path / "1")
+    serve = tf.saved_model.load(tmp_path / "1").signatures["serving_default"]
+    found = serve(images=tf.zeros((0, side, side, 3), tf.uint8))["features"]
+    assert found.shape == (0, backbone.output_shape[-1])
 
 
 def bmp(width, height):

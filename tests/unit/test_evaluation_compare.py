@@ -230,3 +230,14 @@ def test_differences_of_protocols_name_what_only_one_has():
         "b": (2, None),
         "c": (None, 3),
     }
+
+
+def test_differences_are_from_a_representation_that_the_runs_share(tmp_path):
+    alone = _row(90.0, representation="pretrained, fine-tuned", task="1 % of labels")
+    runs = [
+        _run(tmp_path / "a", [alone, _row(50.0)]),
+        _run(tmp_path / "b", [_row(60.0)]),
+    ]
+    table, _ = compare_runs(runs)
+    assert "Differences are from 'pretrained' of a" in table
+    assert "60.0 (+10" in table

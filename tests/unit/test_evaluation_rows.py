@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 
@@ -63,3 +64,11 @@ def test_results_are_strict_json_with_every_field_and_the_hash(tmp_path):
     assert first["protocol"] == {"k": 20}
     assert first["protocol_hash"] == protocol_hash({"k": 20})
     assert {"representation", "task", "metric", "dataset", "split", "std"} < set(first)
+
+
+def test_a_row_that_is_measured_again_keeps_its_place(tmp_path):
+    first, second = (Row(name, "knn", "accuracy", 1.0, "d", "test", {}) for name in ("a", "b"))
+    write_results(tmp_path / "r.json", [first, second], {})
+    write_results(tmp_path / "r.json", [replace(first, value=2.0)], {})
+    rows = json.loads((tmp_path / "r.json").read_text())["rows"]
+    assert [(row["representation"], row["value"]) for row in rows] == [("a", 2.0), ("b", 1.0)]
