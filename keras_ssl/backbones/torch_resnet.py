@@ -130,7 +130,10 @@ def _told(networks, state):
     """What there is, for a message."""
     if networks:
         return f"There are: {', '.join(map(repr, networks))}. Choose one by its prefix."
-    return f"The names are: {some(state)}. A ResNet has 'conv1.weight', 'bn1.weight' and on to 'layer4.1.bn2.weight' at least."
+    return (
+        f"The names are: {some(state)}. A ResNet has 'conv1.weight', 'bn1.weight' and so on, to "
+        "'layer4.1.bn2.weight' at least."
+    )
 
 
 def some(names):
