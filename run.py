@@ -213,19 +213,22 @@ def complete(recipe, workdir):
         print("--mode=evaluate judges the encoder again, --mode=export writes another version.")
 
 
-def evaluate(recipe, workdir):
-    """Judge the trained encoder of a run, on its own data or on those of --dataset."""
+def trained(recipe, workdir):
+    """The stages, the trained encoder of a run, and the data of the recipe as it takes them."""
     stages = import_stages()
     encoder, preprocessing = stages.load_trained(workdir)
-    inputs = stages.load_inputs(recipe, preprocessing)
+    return stages, encoder, stages.load_inputs(recipe, preprocessing)
+
+
+def evaluate(recipe, workdir):
+    """Judge the trained encoder of a run, on its own data or on those of --dataset."""
+    stages, encoder, inputs = trained(recipe, workdir)
     stages.evaluate(recipe, inputs, encoder, workdir)
 
 
 def finetune(recipe, workdir):
     """Train the encoder of a run on shares of the labels, beside the same network from scratch."""
-    stages = import_stages()
-    encoder, preprocessing = stages.load_trained(workdir)
-    inputs = stages.load_inputs(recipe, preprocessing)
+    stages, encoder, inputs = trained(recipe, workdir)
     stages.finetune(recipe, inputs, encoder, workdir)
 
 
@@ -239,9 +242,7 @@ def export(recipe, workdir):
 
 def codes(recipe, workdir, directory):
     """Write the discrete codes of a data set, by the encoder of a run."""
-    stages = import_stages()
-    encoder, preprocessing = stages.load_trained(workdir)
-    inputs = stages.load_inputs(recipe, preprocessing)
+    stages, encoder, inputs = trained(recipe, workdir)
     stages.write_codes(inputs, encoder, directory or workdir / "codes")
 
 

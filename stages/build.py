@@ -29,17 +29,22 @@ def build_encoder(recipe, preprocessing):
     return keras_ssl.add_neck(encoder, kind=recipe.neck.kind, **recipe.neck.options)
 
 
-def float32_encoder(recipe, preprocessing, weights=None):
-    """The encoder in float32, whatever it was trained in: to evaluate, fine-tune and serve.
+def encoder_in(precision, recipe, preprocessing, weights=None):
+    """The encoder in another precision than it may have been trained in.
 
     Without `weights` it is what training started from: the same seed, drawn in the same order.
     """
-    keras.config.set_dtype_policy("float32")
+    keras.config.set_dtype_policy(precision)
     keras.utils.set_random_seed(recipe.training.seed)
     encoder = build_encoder(recipe, preprocessing)
     if weights is not None:
         encoder.set_weights(weights)
     return encoder
+
+
+def float32_encoder(recipe, preprocessing, weights=None):
+    """`encoder_in` float32: to evaluate, fine-tune and serve."""
+    return encoder_in("float32", recipe, preprocessing, weights)
 
 
 def build_method(recipe, inputs, steps):

@@ -4,8 +4,6 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import keras
-
 import keras_ssl
 from keras_ssl.core.checks import UserError
 from keras_ssl.core.files import write_text, written_aside
@@ -16,7 +14,7 @@ from keras_ssl.layers.necks import simplices_of
 from pipelines.encoded import EncodedImages
 from pipelines.view_policy import ViewPolicy
 from pipelines.views import train_views
-from stages.build import build_encoder
+from stages.build import encoder_in
 from stages.errors import plain_errors
 
 SEARCHED = ("learning_rates", "weight_decays", "steps", "batch_size", "schedule", "layer_decay")
@@ -74,11 +72,7 @@ def finetuned(recipe, inputs, settings, weights, share):
 
 def starting_network(recipe, inputs, settings, weights=None):
     """The network that fine-tuning starts with, in the run's precision."""
-    keras.config.set_dtype_policy(recipe.training.precision)
-    keras.utils.set_random_seed(recipe.training.seed)
-    encoder = build_encoder(recipe, inputs.preprocessing)
-    if weights is not None:
-        encoder.set_weights(weights)
+    encoder = encoder_in(recipe.training.precision, recipe, inputs.preprocessing, weights)
     if simplices_of(encoder) is None:
         return encoder
     return keras_ssl.at_temperature(encoder, settings.temperature)

@@ -68,6 +68,39 @@ def checked_pair(train, test):
     return train.astype(dtype, copy=False), test.astype(dtype, copy=False)
 
 
+def check_two_of_each(classes, counts):
+    """Refuse train labels that are no two classes or more with two images or more of each.
+
+    Raises:
+        UserError: with the smallest class.
+    """
+    if len(classes) < 2 or counts.min() < 2:
+        raise UserError(
+            "A linear probe needs two classes or more and two train images of each. Received "
+            f"{len(classes)} classes, {counts.min()} images of class {classes[counts.argmin()]}."
+        )
+
+
+def unit_rows(features, name, otherwise):
+    """Divide every row by its length.
+
+    Args:
+        features: (rows, columns).
+        name: what a complaint shall call them, such as "train features".
+        otherwise: the setting that needs no directions.
+
+    Raises:
+        UserError: for rows of zeros.
+    """
+    norms = np.linalg.norm(features, axis=1, keepdims=True)
+    if not norms.all():
+        raise UserError(
+            f"{int((norms == 0).sum())} of {len(features)} {name} are all zero and have no "
+            f"direction: the encoder collapsed, or use {otherwise}."
+        )
+    return features / norms
+
+
 def checked_classes(train_labels, test_labels):
     """Return the classes, sorted, which must be two or more and the same in both parts.
 

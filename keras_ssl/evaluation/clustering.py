@@ -15,7 +15,7 @@ from sklearn.metrics import (
 from threadpoolctl import threadpool_limits
 
 from keras_ssl.core.checks import UserError
-from keras_ssl.evaluation.checks import checked_features, checked_labels
+from keras_ssl.evaluation.checks import checked_features, checked_labels, unit_rows
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def kmeans_agreement(features, labels, *, clusters=None, repeats=10, normalize=T
             f"clusters={clusters} does not fit {len(features)} images: use 2 to that many."
         )
     if normalize:
-        features = _unit_rows(features)
+        features = unit_rows(features, "features", "normalize=False")
     model = KMeans(clusters, n_init=repeats, random_state=seed, algorithm="lloyd")
     result = cluster_agreement(_fitted(model, features), labels)
     settings = {"clusters": "k-means (scikit-learn, Lloyd, k-means++)", "k": clusters}
@@ -184,13 +184,3 @@ def _fitted(model, features):
                 f"k-means needs {model.n_clusters} different features or more: the encoder "
                 "collapsed."
             ) from None
-
-
-def _unit_rows(features):
-    norms = np.linalg.norm(features, axis=1, keepdims=True)
-    if not norms.all():
-        raise UserError(
-            f"{int((norms == 0).sum())} of {len(features)} features are all zero and have no "
-            "direction: the encoder collapsed, or use normalize=False."
-        )
-    return features / norms

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 import tensorflow as tf
-from sklearn.model_selection import StratifiedKFold
 
 from keras_ssl.core.checks import UserError, lookup
 from keras_ssl.evaluation.checks import checked_labels
 from keras_ssl.evaluation.classifier import add_classifier
 from keras_ssl.evaluation.finetune_training import SCHEDULES, Trainer, batch_norm_momentum
+from keras_ssl.evaluation.folds import count_folds, stratified_folds
 
 # SEM, appendix B.5: seven values, evenly spaced on a logarithmic scale.
 LEARNING_RATES = (0.0001, 0.00032, 0.001, 0.0032, 0.01, 0.032, 0.1)
@@ -22,7 +22,6 @@ PROTOCOL = {
     "batch_norm_momentum": "max(1 - 10 / steps per epoch, 0.9)",
     "choice": "best accuracy on one of `folds` stratified parts, then trained on all of them",
 }
-_FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ def finetune(
     lookup(SCHEDULES, schedule, "schedule")
     train_labels, test_labels, classes = _checked(train, train_labels, test, test_labels)
     rows = label_subset(train_labels, share, seed)
-    folds = min(_FOLDS, int(np.bincount(train_labels[rows]).min()))
+    folds = count_folds(train_labels[rows])
 
     def trainer(part):
         """One that trains on the images at `part`."""
@@ -120,7 +119,7 @@ def finetune(
     training = {"steps": steps, "schedule": schedule}
     pairs, tried = list(itertools.product(learning_rates, weight_decays)), ()
     if len(pairs) > 1:
-        part, held = _held_out(rows, train_labels, folds, seed)
+        part, held = _held_out(rows, train_labels, seed)
         tried = _tried(trainer(part), pairs, train[held], train_labels[held], training)
         pairs = [max(tried, key=lambda one: one[2])[:2]]
     final = trainer(rows)
@@ -180,10 +179,9 @@ def _with_labels(labels):
     return lambda images, positions: (images, tf.gather(labels, positions))
 
 
-def _held_out(rows, labels, folds, seed):
+def _held_out(rows, labels, seed):
     """`rows` without one of their stratified parts, and that part to choose by."""
-    splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    fit, held = next(splitter.split(rows, labels[rows]))
+    fit, held = next(stratified_folds(labels[rows], seed).split(rows, labels[rows]))
     return rows[fit], rows[held]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_ssl.core.checks import UserError, lookup
-from keras_ssl.evaluation.checks import checked_labels, checked_pair
+from keras_ssl.evaluation.checks import checked_labels, checked_pair, unit_rows
 
 _BLOCK_VALUES = 2**25  # values per temporary: 128 MiB in float32
 
@@ -168,21 +168,13 @@ def _nearest(metric, dtype):
 def _prepared(train, test, metric):
     """Both parts as the metric compares them, and what `test @ train.T` lacks to rank rows."""
     if metric == "cosine":
-        return _unit_rows(train, "train"), _unit_rows(test, "test"), tf.zeros([], train.dtype)
+        unit = functools.partial(unit_rows, otherwise="metric='euclidean'")
+        train, test = unit(train, "train features"), unit(test, "test features")
+        return train, test, tf.zeros([], train.dtype)
     # Distances do not change, and around the mean |b|^2 - 2ab loses fewer digits.
     mean = train.mean(axis=0)
     train, test = train - mean, test - mean
     return train, test, tf.constant(0.5 * np.sum(train**2, axis=1))
-
-
-def _unit_rows(features, name):
-    norms = np.linalg.norm(features, axis=1, keepdims=True)
-    if not norms.all():
-        raise UserError(
-            f"{int((norms == 0).sum())} of {len(features)} {name} features are all zero and have "
-            "no direction: the encoder collapsed, or use metric='euclidean'."
-        )
-    return features / norms
 
 
 def _sum_by_class(votes, labels, num_classes):

@@ -8,11 +8,11 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
-from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
 from keras_ssl.core.checks import UserError
-from keras_ssl.evaluation.checks import checked_labels, checked_pair
+from keras_ssl.evaluation.checks import check_two_of_each, checked_labels, checked_pair
+from keras_ssl.evaluation.folds import stratified_folds
 
 PROTOCOL = {
     "classifier": "multinomial logistic regression, L2, L-BFGS (scikit-learn)",
@@ -22,7 +22,6 @@ PROTOCOL = {
     "tolerance": 1e-4,
     "max_iterations": 200,
 }
-_FOLDS = 5
 _HOLD_OUT_FROM = 2000  # train images from which one fold is enough to choose C by
 
 
@@ -172,9 +171,7 @@ def _without_null_space(train, test):
 
 
 def _choose_c(train, labels, seed):
-    smallest = np.unique(labels, return_counts=True)[1].min()
-    splitter = StratifiedKFold(min(_FOLDS, int(smallest)), shuffle=True, random_state=seed)
-    parts = list(splitter.split(train, labels))
+    parts = list(stratified_folds(labels, seed).split(train, labels))
     if len(train) >= _HOLD_OUT_FROM:
         parts = parts[:1]
     parts = [(train[a], labels[a], train[b], labels[b]) for a, b in parts]
@@ -215,11 +212,7 @@ def _checked(train, train_labels, test, test_labels):
     unknown = np.setdiff1d(test_labels, classes)
     if len(unknown):
         raise UserError(f"The test labels name classes without a train image: {_some(unknown)}.")
-    if len(classes) < 2 or counts.min() < 2:
-        raise UserError(
-            "A linear probe needs two classes or more and two train images of each. Received "
-            f"{len(classes)} classes, {counts.min()} images of class {classes[counts.argmin()]}."
-        )
+    check_two_of_each(classes, counts)
     return train, train_labels, test, test_labels
 
 

@@ -1,11 +1,11 @@
 """The transfer protocol: logistic regression whose strength is chosen among 45, also on codes."""
 
 import numpy as np
-from sklearn.model_selection import StratifiedKFold
 
 from keras_ssl.core.checks import UserError
 from keras_ssl.core.codes import check_same_width, checked_codes
-from keras_ssl.evaluation.checks import checked_labels, checked_pair
+from keras_ssl.evaluation.checks import check_two_of_each, checked_labels, checked_pair
+from keras_ssl.evaluation.folds import stratified_folds
 from keras_ssl.evaluation.linear_probe import ProbeResult
 from keras_ssl.evaluation.logistic import (
     MAX_ITERATIONS,
@@ -23,7 +23,6 @@ PROTOCOL = {
     "tolerance": TOLERANCE,
     "max_iterations": MAX_ITERATIONS,
 }
-_FOLDS = 5
 
 
 def codes_probe(train, train_labels, test, test_labels, *, simplex_size, strengths=45, seed=0):
@@ -117,12 +116,11 @@ def held_out(labels, seed=0):
 
     A stratified fifth, or a larger part where a class has fewer than five rows.
     """
-    folds = min(_FOLDS, int(np.bincount(labels).min()))
-    splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    splitter = stratified_folds(labels, seed)
     _, rows = next(splitter.split(labels, labels))
     mask = np.zeros(len(labels), bool)
     mask[rows] = True
-    return mask, folds
+    return mask, splitter.n_splits
 
 
 def _checked_classes(train, train_labels, test, test_labels):
@@ -135,9 +133,5 @@ def _checked_classes(train, train_labels, test, test_labels):
         raise UserError(
             f"{len(unknown)} classes of the test labels have no train image, such as {unknown[0]}."
         )
-    if len(classes) < 2 or counts.min() < 2:
-        raise UserError(
-            "A linear probe needs two classes or more and two train images of each. Received "
-            f"{len(classes)} classes, {counts.min()} images of class {classes[counts.argmin()]}."
-        )
+    check_two_of_each(classes, counts)
     return numbers, np.searchsorted(classes, test_labels)

@@ -14,37 +14,27 @@ from keras_ssl.evaluation.linear_probe import (
     linear_probe_few,
     standardize,
 )
-
-
-def _data(train=150, test=60, width=8, classes=3, spread=1.0, seed=0):
-    generator = np.random.default_rng(seed)
-    centres = 2 * generator.normal(size=(classes, width))
-    labels = [generator.permutation(np.arange(count) % classes) for count in (train, test)]
-    features = [
-        (centres[label] + spread * generator.normal(size=(len(label), width))).astype("float32")
-        for label in labels
-    ]
-    return features[0], labels[0], features[1], labels[1]
+from tests.blobs import blobs
 
 
 def test_separable_classes_are_separated():
-    assert linear_probe(*_data(spread=0.1)).accuracy == 100
-    assert linear_probe_few(*_data(spread=0.1), per_class=4, subsets=2).accuracy == 100
+    assert linear_probe(*blobs(spread=0.1)).accuracy == 100
+    assert linear_probe_few(*blobs(spread=0.1), per_class=4, subsets=2).accuracy == 100
 
 
 def test_shuffled_labels_are_at_chance():
-    train, labels, test, test_labels = _data(train=400, test=400, classes=4)
+    train, labels, test, test_labels = blobs(train=400, test=400, classes=4)
     shuffled = np.random.default_rng(1).permutation(labels)
     assert abs(linear_probe(train, shuffled, test, test_labels).accuracy - 25) < 12
 
 
 def test_two_probes_of_the_same_features_agree_in_every_bit():
     for probe in (linear_probe, lambda *data: linear_probe_few(*data, per_class=5, subsets=2)):
-        assert probe(*_data(spread=3.0)) == probe(*_data(spread=3.0))
+        assert probe(*blobs(spread=3.0)) == probe(*blobs(spread=3.0))
 
 
 def test_accuracy_is_that_of_scikit_learn_with_the_chosen_c():
-    train, labels, test, test_labels = _data(spread=3.0)
+    train, labels, test, test_labels = blobs(spread=3.0)
     result = linear_probe(train, labels, test, test_labels)
     theirs = make_pipeline(StandardScaler(), LogisticRegression(C=result.c[0], max_iter=1000))
     expected = 100 * theirs.fit(train, labels).score(test, test_labels)
@@ -52,7 +42,7 @@ def test_accuracy_is_that_of_scikit_learn_with_the_chosen_c():
 
 
 def test_units_of_the_columns_do_not_matter():
-    train, labels, test, test_labels = _data(spread=3.0)
+    train, labels, test, test_labels = blobs(spread=3.0)
     units = np.float32(2.0) ** np.arange(-4, 4)
     scaled = linear_probe(train * units, labels, test * units, test_labels)
     assert scaled.accuracy == linear_probe(train, labels, test, test_labels).accuracy
@@ -65,14 +55,14 @@ def test_columns_that_vary_by_rounding_only_become_zero():
 
 
 def test_constant_columns_change_nothing():
-    train, labels, test, test_labels = _data(spread=3.0)
+    train, labels, test, test_labels = blobs(spread=3.0)
     wider = [np.pad(part, [(0, 0), (0, 3)], constant_values=5.0) for part in (train, test)]
     wide = linear_probe(wider[0], labels, wider[1], test_labels)
     assert wide.accuracy == linear_probe(train, labels, test, test_labels).accuracy
 
 
 def test_standardized_columns_have_mean_zero_and_deviation_one():
-    train, _, test, _ = _data()
+    train, _, test, _ = blobs()
     centred, other = standardize(train, test)
     np.testing.assert_allclose(centred.mean(axis=0), 0, atol=1e-6)
     np.testing.assert_allclose(centred.std(axis=0), 1, rtol=1e-5)
@@ -80,7 +70,7 @@ def test_standardized_columns_have_mean_zero_and_deviation_one():
 
 
 def test_more_columns_than_rows_are_fitted_exactly_in_the_span_of_the_rows():
-    train, labels, test, _ = _data(train=30, test=20, width=80)
+    train, labels, test, _ = blobs(train=30, test=20, width=80)
     wide, narrow = (train, test), module._without_null_space(train, test)
     assert narrow[0].shape == (30, 30)
     proba = [
@@ -91,9 +81,9 @@ def test_more_columns_than_rows_are_fitted_exactly_in_the_span_of_the_rows():
 
 
 def test_one_fold_chooses_c_for_many_images_and_five_for_few(monkeypatch):
-    assert linear_probe(*_data()).protocol["folds"] == 5
+    assert linear_probe(*blobs()).protocol["folds"] == 5
     monkeypatch.setattr(module, "_HOLD_OUT_FROM", 150)
-    assert linear_probe(*_data()).protocol["folds"] == 1
+    assert linear_probe(*blobs()).protocol["folds"] == 1
 
 
 def test_few_labels_are_that_many_of_each_class_and_fixed_by_the_seed():
@@ -110,7 +100,7 @@ def test_few_labels_stay_those_that_were_published():
 
 
 def test_few_labels_never_read_the_labels_of_other_images(monkeypatch):
-    train, labels, test, test_labels = _data(spread=3.0)
+    train, labels, test, test_labels = blobs(spread=3.0)
     rows = few_labels(labels, 5)
     monkeypatch.setattr(module, "few_labels", lambda *_: rows)
     wrong = np.random.default_rng(1).permutation(labels)
@@ -120,7 +110,7 @@ def test_few_labels_never_read_the_labels_of_other_images(monkeypatch):
 
 
 def test_few_labels_give_mean_and_deviation_over_subsets():
-    data = _data(spread=3.0)
+    data = blobs(spread=3.0)
     single = [linear_probe_few(*data, per_class=5, subsets=1, seed=i) for i in range(3)]
     result = linear_probe_few(*data, per_class=5, subsets=3, seed=0)
     assert result.accuracy == pytest.approx(np.mean([one.accuracy for one in single]))
@@ -129,7 +119,7 @@ def test_few_labels_give_mean_and_deviation_over_subsets():
 
 
 def test_a_protocol_holds_settings_and_no_outcome():
-    data = _data(spread=3.0)
+    data = blobs(spread=3.0)
     other = (np.exp(data[0] / 4), data[1], np.exp(data[2] / 4), data[3])
     assert linear_probe(*data).protocol == linear_probe(*other).protocol
     few = linear_probe_few(*data, per_class=4, subsets=2)
@@ -139,7 +129,7 @@ def test_a_protocol_holds_settings_and_no_outcome():
 
 def _changed(**changes):
     names = ("train", "train_labels", "test", "test_labels")
-    return {**dict(zip(names, _data(), strict=True)), **changes}
+    return {**dict(zip(names, blobs(), strict=True)), **changes}
 
 
 @pytest.mark.parametrize(
@@ -160,16 +150,16 @@ def test_a_mistake_is_answered_by_what_came(changes, message):
 
 def test_more_labels_than_there_are_is_refused():
     with pytest.raises(UserError, match="per_class=51 does not fit: class 0 has 50"):
-        linear_probe_few(*_data(), per_class=51)
+        linear_probe_few(*blobs(), per_class=51)
 
 
 def test_one_label_per_class_cannot_choose_c():
     with pytest.raises(UserError, match="per_class=1"):
-        linear_probe_few(*_data(), per_class=1)
+        linear_probe_few(*blobs(), per_class=1)
 
 
 def test_hits_are_the_images_that_accuracy_counts():
-    data = _data(spread=3.0)
+    data = blobs(spread=3.0)
     for result, fits in ((linear_probe(*data), 1), (linear_probe_few(*data, per_class=5), 5)):
         assert result.hits.shape == (fits, 60) and result.hits.dtype == bool
         assert 100 * result.hits.mean() == pytest.approx(result.accuracy)

@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from functools import partial
 
 import keras
 import numpy as np
@@ -12,19 +13,12 @@ from keras_ssl.evaluation.probe_protocols import PROBES, SCHEDULES, ProbeProtoco
 from keras_ssl.evaluation.probe_training import probe_logits, train_probes
 from keras_ssl.layers.simplicial import simplicial_embedding
 from keras_ssl.optimizers.lars import LARS
+from tests.blobs import blobs
 
 SHORT = ProbeProtocol("a test", "sgd", (0.5, 0.1), (0.0, 1e-3), epochs=4, batch_size=16)
 
 
-def _data(train=90, test=60, width=8, classes=3, spread=1.0, seed=0):
-    generator = np.random.default_rng(seed)
-    centres = 2 * generator.normal(size=(classes, width))
-    labels = [generator.permutation(np.arange(count) % classes) for count in (train, test)]
-    features = [
-        (centres[label] + spread * generator.normal(size=(len(label), width))).astype("float32")
-        for label in labels
-    ]
-    return features[0], labels[0], features[1], labels[1]
+_data = partial(blobs, train=90)
 
 
 def _simplices(*temperatures):
