@@ -67,7 +67,8 @@ SETTING_FLAGS = {
     "strategy": ("training.strategy", "auto, none or mirrored"),
 }
 OTHER_FLAGS = {
-    "mode": "pretrain (the default), preview, evaluate, finetune, export, codes, compare or list",
+    "mode": "pretrain (the default), preview, evaluate, finetune, transfer, export, codes, compare "
+    "or list",
     "method": "what to train, such as sem_byol; --mode=list shows all",
     "recipe": "the settings to start from, such as digits; by default those of the data set",
     "workdir": "directory of the run; by default a new one in runs/",
@@ -77,7 +78,8 @@ OTHER_FLAGS = {
     "show_recipe": "print every setting and where it comes from, and stop",
     "help": "print this and stop",
 }
-MODES = ("pretrain", "preview", "evaluate", "finetune", "export", "codes", "compare", "list")
+MODES = ("pretrain", "preview", "evaluate", "finetune", "transfer", "export", "codes", "compare")
+MODES += ("list",)
 SWITCHES = ("resume", "show_recipe", "help")
 FLAGS = {**OTHER_FLAGS, **{name: text for name, (_, text) in SETTING_FLAGS.items()}}
 # What a finished run has, in the order of writing.
@@ -220,8 +222,16 @@ def trained(recipe, workdir):
     return stages, encoder, stages.load_inputs(recipe, preprocessing)
 
 
+def check_all(datasets):
+    """Refuse names and paths of data sets that are none."""
+    for name in datasets:
+        check_name(name)
+        check_exists(name)
+
+
 def evaluate(recipe, workdir):
     """Judge the trained encoder of a run, on its own data or on those of --dataset."""
+    check_all(recipe.evaluation.shifted)
     stages, encoder, inputs = trained(recipe, workdir)
     stages.evaluate(recipe, inputs, encoder, workdir)
 
@@ -230,6 +240,16 @@ def finetune(recipe, workdir):
     """Train the encoder of a run on shares of the labels, beside the same network from scratch."""
     stages, encoder, inputs = trained(recipe, workdir)
     stages.finetune(recipe, inputs, encoder, workdir)
+
+
+def transfer(recipe, workdir):
+    """Evaluate the encoder of a run on each of transfer.datasets."""
+    if not recipe.transfer.datasets:
+        raise UserError("Which data sets? Try --set transfer.datasets=cifar10,npz:images.npz.")
+    check_all(recipe.transfer.datasets)
+    stages = import_stages()
+    encoder, preprocessing = stages.load_trained(workdir)
+    stages.evaluate_transfer(recipe, preprocessing, encoder, workdir)
 
 
 def export(recipe, workdir):
@@ -283,11 +303,11 @@ def run(options):
     if options.mode != "pretrain":
         if options.mode == "codes":
             return codes(recipe, workdir, options.out)
-        later = {"evaluate": evaluate, "finetune": finetune, "export": export}
+        later = {"evaluate": evaluate, "finetune": finetune, "transfer": transfer, "export": export}
         return later[options.mode](recipe, workdir)
     if options.resume and all((workdir / name).exists() for name in MODELS):
         return complete(recipe, workdir)
-    check_exists(recipe.data.dataset)
+    check_all((recipe.data.dataset, *recipe.evaluation.shifted))
     return pretrain(recipe, workdir, options.resume)
 
 

@@ -9,7 +9,24 @@ from pipelines.errors import DataError
 from pipelines.image_data import ImageData, check_memory
 from pipelines.names import EMBEDDED, check_name
 
-__all__ = ["ImageData", "load"]
+__all__ = ["ImageData", "ImagePart", "load", "load_test_part"]
+
+
+@dataclasses.dataclass(frozen=True)
+class ImagePart:
+    """One part of a data set.
+
+    Args:
+        name: of the data set, as the user gave it.
+        images: uint8 (N, height, width, channels); an array, or what reads like one.
+        labels: int64 (N,) or `None`.
+        class_names: one per class, or `None`.
+    """
+
+    name: str
+    images: np.ndarray
+    labels: np.ndarray | None
+    class_names: tuple[str, ...] | None
 
 
 def load(name, *, data_dir=None, image_size=None, in_memory=None, log=print):
@@ -64,6 +81,44 @@ def load(name, *, data_dir=None, image_size=None, in_memory=None, log=print):
     return load_from_catalog(
         name, data_dir=data_dir, image_size=image_size, in_memory=in_memory, log=log
     )
+
+
+def load_test_part(name, *, data_dir=None, image_size=None, in_memory=None, log=print):
+    """Read the test part of a data set, which needs no other part: to evaluate on.
+
+    Args:
+        name, data_dir, image_size, in_memory, log: as for `load`.
+
+    Returns:
+        `ImagePart`. A file npz:PATH may lack training images, a TensorFlow Datasets set the split
+        `train`. Of any other set it is the test part that `load` gives.
+
+    Raises:
+        DataError: if there is no test part, or as `load` does.
+
+    Example:
+
+    >>> load_test_part("digits").images.shape
+    (360, 16, 16, 1)
+    """
+    check_name(name)
+    prefix, _, path = name.partition(":")
+    settings = {"image_size": image_size, "in_memory": in_memory, "log": log}
+    if prefix == "npz":
+        from pipelines.sources.npz import load_npz_test
+
+        images, labels, class_names = load_npz_test(os.path.expanduser(path))
+        if images is not None:
+            data = _at_size(ImageData(name, images, labels), image_size)
+            return ImagePart(name, data.train_images, labels, class_names)
+    elif prefix not in ("folder", "tfrecord") and name != EMBEDDED:
+        from pipelines.sources.catalog import load_test_split
+
+        return ImagePart(name, *load_test_split(name, data_dir=data_dir, **settings))
+    data = load(name, data_dir=data_dir, **settings)
+    if data.test_images is None:
+        raise DataError(f"'{name}' has no test part.")
+    return ImagePart(name, data.test_images, data.test_labels, data.class_names)
 
 
 def _at_size(data, image_size):

@@ -8,12 +8,16 @@ from stages.build import build_encoder, build_method, build_optimizer, settle_pr
 from stages.describe import describe, describe_backbone, describe_neck, describe_rates
 from stages.finetuning import finetune
 from stages.inputs import Inputs, Preprocessing, load_inputs, preview
-from stages.judging import compare, evaluate, judge, representations
+from stages.judging import compare, evaluate, judge
+from stages.readings import Readings, readings_of
+from stages.shifted import shifted_rows
 from stages.training import Session, batches_from, fit, prepare, save_models, watchers
+from stages.transfer import evaluate_transfer
 
 __all__ = [
     "Inputs",
     "Preprocessing",
+    "Readings",
     "Session",
     "batches_from",
     "build_encoder",
@@ -25,6 +29,7 @@ __all__ = [
     "describe_neck",
     "describe_rates",
     "evaluate",
+    "evaluate_transfer",
     "export",
     "finetune",
     "fit",
@@ -34,9 +39,10 @@ __all__ = [
     "load_trained",
     "prepare",
     "preview",
-    "representations",
+    "readings_of",
     "save_models",
     "settle_precision",
+    "shifted_rows",
     "watchers",
     "write_codes",
 ]

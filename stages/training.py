@@ -10,7 +10,9 @@ import keras
 import keras_ssl
 from keras_ssl.core import checkpoints
 from keras_ssl.core.files import remove_leftovers, written_aside
-from keras_ssl.evaluation.callbacks import EventFiles, MetricsLog, OnlineKNN, Throughput
+from keras_ssl.evaluation.callbacks import EventFiles, MetricsLog, OnlineEvaluation, Throughput
+from keras_ssl.evaluation.online import knn_judge
+from keras_ssl.evaluation.online_probe import FollowingProbe
 from keras_ssl.layers.necks import simplices_of
 from keras_ssl.recipes import Recipe
 from pipelines.views import device_views, steps_per_epoch, train_views
@@ -110,16 +112,18 @@ def watchers(session, workdir):
     online = []
     if judge.every_epochs:
         online.append(
-            OnlineKNN(
+            OnlineEvaluation(
                 readout(session.method.encoder, session.recipe),
                 session.inputs.preprocessing.function,
                 data.train_images,
                 data.train_labels,
                 data.test_images,
                 data.test_labels,
+                judges={
+                    "knn": knn_judge(judge.knn_neighbours, judge.knn_temperature),
+                    "linear": FollowingProbe(seed=session.recipe.training.seed),
+                },
                 every=judge.every_epochs,
-                k=judge.knn_neighbours,
-                temperature=judge.knn_temperature,
             )
         )
     workdir = Path(workdir)
@@ -127,7 +131,7 @@ def watchers(session, workdir):
 
 
 def readout(encoder, recipe):
-    """What k-NN reads while training: the features, or the simplices at the downstream tau_d."""
+    """What is judged while training: the features, or the simplices at the downstream tau_d."""
     if simplices_of(encoder) is None:
         return encoder
     return keras_ssl.at_temperature(encoder, recipe.evaluation.downstream_temperature)

@@ -93,6 +93,16 @@ METHODS = {
     },
     "cpc": {"patch_size": 4, "num_steps": 2, "context_dim": 8, "context_blocks": 2},
 }
+# Methods that find clusters, and how many at these sizes.
+CLUSTERS = {
+    "swav": 12,
+    "dino": 12,
+    "self_classifier": 6,
+    "deepcluster": 4,
+    "cplearn": 32,
+    "gedi_nogen": 6,
+    "gedi": 6,
+}
 # Arguments of `add_neck` for a backbone of 8 features.
 _SIZES = {"num_simplices": 4, "simplex_size": 3}
 NECKS = {

@@ -1,8 +1,8 @@
 """Keras callbacks that measure and record training without touching it.
 
 Callbacks share one dictionary of logs and run in the order given, before Keras's progress bar. So
-put those that add values (`Throughput`, `OnlineKNN`) before those that record them (`MetricsLog`,
-`EventFiles`).
+put those that add values (`Throughput`, `OnlineEvaluation`) before those that record them
+(`MetricsLog`, `EventFiles`).
 """
 
 import json
@@ -13,10 +13,17 @@ import keras
 import tensorflow as tf
 
 from keras_ssl.core.files import write_text
-from keras_ssl.evaluation.online import OnlineKNN
+from keras_ssl.evaluation.online import OnlineEvaluation, OnlineKNN, OnlineLinear
 from keras_ssl.evaluation.strict_json import finite_or_none, to_json
 
-__all__ = ["EventFiles", "MetricsLog", "OnlineKNN", "Throughput"]
+__all__ = [
+    "EventFiles",
+    "MetricsLog",
+    "OnlineEvaluation",
+    "OnlineKNN",
+    "OnlineLinear",
+    "Throughput",
+]
 
 _SCALAR = tf.compat.v1.SummaryMetadata(
     plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars"),

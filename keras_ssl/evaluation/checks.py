@@ -1,88 +1,151 @@
 """Turn features and labels from outside into arrays to trust, or say what is wrong."""
 
+import math
+
 import numpy as np
 
 from keras_ssl.core.checks import UserError
 
 
-def checked_features(features, name):
-    """Return `features` as finite floats (rows, columns); float64 stays, the rest is float32.
+def checked_features(features, name, dtype=None):
+    """Return `features` as finite floats (rows, columns).
+
+    `dtype=None` keeps float64 and turns the rest into float32. Numbers whose squared distances are
+    not finite are refused like infinite ones.
 
     Raises:
-        UserError: for another rank, no rows, or NaN and infinite values.
+        UserError: for another rank, no rows, what is no real number, and NaN or infinite values.
     """
-    array = np.asarray(features)
+    array = _array(features, f"{name} features")
     if array.ndim != 2 or 0 in array.shape:
         raise UserError(
             f"The {name} features must be a non-empty matrix (images, features). "
             f"Received shape {array.shape}: flatten or pool the features of each image."
         )
-    array = array.astype("float64" if array.dtype == np.float64 else "float32", copy=False)
-    broken = len(array) - int(np.isfinite(array).all(axis=1).sum())
-    if broken:
+    if array.dtype.kind in "OSUcmM":
         raise UserError(
-            f"The {name} features hold NaN or infinite values in {broken} of {len(array)} rows: "
-            "the encoder diverged (lower the learning rate) or its input was not finite."
+            f"The {name} features must be real numbers. Received dtype {array.dtype}: "
+            "give them as the encoder returned them."
         )
+    with np.errstate(over="ignore"):  # what overflows is found below
+        wide = "float64" if array.dtype == np.float64 else "float32"
+        array = array.astype(dtype or wide, copy=False)
+    _check_size(array, name)
     return array
+
+
+def _check_size(array, name):
+    largest = np.maximum(array.max(), -array.min())
+    limit = math.sqrt(np.finfo(array.dtype).max / (4 * array.shape[1]))
+    if largest <= limit:
+        return
+    broken = len(array) - int(np.isfinite(array).all(axis=1).sum())
+    what = f"hold NaN or infinite values in {broken} of {len(array)} rows"
+    if not broken:
+        what = f"reach {largest:.1e}, too large for distances in {array.dtype}"
+    raise UserError(
+        f"The {name} features {what}: the encoder diverged (lower the learning rate) or its input "
+        "was not finite."
+    )
 
 
 def checked_labels(labels, features, name):
     """Return `labels` as int64 (rows,), one non-negative integer for each row of `features`.
 
     Raises:
-        UserError: for labels that are not integers, negative, or not one per row.
+        UserError: for no labels, labels that are not integers, negative, or not one per row.
     """
-    array = np.asarray(labels)
+    array = _array(labels, f"{name} labels")
+    if array.size == 0:
+        raise UserError(f"There are no {name} labels: give one integer for each image.")
     if not np.issubdtype(array.dtype, np.integer):
         raise UserError(
             f"The {name} labels must be integers. Received dtype {array.dtype}: "
             "number the classes from 0, for instance with np.unique(labels, return_inverse=True)."
         )
-    if array.shape != (len(features),):
+    if array.ndim != 1:
+        raise UserError(
+            f"There must be one {name} label per image. Received labels of shape {array.shape}: "
+            "give a vector of integers, of one-hot labels the argmax."
+        )
+    if len(array) != len(features):
         raise UserError(
             f"There must be one {name} label per image. Received {len(features)} images "
-            f"and labels of shape {array.shape}."
+            f"and labels of shape {array.shape}: give the labels of these images only."
         )
+    array = array.astype("int64", copy=False)
     if array.min() < 0:
         raise UserError(
             f"The {name} labels must be 0 or more. Received {array.min()}: "
             "leave images without a label out."
         )
-    return array.astype("int64", copy=False)
+    return array
 
 
-def checked_pair(train, test):
+def _array(values, what):
+    try:
+        return np.asarray(values)
+    except ValueError:  # lists of different lengths
+        raise UserError(
+            f"The {what} must be an array. Received {type(values).__name__} of rows that differ in "
+            "length: give each image as many numbers."
+        ) from None
+
+
+def checked_pair(train, test, dtype=None):
     """Return the features of both parts, which must be equally wide, in one dtype.
 
     Raises:
-        UserError: if the widths differ, or as `checked_features` says.
+        UserError: if the widths differ, a part is all zero, or as `checked_features` says.
     """
-    train, test = checked_features(train, "train"), checked_features(test, "test")
+    train = checked_features(train, "train", dtype)
+    test = checked_features(test, "test", dtype)
     if train.shape[1] != test.shape[1]:
         raise UserError(
             f"Train and test features must have the same width. Received {train.shape[1]} and "
             f"{test.shape[1]}: extract both with the same encoder."
         )
+    for part, name in ((train, "train"), (test, "test")):
+        if not part.any():
+            raise UserError(
+                f"{len(part)} of {len(part)} {name} features are all zero: the encoder collapsed, "
+                "or they were never filled in."
+            )
     dtype = np.result_type(train, test)
     return train.astype(dtype, copy=False), test.astype(dtype, copy=False)
 
 
-def check_two_of_each(classes, counts):
-    """Refuse train labels that are no two classes or more with two images or more of each.
+def numbered_classes(train_labels, test_labels, what):
+    """Labels as numbers of the classes that occur in training, two images or more of each.
+
+    Args:
+        train_labels, test_labels: as from `checked_labels`.
+        what: str. What needs them, to begin a complaint with ("A linear probe").
+
+    Returns:
+        (train numbers, test numbers, classes sorted); number i stands for class i of these.
 
     Raises:
-        UserError: with the smallest class.
+        UserError: if there is one class only, or one with a single train image, or with none.
     """
+    classes, numbers, counts = np.unique(train_labels, return_inverse=True, return_counts=True)
+    unknown = np.setdiff1d(test_labels, classes)
+    if len(unknown):
+        raise UserError(
+            f"The test labels name classes without a train image: {_some(unknown)}. Leave these "
+            "images out, or label some to train on."
+        )
     if len(classes) < 2 or counts.min() < 2:
         raise UserError(
-            "A linear probe needs two classes or more and two train images of each. Received "
-            f"{len(classes)} classes, {counts.min()} images of class {classes[counts.argmin()]}."
+            f"{what} needs two classes or more and two train images of each. Received "
+            f"{len(classes)} classes, {counts.min()} images of class {classes[counts.argmin()]}: "
+            "label more images, or leave that class out."
         )
+    return numbers, np.searchsorted(classes, test_labels), classes
 
 
 def unit_rows(features, name, otherwise):
-    """Divide every row by its length.
+    """Divide every row by its length, however small it is.
 
     Args:
         features: (rows, columns).
@@ -92,13 +155,16 @@ def unit_rows(features, name, otherwise):
     Raises:
         UserError: for rows of zeros.
     """
-    norms = np.linalg.norm(features, axis=1, keepdims=True)
-    if not norms.all():
+    largest = np.maximum(features.max(axis=1), -features.min(axis=1))[:, None]
+    if not largest.all():
         raise UserError(
-            f"{int((norms == 0).sum())} of {len(features)} {name} are all zero and have no "
+            f"{int((largest == 0).sum())} of {len(features)} {name} are all zero and have no "
             f"direction: the encoder collapsed, or use {otherwise}."
         )
-    return features / norms
+    # By a power of two, which rounds nothing, so that no square underflows.
+    features = np.ldexp(features, -np.frexp(largest)[1])
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    return features
 
 
 def checked_classes(train_labels, test_labels):
@@ -113,11 +179,18 @@ def checked_classes(train_labels, test_labels):
         (np.setdiff1d(classes, tested), "test"),
     ):
         if len(missing):
-            some = ", ".join(str(c) for c in missing[:10]) + (", ..." if len(missing) > 10 else "")
             raise UserError(
-                f"Classes without a {part} image: {some}. Train and test must have the same "
-                "classes: leave the others out."
+                f"Classes without a {part} image: {_some(missing)}. Train and test must have "
+                "the same classes: leave the others out."
             )
     if len(classes) < 2:
-        raise UserError(f"A probe needs two classes or more. Received only class {classes[0]}.")
+        raise UserError(
+            f"A probe needs two classes or more. Received only class {classes[0]}: label images of "
+            "another class."
+        )
     return classes
+
+
+def _some(values, most=10):
+    more = ", ..." if len(values) > most else ""
+    return ", ".join(str(value) for value in values[:most]) + more

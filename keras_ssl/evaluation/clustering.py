@@ -15,6 +15,7 @@ from sklearn.metrics import (
 from threadpoolctl import threadpool_limits
 
 from keras_ssl.core.checks import UserError
+from keras_ssl.core.codes import checked_matrix
 from keras_ssl.evaluation.checks import checked_features, checked_labels, unit_rows
 
 
@@ -28,8 +29,8 @@ class ClusteringResult:
         ari: Rand index adjusted for chance; 0 at chance, also below.
         accuracy: images whose cluster is matched to their class, by the one-to-one matching (of
             as many as there are) that makes this the most: the Hungarian algorithm.
-        clusters: int. Clusters with an image.
-        hits: bool (images,), those that `accuracy` counts.
+        clusters: int. Clusters with an image; of codes the mean over their columns.
+        hits: bool (images,), those that `accuracy` counts; None for codes.
         protocol: every setting that the numbers depend on.
     """
 
@@ -37,8 +38,8 @@ class ClusteringResult:
     ami: float
     ari: float
     accuracy: float
-    clusters: int
-    hits: np.ndarray
+    clusters: float
+    hits: np.ndarray | None
     protocol: dict
 
 
@@ -65,9 +66,7 @@ def cluster_agreement(assignments, labels):
     Reference: Sansone et al. 2025, CPLearn, tables 1 and 2 (NMI of the argmax); Xie et al. 2016,
     arXiv:1511.06335, eq. 10 (accuracy).
     """
-    if np.size(assignments) == 0:
-        raise UserError("There are no images to compare clusters and classes of.")
-    labels = checked_labels(labels, np.asarray(labels), "class")
+    labels = checked_labels(labels, labels, "class")
     assignments = checked_labels(assignments, labels, "cluster")
     hits = matched(assignments, labels)
     scores = (
@@ -116,22 +115,23 @@ def code_agreement(codes, labels):
         labels: integers (images,) >= 0.
 
     Returns:
-        dict with the means of `nmi`, `ami`, `ari` and `accuracy` over the columns, in percent.
+        `ClusteringResult` of means over the columns.
 
     Raises:
         UserError: if `codes` is no matrix of integers with a row per image.
 
     Example:
 
-    >>> code_agreement(np.array([[0, 0], [1, 0]]), [3, 4])["accuracy"]
+    >>> code_agreement(np.array([[0, 0], [1, 0]]), [3, 4]).accuracy
     75.0
     """
-    codes = np.asarray(codes)
-    if codes.ndim != 2 or 0 in codes.shape:
-        raise UserError(f"Codes must be a matrix (images, simplices). Received {codes.shape}.")
+    codes = checked_matrix(codes, "given")
+    labels = checked_labels(labels, codes, "class")
     results = [cluster_agreement(column, labels) for column in codes.T]
-    names = ("nmi", "ami", "ari", "accuracy")
-    return {name: float(np.mean([getattr(r, name) for r in results])) for name in names}
+    names = ("nmi", "ami", "ari", "accuracy", "clusters")
+    means = {name: float(np.mean([getattr(r, name) for r in results])) for name in names}
+    protocol = {**results[0].protocol, "clusters": "given, mean over columns"}
+    return ClusteringResult(**means, hits=None, protocol={**protocol, "columns": codes.shape[1]})
 
 
 def kmeans_agreement(features, labels, *, clusters=None, repeats=10, normalize=True, seed=0):
@@ -159,10 +159,12 @@ def kmeans_agreement(features, labels, *, clusters=None, repeats=10, normalize=T
     """
     features = checked_features(features, "k-means")
     labels = checked_labels(labels, features, "class")
-    clusters = len(np.unique(labels)) if clusters is None else clusters
+    classes = len(np.unique(labels))
+    clusters = classes if clusters is None else clusters
     if not 2 <= clusters <= len(features):
         raise UserError(
-            f"clusters={clusters} does not fit {len(features)} images: use 2 to that many."
+            f"clusters={clusters} does not fit {len(features)} images of {classes} classes: use 2 "
+            "to as many as there are images."
         )
     if normalize:
         features = unit_rows(features, "features", "normalize=False")

@@ -32,7 +32,7 @@ class RunResults:
     def row(self, representation, column):
         """The row of that representation in that column, or None."""
         for row in self.rows:
-            if row["representation"] == representation and _column(row) == column:
+            if row["representation"] == representation and column_of(row) == column:
                 return row
         return None
 
@@ -47,7 +47,7 @@ def load_run(directory, name=None):
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
         for row in rows:
-            _column(row), row["representation"], row["value"], row["protocol"]
+            column_of(row), row["representation"], row["value"], row["protocol"]
     except FileNotFoundError:
         raise UserError(
             f"'{directory}' has no results.json: evaluate the run first, with --mode=evaluate."
@@ -154,8 +154,8 @@ def _common_columns(runs):
     owners, protocols = {}, {}
     for run in runs:
         for row in run.rows:
-            owners.setdefault(_column(row), set()).add(run.name)
-            protocols[_column(row)] = row["protocol"]
+            owners.setdefault(column_of(row), set()).add(run.name)
+            protocols[column_of(row)] = row["protocol"]
     common = [column for column, names in owners.items() if len(names) > 1]
     left_out = []
     for column in owners:
@@ -208,7 +208,15 @@ def _cell(run, representation, column, first, reference, seed):
     return f"{text} ({difference} [{low:+.1f}, {high:+.1f}])"
 
 
-def _column(row):
+def column_of(row):
+    """What numbers must share to stand in one column: all but the representation and the value.
+
+    Args:
+        row: dict, a row of results.json.
+
+    Returns:
+        (task, metric, dataset, split, protocol hash).
+    """
     return row["task"], row["metric"], row["dataset"], row["split"], row["protocol_hash"]
 
 

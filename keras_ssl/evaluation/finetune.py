@@ -1,18 +1,17 @@
 """Fine-tuning: an encoder and a classifier learn from labels, at the best of several rates."""
 
-import hashlib
 import itertools
 from dataclasses import dataclass
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from keras_ssl.core.checks import UserError, lookup
-from keras_ssl.evaluation.checks import checked_labels
+from keras_ssl.evaluation.checks import checked_labels, numbered_classes
 from keras_ssl.evaluation.classifier import add_classifier
 from keras_ssl.evaluation.finetune_training import SCHEDULES, Trainer, batch_norm_momentum
 from keras_ssl.evaluation.folds import count_folds, stratified_folds
+from keras_ssl.evaluation.label_subsets import label_subset, subset_digest
 
 # SEM, appendix B.5: seven values, evenly spaced on a logarithmic scale.
 LEARNING_RATES = (0.0001, 0.00032, 0.001, 0.0032, 0.01, 0.032, 0.1)
@@ -134,35 +133,11 @@ def finetune(
         "precision": encoder.dtype_policy.name,
         "train_images": len(rows),
         "folds": folds,
-        "subset_sha256": hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest()[:16],
+        "subset_sha256": subset_digest(rows),
         "seed": seed,
     }
     accuracy = final.accuracy(test, test_labels)
     return FineTuned(accuracy, protocol, *pairs[0], tried, final.model, classes)
-
-
-def label_subset(labels, share, seed=0):
-    """Sorted row numbers of a share of each class; a fixed function of its arguments.
-
-    A class gives the nearest whole number of images, and at least two. A smaller share is part of
-    a larger one, and equal classes give what `few_labels` does.
-
-    Args:
-        labels: int (N,).
-        share: float in (0, 1].
-        seed: int >= 0.
-
-    Example:
-
-    >>> label_subset(np.arange(100) % 2, 0.04)
-    array([ 5, 22, 56, 61])
-    """
-    draw = np.random.RandomState(seed)  # its stream is frozen; that of default_rng is not
-    rows = []
-    for label in np.unique(labels):
-        members = draw.permutation(np.flatnonzero(labels == label))
-        rows.append(members[: max(2, round(share * len(members)))])
-    return np.sort(np.concatenate(rows))
 
 
 def _tried(trainer, pairs, images, labels, training):
@@ -189,19 +164,8 @@ def _checked(train, train_labels, test, test_labels):
     """Both labels as numbers of classes from 0, and the labels that these stand for."""
     train_labels = checked_labels(train_labels, train, "train")
     test_labels = checked_labels(test_labels, test, "test")
-    classes, numbers, counts = np.unique(train_labels, return_inverse=True, return_counts=True)
-    unknown = np.setdiff1d(test_labels, classes)
-    if len(unknown):
-        raise UserError(
-            f"The test labels name {len(unknown)} classes without a train image, such as "
-            f"{unknown[0]}: leave these images out, or label some to train on."
-        )
-    if len(classes) < 2 or counts.min() < 2:
-        raise UserError(
-            "Fine-tuning needs two classes or more and two train images of each. Received "
-            f"{len(classes)} classes, {counts.min()} images of class {classes[counts.argmin()]}."
-        )
-    return numbers, np.searchsorted(classes, test_labels), tuple(classes.tolist())
+    *numbers, classes = numbered_classes(train_labels, test_labels, "Fine-tuning")
+    return *numbers, tuple(classes.tolist())
 
 
 def _check_settings(share, learning_rates, weight_decays, steps, batch_size, layer_decay):

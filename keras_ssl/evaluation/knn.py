@@ -1,16 +1,14 @@
 """Weighted k-nearest-neighbour classification of frozen features."""
 
-import functools
+import itertools
 import math
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
-from keras_ssl.core.checks import UserError, lookup
-from keras_ssl.evaluation.checks import checked_labels, checked_pair, unit_rows
-
-_BLOCK_VALUES = 2**25  # values per temporary: 128 MiB in float32
+from keras_ssl.core.checks import UserError
+from keras_ssl.evaluation.checks import checked_labels, checked_pair
+from keras_ssl.evaluation.nearest import check_metric, nearest_blocks
 
 
 class KNNResult(NamedTuple):
@@ -22,15 +20,12 @@ class KNNResult(NamedTuple):
     hits: np.ndarray  # bool (test rows,)
 
 
-# value(test (B, 1, D), neighbours (B, k, D)) -> (B, k); vote(value, temperature) -> (B, k)
-_VALUES = {
-    "cosine": lambda a, b: tf.reduce_sum(a * b, axis=-1),
-    "euclidean": lambda a, b: tf.sqrt(tf.reduce_sum(tf.math.squared_difference(a, b), axis=-1)),
-}
+# vote(similarity or distance (B, k), temperature) -> (B, k)
 _VOTES = {
     "cosine": lambda similarity, temperature: np.exp(similarity / temperature),
     "euclidean": lambda distance, _: 1 / (distance + 1e-5),  # solo-learn
 }
+METRICS = tuple(_VOTES)
 
 
 def knn_scores(
@@ -58,7 +53,8 @@ def knn_scores(
         temperature: float > 0. Smaller gives the nearest more weight; cosine only.
         num_classes: int. Width of the result.
         metric: "cosine" or "euclidean".
-        block: int or None. Test rows at a time; None bounds a temporary to 128 MiB.
+        block: int or None. Test rows at a time; None bounds a temporary to 128 MiB (in float32),
+            whatever the number of rows, see `rows_at_a_time`.
 
     Returns:
         scores (test rows, num_classes) in the dtype of the features.
@@ -79,20 +75,11 @@ def knn_scores(
     train, test = checked_pair(train, test)
     labels = checked_labels(train_labels, train, "train")
     _check_settings(k, len(train), metric, temperature, train.dtype)
-    if labels.max() >= num_classes:
-        raise UserError(
-            f"num_classes={num_classes} is too small for the train label {labels.max()}."
-        )
-    train, test, offset = _prepared(train, test, metric)
-    block = block or max(1, _BLOCK_VALUES // max(len(train), k * train.shape[1]))
-    search = _nearest(metric, train.dtype.name)
-    train, neighbours = tf.constant(train), tf.constant(k, tf.int32)
+    _check_classes(labels, num_classes)
     scores = np.zeros((len(test), num_classes), test.dtype)
-    for start in range(0, len(test), block):
-        rows = slice(start, start + block)
-        values, nearest = search(tf.constant(test[rows]), train, offset, neighbours)
-        votes = _VOTES[metric](values.numpy(), temperature)
-        scores[rows] = _sum_by_class(votes, labels[nearest.numpy()], num_classes)
+    for rows, values, nearest in nearest_blocks(train, test, k, metric, block):
+        votes = _VOTES[metric](values, temperature)
+        scores[rows] = _sum_by_class(votes, labels[nearest], num_classes)
     return scores
 
 
@@ -118,20 +105,77 @@ def knn_accuracy(
     >>> knn_accuracy(features, [0, 1, 2, 3], features, [0, 1, 2, 2], k=1).accuracy
     75.0
     """
-    train, test = checked_pair(train, test)
-    train_labels = checked_labels(train_labels, train, "train")
-    test_labels = checked_labels(test_labels, test, "test")
-    num_classes = num_classes or int(max(train_labels.max(), test_labels.max())) + 1
+    data = _checked(train, train_labels, test, test_labels, num_classes)
+    train, train_labels, test, test_labels, num_classes = data
     settings = {"k": k, "metric": metric, "temperature": temperature}
     scores = knn_scores(train, train_labels, test, num_classes=num_classes, block=block, **settings)
-    if metric != "cosine":
-        del settings["temperature"]
-    return KNNResult(
-        top_accuracy(scores, test_labels, 1),
-        top_accuracy(scores, test_labels, 5),
-        {"classifier": "weighted knn", **settings, "train_images": len(train)},
-        _among_best(scores, test_labels, 1),
-    )
+    return _result(_among_best(scores, test_labels, 1, 5), len(train), **settings)
+
+
+def knn_sweep(
+    train,
+    train_labels,
+    test,
+    test_labels,
+    *,
+    neighbours=(5, 20, 200),
+    temperatures=(0.07, 0.1),
+    metrics=METRICS,
+    num_classes=None,
+    block=None,
+):
+    """`knn_accuracy` for every combination of settings, from one search for each metric.
+
+    The nearest rows come sorted, so that those of the largest `neighbours` hold those of the
+    others. Euclidean votes know no temperature: there is one result for each number of neighbours.
+
+    Args:
+        train, train_labels, test, test_labels: as for `knn_accuracy`.
+        neighbours: ints >= 1. Those above the number of train rows are left out.
+        temperatures: floats > 0.
+        metrics: of "cosine" and "euclidean".
+        num_classes, block: as for `knn_accuracy`.
+
+    Returns:
+        `(results, left_out)`: a `KNNResult` for each setting, by metric, then neighbours, then
+        temperature; and a sentence for each number of neighbours that does not fit.
+
+    Raises:
+        UserError: as `knn_scores` does, but for neighbours that are too many.
+
+    Example:
+
+    >>> features, labels = np.repeat(np.eye(2), 4, axis=0), np.repeat([0, 1], 4)
+    >>> results, left_out = knn_sweep(features, labels, features, labels, neighbours=(1, 4, 9))
+    >>> [(one.protocol["metric"], one.protocol["k"], one.accuracy) for one in results[2:5]]
+    [('cosine', 4, 100.0), ('cosine', 4, 100.0), ('euclidean', 1, 100.0)]
+    >>> left_out
+    ['k=9: there are 8 train images.']
+    """
+    data = _checked(train, train_labels, test, test_labels, num_classes)
+    rows, results = len(data[0]), []
+    fitting = [k for k in neighbours if k <= rows]
+    for metric in metrics:
+        settings = list(itertools.product(fitting, temperatures if metric == "cosine" else (None,)))
+        results += _sweep(*data, metric, settings, block) if settings else []
+    return results, [f"k={k}: there are {rows} train images." for k in neighbours if k > rows]
+
+
+def _sweep(train, train_labels, test, test_labels, num_classes, metric, settings, block):
+    """A result for each (k, temperature), from one search."""
+    for k, temperature in settings:
+        _check_settings(k, len(train), metric, temperature, train.dtype)
+    most, best = max(k for k, _ in settings), np.empty((len(settings), 2, len(test)), bool)
+    for rows, values, nearest in nearest_blocks(train, test, most, metric, block):
+        labels = train_labels[nearest]
+        for row, (k, temperature) in enumerate(settings):
+            votes = _VOTES[metric](values[:, :k], temperature)
+            scores = _sum_by_class(votes, labels[:, :k], num_classes).astype(test.dtype)
+            best[row, :, rows] = _among_best(scores, test_labels[rows], 1, 5)
+    return [
+        _result(hits, len(train), k=k, metric=metric, temperature=temperature)
+        for hits, (k, temperature) in zip(best, settings, strict=True)
+    ]
 
 
 def top_accuracy(scores, labels, top=1):
@@ -145,36 +189,20 @@ def top_accuracy(scores, labels, top=1):
     return 100.0 * float(np.mean(_among_best(scores, labels, top)))
 
 
-def _among_best(scores, labels, top):
-    best = np.argsort(-scores, axis=1, kind="stable")[:, :top]
-    return (best == np.asarray(labels)[:, None]).any(axis=1)
+def _among_best(scores, labels, *tops):
+    """Whether the label is among so many highest scores: bool (tops, rows)."""
+    best = np.argsort(-scores, axis=1, kind="stable")[:, : max(tops)]
+    right = best == np.asarray(labels)[:, None]
+    return np.stack([right[:, :top].any(axis=1) for top in tops])
 
 
-@functools.cache
-def _nearest(metric, dtype):
-    """Compiled search, one trace for each metric and dtype whatever the number of rows."""
-    matrix, vector = tf.TensorSpec([None, None], dtype), tf.TensorSpec(None, dtype)
-
-    @tf.function(input_signature=[matrix, matrix, vector, tf.TensorSpec([], tf.int32)])
-    def nearest(test, train, offset, k):
-        closeness = tf.matmul(test, train, transpose_b=True) - offset  # (block, train rows)
-        rows = tf.math.top_k(closeness, k).indices
-        # Only rows that vote are compared exactly: the large product may round (TF32) or cancel.
-        return _VALUES[metric](test[:, None], tf.gather(train, rows)), rows
-
-    return nearest
-
-
-def _prepared(train, test, metric):
-    """Both parts as the metric compares them, and what `test @ train.T` lacks to rank rows."""
+def _result(hits, train_images, *, k, metric, temperature):
+    settings = {"k": k, "metric": metric}
     if metric == "cosine":
-        unit = functools.partial(unit_rows, otherwise="metric='euclidean'")
-        train, test = unit(train, "train features"), unit(test, "test features")
-        return train, test, tf.zeros([], train.dtype)
-    # Distances do not change, and around the mean |b|^2 - 2ab loses fewer digits.
-    mean = train.mean(axis=0)
-    train, test = train - mean, test - mean
-    return train, test, tf.constant(0.5 * np.sum(train**2, axis=1))
+        settings["temperature"] = temperature
+    protocol = {"classifier": "weighted knn", **settings, "train_images": train_images}
+    accuracy, top5 = (100.0 * float(np.mean(one)) for one in hits)
+    return KNNResult(accuracy, top5, protocol, hits[0])
 
 
 def _sum_by_class(votes, labels, num_classes):
@@ -183,8 +211,25 @@ def _sum_by_class(votes, labels, num_classes):
     return sums.reshape(len(labels), num_classes)
 
 
+def _checked(train, train_labels, test, test_labels, num_classes):
+    """Both parts, and as many classes as asked for, or as the labels name."""
+    train, test = checked_pair(train, test)
+    train_labels = checked_labels(train_labels, train, "train")
+    test_labels = checked_labels(test_labels, test, "test")
+    num_classes = num_classes or int(max(train_labels.max(), test_labels.max())) + 1
+    _check_classes(train_labels, num_classes)
+    return train, train_labels, test, test_labels, num_classes
+
+
+def _check_classes(labels, num_classes):
+    if labels.max() >= num_classes:
+        raise UserError(
+            f"num_classes={num_classes} is too small for the train label {labels.max()}."
+        )
+
+
 def _check_settings(k, train_rows, metric, temperature, dtype):
-    lookup(_VALUES, metric, "metric")
+    check_metric(metric)
     if not 1 <= k <= train_rows:
         raise UserError(f"k={k} neighbours do not fit {train_rows} train images: use 1 to that.")
     largest = math.log(float(np.finfo(dtype).max))

@@ -1,6 +1,5 @@
 """Linear probe: multinomial logistic regression on frozen features."""
 
-import hashlib
 import warnings
 from dataclasses import dataclass, field
 
@@ -11,8 +10,9 @@ from sklearn.metrics import log_loss
 from threadpoolctl import threadpool_limits
 
 from keras_ssl.core.checks import UserError
-from keras_ssl.evaluation.checks import check_two_of_each, checked_labels, checked_pair
+from keras_ssl.evaluation.checks import checked_labels, checked_pair, numbered_classes
 from keras_ssl.evaluation.folds import stratified_folds
+from keras_ssl.evaluation.label_subsets import label_subset, subset_digest
 
 PROTOCOL = {
     "classifier": "multinomial logistic regression, L2, L-BFGS (scikit-learn)",
@@ -93,18 +93,46 @@ def linear_probe_few(train, train_labels, test, test_labels, *, per_class=10, su
     train, train_labels, test, test_labels = _checked(train, train_labels, test, test_labels)
     if per_class < 2:
         raise UserError(f"per_class={per_class} is too few to choose C by: use 2 or more.")
-    train, test = standardize(train, test)
+    _check_subsets(subsets)
     chosen = [few_labels(train_labels, per_class, seed + i) for i in range(subsets)]
-    fits = [
-        _fit(train[rows], train_labels[rows], test, test_labels, seed + i)
-        for i, rows in enumerate(chosen)
-    ]
-    protocol = {**PROTOCOL, "folds": fits[0][2], "per_class": per_class, "subsets": subsets}
-    protocol |= {"subset_sha256": _digest(chosen), "seed": seed}
-    scores = [_percent(hits) for hits, _, _ in fits]
-    strengths = tuple(c for _, c, _ in fits)
-    hits = np.stack([hits for hits, _, _ in fits])
-    return ProbeResult(float(np.mean(scores)), protocol, float(np.std(scores)), strengths, hits)
+    settings = {"per_class": per_class, "subset_sha256": subset_digest(*chosen)}
+    return _over_subsets(train, train_labels, test, test_labels, chosen, seed, settings)
+
+
+def linear_probe_share(train, train_labels, test, test_labels, *, share=0.01, subsets=5, seed=0):
+    """`linear_probe` with a share of the labels, those that fine-tuning learns from.
+
+    It repeats, standardises and chooses `C` as `linear_probe_few` does: everything but the
+    standardisation sees the labelled images only. The first subset is the one that `finetune` takes
+    with this seed, and `subset_sha256` in the protocol, one for each subset, is the same there.
+
+    The subsets of ImageNet that papers use are data sets of their own: with
+    `--mode=evaluate --dataset=imagenet2012_subset/1pct` (or `/10pct`) they are the whole train
+    part, and `linear_probe` is the row to read.
+
+    Args:
+        train, train_labels, test, test_labels: as for `linear_probe`.
+        share: float in (0, 1]. Share of the labels of each class; at least two labels.
+        subsets: int >= 1. Subset i is `label_subset(train_labels, share, seed + i)`.
+        seed: int >= 0.
+
+    Raises:
+        UserError: for features or labels that do not fit, or a share out of its range.
+
+    Example:
+
+    >>> features, labels = np.repeat(np.eye(2), 40, axis=0), np.repeat([0, 1], 40)
+    >>> linear_probe_share(features, labels, features, labels, share=0.1, subsets=2).accuracy
+    100.0
+    """
+    train, train_labels, test, test_labels = _checked(train, train_labels, test, test_labels)
+    if not 0 < share <= 1:
+        raise UserError(f"share={share} of the labels does not fit: it must be in (0, 1].")
+    _check_subsets(subsets)
+    chosen = [label_subset(train_labels, share, seed + i) for i in range(subsets)]
+    digests = [subset_digest(rows) for rows in chosen]
+    settings = {"share": share, "train_images": len(chosen[0]), "subset_sha256": digests}
+    return _over_subsets(train, train_labels, test, test_labels, chosen, seed, settings)
 
 
 def few_labels(labels, per_class, seed=0):
@@ -145,6 +173,25 @@ def standardize(train, *others):
     constant = std <= 1e-6 * np.abs(mean)
     scale = np.where(constant, 0, 1 / np.where(constant, 1, std)).astype(train.dtype)
     return [(part - mean.astype(train.dtype)) * scale for part in (train, *others)]
+
+
+def _check_subsets(subsets):
+    if subsets < 1:
+        raise UserError(f"subsets={subsets} leaves nothing to fit: use 1 or more.")
+
+
+def _over_subsets(train, labels, test, test_labels, chosen, seed, settings):
+    """Mean and deviation over fits on some rows each; `settings` are what the protocol adds."""
+    train, test = standardize(train, test)
+    fits = [
+        _fit(train[rows], labels[rows], test, test_labels, seed + i)
+        for i, rows in enumerate(chosen)
+    ]
+    hits, strengths, folds = zip(*fits, strict=True)
+    scores = [_percent(one) for one in hits]
+    protocol = {**PROTOCOL, "folds": folds[0], **settings, "subsets": len(chosen), "seed": seed}
+    mean, std = float(np.mean(scores)), float(np.std(scores))
+    return ProbeResult(mean, protocol, std, strengths, np.stack(hits))
 
 
 def _fit(train, labels, test, test_labels, seed):
@@ -208,21 +255,5 @@ def _checked(train, train_labels, test, test_labels):
     train, test = checked_pair(train, test)
     train_labels = checked_labels(train_labels, train, "train")
     test_labels = checked_labels(test_labels, test, "test")
-    classes, counts = np.unique(train_labels, return_counts=True)
-    unknown = np.setdiff1d(test_labels, classes)
-    if len(unknown):
-        raise UserError(f"The test labels name classes without a train image: {_some(unknown)}.")
-    check_two_of_each(classes, counts)
+    numbered_classes(train_labels, test_labels, "A linear probe")
     return train, train_labels, test, test_labels
-
-
-def _some(values, most=10):
-    more = ", ..." if len(values) > most else ""
-    return ", ".join(str(value) for value in values[:most]) + more
-
-
-def _digest(arrays):
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(np.asarray(array, "<i8").tobytes())
-    return digest.hexdigest()[:16]

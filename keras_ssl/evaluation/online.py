@@ -1,5 +1,6 @@
-"""Watch a representation while it trains: k-NN accuracy and the spread of the features."""
+"""Watch a representation while it trains: k-NN, a linear probe and the spread of the features."""
 
+import functools
 import math
 
 import keras
@@ -9,15 +10,16 @@ from keras_ssl.core.checks import UserError
 from keras_ssl.evaluation.checks import checked_labels
 from keras_ssl.evaluation.features import FeatureExtractor
 from keras_ssl.evaluation.knn import knn_accuracy
+from keras_ssl.evaluation.online_probe import FollowingProbe
 
 
-class OnlineKNN(keras.callbacks.Callback):
-    """Every few epochs and after the last, add `feature_std` and `knn` to the logs.
+class OnlineEvaluation(keras.callbacks.Callback):
+    """Every few epochs and after the last, judge the features of a fixed subset.
 
-    `feature_std` is that of the function below, on `images`. `knn` is the top-1 accuracy in
-    percent on the test images with `images` as neighbours; it is left out unless both parts have
-    labels, and NaN while features are zero or not finite. Features are read in inference mode
-    and nothing of the model changes. The numbers show a trend: their subset is fixed, but small.
+    Features are read once for all judges, in inference mode, and nothing of the model, its
+    optimizer or the global random state changes. `feature_std` (the function below, on `images`)
+    is always added to the logs; the judges' numbers are left out unless both parts have labels.
+    They show a trend: the subset is fixed, but small.
 
     Args:
         encoder: callable `(float batch, training=False) -> (B, features)`, such as a model.
@@ -25,9 +27,11 @@ class OnlineKNN(keras.callbacks.Callback):
         images: uint8 (N, H, W, C).
         labels: integers (N,) or None.
         test_images, test_labels: the same for the test part, or None.
+        judges: {name in the logs: callable}. A judge takes `(features, labels, test_features,
+            test_labels)`, float32 (rows, columns) and int64 (rows,), and returns a float:
+            `knn_judge()`, `FollowingProbe()` or one of your own. It must not end the run when
+            features are not finite.
         every: int >= 1. Epochs from one measurement to the next.
-        k: int >= 1. Neighbours, or all images if those are fewer.
-        temperature: float > 0. Of the cosine votes.
         max_images: int >= 1. Most images of either part; a random subset drawn once.
         batch_size: int >= 1. Images per call of the encoder.
         seed: int. Draws the subsets.
@@ -40,10 +44,12 @@ class OnlineKNN(keras.callbacks.Callback):
     >>> images, labels = np.arange(64, dtype="uint8").reshape(4, 4, 4, 1), np.array([0, 0, 1, 1])
     >>> model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten()])
     >>> model.compile("sgd", "mse")
-    >>> watch = OnlineKNN(model, lambda x: x / 255, images, labels, images, labels)
+    >>> judges = {"knn": knn_judge(k=2), "linear": FollowingProbe()}
+    >>> data = (images, labels, images, labels)
+    >>> watch = OnlineEvaluation(model, lambda x: x / 255, *data, judges=judges)
     >>> fit = model.fit(images, np.zeros((4, 16)), epochs=2, verbose=0, callbacks=[watch])
-    >>> len(fit.history["knn"])
-    1
+    >>> fit.history["knn"], len(fit.history["linear"])
+    ([100.0], 1)
     """
 
     def __init__(
@@ -55,9 +61,8 @@ class OnlineKNN(keras.callbacks.Callback):
         test_images=None,
         test_labels=None,
         *,
+        judges,
         every=5,
-        k=20,
-        temperature=0.07,
         max_images=5000,
         batch_size=256,
         seed=0,
@@ -65,13 +70,12 @@ class OnlineKNN(keras.callbacks.Callback):
         super().__init__()
         if every < 1:
             raise UserError(f"every must be 1 epoch or more. Received {every}.")
-        self.every, self.temperature = every, temperature
+        self.every, self.judges = every, dict(judges)
         self.extract = FeatureExtractor(encoder, preprocess, batch_size=batch_size)
         self.train = _subset(images, labels, "train", max_images, seed)
         self.test = None
         if labels is not None and test_images is not None and test_labels is not None:
             self.test = _subset(test_images, test_labels, "test", max_images, seed + 1)
-        self.k = min(k, len(self.train[0]))
 
     def on_epoch_end(self, epoch, logs=None):
         last = epoch + 1 == self.params["epochs"]
@@ -85,14 +89,56 @@ class OnlineKNN(keras.callbacks.Callback):
         values = {"feature_std": feature_std(features)}
         if self.test is not None:
             test_images, test_labels = self.test
-            values["knn"] = self._knn(features, labels, self.extract(test_images), test_labels)
+            parts = (features, labels, self.extract(test_images), test_labels)
+            values |= {name: judge(*parts) for name, judge in self.judges.items()}
         return values
 
-    def _knn(self, features, labels, test_features, test_labels):
-        if not (_have_direction(features) and _have_direction(test_features)):
-            return math.nan  # a collapse is worth seeing, not worth ending the run
-        settings = {"k": self.k, "temperature": self.temperature}
-        return knn_accuracy(features, labels, test_features, test_labels, **settings).accuracy
+
+class OnlineKNN(OnlineEvaluation):
+    """`OnlineEvaluation` with one judge: `knn`, the top-1 accuracy in percent of a weighted k-NN.
+
+    Args:
+        data, options: as for `OnlineEvaluation`, without judges.
+        k, temperature: as for `knn_judge`.
+
+    Raises:
+        UserError: as `OnlineEvaluation`.
+    """
+
+    def __init__(self, *data, k=20, temperature=0.07, **options):
+        super().__init__(*data, judges={"knn": knn_judge(k, temperature)}, **options)
+
+
+class OnlineLinear(OnlineEvaluation):
+    """`OnlineEvaluation` with one judge: `linear`, the accuracy in percent of a linear probe.
+
+    The probe has its own weights and Adam and is trained a little further at each measurement, on
+    features that are numbers by then: no gradient reaches the encoder. See `FollowingProbe`.
+
+    Args:
+        data, options: as for `OnlineEvaluation`, without judges.
+        learning_rate, steps: as for `FollowingProbe`.
+        seed: int. Draws the subsets and the probe's minibatches.
+
+    Raises:
+        UserError: as `OnlineEvaluation` and `FollowingProbe`.
+    """
+
+    def __init__(self, *data, learning_rate=0.03, steps=200, seed=0, **options):
+        probe = FollowingProbe(learning_rate=learning_rate, steps=steps, seed=seed)
+        super().__init__(*data, judges={"linear": probe}, seed=seed, **options)
+
+
+def knn_judge(k=20, temperature=0.07):
+    """A judge for `OnlineEvaluation`: weighted k-NN with the train part as neighbours.
+
+    It says NaN while features are zero or not finite: such features have no direction.
+
+    Args:
+        k: int >= 1. Neighbours, or all images if those are fewer.
+        temperature: float > 0. Of the cosine votes.
+    """
+    return functools.partial(_knn_percent, k, temperature)
 
 
 def feature_std(features):
@@ -117,6 +163,13 @@ def feature_std(features):
     norms = np.linalg.norm(features, axis=1, keepdims=True)
     unit = features / np.maximum(norms, np.finfo("float64").tiny)
     return float(math.sqrt(unit.shape[1]) * unit.std(axis=0).mean())
+
+
+def _knn_percent(k, temperature, features, labels, test_features, test_labels):
+    if not (_have_direction(features) and _have_direction(test_features)):
+        return math.nan  # a collapse is worth seeing, not worth ending the run
+    settings = {"k": min(k, len(features)), "temperature": temperature}
+    return knn_accuracy(features, labels, test_features, test_labels, **settings).accuracy
 
 
 def _have_direction(features):

@@ -88,8 +88,8 @@ class ProbeOptimizer:
 
     Attributes:
         slots: int. Tensors that it keeps for each tensor of weights, from zero on.
-        step: `(weights (R, P, ...), gradients, slots, rate (R, P, 1...), number)` -> new weights
-            and tuple of slots; `number` counts the steps from 1, as a float.
+        step: `(weights (P, ...), gradients, slots, rate (P, 1...), number)` -> new weights and
+            tuple of slots; `number` counts the steps from 1, as a float.
     """
 
     slots: int
@@ -102,7 +102,7 @@ def _sgd(weights, gradients, slots, rate, _):
 
 
 def _larc(weights, gradients, slots, rate, number):
-    axes = list(range(2, weights.shape.rank))  # each probe has norms of its own
+    axes = list(range(1, weights.shape.rank))  # each probe has norms of its own
     size, slope = (
         tf.sqrt(tf.reduce_sum(tf.square(x), axis=axes, keepdims=True)) for x in (weights, gradients)
     )

@@ -1,8 +1,8 @@
 """Train many linear classifiers of the same minibatches in one compiled computation.
 
 R representations are read from one array, and P probes are trained on each: their weights lie
-stacked as (R, P, classes, features), so that a step costs two matrix products whatever P is, and
-features are gathered (and temperatures applied) once for all probes.
+stacked as (P, classes, features), so that a step costs two matrix products for each representation
+whatever P is, and features are gathered (and temperatures applied) once for all probes.
 """
 
 import functools
@@ -55,8 +55,8 @@ def train_probes(features, labels, rates, l1, protocol, *, classes, read=as_one,
         order = draw.permutation(rows)[: len(rows) // batch * batch].reshape(-1, batch)
         factor = np.float32(SCHEDULES[protocol.schedule](epoch / protocol.epochs))
         rate = tf.constant(factor * rates)
-        state = run(state, now, labels, tf.constant(order, tf.int32), rate, tf.constant(l1))
-    return state["weights"]
+        state = run(*state, now, labels, tf.constant(order, tf.int32), rate, tf.constant(l1))
+    return tuple(tf.stack(x) for x in zip(*(tensors for tensors, _ in state[0]), strict=True))
 
 
 def probe_logits(weights, features, *, read=as_one, block=1024):
@@ -71,25 +71,22 @@ def probe_logits(weights, features, *, read=as_one, block=1024):
     for start in range(0, len(features), block):
         rows = slice(start, start + block)
         part = read(tf.convert_to_tensor(features[rows], tf.float32))
-        yield rows, _scores(*weights, part).numpy()
+        scores = [_scores(_products(w, x), b) for w, b, x in zip(*weights, part, strict=True)]
+        yield rows, tf.transpose(scores, (0, 3, 1, 2)).numpy()
 
 
 def _start(shape, classes, width, protocol, draw):
-    """Weights, slots and number of steps before the first one."""
+    """For each representation its (weights, biases) and their slots; and the number of steps, 0."""
     if protocol.weight_std is None:
         bound = 1 / math.sqrt(width)
         weights, bias = (draw.uniform(-bound, bound, s) for s in [(classes, width), (classes,)])
     else:
         weights, bias = draw.normal(0, protocol.weight_std, (classes, width)), np.zeros(classes)
     tensors = tuple(
-        tf.constant(np.broadcast_to(x, (*shape, *x.shape)), tf.float32) for x in (weights, bias)
+        tf.constant(np.broadcast_to(x, (shape[1], *x.shape)), tf.float32) for x in (weights, bias)
     )
-    slots = OPTIMIZERS[protocol.optimizer].slots
-    return {
-        "weights": tensors,
-        "slots": tuple(tuple(tf.zeros_like(x) for _ in range(slots)) for x in tensors),
-        "number": tf.constant(0.0),
-    }
+    slots = tuple((tf.zeros_like(x),) * OPTIMIZERS[protocol.optimizer].slots for x in tensors)
+    return [(tensors, slots)] * shape[0], tf.constant(0.0)
 
 
 @functools.lru_cache(maxsize=8)
@@ -97,53 +94,59 @@ def _epoch(read, optimizer):
     """The compiled epoch: one trace for each shape of the grid, kept from call to call."""
     move = OPTIMIZERS[optimizer].step
 
-    # XLA makes one pass of the update where TensorFlow makes seven; matrix products and softmaxes
-    # it would run on a single core.
+    # XLA makes one pass of the update where TensorFlow makes seven; its matrix products are slower.
     @tf.function(jit_compile=True)
-    def update(weights, gradients, slots, rate, l1, number):
-        axes = [1] * (weights.shape.rank - 2)
-        rate, l1 = (tf.reshape(x, x.shape + axes) for x in (rate, l1))
-        # sign(0) = 0: the subgradient that the authors' framework takes.
-        return move(weights, gradients + l1 * tf.sign(weights), slots, rate, number)
+    def update(tensors, slots, gradients, rate, l1, number):
+        moved, penalties = [], (l1, tf.zeros_like(l1))  # of weights and of biases
+        for x, slot, gradient, penalty in zip(tensors, slots, gradients, penalties, strict=True):
+            each = [-1] + [1] * (x.shape.rank - 1)
+            # sign(0) = 0: the subgradient that the authors' framework takes.
+            gradient += tf.reshape(penalty, each) * tf.sign(x)
+            moved.append(move(x, gradient, slot, tf.reshape(rate, each), number))
+        return tuple(zip(*moved, strict=True))
 
     @tf.function
-    def epoch(state, features, labels, order, rate, l1):
-        penalties = (l1, tf.zeros_like(l1))  # of weights and of biases
-
-        def step(i, state):
-            rows, number = order[i], state["number"] + 1.0
-            batch, right = read(tf.gather(features, rows)), tf.gather(labels, rows)
-            gradients = _gradients(*state["weights"], batch, right)
-            moved = [
-                update(weights, gradient, slots, rate, penalty, number)
-                for weights, gradient, slots, penalty in zip(
-                    state["weights"], gradients, state["slots"], penalties, strict=True
-                )
+    def epoch(parts, number, features, labels, order, rates, l1):
+        def step(i, parts, number):
+            batch, right = read(tf.gather(features, order[i])), tf.gather(labels, order[i])
+            number += 1.0
+            # One chain of operations for each representation: while one updates, which takes a
+            # single core, another multiplies; and TensorFlow then leaves out the stack in `read`.
+            parts = [
+                update(*part, _gradients(*part[0], batch[r], right), rates[r], l1[r], number)
+                for r, part in enumerate(parts)
             ]
-            weights, slots = zip(*moved, strict=True)
-            return i + 1, {"weights": weights, "slots": slots, "number": number}
+            return i + 1, parts, number
 
-        more = lambda i, _: i < tf.shape(order)[0]  # noqa: E731
-        return tf.while_loop(more, step, (0, state), parallel_iterations=1)[1]
+        more = lambda i, *_: i < tf.shape(order)[0]  # noqa: E731
+        return tf.while_loop(more, step, (0, parts, number), parallel_iterations=1)[1:]
 
     return epoch
 
 
 def _gradients(weights, biases, batch, labels):
-    """Gradients of the mean cross-entropy of every probe; batch: (R, B, F), labels: (B,)."""
-    representations, probes, classes, _ = weights.shape
-    wrong = tf.nn.softmax(_scores(weights, biases, batch))  # (R, B, P, classes)
-    wrong -= tf.one_hot(labels, classes)[None, :, None]
+    """Gradients of the mean cross-entropy of every probe; batch: (B, F), labels: (B,)."""
+    wrong, slope = _wrong(_products(weights, batch), biases, labels)
+    return tf.reshape(tf.matmul(wrong, batch[None]), weights.shape), slope
+
+
+@tf.function(jit_compile=True)
+def _wrong(products, biases, labels):
+    """Gradients of products, (1, P * classes, B), and of biases."""
+    scores = _scores(products, biases)
+    wrong = tf.exp(scores - tf.reduce_max(scores, axis=1, keepdims=True))
+    wrong /= tf.reduce_sum(wrong, axis=1, keepdims=True)
+    wrong -= tf.one_hot(labels, biases.shape[1], axis=0)
     wrong /= tf.cast(tf.shape(labels)[0], tf.float32)
-    slope = tf.reshape(wrong, (representations, -1, probes * classes))
-    slope = tf.matmul(slope, batch, transpose_a=True)
-    return tf.reshape(slope, weights.shape), tf.reduce_sum(wrong, axis=1)
+    return tf.reshape(wrong, tf.shape(products)), tf.reduce_sum(wrong, axis=2)
 
 
-def _scores(weights, biases, batch):
-    representations, probes, classes, width = weights.shape
-    flat = tf.reshape(weights, (representations, probes * classes, width))
-    scores = tf.matmul(batch, flat, transpose_b=True) + tf.reshape(
-        biases, (representations, 1, probes * classes)
-    )
-    return tf.reshape(scores, (representations, -1, probes, classes))
+def _products(weights, batch):
+    """(1, P * classes, B): the images come last, so that softmaxes run along them side by side."""
+    flat = tf.reshape(weights, (1, -1, weights.shape[-1]))
+    # A stack of one product: that of two matrices is slower where the second is transposed.
+    return tf.matmul(flat, batch[None], transpose_b=True)
+
+
+def _scores(products, biases):
+    return tf.reshape(products, (*biases.shape, -1)) + biases[..., None]  # (P, classes, B)

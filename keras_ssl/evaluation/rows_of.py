@@ -25,6 +25,24 @@ def accuracy_rows(result, representation, task, dataset):
     ]
 
 
+def sweep_rows(results, representation, dataset):
+    """One row for each setting of a k-NN, such as "knn k=5 T=0.07" or "knn k=5 euclidean".
+
+    Args:
+        results: `KNNResult`s, as `knn_sweep` returns them.
+        representation, dataset: str, as in `Row`.
+    """
+    return [
+        pair
+        for result in results
+        for pair in accuracy_rows(result, representation, _knn_task(**result.protocol), dataset)
+    ]
+
+
+def _knn_task(*, k, metric, temperature=None, **_):
+    return f"knn k={k} {metric if temperature is None else f'T={temperature:g}'}"
+
+
 def grid_rows(results, protocol, dataset):
     """Two rows, top-1 and top-5, for each representation.
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from keras_ssl.core.checks import UserError
 from keras_ssl.core.codes import check_same_width, checked_codes
-from keras_ssl.evaluation.checks import check_two_of_each, checked_labels, checked_pair
+from keras_ssl.evaluation.checks import checked_labels, checked_pair, numbered_classes
 from keras_ssl.evaluation.folds import stratified_folds
 from keras_ssl.evaluation.linear_probe import ProbeResult
 from keras_ssl.evaluation.logistic import (
@@ -93,7 +93,9 @@ def _with(result, settings):
 def _probe(parts, train_labels, test_labels, strengths, seed):
     """The protocol, given how the features of the train and the test part are multiplied."""
     train, test = parts
-    train_labels, test_labels = _checked_classes(train, train_labels, test, test_labels)
+    train_labels = checked_labels(train_labels, range(train.shape[0]), "train")
+    test_labels = checked_labels(test_labels, range(test.shape[0]), "test")
+    train_labels, test_labels, _ = numbered_classes(train_labels, test_labels, "A linear probe")
     if strengths < 1:
         raise UserError(f"strengths must be 1 or more. Received {strengths}.")
     held, folds = held_out(train_labels, seed)
@@ -121,17 +123,3 @@ def held_out(labels, seed=0):
     mask = np.zeros(len(labels), bool)
     mask[rows] = True
     return mask, splitter.n_splits
-
-
-def _checked_classes(train, train_labels, test, test_labels):
-    """Labels numbered from 0 without a gap."""
-    train_labels = checked_labels(train_labels, range(train.shape[0]), "train")
-    test_labels = checked_labels(test_labels, range(test.shape[0]), "test")
-    classes, numbers, counts = np.unique(train_labels, return_inverse=True, return_counts=True)
-    unknown = np.setdiff1d(test_labels, classes)
-    if len(unknown):
-        raise UserError(
-            f"{len(unknown)} classes of the test labels have no train image, such as {unknown[0]}."
-        )
-    check_two_of_each(classes, counts)
-    return numbers, np.searchsorted(classes, test_labels)

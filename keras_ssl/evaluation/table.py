@@ -1,9 +1,11 @@
 """Judge one representation in every way the table has: k-NN, linear probe, few labels."""
 
+import functools
+
 from keras_ssl.core.checks import UserError
-from keras_ssl.evaluation.knn import knn_accuracy
-from keras_ssl.evaluation.linear_probe import linear_probe, linear_probe_few
-from keras_ssl.evaluation.rows_of import accuracy_rows
+from keras_ssl.evaluation.knn import METRICS, knn_accuracy, knn_sweep
+from keras_ssl.evaluation.linear_probe import linear_probe, linear_probe_few, linear_probe_share
+from keras_ssl.evaluation.rows_of import accuracy_rows, sweep_rows
 
 
 def evaluate_features(
@@ -17,6 +19,8 @@ def evaluate_features(
     k=20,
     temperature=0.07,
     per_class=10,
+    shares=(),
+    sweep=False,
     seed=0,
 ):
     """Rows of results for the features of one representation, and the hits behind them.
@@ -28,6 +32,8 @@ def evaluate_features(
         dataset: str.
         k, temperature: of the weighted k-NN.
         per_class: int. Labels of each class for the row with few labels.
+        shares: floats in (0, 1]. A row for each: the linear probe with so many of the labels.
+        sweep: bool. Whether there are rows for the settings of `knn_sweep` besides.
         seed: int. Draws the subsets of labels and the validation parts.
 
     Returns:
@@ -43,12 +49,31 @@ def evaluate_features(
             *parts, per_class=per_class, seed=seed
         ),
     }
+    for share in shares:
+        tasks[f"linear, {100 * share:g} % of labels"] = functools.partial(
+            linear_probe_share, *parts, share=share, seed=seed
+        )
     pairs, left_out = [], []
     for task, measure in tasks.items():
         try:
-            result = measure()
+            pairs += accuracy_rows(measure(), representation, task, dataset)
         except UserError as error:
             left_out.append(f"{task}: {error}")
+    if sweep:
+        more, missing = _swept(parts, representation, dataset)
+        pairs, left_out = pairs + more, left_out + missing
+    return pairs, left_out
+
+
+def _swept(parts, representation, dataset):
+    """Rows of the k-NN at all its settings, and why some are missing."""
+    pairs, left_out = [], []
+    for metric in METRICS:
+        try:
+            results, too_many = knn_sweep(*parts, metrics=(metric,))
+        except UserError as error:  # of one metric: rows of zeros have distances, no directions
+            left_out.append(f"knn, {metric}: {error}")
             continue
-        pairs += accuracy_rows(result, representation, task, dataset)
+        pairs += sweep_rows(results, representation, dataset)
+        left_out += [f"knn, {metric}, {why}" for why in too_many]
     return pairs, left_out

@@ -145,6 +145,19 @@ def at_temperature(encoder, temperature):
     return keras.Model(encoder.input, read(logits), name=encoder.name)
 
 
+def embedding_of(encoder):
+    """The same layers, read before the softmax, and the sizes of the simplices that it makes.
+
+    Returns:
+        Model (images -> (batch, L * V), whatever the kind of the neck but "vq"), and (L, V).
+
+    Raises:
+        UserError: if `encoder` has no simplices.
+    """
+    logits, sizes = _simplex_logits(encoder)
+    return keras.Model(encoder.input, logits, name=f"{encoder.name}_embedding"), sizes
+
+
 def codes_of(encoder):
     """The same layers, read as discrete codes: images -> (batch, L) int32 in [0, V).
 

@@ -43,6 +43,8 @@ class Method(Configured, keras.Model):
             a view's side; `batch_size`, the images of a step over all replicas.
         second_view_temperature: whether view 2 is read at the neck's target temperature
             (methods without a momentum copy; SEM, tables 7 to 13).
+        cluster_head: what `cluster_scores` are scores of, such as "prototypes", or None for a
+            method that finds no clusters.
     """
 
     terms = ()
@@ -53,6 +55,7 @@ class Method(Configured, keras.Model):
     needs_index = False
     run_facts = ()
     second_view_temperature = False
+    cluster_head = None
 
     def __init__(self, encoder, *, steps_per_epoch=None, seed=0, **kwargs):
         super().__init__(**kwargs)
@@ -123,6 +126,22 @@ class Method(Configured, keras.Model):
     def diagnostics(self, outputs):
         """Return `{name: scalar}` for the names in `diagnostic_names`, without effect."""
         return {}
+
+    def cluster_scores(self, images):
+        """Score images for the clusters that the method finds: the argmax is an image's cluster.
+
+        In inference mode, by the encoder that `call` runs; with SEM at its training temperature.
+
+        Args:
+            images: float (batch, height, width, channels), as `call` takes them.
+
+        Returns:
+            (batch, clusters) in at least float32.
+
+        Raises:
+            UserError: for a method without clusters.
+        """
+        raise UserError(f"{type(self).__name__} finds no clusters that images could be put in.")
 
     def ema_momentum(self, step):
         """Momentum of the targets at an optimizer step, or None for a method without targets."""

@@ -47,6 +47,7 @@ class CPLearn(Method):
 
     terms = ("cplearn",)
     run_facts = ("batch_size",)
+    cluster_head = "random codes"
 
     def __init__(
         self,
@@ -97,3 +98,7 @@ class CPLearn(Method):
         loss = DIVERGENCES[self.divergence]
         logits = [all_gather(each) for each in outputs]
         return {"cplearn": loss(*logits, beta=self.beta, prior=self.prior or None)}
+
+    def cluster_scores(self, images):
+        features = self.encoder(images, training=False)
+        return self.codes(self.embedder(features, training=False))

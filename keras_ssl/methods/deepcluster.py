@@ -41,6 +41,7 @@ class DeepCluster(Method):
     terms = ("deepcluster",)
     needs_index = True
     run_facts = ("num_images",)
+    cluster_head = "first prototypes"
 
     def __init__(
         self,
@@ -84,6 +85,10 @@ class DeepCluster(Method):
             outputs["scores"], outputs["classes"], temperature=self.temperature
         )
         return {"deepcluster": loss}
+
+    def cluster_scores(self, images):
+        features = self.encoder(images, training=False)
+        return self.memory.prototypes[0](l2_normalize(self.projector(features, training=False)))
 
     def after_step(self, outputs):
         self.memory.remember(outputs["index"], outputs["projections"])

@@ -42,6 +42,7 @@ class DINO(Method):
     terms = ("dino",)
     joint_batch = True
     multi_crop = True
+    cluster_head = "outputs of the student"
 
     def __init__(
         self,
@@ -99,6 +100,9 @@ class DINO(Method):
             student_temperature=self.student_temperature,
         )
         return {"dino": loss}
+
+    def cluster_scores(self, images):
+        return self.projector(self.encoder(images, training=False), training=False)
 
     def _temperature_now(self):
         first, last = self.warmup_teacher_temperature, self.teacher_temperature

@@ -41,6 +41,7 @@ class GEDI(Method):
 
     terms = ("gedi_nogen", "generative")
     run_facts = ("image_size",)
+    cluster_head = "logits"
 
     def __init__(
         self,
@@ -85,7 +86,10 @@ class GEDI(Method):
 
     def energy(self, images):
         """`-log sum_k exp(logit_k)` of images in inference mode: -> (batch,) float32."""
-        return -ops.logsumexp(self._logits(self.encoder(images, training=False), False), axis=-1)
+        return -ops.logsumexp(self.cluster_scores(images), axis=-1)
+
+    def cluster_scores(self, images):
+        return self._logits(self.encoder(images, training=False), False)
 
     def check_batch(self, size):
         self.sampler.check_batch(size)

@@ -29,6 +29,7 @@ class GEDINoGen(Method):
     """
 
     terms = ("gedi_nogen",)
+    cluster_head = "logits"
 
     def __init__(
         self,
@@ -50,3 +51,7 @@ class GEDINoGen(Method):
     def loss_terms(self, outputs):
         a, b = (all_gather(at_least_float32(z)) / self.temperature for z in outputs)
         return {"gedi_nogen": gedi_nogen_loss(a, b, beta=self.beta)}
+
+    def cluster_scores(self, images):
+        logits = self.projector(self.encoder(images, training=False), training=False)
+        return at_least_float32(logits) / self.temperature

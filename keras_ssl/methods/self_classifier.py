@@ -36,6 +36,7 @@ class SelfClassifier(Method):
     terms = ("self_classifier",)
     joint_batch = True
     multi_crop = True
+    cluster_head = "first classifier"
 
     def __init__(
         self,
@@ -93,6 +94,10 @@ class SelfClassifier(Method):
             for classifier in self.classifiers
         ]
         return {"self_classifier": sum(losses) / len(losses)}
+
+    def cluster_scores(self, images):
+        features = self.encoder(images, training=False)
+        return self.classifiers[0](self.projector(features, training=False))
 
     def check_batch(self, size):
         if self.queue:

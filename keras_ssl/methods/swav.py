@@ -44,6 +44,7 @@ class SwAV(Method):
     joint_batch = True
     multi_crop = True
     second_view_temperature = True
+    cluster_head = "prototypes"
 
     def __init__(
         self,
@@ -86,6 +87,10 @@ class SwAV(Method):
         scores = [self.prototypes(z) for z in outputs]
         codes = [self._codes(scores[view], view) for view in range(self.num_views[0])]
         return {"swav": swapped_prediction_loss(scores, codes, temperature=self.temperature)}
+
+    def cluster_scores(self, images):
+        features = self.encoder(images, training=False)
+        return self.prototypes(l2_normalize(self.projector(features, training=False)))
 
     def _codes(self, scores, view):
         """Assignments of a global view, balanced together with those of its queue."""

@@ -41,9 +41,13 @@ def from_anywhere(key, value):
 
     >>> from_anywhere("data.dataset", "npz:/data/../images.npz")
     'npz:/images.npz'
+    >>> from_anywhere("evaluation.shifted", ("imagenet_v2", "npz:/b.npz"))
+    ('imagenet_v2', 'npz:/b.npz')
     """
     if key == "data.data_dir" and value:
         return _absolute(value)
+    if key in ("transfer.datasets", "evaluation.shifted"):
+        return tuple(from_anywhere("data.dataset", name) for name in value)
     if key == "data.dataset":
         for prefix in PREFIXES:
             if value.startswith(prefix) and value != prefix:

@@ -243,26 +243,41 @@ class Evaluation:
     Args:
         knn_neighbours: k of the weighted k-NN.
         knn_temperature: of its votes.
+        knn_sweep: whether k-NN is also measured at k 5, 20, 200, at T 0.07, 0.1, and by distances.
         labels_per_class: labels that the rows with few labels use.
+        label_shares: shares of the labels, such as 0.01, that further linear probes use.
         temperatures: tau_d at which SEM is read for the table; 0 is one-hot.
         downstream_temperature: tau_d while training and in the exported encoder.
-        every_epochs: epochs between two k-NN accuracies while training; 0 for none.
+        every_epochs: epochs between two k-NN and linear accuracies while training; 0 for none.
         gradient_probe: linear probe by gradient descent, its grid trained at once; none for none.
         probe_seeds: starts of that probe.
-        clusters: whether k-means of the test features is compared with the classes.
+        probe_views: whether that probe trains on features of the images as they are, or augmented
+            anew in every epoch.
+        clusters: whether clusters of the test images are compared with the classes.
+        embedding: whether the numbers below the simplices are judged too and, with a neck that has
+            no softmax, what one would make of them.
+        keep_features: whether features are kept in the run's directory, where they are read again.
         corrupted_images: test images that are corrupted in 75 ways; 0 for none.
+        shifted: further test sets of the same classes, written as data.dataset, which the
+            classifiers of the run's own train features are scored on.
     """
 
     knn_neighbours: int = bounded(20, at_least=1)
     knn_temperature: float = bounded(0.07, above=0)
+    knn_sweep: bool = False
     labels_per_class: int = bounded(10, at_least=2)
+    label_shares: tuple[float, ...] = bounded((), above=0, at_most=1)
     temperatures: tuple[float, ...] = bounded((0.0, 0.1, 1.0), at_least=0)
     downstream_temperature: float = bounded(0.1, at_least=0)  # SEM, appendix B: on CIFAR
     every_epochs: int = bounded(5, at_least=0)
     gradient_probe: Literal["none", "sem_sgd", "lars", "adam"] = "none"
     probe_seeds: int = bounded(1, at_least=1)
-    clusters: bool = False
+    probe_views: Literal["cached", "augmented"] = "cached"
+    clusters: bool = True
+    embedding: bool = False
+    keep_features: bool = True
     corrupted_images: int = bounded(0, at_least=0)
+    shifted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -302,6 +317,19 @@ class Finetune:
 
 
 @dataclass(frozen=True)
+class Transfer:
+    """How --mode=transfer evaluates the encoder on other data sets than it was trained on.
+
+    Args:
+        datasets: the data sets, each written as data.dataset.
+        strengths: how many values of C, from 1e-6 to 1e5, logistic regression chooses from.
+    """
+
+    datasets: tuple[str, ...] = ()
+    strengths: int = bounded(45, at_least=1)  # SEM, appendix B.4
+
+
+@dataclass(frozen=True)
 class Export:
     """What the SavedModel of the encoder serves.
 
@@ -322,6 +350,7 @@ SECTIONS = {
     "training": Training,
     "evaluation": Evaluation,
     "finetune": Finetune,
+    "transfer": Transfer,
     "export": Export,
 }
 # Fields that take whatever else a section is told; the keys depend on the method, the optimizer
@@ -368,6 +397,7 @@ class Recipe:
     training: Training
     evaluation: Evaluation
     finetune: Finetune
+    transfer: Transfer
     export: Export
 
     @property

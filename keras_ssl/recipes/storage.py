@@ -13,7 +13,8 @@ from keras_ssl.recipes.schema import assemble
 
 FILE = "recipe.json"
 # What may change between the commands of one run, because the trained network does not feel it.
-_FREE = ("data.data_dir", "training.strategy", "evaluation.", "finetune.", "export.")
+_FREE = ("data.data_dir", "training.strategy")
+_FREE += ("evaluation.", "finetune.", "transfer.", "export.")
 
 
 def to_json(recipe):

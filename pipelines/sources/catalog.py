@@ -37,6 +37,39 @@ def load_from_catalog(name, *, data_dir=None, image_size=None, in_memory=None, l
     Raises:
         DataError: if the name is unknown, the set cannot be had, or it is not one of images.
     """
+    return _load(name, splits_of, data_dir, image_size, in_memory, log)
+
+
+def load_test_split(name, *, data_dir=None, image_size=None, in_memory=None, log=print):
+    """Read the test part alone, of a set that may have no split `train`.
+
+    Args:
+        name, data_dir, image_size, in_memory, log: as for `load_from_catalog`.
+
+    Returns:
+        (images, labels or `None`, class names or `None`).
+
+    Raises:
+        DataError: as `load_from_catalog` does, but for the split `train`.
+    """
+    data = _load(name, _only_test, data_dir, image_size, in_memory, log)
+    return data.train_images, data.train_labels, data.class_names
+
+
+def _only_test(builder, label, name):
+    """The split to judge by in the place of the training part, as `_load` takes it."""
+    there = builder.info.splits
+    tests = {split: split for split in ("test", "validation") if split in there}
+    if "train" in there:
+        tests = splits_of(builder, label, name)
+    split = tests.get("test", tests.get("validation"))
+    if split is None:
+        raise DataError(f"'{name}' has no split 'test' or 'validation': {', '.join(there)}.")
+    return {"train": split}
+
+
+def _load(name, choose, data_dir, image_size, in_memory, log):
+    """`ImageData` of the splits that `choose(builder, label, name)` says."""
     stem, _, wanted = name.partition("#")
     base = stem.split(":")[0]
     source = SUBSETS.get(base, base) + stem.removeprefix(base)
@@ -46,14 +79,14 @@ def load_from_catalog(name, *, data_dir=None, image_size=None, in_memory=None, l
         raise DataError(f"'{name}' has no feature 'image': {', '.join(features or ['none'])}.")
     label = label_of(features, wanted, name)
     prepare(builder, source)
-    splits = splits_of(builder, label, name)
+    splits = choose(builder, label, name)
     channels = features["image"].shape[-1]
     if channels not in (1, 3):
         raise DataError(f"'{name}' has images of {channels} channels; 1 or 3 are needed.")
     settings = {"image_size": image_size, "in_memory": in_memory, "log": log}
     if base in SUBSETS:
         return _from_records(name, builder, splits, label, classes_of(base), **settings)
-    side = image_size or _choose_size(builder, log)
+    side = image_size or _choose_size(builder, splits["train"], log)
     count = sum(builder.info.splits[split].num_examples for split in splits.values())
     if not keep_in_memory(in_memory, count, side, channels):
         settings |= {"image_size": side, "in_memory": False}
@@ -103,7 +136,7 @@ def _from_records(name, builder, splits, label, wanted, *, image_size, in_memory
     if wanted is not None:
         rows = {part: of[labels[of] >= 0] for part, of in rows.items()}
     if not len(rows["train"]):
-        raise DataError(f"'{name}' has no usable training image.")
+        raise DataError(f"'{name}' has no usable image.")
     settings = {"image_size": image_size, "in_memory": in_memory, "log": log}
     return assemble(name, index, rows, labels, class_names, hold_out=False, **settings)
 
@@ -115,11 +148,11 @@ def _renumbered(labels, names, wanted):
     return table[labels]
 
 
-def _choose_size(builder, log):
+def _choose_size(builder, split, log):
     height, width, _ = builder.info.features["image"].shape
     if height is not None and height == width:
         return height
-    examples = itertools.islice(builder.as_dataset(split="train"), _SAMPLE)
+    examples = itertools.islice(builder.as_dataset(split=split), _SAMPLE)
     side = common_side([min(example["image"].shape[:2]) for example in examples])
     log(f"Images are resized to {side} pixels; --set data.image_size=N takes another size.")
     return side

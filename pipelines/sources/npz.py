@@ -39,10 +39,7 @@ def load_npz(path, *, log=print):
         DataError: if the file cannot be read, or the arrays do not fit; says which and why.
     """
     with _open(path) as archive:
-        found = {
-            part: [_first(archive, names[part], path) for names in (_IMAGES, _LABELS)]
-            for part in ("train", "test")
-        }
+        found = {part: _found(archive, part, path) for part in ("train", "test")}
         if found["train"][0] is None:
             there = ", ".join(archive.files) or "nothing"
             raise DataError(f"{path} has no training images; it has {there}. {_EXPECTED}")
@@ -62,6 +59,26 @@ def load_npz(path, *, log=print):
     return data
 
 
+def load_npz_test(path):
+    """Read the test part alone, of a file that may have no other.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        (images, labels, class names), as `load_npz` has them; the images are `None` where the file
+        has no test images.
+
+    Raises:
+        DataError: as `load_npz` does.
+    """
+    with _open(path) as archive:
+        images, labels = _part(*_found(archive, "test", path))
+        class_names = _class_names(archive)
+    covers = class_names and labels is not None and labels.max() < len(class_names)
+    return images, labels, class_names if covers else None
+
+
 def _open(path):
     check_path("npz", path)
     if not os.path.isfile(path):
@@ -73,6 +90,11 @@ def _open(path):
     if not isinstance(archive, np.lib.npyio.NpzFile):
         raise DataError(f"{path} holds a single array, not an .npz archive. {_EXPECTED}")
     return archive
+
+
+def _found(archive, part, path):
+    """Images and labels of a part, as `_first` finds them."""
+    return [_first(archive, names[part], path) for names in (_IMAGES, _LABELS)]
 
 
 def _first(archive, names, path):

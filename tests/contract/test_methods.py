@@ -7,7 +7,15 @@ import tensorflow as tf
 
 import keras_ssl
 from keras_ssl.core import checkpoints
-from tests.descriptors import BATCH, METHOD_NAMES, METHODS, SLOW_NAMES, make_method, make_views
+from tests.descriptors import (
+    BATCH,
+    CLUSTERS,
+    METHOD_NAMES,
+    METHODS,
+    SLOW_NAMES,
+    make_method,
+    make_views,
+)
 
 every_name = pytest.mark.parametrize("name", METHOD_NAMES)
 # SEM is one neck for all methods: with two of them by default, with the others if there is time.
@@ -20,6 +28,9 @@ every_method = pytest.mark.parametrize(
 )
 MULTI_CROP = [n for n in METHOD_NAMES if keras_ssl.METHODS[n.removeprefix("sem_")].multi_crop]
 every_multi_crop_method = pytest.mark.parametrize("name", MULTI_CROP)
+every_clustering_method = pytest.mark.parametrize(
+    "name", [*CLUSTERS, *(pytest.param(f"sem_{name}", marks=pytest.mark.slow) for name in CLUSTERS)]
+)
 
 
 def fit(method, steps, epochs=1, **options):
@@ -35,6 +46,14 @@ def embed(method, views):
 
 def state(method):
     return [np.asarray(v) for v in [*method.variables, *method.optimizer.variables]]
+
+
+def after_a_step(name):
+    """A method whose statistics have moved, and images for it."""
+    method = make_method(name)
+    views = make_views(method)
+    method.train_step((views,))
+    return method, views["global"][:, 0]
 
 
 def assert_same_state(one, other):
@@ -260,6 +279,39 @@ def test_call_is_the_encoder_in_inference_mode(name):
     method = make_method(name)
     images = make_views(method)["global"][:, 0]
     np.testing.assert_array_equal(method(images), method.encoder(images, training=False))
+
+
+@every_clustering_method
+def test_cluster_scores_are_finite_float32_and_change_nothing(name):
+    keras.config.set_dtype_policy("mixed_float16")
+    method, images = after_a_step(name)
+    before = state(method)
+    scores = method.cluster_scores(images)
+    assert scores.shape == (BATCH, CLUSTERS[name.removeprefix("sem_")])
+    assert scores.dtype == "float32" and np.all(np.isfinite(scores))
+    np.testing.assert_array_equal(scores, method.cluster_scores(images))
+    for old, new in zip(before, state(method), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+@every_clustering_method
+def test_cluster_scores_depend_on_the_image_alone_and_survive_saving(name, tmp_path):
+    method, images = after_a_step(name)
+    scores = np.asarray(method.cluster_scores(images))
+    assert np.std(scores, axis=0).max() > 1e-6  # images differ
+    alone = method.cluster_scores(images[:1])
+    np.testing.assert_allclose(scores[:1], alone, rtol=1e-4, atol=1e-5)
+    method.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(scores, loaded.cluster_scores(images))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_says_whether_it_finds_clusters(name):
+    assert (keras_ssl.METHODS[name].cluster_head is not None) == (name in CLUSTERS)
+    if name not in CLUSTERS:
+        with pytest.raises(keras_ssl.UserError, match="finds no clusters"):
+            make_method(name).cluster_scores(np.zeros((1, 8, 8, 3), "float32"))
 
 
 @every_method

@@ -22,7 +22,9 @@ ARTEFACTS = [
     "encoder.keras",
     "export/encoder/1/saved_model.pb",
     "results.json",
+    "results.md",
     "results.npz",
+    "features",
     "tensorboard",
 ]
 FLAGS = [
@@ -76,13 +78,19 @@ def test_every_result_carries_its_protocol(workdir):
     representations = {row["representation"] for row in rows}
     assert {"raw pixels", "random weights"} <= representations
     assert {f"pretrained, SEM tau_d={tau}" for tau in ("0", "0.1", "1")} <= representations
-    assert len(rows) == 3 * len(representations)
+    found = {(row["representation"], row["task"]) for row in rows}
+    for name in representations - {"pretrained, codes"}:
+        for task in ("knn", "linear", "linear, 10 labels/class"):
+            assert (name, task) in found
+    assert {("raw pixels", "k-means"), ("pretrained, backbone", "k-means")} <= found
+    assert ("pretrained, codes", "codes") in found
 
 
 def test_metrics_have_a_line_per_epoch_with_what_was_promised(workdir):
     lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2]
-    promised = {"loss", "learning_rate", "images_per_second", "data_wait", "knn", "feature_std"}
+    promised = {"loss", "learning_rate", "images_per_second", "data_wait", "feature_std"}
+    promised |= {"knn", "linear"}
     assert promised <= set(lines[-1])
 
 
@@ -178,7 +186,7 @@ def test_resuming_a_finished_run_writes_only_what_it_lacks(lost, workdir, tmp_pa
     after = written(copy)
     assert after.keys() == whole.keys()
     if lost == "results.json":
-        del before["results.npz"]  # it goes with the rows
+        before = {name: time for name, time in before.items() if not name.startswith("results")}
     assert {name: after[name] for name in before} == before
     if lost == "results.json":
         assert json.loads((copy / lost).read_text()) == json.loads((tmp_path / "lost").read_text())
@@ -222,11 +230,14 @@ def test_runs_are_compared_side_by_side(workdir, tmp_path, capsys):
 
 def test_every_evaluation_that_can_be_asked_for_has_its_rows(workdir, tmp_path, capsys):
     copy = shutil.copytree(workdir, tmp_path / "run")
-    wishes = ("gradient_probe=adam", "clusters=true", "corrupted_images=4", "temperatures=1")
+    wishes = ("gradient_probe=adam", "embedding=true", "corrupted_images=4", "temperatures=1")
+    wishes += ("knn_sweep=true", "label_shares=0.1", "clusters=false", "shifted=digits")
     flags = [f"--set=evaluation.{wish}" for wish in wishes]
     assert run.main(["run.py", "--mode=evaluate", f"--workdir={copy}", *flags]) == 0
     rows = json.loads((copy / "results.json").read_text())["rows"]
-    found = {row["task"] for row in rows if row["representation"] == "pretrained, backbone"}
-    assert {"linear, adam", "k-means", "corrupted"} <= found
+    found = {row["task"] for row in rows if row["representation"] == "pretrained, embedding"}
+    assert {"linear, adam", "corrupted", "knn k=5 T=0.1", "linear, 10 % of labels"} <= found
+    assert {"knn, digits", "linear, digits"} <= found  # the same images under another name
     said = capsys.readouterr().out
-    assert "k-means nmi" in said
+    assert "linear, adam top5" in said
+    assert "nmi" not in said

@@ -1,5 +1,6 @@
 """The programs that compare methods: what they ask for, and what they make of what came out."""
 
+import functools
 import json
 import sys
 import types
@@ -9,6 +10,8 @@ import pytest
 
 import run
 from keras_ssl import recipes
+from keras_ssl.core.checks import UserError
+from keras_ssl.evaluation.rows import Row, write_results
 
 sys.path.append(str(Path(run.__file__).parent / "benchmarks"))
 
@@ -18,10 +21,13 @@ import collapse  # noqa: E402
 import comparison  # noqa: E402
 import fit  # noqa: E402
 import methods  # noqa: E402
+import seeds  # noqa: E402
 import serving  # noqa: E402
 
 BENCHED = augmentation.COLUMNS
 NEUTRAL = "none, only normalised"
+EVALUATED = "--set=evaluation.clusters=true"
+catalog = functools.cache(run.read_catalog)
 
 
 def options(workdir, *rest, dataset="digits"):
@@ -30,7 +36,7 @@ def options(workdir, *rest, dataset="digits"):
 
 def recipe_of(name, *flags):
     asked = run.parse_flags(["run.py", "--mode=pretrain", f"--method={name}", *flags])
-    return run.recipe_of(asked, run.read_catalog())
+    return run.recipe_of(asked, catalog())
 
 
 def finished(workdir, *flags):
@@ -159,3 +165,88 @@ def test_the_images_of_the_speed_table_are_colours_of_the_asked_size(dataset):
     assert images.shape == (3, 10, 12, 3) and images.dtype == "uint8"
     assert (images == augmentation.images_of(dataset, 3, (10, 12))).all()
     assert images.std() > 10
+
+
+def seeded(workdir, name, seed, *flags, k=20, random=30.0, **values):
+    """A run with a recipe and the k-NN of its representations, raw pixels among them."""
+    where = workdir / f"{name}-{seed}{''.join(flags)}"
+    recipes.save(recipe_of(name, f"--seed={seed}", *flags), where)
+    values = {"raw pixels": 40.0, "random weights": random, **values}
+    rows = [
+        Row(of, "knn", "accuracy", value, "digits", "test", {"k": k})
+        for of, value in values.items()
+    ]
+    write_results(where / "results.json", rows, {})
+    return seeds.read(where, catalog())
+
+
+def test_runs_that_differ_in_their_seed_only_are_one_row(tmp_path):
+    runs = [
+        seeded(tmp_path, "byol", seed, random=29.0 + seed, pretrained=value)
+        for seed, value in ((0, 50.0), (1, 52.0), (2, 54.0))
+    ]
+    again = seeded(tmp_path, "simclr", 0, random=29.0, pretrained=60.0)
+    text, apart = seeds.table([*runs, again])
+    assert text.splitlines() == [
+        "| method | representation | knn |",
+        "| --- | --- | ---: |",
+        "|  | raw pixels | 40.0 |",
+        "|  | random weights | 30.0 ± 1.0 (n=3) |",
+        "| byol | pretrained | 52.0 ± 2.0 (n=3) |",
+        "| simclr | pretrained | 60.0 (n=1) |",
+    ]
+    assert not apart
+
+
+def test_runs_of_other_settings_are_another_method_that_names_them(tmp_path):
+    runs = [
+        seeded(tmp_path, "byol", 0, "--learning_rate=0.1", pretrained=50.0),
+        seeded(tmp_path, "byol", 0, "--learning_rate=0.2", pretrained=60.0),
+        seeded(tmp_path, "byol", 1, "--learning_rate=0.2", EVALUATED, pretrained=62.0),
+    ]
+    *_, short, long = seeds.table(runs)[0].splitlines()
+    assert short == "| byol (optimizer.learning_rate=0.1) | pretrained | 50.0 (n=1) |"
+    assert long == "| byol (optimizer.learning_rate=0.2) | pretrained | 61.0 ± 1.4 (n=2) |"
+
+
+def test_a_seed_counts_once(tmp_path):
+    runs = [seeded(tmp_path / part, "byol", 0, pretrained=50.0) for part in "ab"]
+    with pytest.raises(UserError, match="a/byol-0 and .*b/byol-0 are both byol with seed 0"):
+        seeds.table(runs)
+
+
+def test_numbers_of_other_protocols_have_a_column_of_their_own(tmp_path):
+    runs = [seeded(tmp_path, "byol", seed, k=k, pretrained=50.0) for seed, k in ((0, 20), (1, 5))]
+    text, apart = seeds.table(runs)
+    assert text.count("50.0 (n=1)") == 2 and text.count("knn digits/test [") == 2
+    assert len(apart) == 1 and apart[0].endswith("k is 20, not 5.")
+
+
+def test_raw_pixels_that_runs_disagree_on_show_it(tmp_path):
+    runs = [
+        seeded(tmp_path, "byol", seed, pretrained=50.0, **{"raw pixels": 40.0 + seed})
+        for seed in (0, 2)
+    ]
+    assert "| raw pixels | 41.0 ± 1.4 (n=2) |" in seeds.table(runs)[0]
+
+
+def test_differences_are_paired_by_seed_and_of_the_best_representation(tmp_path):
+    sem = [
+        {"pretrained, backbone": 10.0, "pretrained, SEM tau_d=1": value} for value in (51.0, 54.0)
+    ]
+    runs = [seeded(tmp_path, "byol", seed, pretrained=50.0 + seed) for seed in (0, 1, 2)]
+    runs += [seeded(tmp_path, "sem_byol", seed, **sem[seed]) for seed in (0, 1)]
+    runs.append(seeded(tmp_path, "simclr", 9, pretrained=70.0))
+    *_, ours, unpaired = seeds.differences(runs, "byol").splitlines()
+    assert ours == "| sem_byol | +2.0 ± 1.4 (n=2), SEM tau_d=1 |"
+    assert unpaired == "| simclr | - |"
+    with pytest.raises(UserError, match="Unknown method 'bjol'. Did you mean 'byol'"):
+        seeds.differences(runs, "bjol")
+
+
+def test_a_folder_that_is_no_finished_run_is_refused(tmp_path):
+    with pytest.raises(UserError, match="No run in"):
+        seeds.read(tmp_path, catalog())
+    recipes.save(recipe_of("simclr"), tmp_path)
+    with pytest.raises(UserError, match="evaluate the run first"):
+        seeds.read(tmp_path, catalog())

@@ -168,7 +168,7 @@ def test_a_collapse_is_recorded_and_does_not_end_the_run(value):
 
 def test_a_fixed_subset_bounds_the_images_that_are_read():
     first, second = (_watch(_model(), IMAGES, LABELS, max_images=7) for _ in range(2))
-    assert len(first.train[0]) == len(first.train[1]) == first.k == 7
+    assert len(first.train[0]) == len(first.train[1]) == 7
     assert np.array_equal(first.train[0], second.train[0])
 
 

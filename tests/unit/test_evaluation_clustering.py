@@ -86,7 +86,13 @@ def test_codes_are_judged_column_by_column():
     mean = code_agreement(codes, labels)
     alone = cluster_agreement(assignments, labels)
     for name in ("nmi", "ami", "ari", "accuracy"):
-        assert mean[name] == pytest.approx((getattr(alone, name) + 100) / 2)
+        assert getattr(mean, name) == pytest.approx((getattr(alone, name) + 100) / 2)
+    assert mean.protocol["columns"] == 2
+
+
+def test_codes_use_as_many_entries_as_a_column_does_on_the_mean():
+    codes = np.array([[0, 0], [0, 1], [0, 2], [0, 2]])
+    assert code_agreement(codes, [0, 0, 1, 1]).clusters == 2
 
 
 def test_k_means_finds_separate_classes():
@@ -122,7 +128,7 @@ def test_a_protocol_holds_settings_and_no_outcome():
         ([0, 1], [0.5, 1.0], "class labels must be integers"),
         ([0, 1, 1], [0, 1], "one cluster label per image"),
         ([0, -1], [0, 1], "must be 0 or more"),
-        ([], [], "no images"),
+        ([], [], "no class labels"),
     ],
 )
 def test_wrong_clusters_and_labels_are_answered_by_what_came(assignments, labels, message):

@@ -263,7 +263,7 @@ def test_schedules_begin_at_the_peak_and_fall():
         ({"steps": 0}, "steps=0"),
         ({"batch_size": 1}, "batch_size=1"),
         ({"schedule": "cosin"}, "Did you mean 'cosine'"),
-        ({"labels": np.zeros(60, int)}, "without a train image, such as 1"),
+        ({"labels": np.zeros(60, int)}, "without a train image: 1"),
         ({"labels": np.repeat([0, 1, 2], [1, 29, 30])}, "1 images of class 0"),
         ({"labels": np.zeros(60)}, "must be integers"),
         ({"labels": np.zeros(59, int)}, "one train label per image"),

@@ -4,8 +4,9 @@ from sklearn.metrics import top_k_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from keras_ssl.core.checks import UserError
-from keras_ssl.evaluation import knn as module
-from keras_ssl.evaluation.knn import knn_accuracy, knn_scores, top_accuracy
+from keras_ssl.evaluation import nearest as module
+from keras_ssl.evaluation.knn import knn_accuracy, knn_scores, knn_sweep, top_accuracy
+from keras_ssl.evaluation.nearest import rows_at_a_time
 
 
 def _data(train=60, test=25, width=6, classes=5, dtype="float64", seed=0):
@@ -111,7 +112,7 @@ def test_one_trace_serves_all_sizes_of_a_dtype():
     for train, test, width in ((20, 3, 4), (30, 9, 6), (41, 1, 2)):
         data = _data(train, test, width, dtype="float32")
         knn_scores(*data[:3], k=train // 4, num_classes=5)
-    assert module._nearest("cosine", "float32").experimental_get_tracing_count() == 1
+    assert module._search("cosine", "float32").experimental_get_tracing_count() == 1
 
 
 def _changed(**changes):
@@ -154,3 +155,77 @@ def test_hits_are_the_images_that_accuracy_counts():
     result = knn_accuracy(*_data(), k=3)
     assert result.hits.dtype == bool
     assert 100 * result.hits.mean() == pytest.approx(result.accuracy)
+
+
+SWEEP = {"neighbours": (3, 11, 40), "temperatures": (0.07, 0.5)}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_sweep_gives_what_each_setting_gives_alone(dtype):
+    data = _data(width=3, dtype=dtype)
+    results, left_out = knn_sweep(*data, **SWEEP)
+    settings = [("cosine", k, {"temperature": t}) for k in (3, 11, 40) for t in (0.07, 0.5)]
+    settings += [("euclidean", k, {}) for k in (3, 11, 40)]
+    assert not left_out and len(results) == len(settings)
+    assert len({one.accuracy for one in results}) > 2  # the settings matter
+    for found, (metric, k, more) in zip(results, settings, strict=True):
+        alone = knn_accuracy(*data, k=k, metric=metric, **more)
+        assert found[:3] == alone[:3]
+        assert np.array_equal(found.hits, alone.hits)
+
+
+def test_a_sweep_searches_once_for_each_metric_and_in_blocks(monkeypatch):
+    data, searched, search = _data(), [], module._search
+
+    def counted(metric, dtype):
+        searched.append(metric)
+        return search(metric, dtype)
+
+    whole, _ = knn_sweep(*data, **SWEEP)
+    monkeypatch.setattr(module, "_search", counted)
+    blocked, _ = knn_sweep(*data, **SWEEP, block=4)
+    assert searched == ["cosine", "euclidean"]
+    assert [one.accuracy for one in blocked] == [one.accuracy for one in whole]
+
+
+def test_more_neighbours_than_there_are_rows_are_left_out_with_a_reason():
+    results, left_out = knn_sweep(*_data(), neighbours=(5, 61, 200), temperatures=(0.1,))
+    assert [one.protocol["k"] for one in results] == [5, 5]
+    assert left_out == [f"k={k}: there are 60 train images." for k in (61, 200)]
+    assert knn_sweep(*_data(), neighbours=(61,))[0] == []
+
+
+def test_a_sweep_refuses_what_a_single_setting_refuses():
+    for wrong, message in (
+        ({"temperatures": (0.1, 1e-4)}, "temperature=0.0001"),
+        ({"neighbours": (5, 0)}, "k=0"),
+        ({"metrics": ("euclid",)}, "Did you mean 'euclidean'"),
+        ({"num_classes": 3}, "num_classes=3 is too small"),
+    ):
+        with pytest.raises(UserError, match=message):
+            knn_sweep(*_data(), **{**SWEEP, **wrong})
+
+
+@pytest.mark.parametrize("k", [1, 5, 200])
+@pytest.mark.parametrize("columns", [128, 2048, 65_000])
+@pytest.mark.parametrize("train_rows", [1437, 50_000, 1_281_167])
+def test_as_many_rows_are_searched_at_a_time_as_128_mib_hold(train_rows, columns, k):
+    values, rows = 2**25, rows_at_a_time(train_rows, columns, k)
+    largest = max(train_rows, k * columns)  # of the similarities and of the neighbours of a row
+    assert rows * largest <= values < (rows + 1) * largest
+
+
+def test_a_search_holds_no_more_similarities_than_a_block_of_so_many_rows(monkeypatch):
+    data, shapes, search = _data(), [], module._search
+
+    def measured(metric, dtype):
+        def run(test, train, *rest):
+            shapes.append(len(test) * len(train))
+            return search(metric, dtype)(test, train, *rest)
+
+        return run
+
+    monkeypatch.setattr(module, "_search", measured)
+    monkeypatch.setattr(module, "_BLOCK_VALUES", 500)
+    knn_sweep(*data, neighbours=(3, 7))
+    assert max(shapes) == 480 and sum(shapes) == 2 * 25 * 60

@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import numpy as np
@@ -8,10 +9,12 @@ from sklearn.preprocessing import StandardScaler
 
 from keras_ssl.core.checks import UserError
 from keras_ssl.evaluation import linear_probe as module
+from keras_ssl.evaluation.finetune import label_subset
 from keras_ssl.evaluation.linear_probe import (
     few_labels,
     linear_probe,
     linear_probe_few,
+    linear_probe_share,
     standardize,
 )
 from tests.blobs import blobs
@@ -163,3 +166,46 @@ def test_hits_are_the_images_that_accuracy_counts():
     for result, fits in ((linear_probe(*data), 1), (linear_probe_few(*data, per_class=5), 5)):
         assert result.hits.shape == (fits, 60) and result.hits.dtype == bool
         assert 100 * result.hits.mean() == pytest.approx(result.accuracy)
+
+
+def test_a_share_of_equal_classes_is_as_many_labels_of_each():
+    data = blobs(spread=3.0)
+    share = linear_probe_share(*data, share=0.1, subsets=3, seed=2)
+    few = linear_probe_few(*data, per_class=5, subsets=3, seed=2)
+    assert (share.accuracy, share.std, share.c) == (few.accuracy, few.std, few.c)
+    assert np.array_equal(share.hits, few.hits)
+
+
+def test_a_share_has_the_labels_that_fine_tuning_records():
+    data = blobs(spread=3.0)
+    protocol = linear_probe_share(*data, share=0.2, subsets=2, seed=4).protocol
+    rows = [label_subset(data[1], 0.2, seed) for seed in (4, 5)]
+    digests = [hashlib.sha256(r.astype("<i8").tobytes()).hexdigest()[:16] for r in rows]
+    assert protocol["subset_sha256"] == digests
+    assert (protocol["share"], protocol["train_images"], protocol["subsets"]) == (0.2, 30, 2)
+    assert json.loads(json.dumps(protocol)) == protocol
+
+
+def test_labels_outside_the_share_are_never_read(monkeypatch):
+    train, labels, test, test_labels = blobs(spread=3.0)
+    rows = label_subset(labels, 0.1)
+    monkeypatch.setattr(module, "label_subset", lambda *_: rows)
+    wrong = np.random.default_rng(1).permutation(labels)
+    wrong[rows] = labels[rows]
+    one, other = (
+        linear_probe_share(train, y, test, test_labels, share=0.1) for y in (labels, wrong)
+    )
+    assert one == other
+
+
+def test_all_labels_make_the_probe_of_all_labels():
+    data = blobs(spread=3.0)
+    share = linear_probe_share(*data, share=1.0, subsets=1)
+    assert (share.accuracy, share.c) == (linear_probe(*data).accuracy, linear_probe(*data).c)
+
+
+@pytest.mark.parametrize("wrong", [{"share": 0.0}, {"share": 1.5}, {"subsets": 0}])
+def test_a_share_that_is_none_is_refused(wrong):
+    name, value = next(iter(wrong.items()))
+    with pytest.raises(UserError, match=f"{name}={value}"):
+        linear_probe_share(*blobs(), **wrong)

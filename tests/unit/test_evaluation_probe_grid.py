@@ -283,7 +283,7 @@ def _changed(**changes):
         ({"train_labels": np.r_[2, np.arange(89) % 2]}, "Class 2 has a single train image"),
         ({"train_labels": np.zeros(90)}, "must be integers"),
         ({"train": np.full((90, 8), np.nan)}, "NaN or infinite values in 90 of 90"),
-        ({"train": np.zeros((90, 8))}, "All train features are zero"),
+        ({"train": np.zeros((90, 8))}, "90 of 90 train features are all zero"),
         ({"test": np.zeros((60, 9))}, "same width"),
         ({"names": ("a", "b")}, "one matrix for each of .'a', 'b'.*shape .1, 1, 8."),
         ({"seeds": ()}, "one seed or more"),

@@ -5,13 +5,19 @@ import pytest
 
 from keras_ssl.evaluation.clustering import cluster_agreement
 from keras_ssl.evaluation.hits import read_hits, row_key, write_hits
-from keras_ssl.evaluation.knn import knn_accuracy
+from keras_ssl.evaluation.knn import knn_accuracy, knn_sweep
 from keras_ssl.evaluation.linear_probe import linear_probe_few
 from keras_ssl.evaluation.probe_grid import probe_grid
 from keras_ssl.evaluation.probe_protocols import PROBES
 from keras_ssl.evaluation.robustness import corruption_accuracy
 from keras_ssl.evaluation.rows import format_table
-from keras_ssl.evaluation.rows_of import accuracy_rows, cluster_rows, corruption_rows, grid_rows
+from keras_ssl.evaluation.rows_of import (
+    accuracy_rows,
+    cluster_rows,
+    corruption_rows,
+    grid_rows,
+    sweep_rows,
+)
 
 
 def _data(seed=0):
@@ -30,6 +36,7 @@ def _all_rows():
     return [
         *accuracy_rows(knn_accuracy(*data, k=5), "pretrained", "knn", "blobs"),
         *accuracy_rows(few, "pretrained", "few", "blobs"),
+        *sweep_rows(knn_sweep(*data, neighbours=(5, 9))[0], "pretrained", "blobs"),
         *grid_rows(probe_grid(*data, protocol=protocol, seeds=(0, 1)), "sem_sgd", "blobs"),
         *cluster_rows(cluster_agreement(data[3], data[3]), "pretrained", "argmax", "blobs"),
         *corruption_rows(broken, "pretrained", "blobs", {"k": 5}, each=True),
@@ -61,3 +68,9 @@ def test_a_corruption_has_the_hits_of_its_own_severities():
     rows = {row.task: hits for row, hits in _all_rows() if row.task in ("corrupted", "fog", "snow")}
     assert [len(rows[name]) for name in ("corrupted", "fog", "snow")] == [4, 2, 2]
     assert np.array_equal(rows["corrupted"], np.concatenate([rows["fog"], rows["snow"]]))
+
+
+def test_a_row_of_a_sweep_says_its_setting():
+    results, _ = knn_sweep(*_data(), neighbours=(5,), temperatures=(0.07, 0.1))
+    tasks = [row.task for row, _ in sweep_rows(results, "pretrained", "blobs")]
+    assert tasks == ["knn k=5 T=0.07", "knn k=5 T=0.1", "knn k=5 euclidean"]

@@ -356,6 +356,16 @@ def test_heads_cluster_the_views_in_turn_at_the_start_of_an_epoch():
     assert np.any(np.asarray(method.memory.classes) != old)  # another seed for every epoch
 
 
+def test_clusters_of_images_are_those_of_their_projections_in_the_memory():
+    method = make_method("deepcluster")
+    images = make_views(method)["global"][:, 0]
+    projections = l2_normalize(method.projector(method(images), training=False))
+    method.memory.projections.assign(ops.stack([projections, -projections]))
+    method.start_epoch(1)
+    found = np.argmax(method.cluster_scores(images), axis=1)
+    np.testing.assert_array_equal(found, method.memory.classes[0])
+
+
 def test_the_classes_stay_through_an_epoch_and_change_with_the_next():
     method = changed("deepcluster", num_images=20)
     seen = [np.asarray(method.memory.classes).copy()]

@@ -10,7 +10,7 @@ import keras_ssl
 import stages
 from keras_ssl.core import checkpoints
 from keras_ssl.core.checks import UserError
-from keras_ssl.core.vectors import cosine
+from keras_ssl.core.vectors import cosine, l2_normalize
 from keras_ssl.layers.queue import NeighbourQueue
 from keras_ssl.layers.sinkhorn import sinkhorn
 from keras_ssl.losses.byol import byol_loss, multi_crop_byol_loss
@@ -213,6 +213,15 @@ def test_weights_count_a_row_as_often_as_they_say():
     )
 
 
+def test_swav_puts_images_in_the_cluster_of_the_nearest_prototype():
+    method = make_method("swav")
+    images = make_views(method)["global"][:, 0]
+    z = np.asarray(l2_normalize(method.projector(method(images), training=False)))
+    distances = np.linalg.norm(z[:, None] - np.asarray(method.prototypes.prototypes), axis=-1)
+    found = np.argmax(method.cluster_scores(images), axis=1)
+    np.testing.assert_array_equal(found, np.argmin(distances, axis=1))
+
+
 # DINO.
 
 
@@ -265,6 +274,17 @@ def test_methods_that_count_epochs_ask_for_their_length(name):
     method = keras_ssl.create(name, backbone="tiny", input_shape=(8, 8, 3), **arguments)
     with pytest.raises(UserError, match="steps_per_epoch"):
         method.held_still()
+
+
+def test_clusters_of_dino_are_those_of_the_student():
+    method = make_method("dino")
+    images = make_views(method)["global"][:, 0]
+    before = np.asarray(method.cluster_scores(images))
+    for copy in (*method.target_encoder.weights, *method.target_projector.weights):
+        copy.assign(copy + 1.0)
+    np.testing.assert_array_equal(method.cluster_scores(images), before)
+    features = method(images)
+    np.testing.assert_array_equal(method.projector(features, training=False), before)
 
 
 # Self-Classifier.

@@ -1,0 +1,106 @@
+"""Features of augmented train images, drawn anew for each epoch of a linear probe."""
+
+import functools
+
+import numpy as np
+from keras import ops
+
+from keras_ssl.evaluation.features import FeatureExtractor
+from pipelines.batches import index_batches
+from pipelines.encoded import EncodedImages
+from pipelines.view_policy import ViewPolicy
+from pipelines.views import device_views, train_views
+
+# The crop and the flip that the code of Simplicial Embeddings trains its linear probes on.
+PROBE_VIEW = ViewPolicy(
+    crop_scale=(0.08, 1.0),
+    interpolation="bicubic",
+    jitter_probability=0.0,
+    grayscale=0.0,
+    flip=0.5,
+)
+
+
+def augmented_features(encoder, inputs, *, policy=PROBE_VIEW, seed=0, batch_size=256):
+    """The `views` of `probe_grid`: a function from the epoch to features of augmented images.
+
+    Each epoch shows every train image once, in batches drawn like those of `train_views`, and the
+    features lie in the order of the images. The views follow from the seed, the epoch and
+    `batch_size`: the same ones give the same bits. Memory beyond the images is what the features of
+    one epoch take, and an epoch costs a pass of all images through the encoder.
+
+    Args:
+        encoder: callable `(float batch, training=False) -> (B, E)`, such as a model; None for the
+            pixels themselves, as numbers in [0, 1].
+        inputs: `Inputs` of the run.
+        policy: `ViewPolicy`. How a view is drawn.
+        seed: int, 0 <= seed < 2**31.
+        batch_size: int >= 1. Images at a time.
+
+    Returns:
+        Function `epoch (int >= 0) -> float32 (N, E)`.
+
+    Reference: Lavoie et al., Simplicial Embeddings, appendix B.2.
+    """
+    images, target = inputs.data.train_images, inputs.preprocessing
+    settings = {"batch_size": min(batch_size, len(images)), "policy": (policy,)}
+    if encoder is None:
+        encoder, channels = _pixels, len(target.mean)
+        settings |= {"image_size": inputs.data.image_size}
+        settings |= {"mean": (0.0,) * channels, "std": (1.0,) * channels}
+    else:
+        settings |= {"image_size": target.image_size}
+        settings |= {"mean": tuple(target.mean), "std": tuple(target.std)}
+    draw = _drawer(**settings)
+    encode = FeatureExtractor(encoder, lambda batch: draw(batch)["global"][:, 0]).encode
+    batches = _cut_out if isinstance(images, EncodedImages) else _gathered
+
+    def features(epoch):
+        result = None
+        for rows, batch in batches(images, settings, seed, epoch):
+            part = encode(batch).numpy()
+            if result is None:
+                result = np.empty((len(images), part.shape[1]), part.dtype)
+            once = rows < len(images)
+            result[rows[once]] = part[once]
+        return result
+
+    return features
+
+
+_drawer = functools.lru_cache(maxsize=4)(device_views)  # compiled once for all representations
+
+
+def _pixels(images, training):
+    return ops.reshape(images, (images.shape[0], -1))
+
+
+def _gathered(images, settings, seed, epoch):
+    """Yield (rows, batch for `device_views`) of an array; it is nowhere copied as a whole."""
+    size, steps = settings["batch_size"], _steps(images, settings)
+    place = np.arange(size, dtype="int32")
+    order = index_batches(steps * size, size, seed=seed, start_step=epoch * steps)
+    for step, rows in enumerate(order.take(steps).as_numpy_iterator(), epoch * steps):
+        raw = images[np.minimum(rows, len(images) - 1)]
+        yield rows, {"raw": raw, "seed": np.array([[seed, step]], "int32"), "place": place}
+
+
+def _cut_out(images, settings, seed, epoch):
+    """The same of images that are encoded."""
+    steps = _steps(images, settings)
+    rows = np.arange(steps * settings["batch_size"])
+    stream = train_views(
+        images.take(np.minimum(rows, len(images) - 1)),
+        seed=seed,
+        start_step=epoch * steps,
+        with_index=True,
+        on_device=True,
+        **settings,
+    )
+    for batch in stream.take(steps):
+        yield batch.pop("index").numpy(), batch
+
+
+def _steps(images, settings):
+    """Batches of an epoch; the last images are shown again to fill them, and left out then."""
+    return -(-len(images) // settings["batch_size"])
