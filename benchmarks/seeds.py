@@ -32,9 +32,8 @@ from keras_ssl.evaluation.rows import headings, markdown_table  # noqa: E402
 from run import read_catalog  # noqa: E402
 
 RAW, RANDOM = "raw pixels", "random weights"
-# What the trained network does not feel; of the evaluation each row says itself how it was done.
-UNFELT = ("training.seed", "training.strategy", "data.data_dir")
-UNFELT += ("evaluation.", "finetune.", "export.")
+# What makes no other method; of the evaluation each row says itself how it was done.
+UNFELT = (*recipes.UNFELT, "training.seed")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Images that stay encoded where they lie: each is decoded when it is read."""
 
 import dataclasses
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,8 @@ class EncodedImages:
     Args:
         store: where the encoded images lie, with the methods `read(place)`, scalar int64 tensor ->
             scalar string tensor, in graphs too, and `name_of(place)`, int -> what to call it; and
-            with `state`, a str that changes when what lies there does.
+            with `state`, a str that changes when what lies there does; and, if files can change
+            without that, `stamp_of(place)`, int -> str that says when its file did.
         places: int64 (N,), of each image in the store.
         heights, widths: int32 (N,), in pixels, as the image is seen.
         orientations: uint8 (N,), 1 to 8 as in EXIF.
@@ -91,6 +93,19 @@ class EncodedImages:
             DataError: for the first that is damaged or gone, with its name.
         """
         self[positions]
+
+    def digest(self):
+        """64 hexadecimal digits for these images in this order and size; none is decoded.
+
+        They change with the names of the files, and when a file is written anew.
+        """
+        digest = hashlib.sha256(f"{self.store.state} {self.side}".encode())
+        for column in (self.places, self.heights, self.widths, self.orientations, self.jpegs):
+            digest.update(np.ascontiguousarray(column))
+        if hasattr(self.store, "stamp_of"):
+            for stamp in in_threads(self.store.stamp_of, self.places.tolist()):
+                digest.update(stamp.encode())
+        return digest.hexdigest()
 
     def table(self):
         """What `crops` looks up, as tensors by name."""

@@ -21,8 +21,8 @@ PROBE_VIEW = ViewPolicy(
 )
 
 
-def augmented_features(encoder, inputs, *, policy=PROBE_VIEW, seed=0, batch_size=256):
-    """The `views` of `probe_grid`: a function from the epoch to features of augmented images.
+def augmented_features(encoder, inputs, *, policy=PROBE_VIEW, batch_size=256):
+    """The `views` of `probe_grid`: a function from epoch and seed to features of augmented images.
 
     Each epoch shows every train image once, in batches drawn like those of `train_views`, and the
     features lie in the order of the images. The views follow from the seed, the epoch and
@@ -31,14 +31,13 @@ def augmented_features(encoder, inputs, *, policy=PROBE_VIEW, seed=0, batch_size
 
     Args:
         encoder: callable `(float batch, training=False) -> (B, E)`, such as a model; None for the
-            pixels themselves, as numbers in [0, 1].
+            pixels themselves, as numbers in [0, 1]. Views are square, whatever the images are.
         inputs: `Inputs` of the run.
         policy: `ViewPolicy`. How a view is drawn.
-        seed: int, 0 <= seed < 2**31.
         batch_size: int >= 1. Images at a time.
 
     Returns:
-        Function `epoch (int >= 0) -> float32 (N, E)`.
+        Function `(epoch, seed) -> float32 (N, E)` of two ints, epoch >= 0 and 0 <= seed < 2**31.
 
     Reference: Lavoie et al., Simplicial Embeddings, appendix B.2.
     """
@@ -55,7 +54,7 @@ def augmented_features(encoder, inputs, *, policy=PROBE_VIEW, seed=0, batch_size
     encode = FeatureExtractor(encoder, lambda batch: draw(batch)["global"][:, 0]).encode
     batches = _cut_out if isinstance(images, EncodedImages) else _gathered
 
-    def features(epoch):
+    def features(epoch, seed):
         result = None
         for rows, batch in batches(images, settings, seed, epoch):
             part = encode(batch).numpy()

@@ -13,27 +13,23 @@ from keras_ssl.evaluation.features import FeatureExtractor
 from keras_ssl.evaluation.rows import Row
 from keras_ssl.evaluation.rows_of import cluster_rows
 from keras_ssl.layers.necks import bottleneck_of, codes_of
-from stages.artefacts import load_trained
 
 CODES = "pretrained, codes"
 
 
-def assigned(workdir, inputs):
+def assigned(workdir, encoder, inputs):
     """Rows of the clusters of a run, and what was left out: of its method and of its codes.
 
     Nothing for a method without clusters, a run without `model.keras`, an encoder without a neck.
 
     Args:
         workdir: directory of a finished run.
+        encoder: its encoder, in float32.
         inputs: `Inputs` whose test images have labels.
 
     Returns:
         (list of (`Row`, bool (images,) or None), list of str).
-
-    Raises:
-        UserError: if the encoder cannot be read.
     """
-    encoder, _ = load_trained(workdir)
     pairs, left_out = code_rows(encoder, inputs), []
     try:
         method = float32_method(workdir, encoder)

@@ -16,6 +16,7 @@ from pipelines.view_policy import ViewPolicy
 from pipelines.views import train_views
 from stages.build import encoder_in
 from stages.errors import plain_errors
+from stages.tables import write_tables
 
 SEARCHED = ("learning_rates", "weight_decays", "steps", "batch_size", "schedule", "layer_decay")
 STARTS = ("pretrained, fine-tuned", "from scratch")
@@ -39,6 +40,7 @@ def finetune(recipe, inputs, encoder, workdir):
             write_results(workdir / "results.json", rows[-1:], {"method": recipe.name})
             kept = result if start == STARTS[0] else kept
     save_classifier(recipe, inputs, settings, kept, workdir / "classifier.keras")
+    write_tables(workdir)
     print(format_table(rows))
     return rows
 

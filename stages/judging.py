@@ -5,50 +5,55 @@ from pathlib import Path
 
 import keras_ssl
 from keras_ssl.core.checks import UserError
-from keras_ssl.core.files import write_text
+from keras_ssl.core.files import remove_leftovers
+from keras_ssl.evaluation.cache import digest_of_images
 from keras_ssl.evaluation.clustering import kmeans_agreement
 from keras_ssl.evaluation.compare import compare_runs, load_run
 from keras_ssl.evaluation.hits import images_digest, write_hits
-from keras_ssl.evaluation.knn import knn_scores
 from keras_ssl.evaluation.probe_grid import probe_grid
-from keras_ssl.evaluation.robustness import corruption_accuracies
 from keras_ssl.evaluation.rows import write_results
-from keras_ssl.evaluation.rows_of import cluster_rows, corruption_rows, grid_rows
+from keras_ssl.evaluation.rows_of import cluster_rows, grid_rows
 from keras_ssl.evaluation.table import evaluate_features
-from pipelines.corruptions import CORRUPTIONS, SEVERITIES, corrupt, table_for
+from pipelines.errors import DataError
 from stages.augmented import PROBE_VIEW, augmented_features
 from stages.build import float32_encoder
 from stages.clusters import assigned
+from stages.corrupted import corrupted
 from stages.errors import plain_errors
 from stages.readings import Readings, readings_of
 from stages.shifted import shifted_rows
-from stages.tables import format_tables
+from stages.tables import format_tables, write_tables
 
 FEATURE_LIMIT = 4  # GiB of features that the table judges at a time
 STARTS = 3  # of k-means, of which the best counts
 
 
 def evaluate(recipe, inputs, encoder, workdir):
-    """Judge the encoder beside raw pixels and random weights; write and print the table."""
+    """Judge the encoder beside raw pixels and random weights; write and print the tables.
+
+    Rows are written as they come, and what cannot be measured is told and left out.
+    """
     data, workdir = inputs.data, Path(workdir)
     if data.train_labels is None or data.test_labels is None:
         print("No table: it needs labels for train and test images.")
         return
-    directory = workdir / "features" if recipe.evaluation.keep_features else None
-    pairs, left_out = [], []
-    for readings in [*baselines(recipe, inputs), *trained_readings(encoder, recipe, inputs)]:
-        with plain_errors():  # one at a time: wide ones fill the memory
-            more, missing = judge(readings, recipe, inputs, directory)
-        pairs += more
-        left_out += missing
+    directory = workdir / "features"
+    remove_leftovers(directory)
+    places = (None, None)
+    if recipe.evaluation.keep_features:
+        places = [(directory, digest_of_images(x)) for x in (data.train_images, data.test_images)]
+    every = [*baselines(recipe, inputs), *trained_readings(encoder, recipe, inputs)]
+    tasks = [(of.names[0], judge, of, recipe, inputs, places) for of in every]
     if recipe.evaluation.clusters:
-        more, missing = attempt(assigned, workdir, inputs)
-        pairs += more
+        tasks.append(("clusters of the method", assigned, workdir, encoder, inputs))
+    rows, left_out = [], []
+    for title, *task in tasks:
+        pairs, missing = attempt(title, *task)
+        write_results(workdir / "results.json", [row for row, _ in pairs], {"method": recipe.name})
+        save_hits(workdir / "results.npz", pairs, data)
+        rows += [row for row, _ in pairs]
         left_out += missing
-    rows = [row for row, _ in pairs]
-    write_results(workdir / "results.json", rows, {"method": recipe.name})
-    write_text(workdir / "results.md", format_tables(rows, markdown=True) + "\n")
-    save_hits(workdir / "results.npz", pairs, data)
+    write_tables(workdir)
     print(format_tables(rows), *(f"Left out: {why}" for why in dict.fromkeys(left_out)), sep="\n")
 
 
@@ -67,44 +72,50 @@ def trained_readings(encoder, recipe, inputs):
     return readings_of(encoder, recipe, inputs.preprocessing.function)
 
 
-def judge(readings, recipe, inputs, directory=None):
+def judge(readings, recipe, inputs, places=(None, None)):
     """Rows with their hits of all representations of `readings`, and what was left out.
 
-    Features are kept in `directory`, unless that is None.
+    Features of the train and the test part are kept at `places`, as `Readings.features` takes them.
     """
     data = inputs.data
     needed = 4 * (readings.width(data.train_images) + readings.width(data.test_images)) / 2**30
     if needed > FEATURE_LIMIT:
-        name = readings.names[0]
-        return [], [f"{name}: its features need {needed:.0f} GiB; {FEATURE_LIMIT} is the limit."]
-    features = [
-        readings.features(images, directory) for images in (data.train_images, data.test_images)
-    ]
+        raise UserError(f"Its features need {needed:.0f} GiB; {FEATURE_LIMIT} is the limit.")
+    parts = zip((data.train_images, data.test_images), places, strict=True)
+    features = [readings.features(images, place) for images, place in parts]
     pairs, left_out = [], []
-    for name in readings.names:
+    for name in readings.names:  # one at a time: wide ones fill the memory
         train, test = (readings.read(name, part) for part in features)
-        more, missing = judge_features(name, train, test, recipe, data)
-        pairs += more
-        left_out += missing
-    for measure in (gradient_probe, corrupted, shifted_rows):
-        more, missing = attempt(measure, readings, *features, recipe, inputs)
+        tasks = {
+            name: (judge_features, name, train, test, recipe, data),
+            f"{name}, clusters": (clusters, name, test, recipe, data),
+            f"{name}, corrupted": (corrupted, readings, name, train, recipe, inputs),
+        }
+        for title, task in tasks.items():
+            more, missing = attempt(title, *task)
+            pairs += more
+            left_out += missing
+    for title, measure in (("gradient probe", gradient_probe), ("shifted", shifted_rows)):
+        what = f"{readings.names[0]}, {title}"
+        more, missing = attempt(what, measure, readings, *features, recipe, inputs)
         pairs += more
         left_out += missing
     return pairs, left_out
 
 
-def attempt(measure, *arguments):
-    """What `measure` gives, or nothing and the reason where the features do not allow it."""
+def attempt(title, measure, *arguments):
+    """What `measure` gives, or nothing and the reason why there is none."""
     try:
-        return measure(*arguments)
-    except UserError as error:
-        return [], [f"{measure.__name__.replace('_', ' ')}: {error}"]
+        with plain_errors():
+            return measure(*arguments)
+    except (UserError, DataError, OSError) as error:
+        return [], [f"{title}: {error}"]
 
 
 def judge_features(name, train, test, recipe, data):
-    """Rows of k-NN, logistic regression and clusters of one representation."""
+    """Rows of k-NN and logistic regression of one representation."""
     wanted = recipe.evaluation
-    pairs, left_out = evaluate_features(
+    return evaluate_features(
         name,
         train,
         data.train_labels,
@@ -117,8 +128,6 @@ def judge_features(name, train, test, recipe, data):
         shares=wanted.label_shares,
         sweep=wanted.knn_sweep,
     )
-    more, missing = attempt(clusters, name, test, recipe, data)
-    return pairs + more, left_out + missing
 
 
 def clusters(name, test, recipe, data):
@@ -154,40 +163,6 @@ def gradient_probe(readings, train, test, recipe, inputs):
 def with_view(result):
     """The result of a probe on augmented images, with how they were augmented."""
     return replace(result, protocol={**result.protocol, "view": asdict(PROBE_VIEW)})
-
-
-def corrupted(readings, train, test, recipe, inputs):
-    """Rows of the k-NN of clean train features on corrupted test images."""
-    data, wanted = inputs.data, recipe.evaluation
-    if not wanted.corrupted_images or readings.model is None:
-        return [], []
-    count = min(wanted.corrupted_images, len(data.test_images))
-    images, labels = data.test_images[:count], data.test_labels[:count]
-    settings = {"k": wanted.knn_neighbours, "temperature": wanted.knn_temperature}
-    classes = int(data.train_labels.max()) + 1
-    references = {name: readings.read(name, train) for name in readings.names}
-
-    def nearest(name, features):
-        read = readings.read(name, features)
-        options = {"num_classes": classes, **settings}
-        scores = knn_scores(references[name], data.train_labels, read, **options)
-        return scores.argmax(axis=1)
-
-    def predict(images):
-        features = readings.extract(images)
-        return {name: nearest(name, features) for name in readings.names}
-
-    kinds = ((c, s, corrupt(images, c, s)) for c in CORRUPTIONS for s in SEVERITIES)
-    found = corruption_accuracies(predict, labels, kinds)
-    protocol = {"classifier": "weighted knn", **settings, "corruptions": len(CORRUPTIONS)}
-    protocol |= {"severities": len(SEVERITIES), "constants": table_for(images.shape[1:3])}
-    protocol |= {"seed": 0, "images": count}
-    pairs = [
-        pair
-        for name, result in found.items()
-        for pair in corruption_rows(result, name, data.name, protocol)
-    ]
-    return pairs, []
 
 
 def save_hits(path, pairs, data):

@@ -40,12 +40,20 @@ class Readings:
         """Function uint8 images (N, H, W, C) -> float32 (N, E)."""
         return FeatureExtractor(self.model, self.preprocess) if self.model else flat
 
-    def features(self, images, directory=None):
-        """Features of the images, from the files of `directory` where that keeps them."""
-        if self.model is None or directory is None or self.width(images) * 4 > KEPT * 2**30:
+    def features(self, images, place=None):
+        """Features of the images.
+
+        Args:
+            images: uint8 (N, H, W, C).
+            place: (directory where they are kept, `digest_of_images` of the images), or None.
+        """
+        if self.model is None or place is None or self.width(images) * 4 > KEPT * 2**30:
             return self.extract(images)
+        directory, digest = place
         try:
-            return cached_features(self.model, images, self.preprocess, directory)
+            return cached_features(
+                self.model, images, self.preprocess, directory, images_digest=digest
+            )
         except OSError as error:
             print(f"The features are not kept in '{directory}': {error.strerror or error}")
             return self.extract(images)
@@ -87,7 +95,8 @@ def readings_of(encoder, recipe, preprocess):
         model, sizes = embedding_of(encoder)
         taus = {f"pretrained, SEM tau_d={tau:g}": tau for tau in asked.temperatures}
         read = {**embedding, **taus}
-        found.append(Readings(model, preprocess, tuple(read), tuple(read.values()), sizes))
+        if read:
+            found.append(Readings(model, preprocess, tuple(read), tuple(read.values()), sizes))
     return found
 
 

@@ -1,24 +1,23 @@
 """Further test sets of the same classes, scored by classifiers of the run's own train features."""
 
 import functools
-import warnings
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from threadpoolctl import threadpool_limits
 
 from keras_ssl.core.checks import UserError
 from keras_ssl.evaluation.knn import knn_scores
-from keras_ssl.evaluation.linear_probe import PROTOCOL, ProbeResult, linear_probe, standardize
+from keras_ssl.evaluation.linear_probe import ProbeResult, classifier_protocol, linear_classifier
 from keras_ssl.evaluation.rows_of import accuracy_rows
-from keras_ssl.recipes.datasets import PREFIXES, from_anywhere
+from keras_ssl.recipes.datasets import PREFIXES
 from pipelines.datasets import load_test_part
+from pipelines.encoded import EncodedImages
 from pipelines.errors import DataError
+from pipelines.names import EMBEDDED
+from stages.errors import plain_errors
 
-_BLOCK = 4096  # images whose features are held in memory at a time
+_HELD = 2**26  # numbers of features of a shifted set that are held in memory at a time, 256 MiB
 
 
 def shifted_rows(readings, train, test, recipe, inputs):
@@ -30,9 +29,11 @@ def shifted_rows(readings, train, test, recipe, inputs):
     200 of the 1,000: of the regression the logits of other classes are left out, of the k-NN the
     train images of other classes.
 
+    One representation of the train images is held at a time, and two shifted sets at most.
+
     Args:
         readings: `Readings`.
-        train, test: float32 (N, E), what `readings` gives for the run's own images.
+        train, test: float32 (N, E), what `readings.features` gives for the run's own images.
         recipe: `Recipe`.
         inputs: `Inputs` of the run's own data.
 
@@ -43,17 +44,25 @@ def shifted_rows(readings, train, test, recipe, inputs):
     Reference: Hendrycks et al. 2021, arXiv:1907.07174 (ImageNet-A), section 4; and
     arXiv:2006.16241 (ImageNet-R).
     """
-    pairs, left_out, classifiers = [], [], {}
-    for name in readings.names if recipe.evaluation.shifted else ():
-        found, missing = fitted(name, readings.read(name, train), recipe, inputs.data.train_labels)
-        classifiers |= found
-        left_out += missing
+    if not recipe.evaluation.shifted:
+        return [], []
+    labels = inputs.data.train_labels
+    regressions, left_out = fitted(readings, train, labels)
+    classifiers = Classifiers(readings, train, labels, regressions, recipe.evaluation)
+    pairs = []
     for dataset in recipe.evaluation.shifted:
+        what = title_of(dataset)
         try:
-            part = shifted_part(dataset, recipe.data.data_dir, inputs.data)
-            pairs += scored(part, readings, classifiers)
+            with plain_errors():
+                part = shifted_part(dataset, recipe.data, inputs.data)
+                what = f"{', '.join(readings.names)}, {what}"
+                if readings.model is None:
+                    check_pixels(part, inputs.data)
+                more, missing = scored(part, classifiers)
         except (UserError, DataError, OSError) as error:
-            left_out.append(f"{title_of(dataset)}: {error}")
+            more, missing = [], [f"{what}: {error}"]
+        pairs += more
+        left_out += missing
     return pairs, left_out
 
 
@@ -84,24 +93,44 @@ def in_channels(images, channels, name):
     return np.broadcast_to(images, (*images.shape[:-1], channels))
 
 
-def shifted_part(dataset, data_dir, data):
+def in_memory(recipe_data):
+    """`data.in_memory` of a recipe, as `pipelines.datasets.load` takes it."""
+    return {"yes": True, "no": False, "auto": None}[recipe_data.in_memory]
+
+
+def keeps_its_size(dataset):
+    """Whether a data set is arrays, which can be read in their own size, whatever that is."""
+    return dataset == EMBEDDED or dataset.startswith("npz:")
+
+
+def shifted_part(dataset, settings, data):
     """The test part of `dataset`, in the size, the channels and the class numbers of `data`.
+
+    Arrays stay in their own size where the images of `data` are not square.
+
+    Args:
+        dataset: str.
+        settings: the section `data` of the recipe.
+        data: `ImageData` of the run.
 
     Raises:
         UserError: if it has no labels, or classes that the train labels of `data` lack.
         DataError: if it cannot be had.
     """
-    part = _loaded(from_anywhere("data.dataset", dataset), data_dir, data.image_size)
+    height, width = data.train_images.shape[1:3]
+    size = None if height != width and keeps_its_size(dataset) else height
+    part = _loaded(dataset, settings.data_dir, size, in_memory(settings))
     if part.labels is None:
         raise UserError(f"'{part.name}' has no labels for its test images.")
     images = in_channels(part.images, data.channels, part.name)
     return replace(part, images=images, labels=labels_in(data, part))
 
 
-@functools.cache
-def _loaded(dataset, data_dir, image_size):
-    """Read once for all representations."""
-    return load_test_part(dataset, data_dir=data_dir, image_size=image_size)
+@functools.lru_cache(maxsize=2)
+def _loaded(dataset, data_dir, image_size, in_memory):
+    """Read once for all representations, where there are no more than two sets."""
+    settings = {"image_size": image_size, "in_memory": in_memory}
+    return load_test_part(dataset, data_dir=data_dir, **settings)
 
 
 def labels_in(data, part):
@@ -131,78 +160,109 @@ def _named(names):
     return names is not None and any(name != str(label) for label, name in enumerate(names))
 
 
-def fitted(name, train, recipe, labels):
-    """Classifiers of the train features of one representation.
+def fitted(readings, train, labels):
+    """The regression of the table, of each representation.
 
     Returns:
-        ({(name, task): (function of features and classes -> class of each, protocol)}, sentences on
-        what could not be fitted).
+        ({name: `LinearClassifier`}, sentences on what could not be fitted).
     """
-    wanted = recipe.evaluation
-    found = {(name, "knn"): nearest(train, labels, wanted.knn_neighbours, wanted.knn_temperature)}
-    try:
-        found[name, "linear"] = linear(train, labels)
-    except UserError as error:
-        return found, [f"linear: {error}"]
-    return found, []
+    found, left_out = {}, []
+    for name in readings.names:
+        try:
+            found[name] = linear_classifier(readings.read(name, train), labels)
+        except UserError as error:
+            left_out.append(f"{name}, linear, shifted: {error}")
+    return found, left_out
 
 
-def nearest(train, labels, k, temperature):
-    """A k-NN classifier among given classes, and its protocol."""
-
-    def predict(features, classes):
-        rows = np.isin(labels, classes)
-        scores = knn_scores(
-            train if rows.all() else train[rows],
-            labels[rows],
-            features,
-            k=min(k, np.count_nonzero(rows)),
-            temperature=temperature,
-            num_classes=int(labels.max()) + 1,
-        )
-        return scores.argmax(axis=1)
-
-    settings = {"k": k, "metric": "cosine", "temperature": temperature}
-    return predict, {"classifier": "weighted knn", **settings, "train_images": len(train)}
-
-
-def linear(train, labels, seed=0):
-    """The classifier of `linear_probe`, among given classes, and its protocol.
+def check_pixels(part, data):
+    """Refuse pixels that cannot be compared with those of `data`, as there are more or fewer.
 
     Raises:
-        UserError: if a class has too few images.
+        UserError: with both sizes.
     """
-    chosen = linear_probe(train, labels, train, labels, seed=seed)
-    model = LogisticRegression(
-        C=chosen.c[0], tol=PROTOCOL["tolerance"], max_iter=PROTOCOL["max_iterations"]
-    )
-    with threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # as in `linear_probe`
-        model.fit(standardize(train)[0], labels)
-
-    def predict(features, classes):
-        logits = model.decision_function(standardize(train, features)[1])
-        if logits.ndim == 1:  # of two classes scikit-learn gives the second
-            logits = np.stack([-logits, logits], axis=1)
-        among = np.isin(model.classes_, classes)
-        return model.classes_[among][logits[:, among].argmax(axis=1)]
-
-    return predict, chosen.protocol
+    sizes = [" x ".join(map(str, one.shape[1:3])) for one in (part.images, data.train_images)]
+    if sizes[0] != sizes[1]:
+        raise UserError(f"The images are {sizes[0]}, those of '{data.name}' {sizes[1]}.")
 
 
-def scored(part, readings, classifiers):
-    """A row for each classifier, with its hits."""
-    classes, hits = np.unique(part.labels), {key: [] for key in classifiers}
-    for start in range(0, len(part.images), _BLOCK):
-        rows = slice(start, start + _BLOCK)
-        features = readings.extract(part.images[rows])
-        for (name, task), (predict, _) in classifiers.items():
-            predicted = predict(readings.read(name, features), classes)
-            hits[name, task].append(predicted == part.labels[rows])
-    pairs = []
-    for (name, task), (_, protocol) in classifiers.items():
-        right = np.concatenate(hits[name, task])[None]
-        protocol = {**protocol, "among_classes": len(classes)}
-        result = ProbeResult(100.0 * float(right.mean()), protocol, hits=right)
-        pairs += accuracy_rows(result, name, f"{task}, {title_of(part.name)}", part.name)
-    return pairs
+@dataclass(frozen=True)
+class Classifiers:
+    """The k-NN and the regressions of a run's own train features.
+
+    Attributes:
+        readings: `Readings`.
+        train: float32 (N, E), what these give for the train images.
+        labels: int (N,).
+        regressions: {name: `LinearClassifier`} of the representations that have one.
+        wanted: the section `evaluation` of the recipe.
+    """
+
+    readings: object
+    train: np.ndarray
+    labels: np.ndarray
+    regressions: dict
+    wanted: object
+
+    def answers(self, name, features, classes):
+        """What each says of features (M, E), among some classes.
+
+        Returns:
+            {task: (class of each, protocol), or in words why there is none}.
+        """
+        features, answers = self.readings.read(name, features), {}
+        tasks = {"knn": self.nearest} | (
+            {"linear": self.likeliest} if name in self.regressions else {}
+        )
+        for task, answer in tasks.items():
+            try:
+                answers[task] = answer(name, features, classes)
+            except UserError as error:
+                answers[task] = str(error)
+        return answers
+
+    def nearest(self, name, features, classes):
+        """The answers of the k-NN, which searches the train images of these classes."""
+        train, rows = self.readings.read(name, self.train), np.isin(self.labels, classes)
+        train, labels = train if rows.all() else train[rows], self.labels[rows]
+        k, temperature = min(self.wanted.knn_neighbours, len(train)), self.wanted.knn_temperature
+        settings = {"k": k, "metric": "cosine", "temperature": temperature}
+        scores = knn_scores(train, labels, features, num_classes=int(labels.max()) + 1, **settings)
+        protocol = {"classifier": "weighted knn", **settings, "train_images": len(train)}
+        return scores.argmax(axis=1), protocol
+
+    def likeliest(self, name, features, classes):
+        """The answers of the regression, without the logits of other classes."""
+        model = self.regressions[name]
+        among = np.isin(model.classes, classes)
+        answers = model.classes[among][model.scores(features)[:, among].argmax(axis=1)]
+        return answers, classifier_protocol(model, len(self.train))
+
+
+def some(images, rows):
+    """The images of a slice, which stay encoded until they are read, if they are."""
+    encoded = isinstance(images, EncodedImages)
+    return images.take(np.arange(len(images))[rows]) if encoded else images[rows]
+
+
+def scored(part, classifiers):
+    """A row with its hits for each representation and classifier, and what was left out."""
+    readings, classes, answers = classifiers.readings, np.unique(part.labels), {}
+    count = max(1, _HELD * len(part.images) // readings.width(part.images))
+    for start in range(0, len(part.images), count):
+        features = readings.extract(some(part.images, slice(start, start + count)))
+        for name in readings.names:
+            for task, answer in classifiers.answers(name, features, classes).items():
+                answers.setdefault((name, task), []).append(answer)
+    pairs, left_out = [], []
+    for (name, task), blocks in answers.items():
+        what = f"{task}, {title_of(part.name)}"
+        why = next((block for block in blocks if isinstance(block, str)), None)
+        if why is not None:
+            left_out.append(f"{name}, {what}: {why}")
+            continue
+        right = np.concatenate([block[0] for block in blocks]) == part.labels
+        protocol = {**blocks[0][1], "among_classes": len(classes)}
+        result = ProbeResult(100.0 * float(right.mean()), protocol, hits=right[None])
+        pairs += accuracy_rows(result, name, what, part.name)
+    return pairs, left_out

@@ -9,19 +9,21 @@ from keras_ssl.core.checks import UserError
 from keras_ssl.core.codes import code_dtype
 from keras_ssl.evaluation.rows import Row, aligned, write_results
 from keras_ssl.evaluation.sparse_probe import codes_probe, dense_probe
-from keras_ssl.recipes.datasets import from_anywhere
 from pipelines.datasets import load
 from pipelines.errors import DataError
-from pipelines.names import EMBEDDED
 from stages.errors import plain_errors
 from stages.inputs import Inputs
 from stages.judging import FEATURE_LIMIT, baselines
 from stages.readings import readings_of
-from stages.shifted import in_channels, title_of
+from stages.shifted import in_channels, in_memory, keeps_its_size, title_of
+from stages.tables import write_tables
 
 TASK = "transfer"
 CODES = "pretrained, SEM tau_d=0"
-IMAGES = "bicubic to the encoder's size, the middle square; gray is repeated"
+# How images came to the size that they were read at; gray ones are repeated for colours.
+OWN_SIZE = "arrays in their own size"
+RESIZED = "arrays, by the preprocessing of the encoder: bicubic, the middle square"
+READ_AT_SIZE = "when the data were read: bicubic, the middle square"
 _BLOCK = 1024  # images whose embeddings are held in memory at a time to read codes
 
 
@@ -43,6 +45,7 @@ def evaluate_transfer(recipe, preprocessing, encoder, workdir):
             rows += more
     if not rows:
         raise UserError("Nothing could be measured, for the reasons above.")
+    write_tables(workdir)
     print(format_transfer(rows))
     return rows
 
@@ -71,6 +74,11 @@ class CodeReadings:
     readings: object
     names = (CODES,)
 
+    @property
+    def model(self):
+        """That of the readings."""
+        return self.readings.model
+
     def width(self, images):
         """Numbers of four bytes that the codes of all the images take."""
         num_simplices, simplex_size = self.readings.sizes
@@ -90,12 +98,12 @@ def measured_on(name, every, recipe, preprocessing):
     """Yield rows, and sentences on what could not be measured, of one of `every` at a time."""
     try:
         with plain_errors():
-            data = load_other(from_anywhere("data.dataset", name), recipe, preprocessing)
+            data = load_other(name, recipe, preprocessing)
     except (UserError, DataError, OSError) as error:
         yield [], [f"{title_of(name)}: {error}"]
         return
     for readings in every:
-        yield measured(readings, data, recipe.transfer.strengths)
+        yield measured(readings, data, recipe.transfer.strengths, preprocessing.image_size)
 
 
 def load_other(name, recipe, preprocessing):
@@ -106,9 +114,12 @@ def load_other(name, recipe, preprocessing):
         DataError: if it cannot be had.
     """
     # Arrays stay in their own size, from which the preprocessing resizes as in evaluation.
-    arrays = name == EMBEDDED or name.startswith("npz:")
-    size = None if arrays else preprocessing.image_size
-    data = load(name, data_dir=recipe.data.data_dir, image_size=size)
+    settings = {
+        "data_dir": recipe.data.data_dir,
+        "image_size": None if keeps_its_size(name) else preprocessing.image_size,
+        "in_memory": in_memory(recipe.data),
+    }
+    data = load(name, **settings)
     if data.train_labels is None or data.test_labels is None:
         lacks = "test part" if data.test_images is None else "labels for both parts"
         raise UserError(f"It needs labelled train and test images; there is no {lacks}.")
@@ -119,14 +130,17 @@ def load_other(name, recipe, preprocessing):
     return replace(data, **parts)
 
 
-def measured(readings, data, strengths):
-    """Rows of one data set, and sentences on what could not be measured."""
+def measured(readings, data, strengths, image_size):
+    """Rows of one data set, and sentences on what could not be measured.
+
+    `image_size` is that of the encoder.
+    """
     title, parts = title_of(data.name), (data.train_images, data.test_images)
     what = f"{title}, {', '.join(readings.names)}"
     gigabytes = sum(map(readings.width, parts)) * 4 / 2**30
     if gigabytes > FEATURE_LIMIT:
         return [], [f"{what}: the features need {gigabytes:.0f} GiB; {FEATURE_LIMIT} is the limit."]
-    rows, left_out = [], []
+    rows, left_out, images = [], [], images_read(readings, data, image_size)
     try:
         with plain_errors():
             features = [readings.extract(images) for images in parts]
@@ -136,7 +150,7 @@ def measured(readings, data, strengths):
         try:
             with plain_errors():
                 result = probed(readings, name, features, data, strengths)
-            rows.append(row_of(name, result, data.name))
+            rows.append(row_of(name, result, data.name, images))
         except UserError as error:
             left_out.append(f"{title}, {name}: {error}")
     return rows, left_out
@@ -152,7 +166,25 @@ def probed(readings, name, features, data, strengths):
     return probe(features[0], labels[0], features[1], labels[1], **settings)
 
 
-def row_of(name, result, dataset):
+def images_read(readings, data, image_size):
+    """What the protocol tells of the images: their sides where they are read, and how these came.
+
+    Example:
+
+    >>> from pipelines.datasets import load
+    >>> from stages.readings import Readings
+    >>> images_read(Readings(None, None, ("raw pixels",)), load("digits"), 32)
+    {'image_size': [16, 16], 'images': 'arrays in their own size'}
+    """
+    sides, square = list(data.train_images.shape[1:3]), [image_size, image_size]
+    if not keeps_its_size(data.name):
+        return {"image_size": sides, "images": READ_AT_SIZE}
+    if readings.model is None or sides == square:
+        return {"image_size": sides, "images": OWN_SIZE}
+    return {"image_size": square, "images": RESIZED}
+
+
+def row_of(name, result, dataset, images):
     """The row of results.
 
     How the features are held is left out of its protocol, so that all representations, of this run
@@ -160,9 +192,7 @@ def row_of(name, result, dataset):
     """
     held = ("features", "num_simplices", "simplex_size")
     protocol = {key: value for key, value in result.protocol.items() if key not in held}
-    return Row(
-        name, TASK, "accuracy", result.accuracy, dataset, "test", {**protocol, "images": IMAGES}
-    )
+    return Row(name, TASK, "accuracy", result.accuracy, dataset, "test", {**protocol, **images})
 
 
 def describe_row(row):

@@ -14,9 +14,10 @@ from keras_ssl.evaluation.features import FeatureExtractor
 
 _BLOCK = 4096  # images, or rows of features, held in memory at a time
 _SEEN = 16  # images that tell one preprocessing from another
+_REFERENCES = ("keras_history", "input_layers", "output_layers")
 
 
-def cached_features(encoder, images, preprocess, directory, *, batch_size=256):
+def cached_features(encoder, images, preprocess, directory, *, images_digest=None, batch_size=256):
     """Features of every image, as `extract` gives them, from `directory` if they are there.
 
     Two files hold them, named by a hash of the encoder (configuration and weights), the images,
@@ -30,6 +31,7 @@ def cached_features(encoder, images, preprocess, directory, *, batch_size=256):
         images: uint8 (N, H, W, C); anything that has `shape` and gives arrays for slices.
         preprocess: callable `uint8 batch -> float batch`.
         directory: folder, made if it is missing.
+        images_digest: str or None. `digest_of_images(images)`, where a caller has it already.
         batch_size: int >= 1. Images per call of the encoder.
 
     Returns:
@@ -51,7 +53,7 @@ def cached_features(encoder, images, preprocess, directory, *, batch_size=256):
     """
     extract = FeatureExtractor(encoder, preprocess, batch_size=batch_size)
     before = fingerprint(encoder)
-    key = _key(before, images, preprocess, batch_size)
+    key = _key(before, images, images_digest or digest_of_images(images), preprocess, batch_size)
     path = Path(directory) / f"{key}.npy"
     kept = _read(path)
     if kept is not None:
@@ -71,13 +73,13 @@ def cached_features(encoder, images, preprocess, directory, *, batch_size=256):
 def fingerprint(model):
     """64 hexadecimal digits of the configuration and of every bit of the weights of a model.
 
-    Names of layers do not count.
+    Names of layers do not count, nor how a model was compiled.
 
     Example:
 
     >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     >>> before = fingerprint(model)
-    >>> model.layers[0].kernel.assign_add([[0.0], [1e-3]])
+    >>> _ = model.layers[0].kernel.assign_add([[0.0], [1e-3]])
     >>> before == fingerprint(model)
     False
     """
@@ -87,38 +89,80 @@ def fingerprint(model):
             "in a model, or read its features without a cache."
         )
     digest = hashlib.sha256()
-    config = keras.saving.serialize_keras_object(model)
-    text = json.dumps(config, sort_keys=True, default=str)
-    # Keras counts up the names of layers: the same model, built again, has others.
-    for i, name in enumerate(dict.fromkeys(_names(config))):
-        text = text.replace(f'"{name}"', f'"layer {i}"')
-    digest.update(text.encode())
+    config = _nameless(keras.saving.serialize_keras_object(model))
+    digest.update(json.dumps(config, sort_keys=True, default=str).encode())
     for weight in model.weights:
         _add(digest, keras.ops.convert_to_numpy(weight))
     return digest.hexdigest()
 
 
-def _names(config):
-    """Names that a configuration gives to a model and its layers, in order."""
-    if isinstance(config, list | tuple):
-        for part in config:
-            yield from _names(part)
-    elif isinstance(config, dict):
-        if isinstance(config.get("name"), str):
-            yield config["name"]
-        for key, part in config.items():
-            if key != "dtype":  # the names of policies have a meaning
-                yield from _names(part)
+def digest_of_images(images):
+    """64 hexadecimal digits that other images, or another order of them, change.
 
+    Args:
+        images: uint8 (N, H, W, C); anything that has `shape` and gives arrays for slices. If it has
+            a method `digest()`, as `pipelines.encoded.EncodedImages`, what that says is hashed in
+            place of the pixels.
 
-def _key(encoder, images, preprocess, batch_size):
-    digest = hashlib.sha256()
-    versions = (keras.__version__, tf.__version__)
-    digest.update(json.dumps([encoder, versions, batch_size, list(images.shape)]).encode())
+    Example:
+
+    >>> images = np.zeros((2, 4, 4, 1), "uint8")
+    >>> digest_of_images(images) == digest_of_images(images + 1)
+    False
+    """
+    digest = hashlib.sha256(json.dumps(list(images.shape)).encode())
+    if hasattr(images, "digest"):
+        digest.update(images.digest().encode())
+        return digest.hexdigest()
     for start in range(0, len(images), _BLOCK):
         _add(digest, np.asarray(images[start : start + _BLOCK]))
+    return digest.hexdigest()
+
+
+def _nameless(part, places=None):
+    """A configuration without the names of its layers, as Keras counts these up.
+
+    Where one says which layer it means, it gets the place of that layer in its model. Other names
+    (of data types, of functions) have a meaning and stay.
+    """
+    if isinstance(part, list | tuple):
+        return [_nameless(x, places) for x in part]
+    if not isinstance(part, dict):
+        return part
+    if "input_layers" in part:
+        places = {layer["name"]: place for place, layer in enumerate(part["layers"])}
+    # Operations and inputs have their name here and in their configuration, and nothing to tell
+    # the latter by.
+    outer = "inbound_nodes" in part or part.get("class_name") == "InputLayer"
+    left_out = ("name", "compile_config") if outer or "trainable" in part else ("compile_config",)
+    result = {
+        key: _placed(value, places) if key in _REFERENCES and places else _nameless(value, places)
+        for key, value in part.items()
+        if key not in left_out
+    }
+    if outer:
+        result["config"].pop("name", None)
+    return result
+
+
+def _placed(part, places):
+    """References, each [name, node, tensor], with the place of the layer for its name."""
+    if isinstance(part, dict):
+        return {key: _placed(x, places) for key, x in part.items()}
+    if not isinstance(part, list | tuple):
+        return part
+    if part and isinstance(part[0], str) and part[0] in places:
+        return [places[part[0]], *part[1:]]
+    return [_placed(x, places) for x in part]
+
+
+def _key(encoder, images, images_digest, preprocess, batch_size):
+    digest = hashlib.sha256()
+    versions = (keras.__version__, tf.__version__)
+    digest.update(json.dumps([encoder, versions, batch_size, images_digest]).encode())
     # A function has no content to hash, but what it does to images has.
-    some = np.asarray(images[:: max(1, len(images) // _SEEN)][:_SEEN])
+    step = max(1, len(images) // _SEEN)
+    some = np.asarray(images[: step * _SEEN : step])
     if len(some):
         _add(digest, np.asarray(preprocess(tf.convert_to_tensor(some))))
     return digest.hexdigest()[:32]
@@ -130,21 +174,25 @@ def _add(digest, array):
 
 
 def _write(path, extract, images):
-    """Write the features as they come; -> their digest."""
-    block = max(1, _BLOCK // extract.batch_size) * extract.batch_size
-    features, digest = None, hashlib.sha256()
-    for start in range(0, len(images), block):
-        part = extract(images[start : start + block])
-        if isinstance(part, dict) or not isinstance(part, np.ndarray) or part.ndim != 2:
-            raise UserError("Features to keep must be one matrix: pool and flatten the output.")
-        if features is None:
-            shape = (len(images), part.shape[1])
-            features = np.lib.format.open_memmap(path, "w+", part.dtype, shape)
-        features[start : start + len(part)] = part
-        digest.update(part.data)
-    if features is None:
+    """Write the features as they come; -> their digest.
+
+    Not through a map: on a full disk that ends the process, where a file says so.
+    """
+    if not len(images):
         raise UserError("There are no images to read features of.")
-    features.flush()
+    block = max(1, _BLOCK // extract.batch_size) * extract.batch_size
+    digest = hashlib.sha256()
+    with open(path, "wb") as file:
+        for start in range(0, len(images), block):
+            part = extract(images[start : start + block])
+            if not isinstance(part, np.ndarray) or part.ndim != 2:
+                raise UserError("Features to keep must be one matrix: pool and flatten the output.")
+            if start == 0:
+                header = {"descr": part.dtype.str, "fortran_order": False}
+                header["shape"] = (len(images), part.shape[1])
+                np.lib.format.write_array_header_1_0(file, header)
+            file.write(part.data)
+            digest.update(part.data)
     return digest.hexdigest()
 
 

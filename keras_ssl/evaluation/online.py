@@ -2,6 +2,7 @@
 
 import functools
 import math
+import warnings
 
 import keras
 import numpy as np
@@ -29,8 +30,8 @@ class OnlineEvaluation(keras.callbacks.Callback):
         test_images, test_labels: the same for the test part, or None.
         judges: {name in the logs: callable}. A judge takes `(features, labels, test_features,
             test_labels)`, float32 (rows, columns) and int64 (rows,), and returns a float:
-            `knn_judge()`, `FollowingProbe()` or one of your own. It must not end the run when
-            features are not finite.
+            `knn_judge()`, `FollowingProbe()` or one of your own. If it raises `UserError`, as for
+            features that are no longer finite, a warning says why and its value is NaN.
         every: int >= 1. Epochs from one measurement to the next.
         max_images: int >= 1. Most images of either part; a random subset drawn once.
         batch_size: int >= 1. Images per call of the encoder.
@@ -90,7 +91,7 @@ class OnlineEvaluation(keras.callbacks.Callback):
         if self.test is not None:
             test_images, test_labels = self.test
             parts = (features, labels, self.extract(test_images), test_labels)
-            values |= {name: judge(*parts) for name, judge in self.judges.items()}
+            values |= {name: _judged(name, judge, parts) for name, judge in self.judges.items()}
         return values
 
 
@@ -102,7 +103,17 @@ class OnlineKNN(OnlineEvaluation):
         k, temperature: as for `knn_judge`.
 
     Raises:
-        UserError: as `OnlineEvaluation`.
+        UserError: as `OnlineEvaluation` and `knn_judge`.
+
+    Example:
+
+    >>> images, labels = np.arange(64, dtype="uint8").reshape(4, 4, 4, 1), np.array([0, 0, 1, 1])
+    >>> model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten()])
+    >>> model.compile("sgd", "mse")
+    >>> watch = OnlineKNN(model, lambda x: x / 255, images, labels, images, labels, k=2, every=1)
+    >>> fit = model.fit(images, np.zeros((4, 16)), epochs=2, verbose=0, callbacks=[watch])
+    >>> fit.history["knn"]
+    [100.0, 100.0]
     """
 
     def __init__(self, *data, k=20, temperature=0.07, **options):
@@ -122,6 +133,16 @@ class OnlineLinear(OnlineEvaluation):
 
     Raises:
         UserError: as `OnlineEvaluation` and `FollowingProbe`.
+
+    Example:
+
+    >>> images, labels = np.arange(64, dtype="uint8").reshape(4, 4, 4, 1), np.array([0, 0, 1, 1])
+    >>> model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten()])
+    >>> model.compile("sgd", "mse")
+    >>> watch = OnlineLinear(model, lambda x: x / 255, images, labels, images, labels, every=1)
+    >>> fit = model.fit(images, np.zeros((4, 16)), epochs=2, verbose=0, callbacks=[watch])
+    >>> fit.history["linear"]
+    [100.0, 100.0]
     """
 
     def __init__(self, *data, learning_rate=0.03, steps=200, seed=0, **options):
@@ -137,7 +158,14 @@ def knn_judge(k=20, temperature=0.07):
     Args:
         k: int >= 1. Neighbours, or all images if those are fewer.
         temperature: float > 0. Of the cosine votes.
+
+    Raises:
+        UserError: if a setting is out of its range.
     """
+    if k < 1 or temperature <= 0:
+        raise UserError(
+            f"An online k-NN needs k >= 1 and temperature > 0. Received {k} and {temperature}."
+        )
     return functools.partial(_knn_percent, k, temperature)
 
 
@@ -163,6 +191,14 @@ def feature_std(features):
     norms = np.linalg.norm(features, axis=1, keepdims=True)
     unit = features / np.maximum(norms, np.finfo("float64").tiny)
     return float(math.sqrt(unit.shape[1]) * unit.std(axis=0).mean())
+
+
+def _judged(name, judge, parts):
+    try:
+        return judge(*parts)
+    except UserError as error:  # too late to end a training for it
+        warnings.warn(f"{name} is NaN: {error}", stacklevel=2)
+        return math.nan
 
 
 def _knn_percent(k, temperature, features, labels, test_features, test_labels):

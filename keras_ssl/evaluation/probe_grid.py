@@ -61,16 +61,17 @@ def probe_grid(
         names: R names of the representations.
         read: `tensor (B, E) -> (R, B, F)`; called within each step, so that simplices at several
             temperatures need no more memory than their embedding.
-        views: function `epoch -> float (N, E)` or None. Features of augmented train images, for
-            training only; the held-out part is judged by `train`.
-        seeds: ints. Draw the start and the minibatches; the first one also the held-out part.
+        views: function `(epoch, seed) -> float (N, E)` or None. Features of augmented train images
+            in the shape of `train`, for training only; the held-out part is judged by `train`.
+        seeds: ints. Draw the start, the minibatches and the views; the first one also the held-out
+            part.
 
     Returns:
         {name: `GridResult`}. Accuracies have the same bits each time.
 
     Raises:
-        UserError: for features or labels that do not fit, a protocol that is none, or if all
-            probes diverge.
+        UserError: for features, labels or views that do not fit, a protocol that is none, or if
+            all probes diverge.
 
     Example:
 
@@ -108,9 +109,20 @@ class _Data:
     names: tuple
 
     @functools.cached_property
-    def source(self):
-        """What probes train on: one tensor for all of them, or a function of the epoch."""
-        return tf.constant(self.train) if self.views is None else self.views
+    def plain(self):
+        """The train features as one tensor for all probes."""
+        return tf.constant(self.train)
+
+    def drawn(self, epoch, seed):
+        """The views of an epoch, which must be read from images of the size of the others."""
+        features = self.views(epoch, seed)
+        if np.shape(features) != self.train.shape:
+            raise UserError(
+                f"The views have the shape {np.shape(features)}, the train features "
+                f"{self.train.shape}: a probe needs views as wide as the images that it is judged "
+                "by. Pixels of images that are not square have no such views: take plain features."
+            )
+        return features
 
     def fit(self, rows, settings, protocol, seed):
         """Train on `rows`; `settings` (R, P) pairs of learning rate and L1 weight."""
@@ -118,7 +130,8 @@ class _Data:
         rates = protocol.rate(rates, min(protocol.batch_size, len(rows)))
         options = {"classes": int(self.labels.max()) + 1, "read": self.read}
         options |= {"rows": rows, "seed": seed}
-        return train_probes(self.source, self.labels, rates, l1, protocol, **options)
+        source = self.plain if self.views is None else functools.partial(self.drawn, seed=seed)
+        return train_probes(source, self.labels, rates, l1, protocol, **options)
 
 
 def _choose(data, grid, protocol, seed):

@@ -52,46 +52,23 @@ def corruption_accuracy(predict, labels, corrupted):
 
     Reference: Hendrycks and Dietterich 2019, arXiv:1903.12261, section 4.1.
     """
-    return corruption_accuracies(lambda images: {None: predict(images)}, labels, corrupted)[None]
-
-
-def corruption_accuracies(predict, labels, corrupted):
-    """`corruption_accuracy` of several classifiers, for which each image is corrupted once.
-
-    Args:
-        predict: function of images -> {name: class of each (N,) integers}.
-        labels, corrupted: as for `corruption_accuracy`.
-
-    Returns:
-        {name: `RobustnessResult`}.
-    """
     hits = {}
     for name, severity, images in corrupted:
         truth = checked_labels(labels, images, "test")
-        for classifier, classes in predict(images).items():
-            kinds = hits.setdefault(classifier, {})
-            kinds[name, severity] = _hit(np.asarray(classes), truth)
+        classes = np.asarray(predict(images))
+        if classes.shape != truth.shape:
+            raise UserError(
+                f"There must be one prediction per image. Received {classes.shape} for "
+                f"{len(truth)} images: take the argmax of scores."
+            )
+        if not np.issubdtype(classes.dtype, np.integer):
+            raise UserError(
+                f"Predictions must be integers. Received dtype {classes.dtype}: predict the "
+                "numbers of the classes, as the labels have them."
+            )
+        hits[name, severity] = classes == truth
     if not hits:
         raise UserError("There are no corrupted images to judge by.")
-    return {classifier: _means(kinds) for classifier, kinds in hits.items()}
-
-
-def _hit(classes, truth):
-    if classes.shape != truth.shape:
-        raise UserError(
-            f"There must be one prediction per image. Received {classes.shape} for "
-            f"{len(truth)} images: take the argmax of scores."
-        )
-    if not np.issubdtype(classes.dtype, np.integer):
-        raise UserError(
-            f"Predictions must be integers. Received dtype {classes.dtype}: predict the numbers of "
-            "the classes, as the labels have them."
-        )
-    return classes == truth
-
-
-def _means(hits):
-    """The result of one classifier, {(corruption, severity): hits}."""
     by_severity = {key: 100.0 * float(hit.mean()) for key, hit in hits.items()}
     by_corruption = {
         name: float(np.mean([value for key, value in by_severity.items() if key[0] == name]))

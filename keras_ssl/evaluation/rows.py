@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from keras_ssl.core.checks import UserError
@@ -72,6 +72,19 @@ def write_results(path, rows, meta):
     ]
     rows = {_subject(record): record for record in [*_read_rows(path), *records]}  # old places
     write_text(path, to_json({"meta": meta, "rows": list(rows.values())}, indent=2) + "\n")
+
+
+def read_results(path):
+    """The rows that `write_results` left at `path`, as `Row`s; none where there is no such file.
+
+    Rows without a finite number are left out.
+
+    Raises:
+        UserError: if it holds no table of results.
+    """
+    names = [field.name for field in fields(Row)]
+    records = [record for record in _read_rows(path) if record.get("value") is not None]
+    return [Row(**{name: record.get(name) for name in names}) for record in records]
 
 
 def _subject(record):

@@ -12,9 +12,10 @@ from keras_ssl.recipes.resolve import Change, available, check_keys, read_change
 from keras_ssl.recipes.schema import assemble
 
 FILE = "recipe.json"
-# What may change between the commands of one run, because the trained network does not feel it.
-_FREE = ("data.data_dir", "training.strategy")
-_FREE += ("evaluation.", "finetune.", "transfer.", "export.")
+# Keys, or what they start with, that the trained network does not feel: these may change between
+# the commands of one run.
+UNFELT = ("data.data_dir", "training.strategy")
+UNFELT += ("evaluation.", "finetune.", "transfer.", "export.")
 
 
 def to_json(recipe):
@@ -108,7 +109,7 @@ def amend(recipe, catalog, wishes, also=()):
         had = chosen[wish.key].value if wish.key in chosen else None
         if value == had:
             continue
-        if not wish.key.startswith(_FREE) and wish.key not in also:
+        if not wish.key.startswith(UNFELT) and wish.key not in also:
             raise UserError(
                 f"The run was started with {wish.key}={had} and cannot go on with {value} "
                 f"({wish.origin}). Leave it out, or start a new run."

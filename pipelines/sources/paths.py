@@ -72,6 +72,14 @@ class FileStore:
         start, stop = tf.unstack(tf.gather(self._starts, tf.stack([place, place + 1])))
         return tf.io.read_file(tf.strings.substr(self._letters, start, stop - start))
 
+    def stamp_of(self, place):
+        """Size of a file and when it last changed, or that it is gone."""
+        try:
+            found = os.stat(self._paths[place])
+        except OSError:
+            return "gone;"
+        return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns};"
+
     def name_of(self, place):
         """Path of a file, in letters that can be printed."""
         return os.fsencode(self._paths[place]).decode("utf-8", "replace")

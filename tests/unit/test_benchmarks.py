@@ -209,6 +209,15 @@ def test_runs_of_other_settings_are_another_method_that_names_them(tmp_path):
     assert long == "| byol (optimizer.learning_rate=0.2) | pretrained | 61.0 ± 1.4 (n=2) |"
 
 
+def test_what_no_network_feels_makes_no_other_method(tmp_path):
+    unfelt = ("--set=transfer.strengths=5", "--set=finetune.steps=30", EVALUATED)
+    runs = [
+        seeded(tmp_path, "byol", seed, *flags, pretrained=50.0)
+        for seed, flags in enumerate([(), *((flag,) for flag in unfelt)])
+    ]
+    assert [len(members) for members in seeds.grouped(runs).values()] == [4]
+
+
 def test_a_seed_counts_once(tmp_path):
     runs = [seeded(tmp_path / part, "byol", 0, pretrained=50.0) for part in "ab"]
     with pytest.raises(UserError, match="a/byol-0 and .*b/byol-0 are both byol with seed 0"):

@@ -1,3 +1,6 @@
+import errno
+import io
+
 import keras
 import numpy as np
 import pytest
@@ -5,7 +8,7 @@ import tensorflow as tf
 
 from keras_ssl.core.checks import UserError
 from keras_ssl.evaluation import cache as module
-from keras_ssl.evaluation.cache import cached_features, fingerprint
+from keras_ssl.evaluation.cache import cached_features, digest_of_images, fingerprint
 from keras_ssl.evaluation.features import extract
 
 
@@ -138,6 +141,115 @@ def test_an_encoder_that_learns_in_inference_mode_is_refused_and_nothing_is_kept
 def test_a_fingerprint_is_that_of_the_content():
     assert fingerprint(_encoder(1)) == fingerprint(_encoder(1))
     assert fingerprint(_encoder(1)) != fingerprint(_encoder(2))
+
+
+def _functional(**names):
+    """Layers, an operation, one layer called twice, and a model in a model."""
+    layers = keras.layers
+    image = keras.Input((8, 8, 3), name=names.get("input"))
+    dense = layers.Dense(3, name=names.get("dense"), kernel_initializer="ones")
+    inner = keras.Sequential([keras.Input((8, 8, 3)), layers.Rescaling(0.5)])
+    x = dense(image) + dense(dense(inner(image)))
+    x = layers.Activation(names.get("function", "relu"), name=names.get("activation"))(x)
+    return keras.Model(image, layers.GlobalAveragePooling2D()(x))
+
+
+def test_names_that_keras_counts_up_do_not_count():
+    keras.backend.clear_session()
+    first = fingerprint(_functional())
+    second = _functional()
+    assert second.layers[1].name != "dense" and fingerprint(second) == first
+    own = _functional(input="image", dense="add", activation="tanh")
+    assert fingerprint(own) == first
+    own.compile("adam", "mse")
+    assert fingerprint(own) == first
+
+
+def test_a_setting_that_equals_the_name_of_a_layer_counts():
+    relu, tanh = (_functional(function=name, activation=name) for name in ("relu", "tanh"))
+    assert fingerprint(relu) != fingerprint(tanh)
+    relu, tanh = (
+        keras.Sequential([keras.Input((2,)), keras.layers.Activation(name, name=name)])
+        for name in ("relu", "tanh")
+    )
+    assert fingerprint(relu) != fingerprint(tanh)
+
+
+def test_what_a_layer_is_connected_to_counts():
+    def model(swap):
+        image = keras.Input((4,))
+        x, y = keras.layers.ReLU()(image), keras.layers.Softmax()(image)
+        return keras.Model(image, keras.layers.Subtract()([y, x] if swap else [x, y]))
+
+    assert fingerprint(model(False)) != fingerprint(model(True))
+
+
+def test_the_precision_counts():
+    def model(dtype):
+        return keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, "relu", dtype=dtype)])
+
+    half, whole = model("mixed_bfloat16"), model("float32")
+    half.set_weights(whole.get_weights())
+    assert fingerprint(half) != fingerprint(whole)
+
+
+class Encoded:
+    """Images that say what they are, and count how many were decoded."""
+
+    def __init__(self, images, name):
+        self.images, self.name, self.decoded, self.shape = images, name, 0, images.shape
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, rows):
+        self.decoded += len(self.images[rows])
+        return self.images[rows]
+
+    def digest(self):
+        return self.name
+
+
+def test_images_that_say_what_they_are_are_not_decoded_to_find_their_features(tmp_path):
+    arguments, images = (_scale, tmp_path), Encoded(_images(40), "a")
+    kept = cached_features(_encoder(), images, *arguments)
+    images.decoded = 0
+    assert np.array_equal(cached_features(_encoder(), images, *arguments), kept)
+    assert images.decoded == module._SEEN
+    cached_features(_encoder(), Encoded(_images(40), "b"), *arguments)
+    assert len(list(tmp_path.glob("*.npy"))) == 2
+
+
+def test_a_digest_that_the_caller_has_stands_for_the_images(tmp_path, monkeypatch):
+    arguments = (_encoder(), _images(), _scale, tmp_path)
+    digest = digest_of_images(_images())
+    kept = cached_features(*arguments)
+    monkeypatch.setattr(module, "digest_of_images", None)
+    again = cached_features(*arguments, images_digest=digest)
+    assert again.filename == kept.filename
+
+
+def test_other_images_order_or_form_have_another_digest():
+    images = _images()
+    others = [images[::-1], images[:-1], images.reshape(20, 4, 16, 3), images + 1]
+    assert len({digest_of_images(x) for x in (images, *others)}) == 5
+    assert digest_of_images(images) == digest_of_images(images.copy())
+
+
+class Full(io.FileIO):
+    """A file on a disk that has room for 200 bytes more."""
+
+    def write(self, content):
+        if self.tell() + memoryview(content).nbytes > 200:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(content)
+
+
+def test_a_full_disk_is_an_error_that_leaves_nothing_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "open", Full, raising=False)
+    with pytest.raises(OSError, match="No space left"):
+        cached_features(_encoder(), _images(), _scale, tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_cannot_be_kept_is_refused(tmp_path):

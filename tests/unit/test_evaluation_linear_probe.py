@@ -11,7 +11,9 @@ from keras_ssl.core.checks import UserError
 from keras_ssl.evaluation import linear_probe as module
 from keras_ssl.evaluation.finetune import label_subset
 from keras_ssl.evaluation.linear_probe import (
+    classifier_protocol,
     few_labels,
+    linear_classifier,
     linear_probe,
     linear_probe_few,
     linear_probe_share,
@@ -74,7 +76,8 @@ def test_standardized_columns_have_mean_zero_and_deviation_one():
 
 def test_more_columns_than_rows_are_fitted_exactly_in_the_span_of_the_rows():
     train, labels, test, _ = blobs(train=30, test=20, width=80)
-    wide, narrow = (train, test), module._without_null_space(train, test)
+    basis = module._row_basis(train)
+    wide, narrow = (train, test), (train @ basis, test @ basis)
     assert narrow[0].shape == (30, 30)
     proba = [
         LogisticRegression(tol=1e-8, max_iter=1000).fit(a, labels).predict_proba(b)
@@ -166,6 +169,25 @@ def test_hits_are_the_images_that_accuracy_counts():
     for result, fits in ((linear_probe(*data), 1), (linear_probe_few(*data, per_class=5), 5)):
         assert result.hits.shape == (fits, 60) and result.hits.dtype == bool
         assert 100 * result.hits.mean() == pytest.approx(result.accuracy)
+
+
+@pytest.mark.parametrize("sizes", [{}, {"classes": 2}, {"train": 30, "width": 80}])
+def test_the_classifier_answers_block_by_block_as_the_probe_does(sizes):
+    train, labels, test, test_labels = blobs(spread=5.0, **sizes)
+    probe = linear_probe(train, labels + 3, test, test_labels + 3)
+    classifier = linear_classifier(train, labels + 3)
+    scores = np.concatenate([classifier.scores(block) for block in np.split(test, 4)])
+    answers = classifier.classes[scores.argmax(axis=1)]
+    assert np.array_equal(answers == test_labels + 3, probe.hits[0]) and probe.accuracy < 100
+    assert scores.shape == (60, len(classifier.classes)) and classifier.c == probe.c[0]
+    assert classifier_protocol(classifier, len(train)) == probe.protocol
+
+
+def test_a_classifier_refuses_what_the_probe_refuses():
+    with pytest.raises(UserError, match="two train images of each"):
+        linear_classifier(blobs()[0], np.arange(150))
+    with pytest.raises(UserError, match="test features hold NaN or infinite values in 2 of 2"):
+        linear_classifier(*blobs()[:2]).scores(np.full((2, 8), np.nan))
 
 
 def test_a_share_of_equal_classes_is_as_many_labels_of_each():

@@ -228,6 +228,31 @@ def test_an_encoder_that_diverged_is_recorded_and_does_not_end_the_run():
     assert np.isnan(values["linear"]) and np.isnan(values["knn"])
 
 
+def test_features_too_large_for_distances_do_not_end_the_run():
+    def encoder(images, training):
+        return 1e30 * (pixels(images, training) + 1)
+
+    watch = OnlineKNN(encoder, scale, *PARTS)
+    with pytest.warns(UserWarning, match="knn is NaN: .* too large for distances"):
+        assert np.isnan(watch.measure()["knn"])
+
+
+def test_a_judge_that_refuses_leaves_the_others_their_say():
+    def refuse(*parts):
+        raise UserError("not today")
+
+    judges = {"own": refuse, "knn": knn_judge()}
+    with pytest.warns(UserWarning, match="own is NaN: not today"):
+        values = OnlineEvaluation(pixels, scale, *PARTS, judges=judges).measure()
+    assert np.isnan(values["own"]) and values["knn"] >= 0
+
+
+@pytest.mark.parametrize("setting", [{"k": 0}, {"temperature": 0.0}])
+def test_settings_of_the_neighbours_are_checked_before_a_training(setting):
+    with pytest.raises(UserError, match=next(iter(setting))):
+        OnlineKNN(pixels, scale, *PARTS, **setting)
+
+
 @pytest.mark.parametrize("name", ["simsiam", pytest.param("gedi", marks=pytest.mark.slow)])
 def test_a_watched_method_trains_to_the_same_bits_in_one_trace(name):
     plain, watched = make_method(name), make_method(name)

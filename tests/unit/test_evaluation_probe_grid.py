@@ -125,6 +125,33 @@ def test_augmented_features_are_asked_for_once_an_epoch():
     assert all(np.array_equal(a, b) for a, b in zip(same, _train([[0.1]], [[0.0]]), strict=True))
 
 
+def test_views_are_drawn_for_each_epoch_and_seed():
+    data, asked = _data(spread=3.0), []
+
+    def views(epoch, seed):
+        asked.append((epoch, seed))
+        return data[0]
+
+    protocol = replace(SHORT, learning_rates=(0.1,), l1=(0.0,), epochs=2)
+    result = probe_grid(*data, protocol=protocol, views=views, seeds=(0, 5))["features"]
+    assert asked == [(0, 0), (1, 0), (0, 5), (1, 5)]
+    plain = probe_grid(*data, protocol=protocol, seeds=(0, 5))["features"]
+    assert np.array_equal(result.hits, plain.hits)
+
+
+@pytest.mark.parametrize("shape", [(90, 7), (89, 8)])
+def test_views_of_another_shape_are_refused_before_anything_is_trained(shape):
+    asked = []
+
+    def views(epoch, seed):
+        asked.append(epoch)
+        return np.zeros(shape, "float32")
+
+    with pytest.raises(UserError, match=rf"shape .{shape[0]}, {shape[1]}., .* .90, 8."):
+        probe_grid(*_data(), protocol=SHORT, views=views)
+    assert asked == [0]
+
+
 def test_only_the_rows_given_are_trained_on():
     features, labels, _, _ = _data(spread=3.0)
     rows = np.arange(40, 90)

@@ -64,6 +64,19 @@ def test_crops_of_files_are_finished_on_the_device_bit_for_bit(folder):
         np.testing.assert_array_equal(found["global"], expected["global"])
 
 
+def test_a_digest_names_the_images_and_decodes_none(folder, monkeypatch):
+    images = images_of(folder, False)
+    monkeypatch.setattr(type(images), "__getitem__", None)
+    digest = images.digest()
+    assert images_of(folder, False).digest() == digest
+    others = [images.take(np.arange(9)), images.take(np.arange(10)[::-1]), images.at_side(8)]
+    assert len({digest, *(other.digest() for other in others)}) == 4
+    (folder / "3.png").write_bytes((folder / "4.png").read_bytes())  # no folder changes
+    assert images.digest() != digest
+    (folder / "3.png").unlink()
+    images.digest()
+
+
 def test_a_file_that_went_missing_is_named(folder):
     images = images_of(folder, False)
     (folder / "3.png").unlink()

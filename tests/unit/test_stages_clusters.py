@@ -38,6 +38,10 @@ def finished(name, workdir, inputs):
     return method
 
 
+def found_in(workdir, inputs):
+    return assigned(workdir, keras_ssl.load_encoder(workdir / "encoder.keras"), inputs)
+
+
 def values(pairs):
     return {(row.representation, row.task, row.metric): row.value for row, _ in pairs}
 
@@ -45,7 +49,7 @@ def values(pairs):
 @pytest.mark.parametrize("name", ["swav", "deepcluster"])
 def test_the_clusters_of_a_run_are_the_argmax_of_its_scores(name, tmp_path, inputs):
     method = finished(name, tmp_path, inputs)
-    pairs, left_out = assigned(tmp_path, inputs)
+    pairs, left_out = found_in(tmp_path, inputs)
     data = inputs.data
     scores = method.cluster_scores(inputs.preprocessing.function(data.test_images))
     wanted = cluster_agreement(np.argmax(scores, axis=1), data.test_labels)
@@ -63,7 +67,7 @@ def test_the_clusters_of_a_run_are_the_argmax_of_its_scores(name, tmp_path, inpu
 
 def test_codes_are_judged_beside_the_clusters_of_the_method(tmp_path, inputs):
     method = finished("sem_swav", tmp_path, inputs)
-    pairs, _ = assigned(tmp_path, inputs)
+    pairs, _ = found_in(tmp_path, inputs)
     data = inputs.data
     ready = inputs.preprocessing.function(data.test_images)
     codes = np.asarray(keras_ssl.codes_of(method.encoder)(ready))
@@ -77,16 +81,16 @@ def test_codes_are_judged_beside_the_clusters_of_the_method(tmp_path, inputs):
 
 def test_there_is_nothing_without_clusters_or_without_the_method(tmp_path, inputs):
     finished("simclr", tmp_path, inputs)
-    assert assigned(tmp_path, inputs) == ([], [])
+    assert found_in(tmp_path, inputs) == ([], [])
     finished("swav", tmp_path, inputs)
     (tmp_path / "model.keras").unlink()
-    assert assigned(tmp_path, inputs) == ([], [])
+    assert found_in(tmp_path, inputs) == ([], [])
 
 
 def test_a_damaged_method_is_told_and_the_codes_are_judged(tmp_path, inputs):
     finished("sem_swav", tmp_path, inputs)
     (tmp_path / "model.keras").write_bytes(b"cut off")
-    pairs, (why,) = assigned(tmp_path, inputs)
+    pairs, (why,) = found_in(tmp_path, inputs)
     assert {row.representation for row, _ in pairs} == {CODES}
     assert "model.keras cannot be read" in why
 

@@ -1,6 +1,8 @@
 """Other data sets and further test sets: what is read of them, and what is scored."""
 
 import dataclasses
+import gc
+import weakref
 
 import numpy as np
 import pytest
@@ -8,13 +10,16 @@ import tensorflow_datasets as tfds
 
 import keras_ssl
 import run
+from keras_ssl import recipes
 from keras_ssl.core.checks import UserError
-from keras_ssl.evaluation.knn import knn_accuracy
+from keras_ssl.evaluation import linear_probe as probes
+from keras_ssl.evaluation.knn import knn_accuracy, knn_scores
 from keras_ssl.evaluation.linear_probe import linear_probe
-from keras_ssl.evaluation.rows import Row
+from keras_ssl.evaluation.rows import Row, protocol_hash
 from keras_ssl.evaluation.sparse_probe import dense_probe
 from keras_ssl.recipes import parse_set, resolve
 from pipelines.datasets import ImagePart, load_test_part
+from pipelines.encoded import EncodedImages
 from pipelines.errors import DataError
 from pipelines.image_data import ImageData
 from stages import shifted, transfer
@@ -33,7 +38,7 @@ def squares(count, seed=0, classes=3, size=8, channels=3):
     return (images + 15 * bright[:, :, None, None]).astype("uint8"), labels
 
 
-def data_of(name="own", names=None, **sizes):
+def data_of(name="npz:own.npz", names=None, **sizes):
     return ImageData(name, *squares(60, **sizes), *squares(45, seed=1, **sizes), names)
 
 
@@ -78,7 +83,7 @@ def test_codes_are_what_the_one_hot_features_are_under_the_same_protocol():
 
 
 def measured(readings, data, strengths=3):
-    rows, left_out = transfer.measured(readings, data, strengths)
+    rows, left_out = transfer.measured(readings, data, strengths, 8)
     assert left_out == []
     return rows
 
@@ -88,7 +93,7 @@ def test_codes_fit_where_the_features_behind_them_do_not(monkeypatch):
     codes = transfer.CodeReadings(readings)
     data, wide = data_of(), 4 * 15 * 105 / 2**30
     monkeypatch.setattr(transfer, "FEATURE_LIMIT", wide / 2)
-    rows, left_out = transfer.measured(readings, data, 3)
+    rows, left_out = transfer.measured(readings, data, 3, 8)
     assert rows == [] and "features need" in left_out[0]
     assert len(measured(codes, data)) == 1
 
@@ -98,8 +103,49 @@ def test_a_representation_that_cannot_be_measured_is_told_and_the_others_stay():
     lonely = ImageData(
         *("lonely", data.train_images, np.arange(60) // 59, data.test_images, np.zeros(45, int))
     )
-    rows, left_out = transfer.measured(Readings(None, RGB.function, ("raw pixels",)), lonely, 3)
+    rows, left_out = transfer.measured(Readings(None, RGB.function, ("raw pixels",)), lonely, 3, 8)
     assert rows == [] and left_out[0].startswith("lonely, raw pixels: ")
+
+
+def test_other_sizes_that_were_read_are_other_protocols():
+    encoder = keras_ssl.create_backbone("tiny", (8, 8, 3), width=4)
+    pixels, features = (
+        Readings(model, RGB.function, (name,))
+        for model, name in ((None, "raw pixels"), (encoder, "pretrained"))
+    )
+    found = {}
+    for side in (6, 8):
+        for readings in (pixels, features):
+            (one,) = measured(readings, data_of(size=side))
+            found[side, one.representation] = one.protocol
+    sizes = {key: protocol["image_size"] for key, protocol in found.items()}
+    assert sizes[6, "raw pixels"] == [6, 6] and sizes[6, "pretrained"] == [8, 8]
+    assert found[8, "raw pixels"] == found[8, "pretrained"]
+    assert "by the preprocessing" in found[6, "pretrained"]["images"]
+    assert protocol_hash(found[6, "raw pixels"]) != protocol_hash(found[8, "raw pixels"])
+    at_size = transfer.images_read(pixels, data_of("cifar10"), 8)
+    assert at_size == {"image_size": [8, 8], "images": transfer.READ_AT_SIZE}
+
+
+@pytest.mark.parametrize("wish, passed", [("yes", True), ("no", False), ("auto", None)])
+def test_images_are_decoded_when_the_recipe_says(monkeypatch, wish, passed):
+    seen, wanted = [], recipe(f"data.in_memory={wish}", f"data.data_dir=/{wish}")
+    for module, name in ((transfer, "load"), (shifted, "load_test_part")):
+        monkeypatch.setattr(module, name, lambda *_, in_memory, **__: seen.append(in_memory))
+    for read in (transfer.load_other, lambda n, r, _: shifted.shifted_part(n, r.data, data_of())):
+        with pytest.raises(AttributeError, match="NoneType"):
+            read("cifar10", wanted, RGB)
+    shifted._loaded.cache_clear()
+    assert seen == [passed, passed]
+
+
+def test_paths_of_other_sets_hold_in_every_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    texts = ("evaluation.shifted=npz:a.npz", "transfer.datasets=digits,npz:b.npz")
+    amended = recipes.amend(recipe(), run.read_catalog(), [parse_set(text) for text in texts])
+    for one in (recipe(*texts), amended):
+        assert one.evaluation.shifted == (f"npz:{tmp_path}/a.npz",)
+        assert one.transfer.datasets == ("digits", f"npz:{tmp_path}/b.npz")
 
 
 def loaded(path, data, preprocessing=RGB, **settings):
@@ -190,21 +236,135 @@ def test_every_temperature_of_the_simplices_is_scored_as_it_is_read(tmp_path):
         )
 
 
-@pytest.mark.parametrize("task", [shifted.linear, lambda *x: shifted.nearest(*x, 20, 0.07)])
+def classifiers(count=60, k=20, classes=3):
+    """The classifiers of some images, and the features of others."""
+    images, labels = squares(count, classes=classes)
+    wanted = recipe(f"evaluation.knn_neighbours={k}").evaluation
+    readings = Readings(None, RGB.function, ("raw pixels",))
+    train, unseen = (readings.extract(part) for part in (images, squares(45, seed=2)[0]))
+    fitted, left_out = shifted.fitted(readings, train, labels)
+    assert left_out == []
+    return shifted.Classifiers(readings, train, labels, fitted, wanted), unseen
+
+
+@pytest.mark.parametrize("task", ["knn", "linear"])
 @pytest.mark.parametrize("classes", [(0, 2), (1,), (0, 1, 2)])
 def test_predictions_are_among_the_classes_that_occur(task, classes):
-    images, labels = squares(60)
-    train = images.reshape(60, -1).astype("float32") / 255
-    predict, _ = task(train, labels)
-    unseen = squares(45, seed=2)[0].reshape(45, -1).astype("float32") / 255
-    assert set(predict(unseen, np.array(classes))) == set(classes)
+    by, unseen = classifiers()
+    answers, _ = by.answers("raw pixels", unseen, np.array(classes))[task]
+    assert set(answers) == set(classes)
 
 
 def test_two_classes_are_told_apart_as_many_are():
-    images, labels = squares(60, classes=2)
-    train = images.reshape(60, -1).astype("float32") / 255
-    predict, _ = shifted.linear(train, labels)
-    assert np.mean(predict(train, np.array([0, 1])) == labels) > 0.9
+    by, _ = classifiers(classes=2)
+    answers, _ = by.likeliest("raw pixels", by.train, np.array([0, 1]))
+    assert np.mean(answers == by.labels) > 0.9
+
+
+def test_the_protocol_of_a_knn_is_that_of_the_search():
+    by, unseen = classifiers(k=30)
+    rows = by.labels != 1
+    scores = knn_scores(by.train[rows], by.labels[rows], unseen, k=30, num_classes=3)
+    answers, protocol = by.nearest("raw pixels", unseen, np.array([0, 2]))
+    np.testing.assert_array_equal(answers, scores.argmax(axis=1))
+    assert (protocol["k"], protocol["train_images"]) == (30, 40)
+    _, protocol = by.nearest("raw pixels", unseen, np.array([2]))
+    assert (protocol["k"], protocol["train_images"]) == (20, 20)
+
+
+def test_the_regression_is_fitted_once_however_many_sets_and_blocks_there_are(
+    tmp_path, monkeypatch
+):
+    data, calls, columns = data_of(), [], probes._columns
+    paths = [npz(tmp_path / f"{name}.npz", data, parts=("test",)) for name in "ab"]
+    whole, _ = scored(data, *paths)
+    monkeypatch.setattr(probes, "_columns", lambda train: calls.append(0) or columns(train))
+    monkeypatch.setattr(shifted, "_HELD", 10 * 192)
+    in_blocks, _ = scored(data, *paths)
+    assert len(calls) == 1 and len(in_blocks) == 4
+    for (row, hits), (other, expected) in zip(in_blocks, whole, strict=True):
+        assert row == other
+        np.testing.assert_array_equal(hits, expected)
+
+
+def test_one_black_image_costs_the_knn_of_its_representation_alone(tmp_path):
+    data = data_of()
+    black = np.concatenate([data.test_images[:-1], np.zeros_like(data.test_images[:1])])
+    black = dataclasses.replace(data, test_images=black)
+    pairs, left_out = scored(data, npz(tmp_path / "black.npz", black, parts=("test",)))
+    assert [row.task for row, _ in pairs] == ["linear, black"]
+    (why,) = left_out
+    assert why.startswith("raw pixels, knn, black: 1 of 45 test features are all zero")
+
+
+def test_a_regression_that_cannot_be_fitted_names_its_representation(tmp_path):
+    data = data_of()
+    few = dataclasses.replace(data, train_labels=np.minimum(np.arange(60), 2)[::-1])
+    pairs, left_out = scored(few, npz(tmp_path / "x.npz", data, parts=("test",)))
+    assert [row.task for row, _ in pairs] == ["knn, x"]
+    assert left_out[0].startswith("raw pixels, linear, shifted: ")
+
+
+def oblong(data, height, width):
+    parts = {f"{part}_images": getattr(data, f"{part}_images") for part in ("train", "test")}
+    cut = {name: images[:, :height, :width] for name, images in parts.items()}
+    return dataclasses.replace(data, **cut)
+
+
+def test_images_that_are_not_square_stay_so(tmp_path):
+    data = oblong(data_of(), 8, 6)
+    own = npz(tmp_path / "own.npz", data, parts=("test",))
+    other = npz(tmp_path / "other.npz", oblong(data_of(), 4, 8), parts=("test",))
+    pairs, left_out = scored(data, own, other)
+    assert [row.task for row, _ in pairs] == ["knn, own", "linear, own"]
+    images = data.train_images, data.test_images
+    flat = [part.reshape(len(part), -1).astype("float32") / 255 for part in images]
+    expected = knn_accuracy(flat[0], data.train_labels, flat[1], data.test_labels)
+    np.testing.assert_array_equal(pairs[0][1][0], expected.hits)
+    reason = "The images are 4 x 8, those of 'npz:own.npz' 8 x 6."
+    assert left_out == [f"raw pixels, other: {reason}"]
+
+    encoder = keras_ssl.create_backbone("tiny", (8, 8, 3), width=4)
+    readings = Readings(encoder, RGB.function, ("pretrained",))
+    wanted, train = recipe(f"evaluation.shifted={other}"), readings.extract(data.train_images)
+    pairs, left_out = shifted.shifted_rows(readings, train, None, wanted, Inputs(data, RGB))
+    assert len(pairs) == 2 and left_out == []
+
+
+class Counted:
+    """Readings that notice how many of their representations of the train images are held."""
+
+    model, names, most = object(), ("a", "b", "c"), 0
+
+    def __init__(self, train):
+        self.train, self.held = train, []
+
+    def extract(self, images):
+        return images.reshape(len(images), -1) / np.float32(255)
+
+    def width(self, images):
+        return images.size
+
+    def read(self, name, features):
+        gc.collect()
+        if features is not self.train:
+            return features
+        self.held = [one for one in self.held if one() is not None]
+        found = features + "abc".index(name)
+        self.held.append(weakref.ref(found))
+        self.most = max(self.most, len(self.held))
+        return found
+
+
+def test_one_representation_of_the_train_images_is_held_at_a_time(tmp_path):
+    data = data_of()
+    paths = [npz(tmp_path / f"{name}.npz", data, parts=("test",)) for name in "xyz"]
+    wanted = recipe(f"evaluation.shifted={','.join(paths)}")
+    readings = Counted(data.train_images.reshape(60, -1) / np.float32(255))
+    inputs = Inputs(data, RGB)
+    pairs, left_out = shifted.shifted_rows(readings, readings.train, None, wanted, inputs)
+    assert len(pairs) == 18 and left_out == [] and readings.most == 1
+    assert shifted._loaded.cache_info().currsize <= 2
 
 
 def test_what_is_right_among_all_classes_is_right_among_those_that_occur(tmp_path):
@@ -234,7 +394,9 @@ def test_classes_are_matched_by_name_where_both_sets_have_names(own, other, labe
 
 
 def test_classes_that_the_run_has_no_train_image_of_are_refused():
-    with pytest.raises(UserError, match="'far' has classes that 'own' has no train image of: 7"):
+    with pytest.raises(
+        UserError, match="'far' has classes that 'npz:own.npz' has no train image of: 7"
+    ):
         shifted.labels_in(data_of(), ImagePart("far", None, np.array([1, 7]), None))
     names = ImagePart("far", None, np.array([0, 1]), ("b", "z"))
     with pytest.raises(UserError, match="no train image of: z"):
@@ -320,6 +482,27 @@ def test_a_set_may_have_a_test_split_alone(read_test, counts, in_memory):
     assert part.images.shape == (4, 8, 8, 3) and sorted(levels) == [0, 1, 2, 3]
     np.testing.assert_array_equal(part.labels, levels % 2)
     assert part.class_names == ("a", "b")
+
+
+def test_blocks_of_encoded_images_stay_encoded_until_they_are_read(read_test, monkeypatch):
+    class Watched(Counted):
+        seen = ()
+
+        def width(self, images):
+            return len(images) * 192
+
+        def extract(self, images):
+            self.seen += ((type(images), len(images)),)
+            return super().extract(images[:]) + 1  # one of them is black
+
+    part, data = read_test({"test": 4}, image_size=8, in_memory=False), data_of()
+    monkeypatch.setattr(shifted, "_HELD", 2 * 192)
+    readings = Watched(data.train_images.reshape(60, -1) / np.float32(255))
+    wanted = recipe().evaluation
+    by = shifted.Classifiers(readings, readings.train, data.train_labels, {}, wanted)
+    pairs, _ = shifted.scored(part, by)
+    assert readings.seen == ((EncodedImages, 2), (EncodedImages, 2))
+    assert pairs and all(hits.shape == (1, 4) for _, hits in pairs)
 
 
 def test_a_test_split_alone_chooses_its_own_size(read_test):
