@@ -1,8 +1,5 @@
 """Products of features with the weights of a linear classifier: of dense ones, and of codes."""
 
-import os
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 from scipy.sparse import csr_matrix
 
@@ -12,7 +9,6 @@ from keras_ssl.core.codes import checked_codes
 _LARGEST_MERGED = 256  # entries of two simplices that are looked up as one
 _TILE_NONZEROS = 2**18  # ones that are spelt out at a time: 3 MiB
 _TILE_WEIGHTS = 2**16  # that they are multiplied by: 512 KiB, which a core's cache holds
-_THREADS = min(8, os.cpu_count() or 1)  # each has a tile and its weights; 8 are 30 MiB
 
 
 class DenseProducts:
@@ -56,30 +52,21 @@ class CodeProducts:
     def forward(self, weights):
         """float64 (L * V, classes) -> (rows, classes)."""
         logits = np.zeros((len(self.codes), weights.shape[1]))
-
-        def fill(rows):
-            for columns, part in self._column_blocks(weights.shape[1]):
-                table = self._table(weights[part])
-                for some, tile in self._tiles(rows, columns, len(table)):
-                    logits[some] += tile @ table
-
-        step = max(1, -(-len(logits) // _THREADS))
-        _in_threads(fill, [range(len(logits))[i : i + step] for i in range(0, len(logits), step)])
+        for columns, part in self._column_blocks(weights.shape[1]):
+            table = self._table(weights[part])
+            for rows, tile in self._tiles(columns, len(table)):
+                logits[rows] += tile @ table
         return logits
 
     def backward(self, residuals):
         """float64 (rows, classes) -> (L * V, classes)."""
         gradient = np.empty((self.shape[1], residuals.shape[1]))
-
-        def fill(block):
-            columns, part = block
+        for columns, part in self._column_blocks(residuals.shape[1]):
             entries = self._entries * (columns.stop - columns.start)
             table = np.zeros((entries, residuals.shape[1]))
-            for rows, tile in self._tiles(range(len(self.codes)), columns, entries):
+            for rows, tile in self._tiles(columns, entries):
                 table += tile.T @ residuals[rows]
             gradient[part] = self._marginals(table, part.stop - part.start)
-
-        _in_threads(fill, self._column_blocks(residuals.shape[1]))
         return gradient
 
     @property
@@ -94,16 +81,16 @@ class CodeProducts:
             stop = min(start + width, self.codes.shape[1])
             yield slice(start, stop), slice(start * behind, min(stop * behind, self.shape[1]))
 
-    def _tiles(self, rows, columns, entries):
-        """Slices of the range `rows`, and their one-hot codes in `columns` as CSR matrices."""
+    def _tiles(self, columns, entries):
+        """Slices of rows, and the one-hot codes of these rows and columns as CSR matrices."""
         width = columns.stop - columns.start
         height = max(1, _TILE_NONZEROS // width)
         offsets = np.arange(0, entries, self._entries, dtype="int32")
-        ones = np.ones(min(height, len(rows)) * width)
-        for start in range(rows.start, rows.stop, height):
-            some = slice(start, min(start + height, rows.stop))
-            codes = self.codes[some, columns]
-            yield some, _csr(codes, offsets, entries, ones[: codes.size])
+        ones = np.ones(min(height, len(self.codes)) * width)
+        for start in range(0, len(self.codes), height):
+            rows = slice(start, start + height)
+            codes = self.codes[rows, columns]
+            yield rows, _csr(codes, offsets, entries, ones[: codes.size])
 
     def _table(self, weights):
         """What each entry of the columns of a block adds to the logits."""
@@ -124,12 +111,6 @@ class CodeProducts:
         padding = -len(weights) % (2 * self.simplex_size)  # the partner of the last of an odd L
         weights = np.pad(weights, ((0, padding), (0, 0)))
         return weights.reshape(-1, 2, self.simplex_size, weights.shape[1])
-
-
-def _in_threads(work, parts):
-    """Call `work` for every part; the parts must not share what they write to."""
-    with ThreadPoolExecutor(_THREADS) as threads:  # SciPy's products leave Python's lock alone
-        list(threads.map(work, parts))
 
 
 def one_hot_csr(codes, simplex_size, dtype="float64"):
