@@ -26,6 +26,15 @@ every_method = pytest.mark.parametrize(
         for name in METHOD_NAMES
     ],
 )
+# Two replicas take four seconds each: by default one method of each way to see the global batch.
+REPLICATED = ("simclr", "moco", "swav", "dino", "barlow_twins", "wmse", "simmer", "sem_byol")
+some_methods = pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in REPLICATED else [pytest.mark.slow])
+        for name in METHOD_NAMES
+    ],
+)
 MULTI_CROP = [n for n in METHOD_NAMES if keras_ssl.METHODS[n.removeprefix("sem_")].multi_crop]
 every_multi_crop_method = pytest.mark.parametrize("name", MULTI_CROP)
 every_clustering_method = pytest.mark.parametrize(
@@ -314,7 +323,7 @@ def test_a_method_says_whether_it_finds_clusters(name):
             make_method(name).cluster_scores(np.zeros((1, 8, 8, 3), "float32"))
 
 
-@every_method
+@some_methods
 def test_two_replicas_equal_one_of_twice_the_batch(name, two_replicas):
     single = make_method(name)
     with two_replicas.scope():

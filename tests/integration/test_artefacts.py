@@ -175,7 +175,9 @@ def test_resuming_a_finished_run_says_so_and_writes_nothing(workdir, tmp_path, c
     assert written(copy) == before
 
 
-@pytest.mark.parametrize("lost", ["results.json", "export/encoder/1"])
+@pytest.mark.parametrize(
+    "lost", ["results.json", pytest.param("export/encoder/1", marks=pytest.mark.slow)]
+)
 def test_resuming_a_finished_run_writes_only_what_it_lacks(lost, workdir, tmp_path):
     copy = shutil.copytree(workdir, tmp_path / "run")
     whole = written(copy)

@@ -356,6 +356,7 @@ class Counted:
         return found
 
 
+@pytest.mark.slow
 def test_one_representation_of_the_train_images_is_held_at_a_time(tmp_path):
     data = data_of()
     paths = [npz(tmp_path / f"{name}.npz", data, parts=("test",)) for name in "xyz"]
