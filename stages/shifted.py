@@ -8,7 +8,8 @@ import numpy as np
 
 from keras_ssl.core.checks import UserError
 from keras_ssl.evaluation.knn import knn_scores
-from keras_ssl.evaluation.linear_probe import ProbeResult, classifier_protocol, linear_classifier
+from keras_ssl.evaluation.linear_classifier import classifier_protocol
+from keras_ssl.evaluation.linear_probe import ProbeResult, linear_classifier
 from keras_ssl.evaluation.rows_of import accuracy_rows
 from keras_ssl.recipes.datasets import PREFIXES
 from pipelines.datasets import load_test_part

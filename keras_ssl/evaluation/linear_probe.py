@@ -1,33 +1,18 @@
 """Linear probe: multinomial logistic regression on frozen features."""
 
-import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
-from threadpoolctl import threadpool_limits
 
 from keras_ssl.core.checks import UserError
-from keras_ssl.evaluation.checks import (
-    checked_features,
-    checked_labels,
-    checked_pair,
-    numbered_classes,
-)
-from keras_ssl.evaluation.folds import stratified_folds
+from keras_ssl.evaluation.checks import checked_labels, checked_pair, numbered_classes
 from keras_ssl.evaluation.label_subsets import label_subset, subset_digest
-
-PROTOCOL = {
-    "classifier": "multinomial logistic regression, L2, L-BFGS (scikit-learn)",
-    "standardize": "mean and standard deviation of all train features",
-    "c_grid": [10.0**power for power in range(-5, 3)],
-    "c_rule": "first minimum of the held-out log loss, from small to large",
-    "tolerance": 1e-4,
-    "max_iterations": 200,
-}
-_HOLD_OUT_FROM = 2000  # train images from which one fold is enough to choose C by
+from keras_ssl.evaluation.linear_classifier import (
+    PROTOCOL,
+    classifier_protocol,
+    fit_classifier,
+    scaling,
+)
 
 
 @dataclass(frozen=True)
@@ -47,42 +32,6 @@ class ProbeResult:
     std: float | None = None
     c: tuple = ()
     hits: np.ndarray | None = field(default=None, compare=False, repr=False)
-
-
-@dataclass(frozen=True)
-class LinearClassifier:
-    """The classifier of a probe: it takes features as they come, and holds none of them.
-
-    Attributes:
-        model: fitted `LogisticRegression`.
-        columns: mean of the columns and what they are multiplied by, (E,) each.
-        basis: float (E, train rows) of the train rows, where these are fewer than columns; or None.
-        c: float. The inverse regularisation strength that was chosen.
-        folds: int. The parts of the train rows that chose it.
-    """
-
-    model: LogisticRegression
-    columns: tuple
-    basis: np.ndarray | None
-    c: float
-    folds: int
-
-    @property
-    def classes(self):
-        """The labels (K,) that it knows, sorted."""
-        return self.model.classes_
-
-    def scores(self, features):
-        """Scores (N, K) of the classes for features (N, E): the highest is the answer.
-
-        Raises:
-            UserError: for features that are no finite matrix.
-        """
-        rows = _scaled(checked_features(features, "test"), self.columns)
-        with threadpool_limits(1):
-            logits = self.model.decision_function(_in_basis(rows, self.basis))
-        # Of two classes scikit-learn gives the second.
-        return logits if logits.ndim == 2 else np.stack([-logits, logits], axis=1)
 
 
 def linear_probe(train, train_labels, test, test_labels, *, seed=0):
@@ -110,7 +59,7 @@ def linear_probe(train, train_labels, test, test_labels, *, seed=0):
     Reference: Kornblith et al. 2019, arXiv:1805.08974, appendix (the transfer protocol).
     """
     train, train_labels, test, test_labels = _checked(train, train_labels, test, test_labels)
-    classifier = _fit(train, train_labels, _columns(train), seed)
+    classifier = fit_classifier(train, train_labels, scaling(train), seed)
     hits = _hits(classifier, test, test_labels)
     protocol = classifier_protocol(classifier, len(train), seed)
     return ProbeResult(_percent(hits), protocol, c=(classifier.c,), hits=hits[None])
@@ -138,12 +87,7 @@ def linear_classifier(train, labels, *, seed=0):
     array([3, 7])
     """
     train, labels, _, _ = _checked(train, labels, train, labels)
-    return _fit(train, labels, _columns(train), seed)
-
-
-def classifier_protocol(classifier, train_images, seed=0):
-    """Every setting that a `LinearClassifier` of so many images depends on."""
-    return {**PROTOCOL, "folds": classifier.folds, "train_images": train_images, "seed": seed}
+    return fit_classifier(train, labels, scaling(train), seed)
 
 
 def linear_probe_few(train, train_labels, test, test_labels, *, per_class=10, subsets=5, seed=0):
@@ -229,34 +173,6 @@ def few_labels(labels, per_class, seed=0):
     return np.sort(np.concatenate(rows))
 
 
-def standardize(train, *others):
-    """Subtract the mean of `train` and divide by its standard deviation; constant columns become 0.
-
-    Example:
-
-    >>> standardize(np.array([[0.0, 5.0], [2.0, 5.0]]))[0]
-    array([[-1.,  0.],
-           [ 1.,  0.]])
-    """
-    columns = _columns(train)
-    return [_scaled(part, columns) for part in (train, *others)]
-
-
-def _columns(train):
-    """What `_scaled` subtracts from each column, and multiplies it by then."""
-    mean = train.mean(axis=0, dtype="float64")
-    std = train.std(axis=0, dtype="float64")
-    # Below this a float32 column varies by rounding only, which must not be blown up to size 1.
-    constant = std <= 1e-6 * np.abs(mean)
-    scale = np.where(constant, 0, 1 / np.where(constant, 1, std))
-    return mean.astype(train.dtype), scale.astype(train.dtype)
-
-
-def _scaled(part, columns):
-    mean, scale = columns
-    return (part - mean) * scale
-
-
 def _check_subsets(subsets):
     if subsets < 1:
         raise UserError(f"subsets={subsets} leaves nothing to fit: use 1 or more.")
@@ -264,27 +180,17 @@ def _check_subsets(subsets):
 
 def _over_subsets(train, labels, test, test_labels, chosen, seed, settings):
     """Mean and deviation over fits on some rows each; `settings` are what the protocol adds."""
-    columns = _columns(train)
-    fits = [_fit(train[rows], labels[rows], columns, seed + i) for i, rows in enumerate(chosen)]
+    columns = scaling(train)
+    fits = [
+        fit_classifier(train[rows], labels[rows], columns, seed + i)
+        for i, rows in enumerate(chosen)
+    ]
     hits = [_hits(one, test, test_labels) for one in fits]
     scores, strengths = [_percent(one) for one in hits], tuple(one.c for one in fits)
     protocol = {**PROTOCOL, "folds": fits[0].folds, **settings}
     protocol |= {"subsets": len(chosen), "seed": seed}
     mean, std = float(np.mean(scores)), float(np.std(scores))
     return ProbeResult(mean, protocol, std, strengths, np.stack(hits))
-
-
-def _fit(train, labels, columns, seed):
-    """The `LinearClassifier` of features that are scaled by `columns` first."""
-    train = _scaled(train, columns)
-    # One thread: products this narrow lose more to waiting than they gain, and the bits then do
-    # not depend on the number of cores.
-    with threadpool_limits(1):
-        basis = _row_basis(train)
-        train = _in_basis(train, basis)
-        c, folds = _choose_c(train, labels, seed)
-        model = _quiet_fit(_regression().set_params(C=c), train, labels)
-    return LinearClassifier(model, columns, basis, c, folds)
 
 
 def _hits(classifier, test, test_labels):
@@ -294,50 +200,6 @@ def _hits(classifier, test, test_labels):
 
 def _percent(hits):
     return 100.0 * float(np.mean(hits))
-
-
-def _row_basis(train):
-    """Basis of fewer rows than columns; exact, as the L2 solution lies in their span; or None."""
-    return None if train.shape[1] <= len(train) else np.linalg.qr(train.T).Q
-
-
-def _in_basis(part, basis):
-    return part if basis is None else part @ basis
-
-
-def _choose_c(train, labels, seed):
-    parts = list(stratified_folds(labels, seed).split(train, labels))
-    if len(train) >= _HOLD_OUT_FROM:
-        parts = parts[:1]
-    parts = [(train[a], labels[a], train[b], labels[b]) for a, b in parts]
-    models = [_regression() for _ in parts]  # each goes on from its solution for the C before
-    best, lowest = None, np.inf
-    for c in PROTOCOL["c_grid"]:
-        pairs = zip(models, parts, strict=True)
-        loss = np.mean([_held_out_loss(model.set_params(C=c), *part) for model, part in pairs])
-        if loss >= lowest:
-            break
-        best, lowest = c, loss
-    return best, len(parts)
-
-
-def _held_out_loss(model, train, labels, held, held_labels):
-    probabilities = _quiet_fit(model, train, labels).predict_proba(held)
-    return log_loss(held_labels, probabilities, labels=model.classes_)
-
-
-def _regression():
-    return LogisticRegression(
-        tol=PROTOCOL["tolerance"], max_iter=PROTOCOL["max_iterations"], warm_start=True
-    )
-
-
-def _quiet_fit(model, features, labels):
-    with warnings.catch_warnings():
-        # Stopping at max_iterations is part of the protocol, and so are few images of each class.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.filterwarnings("ignore", message="The number of unique classes")
-        return model.fit(features, labels)
 
 
 def _checked(train, train_labels, test, test_labels):

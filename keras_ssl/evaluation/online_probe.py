@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_ssl.core.checks import UserError
-from keras_ssl.evaluation.linear_probe import standardize
+from keras_ssl.evaluation.linear_classifier import standardize
 
 
 class FollowingProbe:

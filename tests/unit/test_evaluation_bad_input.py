@@ -14,12 +14,12 @@ from keras_ssl.evaluation.clustering import cluster_agreement, code_agreement, k
 from keras_ssl.evaluation.finetune import finetune
 from keras_ssl.evaluation.knn import knn_accuracy, knn_scores, knn_sweep
 from keras_ssl.evaluation.label_subsets import label_subset
+from keras_ssl.evaluation.linear_classifier import standardize
 from keras_ssl.evaluation.linear_probe import (
     few_labels,
     linear_probe,
     linear_probe_few,
     linear_probe_share,
-    standardize,
 )
 from keras_ssl.evaluation.online import OnlineKNN, OnlineLinear
 from keras_ssl.evaluation.probe_grid import probe_grid

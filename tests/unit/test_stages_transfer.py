@@ -275,10 +275,10 @@ def test_the_protocol_of_a_knn_is_that_of_the_search():
 def test_the_regression_is_fitted_once_however_many_sets_and_blocks_there_are(
     tmp_path, monkeypatch
 ):
-    data, calls, columns = data_of(), [], probes._columns
+    data, calls, columns = data_of(), [], probes.scaling
     paths = [npz(tmp_path / f"{name}.npz", data, parts=("test",)) for name in "ab"]
     whole, _ = scored(data, *paths)
-    monkeypatch.setattr(probes, "_columns", lambda train: calls.append(0) or columns(train))
+    monkeypatch.setattr(probes, "scaling", lambda train: calls.append(0) or columns(train))
     monkeypatch.setattr(shifted, "_HELD", 10 * 192)
     in_blocks, _ = scored(data, *paths)
     assert len(calls) == 1 and len(in_blocks) == 4
