@@ -284,9 +284,9 @@ def test_the_table_judges_the_backbone_and_the_neck(kind, last, text):
     sizes = ["neck.num_simplices=4", "neck.simplex_size=3", "backbone.name=tiny"]
     recipe = recipe_of("byol", f"neck.kind={kind}", *sizes)
     encoder = stages.build_encoder(recipe, stages.Preprocessing(8, 3, (0,) * 3, (1,) * 3))
-    models = stages.representations(encoder, recipe)
-    assert list(models) == ["pretrained, backbone", *last]
-    assert models["pretrained, backbone"].output_shape == (None, 8)
+    below, above = stages.readings_of(encoder, recipe, preprocess=None)
+    assert [*below.names, *above.names] == ["pretrained, backbone", *last]
+    assert below.model.output_shape == (None, 8)
     assert stages.describe_neck(recipe.neck) == text
 
 
