@@ -75,8 +75,8 @@ def load_trained(workdir):
     path = Path(workdir) / "encoder.keras"
     if not path.exists():
         raise UserError(
-            f"'{workdir}' has no encoder.keras yet: its training has not ended. "
-            f"Go on with --resume --workdir={workdir}."
+            f"'{workdir}' has no encoder.keras: its training has not ended, or the file is gone. "
+            f"Go on with --resume --workdir={workdir}, which writes it."
         )
     try:
         encoder = keras_ssl.load_encoder(path)

@@ -48,6 +48,7 @@ def evaluate(recipe, inputs, encoder, workdir):
         tasks.append(("clusters of the method", assigned, workdir, encoder, inputs))
     rows, left_out = [], []
     for title, *task in tasks:
+        print(f"Judging {title} ...", flush=True)
         pairs, missing = attempt(title, *task)
         write_results(workdir / "results.json", [row for row, _ in pairs], {"method": recipe.name})
         save_hits(workdir / "results.npz", pairs, data)

@@ -121,8 +121,8 @@ def load_other(name, recipe, preprocessing):
     }
     data = load(name, **settings)
     if data.train_labels is None or data.test_labels is None:
-        lacks = "test part" if data.test_images is None else "labels for both parts"
-        raise UserError(f"It needs labelled train and test images; there is no {lacks}.")
+        lacks = "is no test part" if data.test_images is None else "are no labels for both parts"
+        raise UserError(f"It needs labelled train and test images; there {lacks}.")
     parts = {
         part: in_channels(getattr(data, part), preprocessing.channels, name)
         for part in ("train_images", "test_images")

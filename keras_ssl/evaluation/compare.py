@@ -160,7 +160,7 @@ def _common_columns(runs):
     left_out = []
     for column in owners:
         if column not in common:
-            others = [c for c in owners if c[:4] == column[:4] and c != column]
+            others = [c for c in owners if c[:4] == column[:4] and owners[c] - owners[column]]
             left_out.append(_why(column, others, owners, protocols))
     return common, list(dict.fromkeys(left_out))
 
@@ -172,7 +172,7 @@ def _why(column, others, owners, protocols):
     other = min(others, key=lambda c: len(protocol_differences(protocols[column], protocols[c])))
     differences = protocol_differences(protocols[column], protocols[other])
     text = "; ".join(f"{name} is {a}, not {b}" for name, (a, b) in differences.items())
-    whose = ", ".join(sorted(owners[other] - {owner}) or sorted(owners[other]))
+    whose = ", ".join(sorted(owners[other] - {owner}))
     return f"Not compared: {what} of {owner} has another protocol than that of {whose}: {text}."
 
 

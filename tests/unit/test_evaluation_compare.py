@@ -241,3 +241,10 @@ def test_differences_are_from_a_representation_that_the_runs_share(tmp_path):
     table, _ = compare_runs(runs)
     assert "Differences are from 'pretrained' of a" in table
     assert "60.0 (+10" in table
+
+
+def test_a_run_is_not_compared_with_itself(tmp_path):
+    own = [_row(40.0, task="transfer", size=size) for size in (8, 16)]
+    first = _run(tmp_path / "byol", [_row(60.0), *own])
+    _, left_out = compare_runs([first, _run(tmp_path / "moco", [_row(63.5)])])
+    assert left_out == ["Only byol has 'transfer' (accuracy, digits/test)."]

@@ -168,7 +168,7 @@ def test_colours_do_not_reach_an_encoder_of_gray_images(tmp_path):
 
 
 def test_data_that_cannot_be_scored_say_what_they_lack(tmp_path):
-    with pytest.raises(UserError, match="there is no labels for both parts"):
+    with pytest.raises(UserError, match="there are no labels for both parts"):
         loaded(tmp_path, data_of(), labels=False)
     with pytest.raises(UserError, match="there is no test part"):
         loaded(tmp_path, data_of(), labels=False, parts=("train",))
