@@ -1,12 +1,10 @@
 """The k-NN of a run on corrupted test images."""
 
-import numpy as np
-
 from keras_ssl.evaluation.knn import knn_scores
+from keras_ssl.evaluation.label_subsets import some_rows
 from keras_ssl.evaluation.robustness import corruption_accuracy
 from keras_ssl.evaluation.rows_of import corruption_rows
 from pipelines.corruptions import CORRUPTIONS, SEVERITIES, corrupt, table_for
-from pipelines.encoded import EncodedImages
 
 
 def corrupted(readings, name, train, recipe, inputs):
@@ -18,7 +16,7 @@ def corrupted(readings, name, train, recipe, inputs):
     settings = {"k": k, "temperature": wanted.knn_temperature}
     classes = int(data.train_labels.max()) + 1
     rows = some_rows(len(data.test_images), wanted.corrupted_images)
-    images, labels = rows_of(data.test_images, rows), data.test_labels[rows]
+    images, labels = data.test_images[rows], data.test_labels[rows]
 
     def predict(images):
         features = readings.read(name, readings.extract(images))
@@ -31,13 +29,3 @@ def corrupted(readings, name, train, recipe, inputs):
     protocol |= {"severities": len(SEVERITIES), "constants": table_for(images.shape[1:3])}
     protocol |= {"seed": 0, "images": len(rows), "drawn": "at random, by the seed"}
     return corruption_rows(result, name, data.name, protocol), []
-
-
-def some_rows(count, most, seed=0):
-    """So many rows of `count`, drawn by the seed, in order."""
-    return np.sort(np.random.RandomState(seed).permutation(count)[:most])
-
-
-def rows_of(images, rows):
-    """An array of the images at `rows`."""
-    return images.take(rows)[:] if isinstance(images, EncodedImages) else images[rows]

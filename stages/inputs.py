@@ -45,6 +45,11 @@ class Inputs:
     preprocessing: Preprocessing
 
 
+def in_memory(settings):
+    """`data.in_memory` of the section `data`, as `pipelines.datasets.load` takes it."""
+    return {"yes": True, "no": False, "auto": None}[settings.in_memory]
+
+
 def load_inputs(recipe, preprocessing=None):
     """Load the data set; by default with its own channel statistics.
 
@@ -56,7 +61,7 @@ def load_inputs(recipe, preprocessing=None):
         recipe.data.dataset,
         data_dir=recipe.data.data_dir,
         image_size=wanted,
-        in_memory={"yes": True, "no": False, "auto": None}[recipe.data.in_memory],
+        in_memory=in_memory(recipe.data),
     )
     if preprocessing is None:
         mean, std = normalization(data.to_pretrain_on, recipe.data.normalization)

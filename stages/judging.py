@@ -42,7 +42,11 @@ def evaluate(recipe, inputs, encoder, workdir):
     places = (None, None)
     if recipe.evaluation.keep_features:
         places = [(directory, digest_of_images(x)) for x in (data.train_images, data.test_images)]
-    every = [*baselines(recipe, inputs), *trained_readings(encoder, recipe, inputs)]
+    images = images_digest(data.test_images, data.test_labels)
+    every = [
+        *baselines(recipe, inputs),
+        *readings_of(encoder, recipe, inputs.preprocessing.function),
+    ]
     tasks = [(of.names[0], judge, of, recipe, inputs, places) for of in every]
     if recipe.evaluation.clusters:
         tasks.append(("clusters of the method", assigned, workdir, encoder, inputs))
@@ -51,7 +55,7 @@ def evaluate(recipe, inputs, encoder, workdir):
         print(f"Judging {title} ...", flush=True)
         pairs, missing = attempt(title, *task)
         write_results(workdir / "results.json", [row for row, _ in pairs], {"method": recipe.name})
-        save_hits(workdir / "results.npz", pairs, data)
+        save_hits(workdir / "results.npz", pairs, data, images)
         rows += [row for row, _ in pairs]
         left_out += missing
     write_tables(workdir)
@@ -66,11 +70,6 @@ def baselines(recipe, inputs):
         Readings(None, preprocess, ("raw pixels",)),
         Readings(untrained, preprocess, ("random weights",)),
     ]
-
-
-def trained_readings(encoder, recipe, inputs):
-    """Every representation of the trained encoder."""
-    return readings_of(encoder, recipe, inputs.preprocessing.function)
 
 
 def judge(readings, recipe, inputs, places=(None, None)):
@@ -166,15 +165,18 @@ def with_view(result):
     return replace(result, protocol={**result.protocol, "view": asdict(PROBE_VIEW)})
 
 
-def save_hits(path, pairs, data):
-    """Write which test images the rows got right, of the rows that are about all of them."""
+def save_hits(path, pairs, data, images):
+    """Write which test images the rows got right, of the rows that are about all of them.
+
+    `images` is the `images_digest` of the test part.
+    """
     count = len(data.test_images)
     whole = [
         (row, hits)
         for row, hits in pairs
         if hits is not None and hits.shape[-1] == count and row.dataset == data.name
     ]
-    write_hits(path, whole, images_digest(data.test_images, data.test_labels))
+    write_hits(path, whole, images)
 
 
 def compare(folders):

@@ -17,6 +17,7 @@ from pipelines.encoded import EncodedImages
 from pipelines.errors import DataError
 from pipelines.names import EMBEDDED
 from stages.errors import plain_errors
+from stages.inputs import in_memory
 
 _HELD = 2**26  # numbers of features of a shifted set that are held in memory at a time, 256 MiB
 
@@ -92,11 +93,6 @@ def in_channels(images, channels, name):
             "gray first."
         )
     return np.broadcast_to(images, (*images.shape[:-1], channels))
-
-
-def in_memory(recipe_data):
-    """`data.in_memory` of a recipe, as `pipelines.datasets.load` takes it."""
-    return {"yes": True, "no": False, "auto": None}[recipe_data.in_memory]
 
 
 def keeps_its_size(dataset):

@@ -12,10 +12,10 @@ from keras_ssl.evaluation.sparse_probe import codes_probe, dense_probe
 from pipelines.datasets import load
 from pipelines.errors import DataError
 from stages.errors import plain_errors
-from stages.inputs import Inputs
+from stages.inputs import Inputs, in_memory
 from stages.judging import FEATURE_LIMIT, baselines
 from stages.readings import readings_of
-from stages.shifted import in_channels, in_memory, keeps_its_size, title_of
+from stages.shifted import in_channels, keeps_its_size, title_of
 from stages.tables import write_tables
 
 TASK = "transfer"

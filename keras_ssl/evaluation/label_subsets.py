@@ -29,6 +29,17 @@ def label_subset(labels, share, seed=0):
     return np.sort(np.concatenate(rows))
 
 
+def some_rows(count, most, seed=0):
+    """`most` of `count` rows, or all if those are fewer; drawn by the seed, in order.
+
+    Example:
+
+    >>> some_rows(3, most=5)
+    array([0, 1, 2])
+    """
+    return np.sort(np.random.RandomState(seed).permutation(count)[:most])
+
+
 def subset_digest(*subsets):
     """Sixteen hexadecimal digits that row numbers are recognised by, whatever their integer type.
 

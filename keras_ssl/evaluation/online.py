@@ -11,6 +11,7 @@ from keras_ssl.core.checks import UserError
 from keras_ssl.evaluation.checks import checked_labels
 from keras_ssl.evaluation.features import FeatureExtractor
 from keras_ssl.evaluation.knn import knn_accuracy
+from keras_ssl.evaluation.label_subsets import some_rows
 from keras_ssl.evaluation.online_probe import FollowingProbe
 
 
@@ -217,5 +218,5 @@ def _subset(images, labels, name, most, seed):
         labels = checked_labels(labels, images, name)
     if len(images) <= most:
         return images, labels
-    rows = np.sort(np.random.RandomState(seed).permutation(len(images))[:most])
+    rows = some_rows(len(images), most, seed)
     return images[rows], None if labels is None else labels[rows]

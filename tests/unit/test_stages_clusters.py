@@ -6,21 +6,17 @@ import pytest
 
 import keras_ssl
 from keras_ssl.evaluation.clustering import cluster_agreement
-from pipelines.image_data import ImageData
 from stages.clusters import CODES, assigned, float32_method
-from stages.inputs import Inputs, Preprocessing, save_preprocessing
+from stages.inputs import save_preprocessing
 from tests.descriptors import CLUSTERS, NECK, make_method, make_views
+from tests.noise import noise
 
 IMAGES = 20
 
 
 @pytest.fixture
 def inputs():
-    draw = np.random.default_rng(0)
-    images = draw.integers(0, 256, (2, IMAGES, 8, 8, 3), "uint8")
-    labels = np.arange(IMAGES) % 3
-    data = ImageData("noise", images[0], labels, images[1], labels)
-    return Inputs(data, Preprocessing(8, 3, (0.5,) * 3, (0.25,) * 3))
+    return noise(IMAGES, classes=3)
 
 
 def finished(name, workdir, inputs):
