@@ -44,6 +44,7 @@ def _stand_in(package):
 _stand_in("keras_ssl")
 
 import keras_ssl.recipes as recipes  # noqa: E402
+from keras_ssl.core import environment  # noqa: E402
 from keras_ssl.core.checks import UserError, did_you_mean, lookup  # noqa: E402
 from keras_ssl.core.files import remove_leftovers  # noqa: E402
 from pipelines.errors import DataError  # noqa: E402
@@ -163,6 +164,7 @@ def workdir_of(options, recipe):
 
 def import_stages():
     """Import the stages, and TensorFlow with them, without what it prints while it loads."""
+    environment.set_up()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # later on, its errors come as exceptions
     sys.stderr.flush()
     kept = os.dup(2)

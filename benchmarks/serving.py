@@ -16,10 +16,10 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import keras_ssl  # noqa: I001  (before TensorFlow: it sets up the environment)
 import numpy as np
 import tensorflow as tf
 
-import keras_ssl
 from export.precision import in_precision
 from export.saved_model import write_saved_model
 from export.signatures import make_signatures, readouts_of

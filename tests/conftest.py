@@ -5,6 +5,8 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
+import keras_ssl  # noqa: F401, I001  (before TensorFlow: it sets up the environment)
+
 import keras
 import pytest
 import tensorflow as tf
