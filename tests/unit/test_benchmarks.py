@@ -23,6 +23,7 @@ import fit  # noqa: E402
 import methods  # noqa: E402
 import seeds  # noqa: E402
 import serving  # noqa: E402
+import train_step  # noqa: E402
 
 BENCHED = augmentation.COLUMNS
 NEUTRAL = "none, only normalised"
@@ -259,3 +260,21 @@ def test_a_folder_that_is_no_finished_run_is_refused(tmp_path):
     recipes.save(recipe_of("simclr"), tmp_path)
     with pytest.raises(UserError, match="evaluate the run first"):
         seeds.read(tmp_path, catalog())
+
+
+def test_a_train_step_that_fails_leaves_the_others_their_rows(monkeypatch, capsys):
+    def build(width, precision):
+        if width == 64:
+            raise MemoryError("too wide")
+
+    monkeypatch.setattr(train_step, "build", build)
+    monkeypatch.setattr(train_step, "measure", lambda *_: [3.0, 1.0, 2.0])
+    monkeypatch.setattr(sys, "argv", ["train_step.py", "--widths=64,16"])
+    with pytest.raises(SystemExit):
+        train_step.main()
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[-2:] == [
+        "| 64 | float32 | failed: MemoryError |  |",
+        "| 16 | float32 | 2 | 1 to 3 |",
+    ]
+    assert "width 64, float32: too wide" in printed.err

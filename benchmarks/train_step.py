@@ -1,0 +1,106 @@
+"""Time the train step alone: SimCLR of a CIFAR ResNet-18 on one constant batch of 32x32 views.
+
+    python benchmarks/train_step.py [--widths=16,64] [--precisions=float32] [--batch_size=64] \
+        [--seconds=6] [--rounds=3]
+
+A row is a width of the first stage in a precision: the median of the rounds in views a second (two
+views of an image), with the smallest and the largest. A row that fails says why, and the others
+keep what was measured. Whether TensorFlow multiplies by oneDNN is as in a run; compare with
+TF_ENABLE_ONEDNN_OPTS=0 in the environment. Run it on an idle machine.
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import comparison  # noqa: E402, F401, I001  (puts the project on the path)
+import keras_ssl  # noqa: E402  (before TensorFlow: it sets up the environment)
+import keras  # noqa: E402
+import tensorflow as tf  # noqa: E402
+
+from keras_ssl.core.hardware import compile_with_xla  # noqa: E402
+
+VIEWS, SHAPE = 2, (32, 32, 3)
+
+
+def build(width, precision):
+    """SimCLR with the projector of its paper on a ResNet-18, compiled as in a run."""
+    keras.config.set_dtype_policy(precision)
+    keras.utils.set_random_seed(0)
+    encoder = keras_ssl.create_backbone("resnet18", SHAPE, width=width, stem="cifar")
+    method = keras_ssl.create("simclr", backbone=encoder, hidden_dim=512, projection_dim=128)
+    xla = compile_with_xla(tf.distribute.get_strategy())
+    method.compile(keras_ssl.SGD(0.1, momentum=0.9), jit_compile=xla)
+    return method
+
+
+def measure(method, batch_size, seconds, rounds):
+    """Views a second in each round of about so many seconds, on one batch of noise."""
+    views = keras.random.uniform((batch_size, VIEWS, *SHAPE), seed=1)
+    batches = iter(tf.data.Dataset.from_tensors({"global": views}).repeat())
+    method.make_train_function()
+
+    def step():
+        return float(method.train_function(batches)["loss"])  # read, so that the step has ended
+
+    step(), step()
+    return [speed(step, batch_size * VIEWS, seconds) for _ in range(rounds)]
+
+
+def speed(step, views, seconds):
+    """Views a second of `step`, repeated for so long."""
+    steps, started = 0, time.perf_counter()
+    while (passed := time.perf_counter() - started) < seconds or not steps:
+        step()
+        steps += 1
+    return steps * views / passed
+
+
+def table(rows):
+    """The markdown table of {(width, precision): speeds, or the exception that came instead}."""
+    lines = ["| width | precision | views/s | smallest to largest |", "|---|---|---|---|"]
+    for (width, precision), found in rows.items():
+        cells = (
+            f"failed: {type(found).__name__} | " if isinstance(found, Exception) else _cells(found)
+        )
+        lines.append(f"| {width} | {precision} | {cells} |")
+    return "\n".join(lines)
+
+
+def _cells(speeds):
+    return f"{statistics.median(speeds):.0f} | {min(speeds):.0f} to {max(speeds):.0f}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--widths", default="16,64")
+    parser.add_argument("--precisions", default="float32", help="dtype policies, by commas")
+    parser.add_argument("--batch_size", type=int, default=64, help="images; each has two views")
+    parser.add_argument("--seconds", type=float, default=6.0, help="of a round")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    rows = {}
+    for width in map(int, options.widths.split(",")):
+        for precision in options.precisions.split(","):
+            try:
+                method = build(width, precision)
+                found = measure(method, options.batch_size, options.seconds, options.rounds)
+            except Exception as error:
+                print(f"width {width}, {precision}: {error}", file=sys.stderr, flush=True)
+                found = error
+            rows[width, precision] = found
+    onednn = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "TensorFlow's choice")
+    print(f"{platform.machine()}, TensorFlow {tf.__version__}, oneDNN: {onednn}\n")
+    print(table(rows))
+    if any(isinstance(found, Exception) for found in rows.values()):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
