@@ -49,7 +49,7 @@ _CIFAR_WMSE = dataclasses.replace(_CIFAR, crop_scale=(0.2, 1.0))
 # BYOL, appendix B (blur 1.0 and 0.1, solarize 0 and 0.2), with solo-learn's arithmetic.
 _IMAGENET_ASYMMETRIC = dataclasses.replace(_CIFAR_ASYMMETRIC, blur=1.0)
 
-# SimSiam, appendix A and D: its ImageNet policy without the blur.
+# SimSiam, appendix A and D: its ImageNet policy without the blur. SimMER, sec. 3.1, takes it over.
 _SIMSIAM_CIFAR = ViewPolicy(crop_scale=(0.2, 1.0), saturation=0.4)
 
 # MoCo v2's repository (--aug-plus), which SimSiam takes over for ImageNet.
@@ -126,12 +126,13 @@ POLICIES = {
         _IMAGENET_ASYMMETRIC,
         dataclasses.replace(_IMAGENET_ASYMMETRIC, blur=0.1, solarize=0.2),
     ),
+    # The small crops of DINO's code, between its two views.
+    "imagenet_local": _both(dataclasses.replace(_IMAGENET_ASYMMETRIC, blur=0.5)),
     "imagenet_self_classifier": (  # the authors' code: one view has the blur and the solarisation
         dataclasses.replace(_IMAGENET_ASYMMETRIC, blur=0.1),
         dataclasses.replace(_IMAGENET_ASYMMETRIC, solarize=0.2),
     ),
     "simsiam_cifar": _both(_SIMSIAM_CIFAR),
-    "simmer": _both(_SIMSIAM_CIFAR),  # SimMER, sec. 3.1: SimSiam's
     "moco_v2": _both(_MOCO_V2),
     "wmse": _both(_WMSE),
     "simclr_cifar": _both(_SIMCLR_CIFAR),

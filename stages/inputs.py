@@ -84,9 +84,10 @@ def view_settings(recipe, preprocessing):
     """What the views of a run are drawn with, wherever that happens."""
     augment = recipe.augment
     small = {**augment.overrides, "crop_scale": augment.local_scale}
+    local = augment.policy if augment.local_policy == "same" else augment.local_policy
     return {
         "policy": policy_for(augment.policy, augment.num_views, **augment.overrides),
-        "local_policy": policy_for(augment.policy, 1, **small) * augment.local_views,
+        "local_policy": policy_for(local, 1, **small) * augment.local_views,
         "batch_size": recipe.training.batch_size,
         "mean": preprocessing.mean,
         "std": preprocessing.std,

@@ -150,15 +150,16 @@ class Method(Configured, keras.Model):
 
     # What a method uses.
 
-    def head(self, units, *, name, input_dim=None, **options):
-        """An `mlp` in the method's dtype policy, on `input_dim` features.
+    def head(self, *args, build=mlp, name="projector", input_dim=None, **options):
+        """A head that `build` makes of the arguments, in the method's dtype policy.
 
-        By default on those of the encoder, and block-diagonal at first where its embedder is.
+        It reads `input_dim` features; by default those of the encoder, and then its first layer is
+        block-diagonal where the embedder is.
         """
         if input_dim is None:
             input_dim = self.encoder.output_shape[-1]
             options["num_blocks"] = projector_blocks(self.encoder)
-        return mlp(input_dim, units, name=name, dtype=self.dtype_policy, **options)
+        return build(input_dim, *args, name=name, dtype=self.dtype_policy, **options)
 
     def add_target(self, online):
         """A copy of `online` that the base moves by EMA after every optimizer update."""

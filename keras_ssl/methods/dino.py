@@ -4,7 +4,6 @@ from keras import ops
 
 from keras_ssl.core.serialization import register
 from keras_ssl.layers.centering import Centering
-from keras_ssl.layers.necks import projector_blocks
 from keras_ssl.layers.prototypes import dino_head
 from keras_ssl.losses.dino import dino_loss
 from keras_ssl.methods.base import Method
@@ -71,13 +70,11 @@ class DINO(Method):
         self.bottleneck_dim = bottleneck_dim
         self.num_prototypes = num_prototypes
         self.freeze_epochs = freeze_epochs
-        self.projector = dino_head(
-            encoder.output_shape[-1],
+        self.projector = self.head(
+            build=dino_head,
             hidden_dim=hidden_dim,
             bottleneck_dim=bottleneck_dim,
             num_prototypes=num_prototypes,
-            num_blocks=projector_blocks(encoder),
-            dtype=self.dtype_policy,
         )
         self.target_encoder = self.add_target(self.encoder)
         self.target_projector = self.add_target(self.projector)

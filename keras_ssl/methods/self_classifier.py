@@ -4,7 +4,6 @@ from keras import ops
 
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
-from keras_ssl.layers.necks import projector_blocks
 from keras_ssl.layers.prototypes import WeightNormalizedPrototypes, self_classifier_head
 from keras_ssl.layers.queue import NeighbourQueue
 from keras_ssl.losses.self_classifier import self_classifier_loss
@@ -58,12 +57,8 @@ class SelfClassifier(Method):
         self.embedding_dim = embedding_dim
         self.queue_size = queue_size
         self.needs_index = queue_size > 0
-        self.projector = self_classifier_head(
-            encoder.output_shape[-1],
-            hidden_dim=hidden_dim,
-            embedding_dim=embedding_dim,
-            num_blocks=projector_blocks(encoder),
-            dtype=self.dtype_policy,
+        self.projector = self.head(
+            build=self_classifier_head, hidden_dim=hidden_dim, embedding_dim=embedding_dim
         )
         self.classifiers = [
             WeightNormalizedPrototypes(

@@ -27,6 +27,8 @@ class SimCLR(Method):
         temperature: float > 0. Of the loss; smaller weighs hard negatives more.
         hidden_dim: int >= 0. Width of the projector's hidden layer; 0 for a linear projector.
         projection_dim: int > 0. Width of the space in which views are compared.
+        projection_bias: bool. Whether the projector's last layer has a bias. Cosentino et al.'s
+            linear projector W^T h (proposition 3.1) has none.
 
     Reference: Chen et al., A simple framework for contrastive learning of visual representations,
     2020, eq. 1; projector as in sec. 4.2, without batch normalisation.
@@ -46,6 +48,7 @@ class SimCLR(Method):
         temperature: float = 0.5,  # table 5's best for long training; CIFAR: appendix B.9
         hidden_dim: int = 2048,
         projection_dim: int = 128,  # sec. 2.1
+        projection_bias: bool = True,
         **kwargs,
     ):
         super().__init__(encoder, **kwargs)
@@ -54,8 +57,11 @@ class SimCLR(Method):
         self.temperature = temperature
         self.hidden_dim = hidden_dim
         self.projection_dim = projection_dim
+        self.projection_bias = projection_bias
         units = (hidden_dim, projection_dim) if hidden_dim else (projection_dim,)
-        self.projector = self.head(units, name="projector", hidden_norm=False)
+        self.projector = self.head(
+            units, name="projector", hidden_norm=False, output_bias=projection_bias
+        )
 
     def loss_terms(self, outputs):
         projections = [all_gather(projection) for projection in outputs]

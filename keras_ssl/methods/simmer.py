@@ -4,6 +4,7 @@ from typing import Literal
 
 from keras import ops
 
+from keras_ssl.core.checks import lookup
 from keras_ssl.core.replicas import all_gather, known_rows
 from keras_ssl.core.serialization import register
 from keras_ssl.losses.simmer import entropy_loss, rank_loss, total_variance, view_means
@@ -16,8 +17,8 @@ class SimMER(Method):
 
     The views of an image come close to their mean, the means of a batch away from their nearest
     neighbours and, as the rows of a matrix, to full rank. Nothing else prevents collapse: with both
-    weights 0 the representations become constant. They are not normalised, and the projector's last
-    layer has no bias: the nuclear norm would grow with a shift of all rows, without end.
+    weights 0 the representations become constant. The projector's last layer has no bias: the
+    nuclear norm would grow with a shift of all rows, without end.
 
     Loss: mean |z - m|^2 - alpha_H mean log |m - nearest other m| - alpha_R |M|_*, m the mean of an
     image's views, M all of them, |M|_* its nuclear norm (eqs. 2, 5 and 8 to 15).
@@ -34,6 +35,9 @@ class SimMER(Method):
         projection_dim: int > 0. Width of the representations that are compared.
         num_layers: int > 1. Layers of the projector; the paper has 2 for a ResNet-18, 3 for a
             ResNet-50.
+        output_norm: "none" or "plain". Whether the projector ends in batch normalisation without
+            scale and offset. Sec. 3.1 has it either way: the projector "follows the implementation
+            of SimSiam", which ends in one, and "we do not apply any normalization".
 
     Reference: SimMER: simple maximization of entropy and rank, anonymous, eqs. 2, 5 and 8 to 15.
     """
@@ -52,6 +56,7 @@ class SimMER(Method):
         hidden_dim: int = 2048,  # SimSiam's, sec. 3.1
         projection_dim: int = 2048,  # SimSiam's, sec. 3.1
         num_layers: int = 3,  # sec. 3.1
+        output_norm: Literal["none", "plain"] = "none",  # sec. 3.1, one reading
         **kwargs,
     ):
         super().__init__(encoder, **kwargs)
@@ -62,11 +67,14 @@ class SimMER(Method):
         self.hidden_dim = hidden_dim
         self.projection_dim = projection_dim
         self.num_layers = num_layers
+        lookup(dict.fromkeys(("none", "plain")), output_norm, "output_norm")
+        self.output_norm = output_norm
         self.projector = self.head(
             (hidden_dim,) * (num_layers - 1) + (projection_dim,),
             name="projector",
             hidden_bias=False,
             output_bias=False,
+            output_norm=None if output_norm == "none" else output_norm,
         )
 
     def embed(self, views, training):

@@ -2,9 +2,9 @@
 
 from keras_ssl.recipes.catalog import Catalog
 from keras_ssl.recipes.listing import format_catalog, format_flags, format_method, format_recipe
-from keras_ssl.recipes.resolve import Change, parse_set, resolve
+from keras_ssl.recipes.resolve import UNFELT, Change, parse_set, resolve
 from keras_ssl.recipes.schema import Recipe
-from keras_ssl.recipes.storage import UNFELT, amend, from_json, load, new_workdir, save, to_json
+from keras_ssl.recipes.storage import amend, from_json, load, new_workdir, save, to_json
 
 __all__ = [
     "UNFELT",

@@ -1,13 +1,4 @@
-"""Recipes of BYOL, and of BYOL with SEM.
-
-The runs of SEM on a ResNet-50 (tables 6 and 14, on CIFAR-100) are
-
-    run.py --method=byol --dataset=cifar100 --set backbone.name=resnet50
-        --set optimizer.variant=larc --set optimizer.trust_coefficient=0.001
-        --set optimizer.learning_rate=0.5 --set optimizer.weight_decay=1e-4
-
-and, with SEM, the same of sem_byol.
-"""
+"""Recipes of BYOL, and of BYOL with SEM."""
 
 from keras_ssl.recipes.differences import differences
 
@@ -17,6 +8,20 @@ _CIFAR = differences(
     augment={"policy": "cifar_asymmetric"},
     optimizer={"learning_rate": 1.0, "weight_decay": 1e-5},
 )
+# What SEM trains without and with simplices.
+_SEM_IMAGENET = {
+    "optimizer": {"learning_rate": 0.4},
+    "training": {"epochs": 200, "batch_size": 256},
+}
+_RESNET50 = {
+    "backbone": {"name": "resnet50", "stem_padding": 2},
+    "optimizer": {
+        "variant": "larc",
+        "trust_coefficient": 0.001,
+        "learning_rate": 0.5,
+        "weight_decay": 1e-4,
+    },
+}
 
 BYOL = {
     "digits": differences(
@@ -38,6 +43,7 @@ BYOL = {
     ),
     "cifar10": _CIFAR.expecting("92.58 % linear, online (solo-learn, README)"),
     "cifar100": _CIFAR.expecting("70.7 % linear (SEM, table 1)"),
+    "cifar100/resnet50": differences("SEM, table 6", "74.3 % linear (SEM, table 17)", **_RESNET50),
     "imagenet": differences(
         "solo-learn, scripts/pretrain/imagenet/byol.yaml",
         "68.37 % linear (solo-learn, README)",
@@ -46,16 +52,44 @@ BYOL = {
         schedule={"warmup_start": 3e-5, "warmup_inclusive": True},
         training={"batch_size": 128, "accumulate": 16},
     ),
+    "imagenet/sem_baseline": differences(
+        "SEM, table 16; accumulation from the authors' launch script",
+        "71.9 % linear (SEM, table 3)",
+        **_SEM_IMAGENET,
+    ),
 }
 
 SEM_BYOL = {
     "small": differences(optimizer={"exclude_1d": False}),
     "cifar100": differences("SEM, table 9", "73.9 % linear at tau_d 0.1 (SEM, table 1)"),
+    "cifar100/blocks8": differences(
+        "SEM, tables 9 and 17", "73.3 % linear (SEM, table 17)", neck={"num_blocks": 8}
+    ),
+    "cifar100/no_decay": differences(
+        "SEM, tables 9 and 18",
+        "68.3 % linear (SEM, table 18)",
+        optimizer={"weight_decay": 0.0},
+    ),
+    "cifar100/no_norm": differences(
+        "SEM, tables 9 and 18", "57.9 % linear (SEM, table 18)", neck={"embedder_norm": False}
+    ),
+    "cifar100/no_norm_no_decay": differences(
+        "SEM, tables 9 and 18",
+        "67.2 % linear (SEM, table 18)",
+        neck={"embedder_norm": False},
+        optimizer={"weight_decay": 0.0},
+    ),
+    "cifar100/resnet50": differences("SEM, table 14", "77.4 % linear (SEM, table 17)", **_RESNET50),
+    "cifar100/resnet50_blocks8": differences(
+        "SEM, tables 6, 14 and 17",
+        "76.6 % linear (SEM, table 17)",
+        neck={"num_blocks": 8},
+        **_RESNET50,
+    ),
     "imagenet": differences(
         "SEM, tables 15 and 16; accumulation from the authors' launch script",
         "74.1 % linear (SEM, table 3)",
         neck={"temperature": 0.16, "target_temperature": 0.04},
-        optimizer={"learning_rate": 0.4},
-        training={"epochs": 200, "batch_size": 256},
+        **_SEM_IMAGENET,
     ),
 }

@@ -14,24 +14,35 @@ DESCRIPTIONS = {
     "imagenet100": "the 100 classes of imagenet2012 that CMC drew",
 }
 
-_FAMILY_OF = {
+_RECIPE_OF = {
     "digits": "digits",
     "cifar10": "cifar10",
     "cifar100": "cifar100",
     "imagenet2012": "imagenet",
     "imagenet100": "imagenet",
+    "svhn_cropped": "small/svhn",
+}
+# What a family's published results are of, unless a recipe says otherwise.
+PUBLISHED_ON = {
+    "digits": "digits",
+    "small": "",
+    "cifar10": "cifar10",
+    "cifar100": "cifar100",
+    "imagenet": "imagenet2012",
 }
 
 
-def family_of(dataset):
+def recipe_of(dataset):
     """The recipe that fits a data set by its name: that of small images where nothing is known.
+
+    A method that does not have it takes that of the family, which its name begins with.
 
     Example:
 
-    >>> family_of("cifar10:3.0.2"), family_of("cifar100#coarse_label"), family_of("npz:images.npz")
+    >>> recipe_of("cifar10:3.0.2"), recipe_of("cifar100#coarse_label"), recipe_of("npz:images.npz")
     ('cifar10', 'cifar100', 'small')
     """
-    return _FAMILY_OF.get(re.split("[/:#]", dataset)[0], "small")
+    return _RECIPE_OF.get(re.split("[/:#]", dataset)[0], "small")
 
 
 def from_anywhere(key, value):

@@ -5,18 +5,23 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Differences:
-    """Settings that a recipe changes: {"section.field": value}, with source and expected result."""
+    """Settings that a recipe changes: {"section.field": value}, with source and expected result.
+
+    `expected` was published for the settings as they are, on `dataset`; empty for that of the
+    recipe's family.
+    """
 
     settings: dict
     source: str = ""
     expected: str = ""
+    dataset: str = ""
 
     def expecting(self, expected, source=None):
         """The same settings where another result is to be expected."""
         return replace(self, expected=expected, source=source or self.source)
 
 
-def differences(source="", expected="", **sections):
+def differences(source="", expected="", dataset="", **sections):
     """Write differences section by section.
 
     Example:
@@ -29,4 +34,4 @@ def differences(source="", expected="", **sections):
         for section, values in sections.items()
         for name, value in values.items()
     }
-    return Differences(settings, source, expected)
+    return Differences(settings, source, expected, dataset)

@@ -36,8 +36,7 @@ DINO = {
     ),
     "cifar10": _CIFAR.expecting("89.52 % linear, online (solo-learn, README)"),
     "cifar100": _CIFAR.expecting("66.8 % linear (SEM, table 1)"),
-    # Not in the network here: a stochastic depth of 0.1. Local crops have the blur of the first
-    # view, the authors' are blurred half of the time.
+    # Not in the network here: a stochastic depth of 0.1.
     "imagenet": differences(
         "the authors' code, README, vanilla run of ViT-S/16",
         "74.0 % linear (authors' code, README)",
@@ -46,6 +45,7 @@ DINO = {
         augment={
             "crop_scale": (0.4, 1.0),
             "local_views": 8,
+            "local_policy": "imagenet_local",
             "local_size": 96,
             "local_scale": (0.05, 0.4),
         },

@@ -53,6 +53,23 @@ FAMILIES = {
 # Facts that several methods' recipes say.
 OUR_SGD = {"name": "sgd", "learning_rate": 0.5, "weight_decay": 5e-4}  # on digits and small images
 CPLEARN_VIEWS = {"jitter_probability": 0.1, "grayscale": 0.1, "noise": 0.03}  # CPLearn, table 6
+
+
+def cplearn_resnet8(width, epochs=200, **views):
+    """The runs of CPLearn's paper on a ResNet-8: its tables 5 and 6, which print no weight decay.
+
+    That is the one of the authors' ResNet-18. Every block is residual here, where table 5 draws
+    that path for the first one only.
+    """
+    return {
+        "backbone": {"name": "resnet8", "width": width},
+        "augment": {"policy": "cifar_symmetric_weak", **CPLEARN_VIEWS, **views},
+        # 1e-4 at a batch of 64.
+        "optimizer": {"name": "adamw", "learning_rate": 4e-4, "weight_decay": 1e-4},
+        "training": {"epochs": epochs, "batch_size": 64},
+    }
+
+
 # The repository of SwAV and DeepCluster-v2: with a batch of 4096 the rates are 0.3, 4.8 and 0.0048.
 SWAV_IMAGENET = {
     "optimizer": {"variant": "larc", "exclude_1d": False, "learning_rate": 4.8 / 16},

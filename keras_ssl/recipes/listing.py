@@ -7,24 +7,22 @@ from dataclasses import replace
 from keras_ssl.recipes.catalog import PREFIX
 from keras_ssl.recipes.datasets import DESCRIPTIONS
 from keras_ssl.recipes.families import FAMILIES
-from keras_ssl.recipes.resolve import merge, own_neck, provenance, recipe_layers
+from keras_ssl.recipes.resolve import (
+    family_in,
+    merge,
+    own_neck,
+    provenance,
+    recipe_layers,
+    recipe_names,
+)
 from keras_ssl.recipes.schema import SECTIONS, declared, neck_fields
-from keras_ssl.recipes.values import describe
+from keras_ssl.recipes.values import as_text, describe
 
 WIDTH = 100
 _SEM = (
     "SEM: Lavoie et al., Simplicial embeddings in self-supervised learning and downstream "
     "classification, 2023, sec. 3."
 )
-
-
-def as_text(value):
-    """A value as `--set` takes it."""
-    if isinstance(value, tuple):
-        return ",".join(map(as_text, value))
-    if value is None or isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
 
 
 def format_recipe(recipe):
@@ -48,7 +46,8 @@ def format_catalog(catalog):
             _table("Optimizers", _summaries(catalog.optimizers)),
             _table("Augmentation policies", {"": ", ".join(catalog.policies)}),
             _table("Recipes (by the data set, or --recipe)", _families()),
-            "--mode=list --method=NAME tells more about a method, --show_recipe what would run.",
+            "--mode=list --method=NAME tells more about a method and its other recipes, "
+            "--show_recipe what would run.",
         ]
     )
 
@@ -112,18 +111,24 @@ def _range(setting):
     return "".join([describe(setting.kind), *limits])
 
 
-def _recipes(name):
-    for family in FAMILIES:
-        yield f"  {family}"
-        yield from _origin_lines(*provenance(name, family), "    ")
-        own = [f"{key}={as_text(value)}" for key, value in own_settings(name, family).items()]
-        yield from _labelled("sets", "; ".join(own) or "nothing of its own", "    ")
+def _recipes(method):
+    for name in recipe_names(method):
+        yield f"  {name}"
+        yield from _origin_lines(*provenance(method, name), "    ")
+        own = [f"{key}={as_text(value)}" for key, value in own_settings(method, name).items()]
+        label = "sets" if name in FAMILIES else f"sets, beyond {family_in(name)}"
+        yield from _labelled(label, "; ".join(own) or "nothing of its own", "    ")
 
 
-def own_settings(name, family):
-    """What a recipe says beyond what all recipes of its family say: {key: value}."""
-    merged = merge(recipe_layers(name, family, own_neck(name)))
-    own = {key: change for key, change in merged.items() if change.origin != f"recipe {family}"}
+def own_settings(method, name):
+    """What a recipe says beyond what it starts from: {key: value}.
+
+    A family's recipe starts from what all methods have there, another from that of its family.
+    """
+    merged = merge(recipe_layers(method, name, own_neck(method)))
+    own = {key: change for key, change in merged.items() if change.origin != f"recipe {name}"}
+    if name not in FAMILIES:
+        own = {key: change for key, change in own.items() if change.origin.endswith(f"/{name}")}
     order = ["method", *SECTIONS]
     keys = sorted(own, key=lambda key: order.index(key.split(".")[0]))
     return {key: own[key].value for key in keys}

@@ -1,15 +1,16 @@
 """Settle every setting of a run: defaults, recipe, flags and `--set`, each with its origin."""
 
+import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from keras_ssl.core.checks import UserError, did_you_mean, lookup
 from keras_ssl.recipes.catalog import PREFIX
-from keras_ssl.recipes.datasets import family_of, from_anywhere
+from keras_ssl.recipes.datasets import PUBLISHED_ON, from_anywhere, recipe_of
 from keras_ssl.recipes.families import FAMILIES, NECK_FAMILIES
 from keras_ssl.recipes.schema import SECTIONS, assemble, declared, neck_fields
 from keras_ssl.recipes.table import RECIPES
-from keras_ssl.recipes.values import OPTIONAL, REQUIRED, Setting, read
+from keras_ssl.recipes.values import OPTIONAL, REQUIRED, Setting, as_text, read
 
 # Another backbone, optimizer, policy or neck than that of the recipe below starts from its own
 # defaults: what was said in that section was said of the other choice.
@@ -20,6 +21,13 @@ _INDEPENDENT = (
     "augment.local_size",
     "augment.local_scale",
 )
+
+# Keys, or what they start with, that the trained network does not feel: these may change between
+# the commands of one run.
+UNFELT = ("data.data_dir", "training.strategy")
+UNFELT += ("evaluation.", "finetune.", "transfer.", "export.")
+# With these as well it is another training of the same setting: a published result holds for it.
+_SAME_SETTING = (*UNFELT, "augment.where", "training.seed", "training.precision")
 
 
 @dataclass(frozen=True)
@@ -57,7 +65,8 @@ def resolve(catalog, method, wishes=(), family=None):
         catalog: `Catalog`.
         method: str. A name of `catalog.method_names`.
         wishes: sequence of `Change`, later ones over earlier ones.
-        family: str or None. The recipe's name, such as "digits"; by default that of the data set.
+        family: str or None. The recipe's name, such as "digits" or "cifar100/resnet50"; by default
+            that of the data set.
 
     Returns:
         A `Recipe`.
@@ -68,16 +77,18 @@ def resolve(catalog, method, wishes=(), family=None):
     """
     lookup(dict.fromkeys(catalog.method_names), method, "method")
     wishes = {wish.key: wish for wish in wishes}
+    known = dict.fromkeys(recipe_names(method))
     if family is None:
         dataset = wishes.get("data.dataset", Change("", declared("data")["dataset"].default, ""))
-        family = family_of(dataset.value)
-    lookup(FAMILIES, family, "recipe")
+        family = recipe_of(dataset.value)
+        family = family if family in known else family_in(family)
+    lookup(known, family, "recipe")
     neck = wishes.get("neck.kind")
     kind = read(declared("neck")["kind"], neck.value, neck.label) if neck else own_neck(method)
     settings = settle(catalog, method, merge([*recipe_layers(method, family, kind), wishes]))
-    source, expected = provenance(method, family)
-    # The result of a published run says nothing about another neck.
-    return assemble(method, family, settings, source, expected if kind == own_neck(method) else "")
+    source, _ = provenance(method, family)
+    expected = expected_of(catalog, method, family, settings)
+    return assemble(method, family, settings, source, expected)
 
 
 def own_neck(method):
@@ -85,38 +96,98 @@ def own_neck(method):
     return "sem" if method.startswith(PREFIX) else "none"
 
 
-def recipe_parts(method, family, neck):
+def recipe_names(method):
+    """The recipes of a method: every family, and behind it the runs that start from it."""
+    own = RECIPES.get(method, {})
+    return [
+        name
+        for family in FAMILIES
+        for name in dict.fromkeys([family, *(name for name in own if family_in(name) == family)])
+    ]
+
+
+def family_in(name):
+    """The family that a recipe's name begins with: "cifar100" of "cifar100/resnet50"."""
+    return name.partition("/")[0]
+
+
+def recipe_parts(method, name, neck):
     """The differences that make up a recipe, general first: {name: Differences}.
 
     `neck` is the kind of neck, which may be another one than the method's own.
     """
-    base, own = method.removeprefix(PREFIX), own_neck(method)
-    parts = {family: FAMILIES[family], f"{base}/{family}": RECIPES.get(base, {}).get(family)}
+    base, own, family = method.removeprefix(PREFIX), own_neck(method), family_in(name)
+    parts = {family: FAMILIES[family], **_own_parts(base, name)}
     if own == "sem":
-        parts[f"sem/{family}"] = NECK_FAMILIES["sem"][family]
-        parts[f"{method}/{family}"] = RECIPES.get(method, {}).get(family)
+        parts |= {f"sem/{family}": NECK_FAMILIES["sem"][family], **_own_parts(method, name)}
     if neck != own:
         parts[f"{neck}/{family}"] = NECK_FAMILIES[neck][family]
-    return {name: part for name, part in parts.items() if part is not None}
+    return parts
 
 
-def recipe_layers(method, family, neck):
+def _own_parts(method, name):
+    own, names = RECIPES.get(method, {}), dict.fromkeys([family_in(name), name])
+    return {f"{method}/{part}": own[part] for part in names if part in own}
+
+
+def recipe_layers(method, name, neck):
     """`recipe_parts` as layers for `merge`: a list of {key: Change}."""
     return [
-        {key: Change(key, value, f"recipe {name}") for key, value in part.settings.items()}
-        for name, part in recipe_parts(method, family, neck).items()
+        {key: Change(key, value, f"recipe {origin}") for key, value in part.settings.items()}
+        for origin, part in recipe_parts(method, name, neck).items()
     ]
 
 
-def provenance(method, family):
-    """Where a recipe comes from, and what to expect of it: two strings, the second may be empty."""
-    plain = RECIPES.get(method.removeprefix(PREFIX), {}).get(family)
-    own = RECIPES.get(method, {}).get(family)
-    sources = [plain.source if plain and plain.source else FAMILIES[family].source]
+def provenance(method, name):
+    """Where a recipe comes from, and its published result: two strings, the second may be empty."""
+    sources = [_source(method.removeprefix(PREFIX), name) or FAMILIES[family_in(name)].source]
     if own_neck(method) == "sem":
-        neck = NECK_FAMILIES["sem"][family]
-        sources.insert(0, own.source if own and own.source else neck.source)
+        sources.insert(0, _source(method, name) or NECK_FAMILIES["sem"][family_in(name)].source)
+    own = RECIPES.get(method, {}).get(name)
     return "; ".join(dict.fromkeys(sources)), own.expected if own else ""
+
+
+def _source(method, name):
+    return next((p.source for p in reversed(_own_parts(method, name).values()) if p.source), "")
+
+
+def expected_of(catalog, method, name, settings):
+    """What to expect of settings that started from a recipe, in words.
+
+    That is what was published with just these, whichever of the family's recipes has them; else
+    the result of the recipe itself and where it differs.
+    """
+    published = ""
+    own = RECIPES.get(method, {})
+    same_family = [other for other in recipe_names(method) if family_in(other) == family_in(name)]
+    for other in dict.fromkeys([name, *same_family]):
+        part = own.get(other)
+        if part is None or not part.expected:
+            continue
+        theirs = settle(catalog, method, merge(recipe_layers(method, other, own_neck(method))))
+        dataset = part.dataset or PUBLISHED_ON[family_in(other)]
+        changed = _changed({**theirs, "data.dataset": (dataset, "")}, settings)
+        if not changed:
+            return part.expected
+        if other == name:
+            published = f"not published; {part.expected} is with {', '.join(changed)}"
+    return published
+
+
+def _changed(theirs, ours):
+    """Where published settings differ from those of a run: the published ones, as text."""
+    theirs, ours = ({key: value for key, (value, _) in part.items()} for part in (theirs, ours))
+    ours["data.dataset"] = re.sub(r":[\d.*]+", "", ours["data.dataset"])  # a version of it
+    keys = [
+        key
+        for key, value in ours.items()
+        if not key.startswith(_SAME_SETTING) and (key not in theirs or theirs[key] != value)
+    ]
+    # Of another optimizer, neck, backbone or policy everything is another.
+    replaced = [choice for choice in _CHOICES if choice in keys]
+    sections = tuple(choice.split(".")[0] + "." for choice in replaced)
+    keys = [key for key in keys if key in replaced or not key.startswith(sections)]
+    return [f"{key}={as_text(theirs[key])}" if key in theirs else f"no {key}" for key in keys]
 
 
 def merge(layers):
@@ -158,6 +229,7 @@ def available(catalog, method, optimizer):
     sections.update({section: declared(section) for section in SECTIONS})
     _limit(sections["backbone"], "name", catalog.backbones)
     _limit(sections["augment"], "policy", catalog.policies)
+    _limit(sections["augment"], "local_policy", ("same", *catalog.policies))
     _limit(sections["optimizer"], "name", catalog.optimizers)
     chosen = read(sections["optimizer"]["name"], optimizer.value, optimizer.label)
     sections["optimizer"].update(catalog.optimizers[chosen].settings)

@@ -133,7 +133,8 @@ class Augment:
         where: host draws the views while the batch before them trains; device draws the same
             ones inside of the train step, from batches of whole images.
         num_views: views of an image.
-        local_views: small crops of an image beside its views, drawn as the first view is.
+        local_views: small crops of an image beside its views.
+        local_policy: the policy whose first view they are drawn as; same for `policy`.
         local_size: pixels of a small crop's side, at least 8; 0 for 3/7 of a view's, rounded to a
             multiple of 8.
         local_scale: smallest and largest share of an image's area that a small crop shows.
@@ -143,6 +144,7 @@ class Augment:
     where: Literal["host", "device"] = "host"
     num_views: int = bounded(2, at_least=1)
     local_views: int = bounded(0, at_least=0)
+    local_policy: str = "same"
     local_size: int = bounded(0, at_least=0)
     local_scale: tuple[float, float] = bounded((0.05, 0.4), above=0, at_most=1)  # DINO's code
     overrides: Mapping = field(default_factory=dict)
@@ -268,7 +270,7 @@ class Evaluation:
     labels_per_class: int = bounded(10, at_least=2)
     label_shares: tuple[float, ...] = bounded((), above=0, at_most=1)
     temperatures: tuple[float, ...] = bounded((0.0, 0.1, 1.0), at_least=0)
-    downstream_temperature: float = bounded(0.1, at_least=0)  # SEM, appendix B: on CIFAR
+    downstream_temperature: float = bounded(0.1, at_least=0)  # SEM, table 2: on CIFAR-100
     every_epochs: int = bounded(5, at_least=0)
     gradient_probe: Literal["none", "sem_sgd", "lars", "adam"] = "none"
     probe_seeds: int = bounded(1, at_least=1)
@@ -300,7 +302,8 @@ class Finetune:
         from_scratch: whether the same network is trained from random weights beside it.
     """
 
-    shares: tuple[float, ...] = bounded((0.01, 0.1, 1.0), above=0, at_most=1)  # SEM, table 5
+    # SEM, table 5, has results at 1 and 10 %, of another protocol: that of appendix B.6.
+    shares: tuple[float, ...] = bounded((0.01, 0.1, 1.0), above=0, at_most=1)
     # SEM, appendix B.5: seven values, evenly spaced on a logarithmic scale.
     learning_rates: tuple[float, ...] = bounded(
         (0.0001, 0.00032, 0.001, 0.0032, 0.01, 0.032, 0.1), above=0

@@ -8,14 +8,17 @@ from pathlib import Path
 from keras_ssl.core.checks import UserError, lookup
 from keras_ssl.core.files import write_text
 from keras_ssl.recipes.datasets import PREFIXES
-from keras_ssl.recipes.resolve import Change, available, check_keys, read_change, settle
+from keras_ssl.recipes.resolve import (
+    UNFELT,
+    Change,
+    available,
+    check_keys,
+    read_change,
+    settle,
+)
 from keras_ssl.recipes.schema import assemble
 
 FILE = "recipe.json"
-# Keys, or what they start with, that the trained network does not feel: these may change between
-# the commands of one run.
-UNFELT = ("data.data_dir", "training.strategy")
-UNFELT += ("evaluation.", "finetune.", "transfer.", "export.")
 
 
 def to_json(recipe):

@@ -86,6 +86,15 @@ def convert(value, kind):
     raise ValueError(value)
 
 
+def as_text(value):
+    """A value as `--set` takes it."""
+    if isinstance(value, tuple):
+        return ",".join(map(as_text, value))
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
+
+
 def describe(kind):
     """What `kind` takes, in words: `float | None` is "a number or none"."""
     origin, members = typing.get_origin(kind), typing.get_args(kind)

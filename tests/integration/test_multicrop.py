@@ -91,6 +91,18 @@ def test_local_crops_have_their_own_scale_and_the_other_overrides():
     np.testing.assert_allclose(batch["local"][:, 0], batch["global"][:, 0], atol=1e-5)
 
 
+def test_local_crops_may_have_a_policy_of_their_own():
+    import stages
+
+    session = prepare("augment.local_policy=only_crop", "augment.local_scale=0.1,0.2")
+    settings = stages.inputs.view_settings(session.recipe, session.inputs.preprocessing)
+    [crop] = set(settings["local_policy"])
+    assert (crop.jitter_probability, crop.flip, crop.crop_scale) == (0.0, 0.0, (0.1, 0.2))
+    assert {view.jitter_probability for view in settings["policy"]} == {0.8}  # of "gray"
+    with pytest.raises(keras_ssl.UserError, match="Did you mean 'imagenet_local'"):
+        prepare("augment.local_policy=imagenet_locl")
+
+
 def test_crops_larger_than_views_are_refused_before_the_run_begins():
     with pytest.raises(keras_ssl.UserError, match="more than the 16 pixels of a view"):
         prepare("augment.local_size=24")

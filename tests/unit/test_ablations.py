@@ -1,4 +1,4 @@
-"""What SimSiam and BYOL are without the part that keeps them from collapsing."""
+"""Parts of methods that papers leave out, or that can be read in two ways."""
 
 import keras
 import numpy as np
@@ -140,3 +140,44 @@ def test_ablation_can_be_set_from_the_command_line_and_is_off_by_default(name):
     wish = parse_set(f"method.{option}=false")
     assert resolve(catalog, name, [wish]).method[option] is False
     assert resolve(catalog, name).method[option] is True
+
+
+# Projectors.
+
+
+def test_the_linear_projector_of_cosentino_is_a_product_and_no_more():
+    """Proposition 3.1: g(h) = W^T h."""
+    method = make("simclr", hidden_dim=0, projection_bias=False)
+    [weights] = method.projector.weights
+    features = np.ones((2, weights.shape[0]), "float32")
+    np.testing.assert_allclose(method.projector(features), features @ weights, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["simclr", "simmer"])
+def test_a_method_saved_before_its_last_layer_could_be_chosen_is_what_it_was(name):
+    config = make(name).get_config()
+    for setting in ("projection_bias", "output_norm"):
+        config.pop(setting, None)
+    shapes = [weight.shape for weight in make(name).projector.weights]
+    again = keras_ssl.METHODS[name].from_config(config)
+    assert [weight.shape for weight in again.projector.weights] == shapes
+
+
+def test_simmer_may_end_in_the_normalisation_that_simsiam_ends_in():
+    plain, normalized, simsiam = (
+        make("simmer"),
+        make("simmer", output_norm="plain"),
+        make("simsiam"),
+    )
+    assert "norm_out" not in [layer.name for layer in plain.projector.layers]
+    ours, theirs = (m.projector.get_layer("norm_out") for m in (normalized, simsiam))
+    assert (ours.center, ours.scale) == (theirs.center, theirs.scale) == (False, False)
+    with pytest.raises(keras_ssl.UserError, match="output_norm"):
+        make("simmer", output_norm="affine")
+
+
+@pytest.mark.parametrize("name", ["dino", "self_classifier"])
+def test_heads_of_their_own_have_the_blocks_of_the_embedder_too(name):
+    neck = {"num_simplices": 4, "simplex_size": 4, "num_blocks": 2}
+    settings = {"backbone": "tiny", "input_shape": INPUT_SHAPE, "neck": neck, **METHODS[name]}
+    assert keras_ssl.create(name, **settings).projector.layers[0].num_blocks == 2

@@ -75,14 +75,16 @@ def test_a_precision_that_the_hardware_chose_is_no_other_recipe(tmp_path):
 
 def test_what_was_not_measured_is_an_empty_cell():
     summary = {
+        "labels per class": 5,
         "rank": 3.25,
         "seconds": None,
         "parameters": 2_000_000,
-        "rows": {"random weights": {"knn": 10.0}, "pretrained": {"knn": 20.0, "linear": 30.0}},
+        "rows": {"random weights": {"knn": 10.0}, "pretrained": {"knn": 20.0, "few labels": 30.0}},
     }
-    *_, untrained, trained = methods.format_table(["byol"], [summary]).splitlines()
+    heading, *_, untrained, trained = methods.format_table(["byol"], [summary]).splitlines()
     assert untrained == "| random weights | 10.0 |  |  |  |  |  |"
-    assert trained == "| `byol` | 20.0 | 30.0 |  | 3.2 |  | 2.00 M |"
+    assert trained == "| `byol` | 20.0 |  | 30.0 | 3.2 |  | 2.00 M |"
+    assert heading.startswith("| method | k-NN | linear | 5 labels |")
 
 
 @pytest.mark.parametrize("dataset", ["digits", "npz:images.npz"])

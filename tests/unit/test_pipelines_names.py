@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from keras_ssl.recipes.datasets import family_of
+from keras_ssl.recipes.datasets import recipe_of
 from pipelines.errors import DataError
 from pipelines.names import check_exists, check_name
 from pipelines.sources.shards import find_shards, parts_of
@@ -38,8 +38,8 @@ def test_features_subsets_and_patterns_are_names(name):
 
 
 def test_a_feature_and_a_subset_keep_the_recipe_of_their_set():
-    assert family_of("cifar100#coarse_label") == "cifar100"
-    assert family_of("imagenet100") == "imagenet"
+    assert recipe_of("cifar100#coarse_label") == "cifar100"
+    assert recipe_of("imagenet100") == "imagenet"
 
 
 def touch(folder, *names):
