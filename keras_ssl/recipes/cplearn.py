@@ -18,8 +18,9 @@ _CIFAR = differences(
 
 def _resnet8(expected, width, dataset="", **options):
     return differences(
-        "CPLearn, tables 5 to 7, with the weight decay of the authors' ResNet-18 and the reverse "
-        "divergence of their code; eq. 2 is method.divergence=forward",
+        "CPLearn, tables 5 to 7; every block residual, where table 5 has it for the first; weight "
+        "decay of the authors' ResNet-18; reverse divergence of their code, where eq. 2 is "
+        "method.divergence=forward",
         expected,
         dataset,
         # Embeddings are as wide as the features (sec. 3); codes by the betas of table 7.
@@ -52,8 +53,8 @@ CPLEARN = {
     "cifar100": _CIFAR.expecting("", "in no paper on a ResNet-18: the settings of CIFAR-10"),
     "cifar100/resnet8": _resnet8("40 % linear (CPLearn, table 1)", 256),
     "imagenet": differences(
-        "CPLearn, appendix M, on ImageNet-100, and the authors' code of DINO, vanilla run; epochs "
-        "of table 3, appendix M has 100",
+        "CPLearn, appendices M and N, on ImageNet-100, and the authors' code of DINO, vanilla run; "
+        "epochs of table 3, appendix M has 100",
         "78.0 % linear on ImageNet-100 (CPLearn, table 3)",
         "imagenet100",
         **DINO_IMAGENET,

@@ -58,8 +58,7 @@ CPLEARN_VIEWS = {"jitter_probability": 0.1, "grayscale": 0.1, "noise": 0.03}  # 
 def cplearn_resnet8(width, epochs=200, **views):
     """The runs of CPLearn's paper on a ResNet-8: its tables 5 and 6, which print no weight decay.
 
-    That is the one of the authors' ResNet-18. Every block is residual here, where table 5 draws
-    that path for the first one only.
+    That is the one of the authors' ResNet-18.
     """
     return {
         "backbone": {"name": "resnet8", "width": width},

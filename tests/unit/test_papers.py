@@ -1,6 +1,7 @@
 """Recipes against what the papers print: values with their places, and results with their runs."""
 
 import inspect
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ from keras_ssl.recipes import (
     resolve,
     to_json,
 )
+from keras_ssl.recipes.table import RECIPES
 from pipelines.policies import POLICIES, ViewPolicy
 
 CATALOG = Catalog(tuple(POLICIES), inspect.get_annotations(ViewPolicy, eval_str=True))
@@ -151,6 +153,12 @@ def test_published_runs_are_recipes_of_their_methods_only():
     assert "cifar100/resnet50" in listed and "sets, beyond cifar100: " in listed
     with pytest.raises(UserError, match="Unknown recipe 'cifar100/resnet50'"):
         resolve(CATALOG, "simclr", family="cifar100/resnet50")
+
+
+def test_every_run_with_a_name_of_its_own_is_told_in_the_documents():
+    page = Path(__file__).parents[2].joinpath("docs", "methods.md").read_text(encoding="utf-8")
+    names = {name for recipes in RECIPES.values() for name in recipes if "/" in name}
+    assert [name for name in names if f"`{name}`" not in page] == []
 
 
 def test_the_table_of_sizes_tells_the_clusters_of_gedi():
