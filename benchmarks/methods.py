@@ -108,7 +108,7 @@ def main():
     except run.UserError as error:
         sys.exit(f"error: {error}")
     runs = [Path(options.workdir) / name for name in done]
-    summaries = [kept(where / "summary.json", partial(measure, where)) for where in runs]
+    summaries = [kept(where / "methods.json", partial(measure, where)) for where in runs]
     print(format_table(done, summaries))
     exit_if_missing([name for name in names if name not in done])
 
