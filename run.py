@@ -112,7 +112,7 @@ def parse_flags(argv):
 
 def read_catalog():
     """What there is to choose from."""
-    return recipes.Catalog(tuple(POLICIES), typing.get_type_hints(ViewPolicy))
+    return recipes.Catalog(tuple(POLICIES), typing.get_type_hints(ViewPolicy, include_extras=True))
 
 
 def wishes_of(options):
@@ -278,7 +278,7 @@ def compare(folders):
 def run(options):
     """Do what the flags ask for."""
     if options.help:
-        return print(__doc__, recipes.format_flags(FLAGS), sep="\n")
+        return print(recipes.read_docstring(__file__), recipes.format_flags(FLAGS), sep="\n")
     options.mode = options.mode or "pretrain"
     lookup(dict.fromkeys(MODES), options.mode, "mode")
     catalog = read_catalog()

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 
+from keras_ssl.core.bounds import NumViews, check
 from pipelines.errors import DataError, did_you_mean
 from pipelines.view_policy import ViewPolicy
 
@@ -152,11 +153,12 @@ def policy_for(name, num_views=2, **overrides):
 
     Args:
         name: a key of `POLICIES`.
-        num_views: number of views, at least 1.
+        num_views: number of views, 1 to 100.
         **overrides: fields of `ViewPolicy` to set in every view.
 
     Raises:
-        DataError: if the name or a field is unknown, or a value is out of its range.
+        DataError: if the name or a field is unknown.
+        UserError: if a value is out of its range.
 
     Example:
 
@@ -167,8 +169,7 @@ def policy_for(name, num_views=2, **overrides):
         suggestion = did_you_mean(name, POLICIES)
         known = ", ".join(POLICIES)
         raise DataError(f"Unknown augmentation policy '{name}'.{suggestion} Known: {known}.")
-    if num_views < 1:
-        raise DataError(f"num_views={num_views}: at least one view is needed; two are usual.")
+    check(num_views, NumViews, "num_views")
     fields = [field.name for field in dataclasses.fields(ViewPolicy)]
     for key in overrides:
         if key not in fields:

@@ -1,24 +1,26 @@
 """What is drawn for one view of an image, as plain data."""
 
-import dataclasses
-import math
-from typing import Literal
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
-from pipelines.errors import DataError
+from keras_ssl.core.bounds import (
+    Above,
+    Ascending,
+    Between,
+    Checked,
+    PositiveShare,
+    Share,
+    ShareRange,
+)
 
-_PROBABILITIES = ("flip", "jitter_probability", "grayscale", "blur", "solarize", "erase")
-_PROBABILITIES += ("quarter_turn", "channel_drop", "sobel", "cutout")
-_STRENGTHS = ("brightness", "contrast", "saturation", "rotation", "shear", "translate", "noise")
-_RANGES = ("crop_scale", "crop_ratio", "blur_sigma", "zoom", "erase_scale")
-_CHOICES = {
-    "interpolation": ("bilinear", "bicubic"),
-    "arithmetic": ("torchvision", "tensorflow", "tensorflow_scaled"),
-    "crop_last": (False, True),
-}
+Strength = Annotated[float, Between(0, 10)]
+Ratio = Annotated[float, Between(0.01, 100)]
+RatioRange = Annotated[tuple[Ratio, Ratio], Ascending()]
+BlurWidth = Annotated[float, Above(0, 100)]
 
 
-@dataclasses.dataclass(frozen=True)
-class ViewPolicy:
+@dataclass(frozen=True)
+class ViewPolicy(Checked):
     """How one view is drawn; the operators come in the order of the fields.
 
     Args:
@@ -54,65 +56,33 @@ class ViewPolicy:
         flip: probability of a flip left to right.
 
     Raises:
-        DataError: if a value is out of its range.
+        UserError: if a value is out of its range.
     """
 
-    crop_scale: tuple[float, float] = (0.08, 1.0)
-    crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
-    interpolation: str = "bilinear"
+    crop_scale: ShareRange = (0.08, 1.0)
+    crop_ratio: RatioRange = (3 / 4, 4 / 3)
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     crop_last: bool = False
-    rotation: float = 0.0
-    shear: float = 0.0
-    translate: float = 0.0
-    zoom: tuple[float, float] = (1.0, 1.0)
-    quarter_turn: float = 0.0
-    jitter_probability: float = 0.8
-    brightness: float = 0.4
-    contrast: float = 0.4
-    saturation: float = 0.2
-    hue: float = 0.1
+    rotation: Annotated[float, Between(0, 180)] = 0.0
+    shear: Annotated[float, Between(0, 89)] = 0.0
+    translate: Share = 0.0
+    zoom: RatioRange = (1.0, 1.0)
+    quarter_turn: Share = 0.0
+    jitter_probability: Share = 0.8
+    brightness: Strength = 0.4
+    contrast: Strength = 0.4
+    saturation: Strength = 0.2
+    hue: Annotated[float, Between(0, 0.5)] = 0.1
     arithmetic: Literal["torchvision", "tensorflow", "tensorflow_scaled"] = "torchvision"
-    grayscale: float = 0.2
-    channel_drop: float = 0.0
-    blur: float = 0.0
-    blur_sigma: tuple[float, float] = (0.1, 2.0)
-    sobel: float = 0.0
-    solarize: float = 0.0
-    noise: float = 0.0
-    cutout: float = 0.0
-    cutout_size: float = 0.5  # DeVries and Taylor, 2017, on CIFAR-10: 16 of 32 pixels
-    erase: float = 0.0
-    erase_scale: tuple[float, float] = (0.02, 0.33)
-    flip: float = 0.5
-
-    def __post_init__(self):
-        for name in _RANGES:
-            self._require(name, *_check_range(getattr(self, name)))
-        for name in _PROBABILITIES:
-            self._require(name, _number(getattr(self, name), 1.0), "a probability in [0, 1]")
-        for name in _STRENGTHS:
-            self._require(name, _number(getattr(self, name)), "a number >= 0")
-        self._require("hue", _number(self.hue, 0.5), "a number in [0, 0.5]")
-        self._require("shear", self.shear < 90, "an angle below 90 degrees")
-        for name in ("crop_scale", "erase_scale"):
-            self._require(name, getattr(self, name)[1] <= 1, "a share of the area, at most 1")
-        holds = _number(self.cutout_size, 1.0) and self.cutout_size > 0
-        self._require("cutout_size", holds, "a share of the side, above 0 and at most 1")
-        for name, known in _CHOICES.items():
-            words = " or ".join(map(repr, known))
-            self._require(name, getattr(self, name) in known, words)
-
-    def _require(self, name, holds, expected):
-        if not holds:
-            value = getattr(self, name)
-            raise DataError(f"Augmentation: {name}={value!r} does not fit; it must be {expected}.")
-
-
-def _number(value, largest=float("inf")):
-    return isinstance(value, (int, float)) and math.isfinite(value) and 0 <= value <= largest
-
-
-def _check_range(value):
-    pair = isinstance(value, (tuple, list)) and len(value) == 2
-    holds = pair and all(map(_number, value)) and 0 < value[0] <= value[1]
-    return holds, "a pair (smallest, largest) above 0"
+    grayscale: Share = 0.2
+    channel_drop: Share = 0.0
+    blur: Share = 0.0
+    blur_sigma: Annotated[tuple[BlurWidth, BlurWidth], Ascending()] = (0.1, 2.0)
+    sobel: Share = 0.0
+    solarize: Share = 0.0
+    noise: Strength = 0.0
+    cutout: Share = 0.0
+    cutout_size: PositiveShare = 0.5  # DeVries and Taylor, 2017, on CIFAR-10: 16 of 32 pixels
+    erase: Share = 0.0
+    erase_scale: ShareRange = (0.02, 0.33)
+    flip: Share = 0.5

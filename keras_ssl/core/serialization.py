@@ -4,6 +4,8 @@ import inspect
 
 import keras
 
+from keras_ssl.core.bounds import Checked
+
 PACKAGE = "keras_ssl"
 
 register = keras.saving.register_keras_serializable(package=PACKAGE)
@@ -25,11 +27,11 @@ def constructor_arguments(cls):
     return names
 
 
-class Configured:
+class Configured(Checked):
     """Mixin: `get_config` from the signature, for classes that store every argument under its name.
 
     Put it before the Keras base class. `from_config` revives nested Keras objects, so that a
-    constructor may take layers, models and schedules.
+    constructor may take layers, models and schedules. Arguments are `Checked` by their annotations.
     """
 
     def get_config(self):

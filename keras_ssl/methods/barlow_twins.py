@@ -1,5 +1,6 @@
 """Barlow Twins: features that agree between views and repeat nothing of one another."""
 
+from keras_ssl.core.bounds import PositiveWeight, Weight, Width
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
 from keras_ssl.losses.barlow_twins import barlow_twins_terms
@@ -36,10 +37,10 @@ class BarlowTwins(Method):
         self,
         encoder,
         *,
-        redundancy_weight: float = 0.0051,  # sec. 2.2; 5e-3 in the text
-        loss_scale: float = 1.0,  # eq. 1
-        hidden_dim: int = 2048,  # solo-learn on CIFAR; sec. 2.2: 8192
-        projection_dim: int = 2048,  # likewise
+        redundancy_weight: Weight = 0.0051,  # sec. 2.2; 5e-3 in the text
+        loss_scale: PositiveWeight = 1.0,  # eq. 1
+        hidden_dim: Width = 2048,  # solo-learn on CIFAR; sec. 2.2: 8192
+        projection_dim: Width = 2048,  # likewise
         **kwargs,
     ):
         super().__init__(encoder, **kwargs)

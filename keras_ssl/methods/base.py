@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_ssl.core import replicas
 from keras_ssl.core.added_losses import AddedLosses
+from keras_ssl.core.bounds import Seed, Steps
 from keras_ssl.core.checks import UserError
 from keras_ssl.core.serialization import Configured
 from keras_ssl.layers.mlp import mlp
@@ -57,7 +58,7 @@ class Method(Configured, keras.Model):
     second_view_temperature = False
     cluster_head = None
 
-    def __init__(self, encoder, *, steps_per_epoch=None, seed=0, **kwargs):
+    def __init__(self, encoder, *, steps_per_epoch: Steps | None = None, seed: Seed = 0, **kwargs):
         super().__init__(**kwargs)
         self.encoder = encoder
         self.steps_per_epoch = steps_per_epoch

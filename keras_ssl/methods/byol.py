@@ -1,5 +1,6 @@
 """BYOL: predict what a slowly moving copy of the network says of the other view."""
 
+from keras_ssl.core.bounds import Share, Width
 from keras_ssl.core.serialization import register
 from keras_ssl.losses.byol import multi_crop_byol_loss
 from keras_ssl.methods.base import Method
@@ -36,10 +37,10 @@ class BYOL(Method):
         self,
         encoder,
         *,
-        momentum: float = 0.996,  # sec. 3.2
-        hidden_dim: int = 4096,  # sec. 3.2
-        prediction_dim: int = 4096,  # sec. 3.2
-        projection_dim: int = 256,  # sec. 3.2
+        momentum: Share = 0.996,  # sec. 3.2
+        hidden_dim: Width = 4096,  # sec. 3.2
+        prediction_dim: Width = 4096,  # sec. 3.2
+        projection_dim: Width = 256,  # sec. 3.2
         use_predictor: bool = True,  # sec. 3.1; False in table 5b
         **kwargs,
     ):

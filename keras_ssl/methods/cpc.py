@@ -3,6 +3,7 @@
 import keras
 from keras import layers, ops
 
+from keras_ssl.core.bounds import Few, PixelsOrZero, Width
 from keras_ssl.core.checks import UserError
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
@@ -44,10 +45,10 @@ class CPC(Method):
         self,
         encoder,
         *,
-        patch_size: int = 0,  # sec. 3.3: 64 of 256
-        num_steps: int = 5,  # sec. 3.3
-        context_dim: int = 256,  # Henaff et al., 2020, as the next one
-        context_blocks: int = 5,
+        patch_size: PixelsOrZero = 0,  # sec. 3.3: 64 of 256
+        num_steps: Few = 5,  # sec. 3.3
+        context_dim: Width = 256,  # Henaff et al., 2020, as the next one
+        context_blocks: Few = 5,
         **kwargs,
     ):
         super().__init__(encoder, **kwargs)

@@ -1,7 +1,8 @@
 """CPLearn: agree on fixed random codes, and use all of them."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
+from keras_ssl.core.bounds import Between, Count, PositiveWeight, TwoOrMore, Width
 from keras_ssl.core.checks import UserError, lookup
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
@@ -53,14 +54,14 @@ class CPLearn(Method):
         self,
         encoder,
         *,
-        batch_size,
-        num_codes: int = 16384,  # sec. 4
-        hidden_dim: int = 2048,  # released configuration for ResNet-18
-        beta: float = 1.0,  # appendix L
-        epsilon: float = 1e-8,  # footnote 2
+        batch_size: Count,
+        num_codes: TwoOrMore = 16384,  # sec. 4
+        hidden_dim: Width = 2048,  # released configuration for ResNet-18
+        beta: PositiveWeight = 1.0,  # appendix L
+        epsilon: Annotated[float, Between(1e-30, 0.5)] = 1e-8,  # footnote 2
         activation: Literal["tanh", "l2"] = "tanh",  # sec. 3.3
         divergence: Literal["reverse", "forward"] = "reverse",  # appendix N
-        prior: tuple[float, ...] = (),
+        prior: tuple[PositiveWeight, ...] = (),
         **kwargs,
     ):
         super().__init__(encoder, **kwargs)

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from keras_ssl.core.bounds import Count, Width
 from keras_ssl.core.checks import UserError, lookup
 from keras_ssl.core.random import permutation
 from keras_ssl.core.replicas import all_gather, known_rows
@@ -57,9 +58,9 @@ class DBN(Method):
         encoder,
         *,
         variant: Literal["plain", "zca", "shuffled", "iterative"] = "shuffled",  # sec. 4.3
-        num_groups: int = 16,  # authors' code, for CIFAR with a batch of 64
-        hidden_dim: int = 1024,  # authors' code
-        projection_dim: int = 512,  # authors' code
+        num_groups: Count = 16,  # authors' code, for CIFAR with a batch of 64
+        hidden_dim: Width = 1024,  # authors' code
+        projection_dim: Width = 512,  # authors' code
         **kwargs,
     ):
         super().__init__(encoder, **kwargs)

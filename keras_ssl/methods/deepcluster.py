@@ -1,7 +1,10 @@
 """DeepCluster-v2: cluster all images after every epoch, and learn to tell the clusters."""
 
+from typing import Annotated
+
 from keras import ops
 
+from keras_ssl.core.bounds import Between, ClusterCounts, Few, Temperature, Width
 from keras_ssl.core.serialization import register
 from keras_ssl.core.vectors import l2_normalize
 from keras_ssl.layers.memory import ClusterMemory
@@ -47,12 +50,12 @@ class DeepCluster(Method):
         self,
         encoder,
         *,
-        num_images,
-        num_prototypes: tuple[int, ...] = (3000, 3000, 3000),  # released code, as all of these
-        temperature: float = 0.1,
-        hidden_dim: int = 2048,
-        projection_dim: int = 128,
-        kmeans_iterations: int = 10,
+        num_images: Annotated[int, Between(1, 10**9)],
+        num_prototypes: ClusterCounts = (3000, 3000, 3000),  # released code, as all of these
+        temperature: Temperature = 0.1,
+        hidden_dim: Width = 2048,
+        projection_dim: Width = 128,
+        kmeans_iterations: Few = 10,
         **kwargs,
     ):
         super().__init__(encoder, **kwargs)

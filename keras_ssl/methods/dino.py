@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from keras_ssl.core.bounds import CountOrZero, Share, Temperature, TwoOrMore, Width
 from keras_ssl.core.serialization import register
 from keras_ssl.layers.centering import Centering
 from keras_ssl.layers.prototypes import dino_head
@@ -47,16 +48,16 @@ class DINO(Method):
         self,
         encoder,
         *,
-        momentum: float = 0.996,  # sec. 3.1
-        student_temperature: float = 0.1,  # sec. 3.2
-        teacher_temperature: float = 0.07,  # sec. 3.2
-        warmup_teacher_temperature: float = 0.04,  # sec. 3.2
-        warmup_teacher_epochs: int = 30,  # sec. 3.2
-        center_momentum: float = 0.9,  # appendix D
-        hidden_dim: int = 2048,  # appendix C
-        bottleneck_dim: int = 256,  # appendix C
-        num_prototypes: int = 65536,  # appendix C
-        freeze_epochs: int = 1,  # authors' code
+        momentum: Share = 0.996,  # sec. 3.1
+        student_temperature: Temperature = 0.1,  # sec. 3.2
+        teacher_temperature: Temperature = 0.07,  # sec. 3.2
+        warmup_teacher_temperature: Temperature = 0.04,  # sec. 3.2
+        warmup_teacher_epochs: CountOrZero = 30,  # sec. 3.2
+        center_momentum: Share = 0.9,  # appendix D
+        hidden_dim: Width = 2048,  # appendix C
+        bottleneck_dim: Width = 256,  # appendix C
+        num_prototypes: TwoOrMore = 65536,  # appendix C
+        freeze_epochs: CountOrZero = 1,  # authors' code
         **kwargs,
     ):
         super().__init__(encoder, **kwargs)

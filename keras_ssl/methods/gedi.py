@@ -1,7 +1,21 @@
 """GEDI: cluster images and model their density with the same logits."""
 
+from typing import Annotated
+
 from keras import ops
 
+from keras_ssl.core.bounds import (
+    Above,
+    Between,
+    Count,
+    Pixels,
+    PositiveWeight,
+    Share,
+    Temperature,
+    TwoOrMore,
+    Weight,
+    Width,
+)
 from keras_ssl.core.precision import at_least_float32
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
@@ -47,17 +61,17 @@ class GEDI(Method):
         self,
         encoder,
         *,
-        image_size,
-        num_clusters: int = 2048,  # released configuration of gedi_nogen, as the next three
-        hidden_dim: int = 2048,
-        temperature: float = 0.1,
-        beta: float = 0.1,
-        generative_weight: float = 1.0,
-        buffer_size: int = 10000,  # Grathwohl et al., released code, as the next four
-        num_langevin_steps: int = 20,
-        langevin_step_size: float = 1.0,
-        langevin_noise: float = 0.01,
-        reinit: float = 0.05,
+        image_size: Pixels,
+        num_clusters: TwoOrMore = 2048,  # released configuration of gedi_nogen, as the next three
+        hidden_dim: Width = 2048,
+        temperature: Temperature = 0.1,
+        beta: PositiveWeight = 0.1,
+        generative_weight: Weight = 1.0,
+        buffer_size: Count = 10000,  # Grathwohl et al., released code, as the next four
+        num_langevin_steps: Annotated[int, Between(1, 10**4)] = 20,
+        langevin_step_size: Annotated[float, Above(0, 10**3)] = 1.0,
+        langevin_noise: Annotated[float, Between(0, 10**3)] = 0.01,
+        reinit: Share = 0.05,
         **kwargs,
     ):
         super().__init__(encoder, **kwargs)

@@ -1,5 +1,6 @@
 """GEDI without its generative term: clusters that two views agree on and that are all used."""
 
+from keras_ssl.core.bounds import PositiveWeight, Temperature, TwoOrMore, Width
 from keras_ssl.core.precision import at_least_float32
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
@@ -35,10 +36,10 @@ class GEDINoGen(Method):
         self,
         encoder,
         *,
-        num_clusters: int = 2048,  # released configuration, as the next three
-        hidden_dim: int = 2048,
-        temperature: float = 0.1,
-        beta: float = 0.1,
+        num_clusters: TwoOrMore = 2048,  # released configuration, as the next three
+        hidden_dim: Width = 2048,
+        temperature: Temperature = 0.1,
+        beta: PositiveWeight = 0.1,
         **kwargs,
     ):
         super().__init__(encoder, **kwargs)

@@ -1,5 +1,6 @@
 """MoCo: tell the key of another view from a queue of keys that a slow encoder made."""
 
+from keras_ssl.core.bounds import Count, Share, Temperature, Width
 from keras_ssl.core.serialization import register
 from keras_ssl.layers.queue import KeyQueue
 from keras_ssl.losses.moco import moco_loss, symmetric_moco_loss
@@ -36,11 +37,11 @@ class MoCo(Method):
         self,
         encoder,
         *,
-        momentum: float = 0.999,  # sec. 3.3
-        temperature: float = 0.2,  # v2, table 2
-        hidden_dim: int = 2048,  # v2, sec. 3
-        projection_dim: int = 128,  # sec. 3.3
-        queue_size: int = 65536,  # sec. 3.3
+        momentum: Share = 0.999,  # sec. 3.3
+        temperature: Temperature = 0.2,  # v2, table 2
+        hidden_dim: Width = 2048,  # v2, sec. 3
+        projection_dim: Width = 128,  # sec. 3.3
+        queue_size: Count = 65536,  # sec. 3.3
         symmetric: bool = False,
         **kwargs,
     ):

@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from keras_ssl.core.bounds import ClusterCounts, CountOrZero, Temperature, Width
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
 from keras_ssl.layers.prototypes import WeightNormalizedPrototypes, self_classifier_head
@@ -41,12 +42,12 @@ class SelfClassifier(Method):
         self,
         encoder,
         *,
-        num_classes: tuple[int, ...] = (1000, 2000, 4000, 8000),  # authors' code
-        row_temperature: float = 0.1,  # authors' code
-        column_temperature: float = 0.05,  # authors' code
-        hidden_dim: int = 4096,  # authors' code
-        embedding_dim: int = 128,  # authors' code
-        queue_size: int = 0,  # 262144 on ImageNet: authors' code
+        num_classes: ClusterCounts = (1000, 2000, 4000, 8000),  # authors' code
+        row_temperature: Temperature = 0.1,  # authors' code
+        column_temperature: Temperature = 0.05,  # authors' code
+        hidden_dim: Width = 4096,  # authors' code
+        embedding_dim: Width = 128,  # authors' code
+        queue_size: CountOrZero = 0,  # 262144 on ImageNet: authors' code
         **kwargs,
     ):
         super().__init__(encoder, **kwargs)

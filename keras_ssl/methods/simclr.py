@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from keras_ssl.core.bounds import Temperature, Width, WidthOrZero
 from keras_ssl.core.checks import lookup
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
@@ -45,9 +46,9 @@ class SimCLR(Method):
         encoder,
         *,
         objective: Literal["nt_xent", "decoupled"] = "nt_xent",
-        temperature: float = 0.5,  # table 5's best for long training; CIFAR: appendix B.9
-        hidden_dim: int = 2048,
-        projection_dim: int = 128,  # sec. 2.1
+        temperature: Temperature = 0.5,  # table 5's best for long training; CIFAR: appendix B.9
+        hidden_dim: WidthOrZero = 2048,
+        projection_dim: Width = 128,  # sec. 2.1
         projection_bias: bool = True,
         **kwargs,
     ):

@@ -1,10 +1,10 @@
 """SimMER: agreement of many views, with entropy and rank of their means against collapse."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from keras import ops
 
-from keras_ssl.core.checks import lookup
+from keras_ssl.core.bounds import Between, Weight, Width
 from keras_ssl.core.replicas import all_gather, known_rows
 from keras_ssl.core.serialization import register
 from keras_ssl.losses.simmer import entropy_loss, rank_loss, total_variance, view_means
@@ -49,13 +49,13 @@ class SimMER(Method):
         self,
         encoder,
         *,
-        alpha_entropy: float = 0.1,  # sec. 3.1
-        alpha_rank: float = 2e-4,  # sec. 3.1
+        alpha_entropy: Weight = 0.1,  # sec. 3.1
+        alpha_rank: Weight = 2e-4,  # sec. 3.1
         rank: Literal["r1", "r2", "r3", "r4"] = "r2",  # sec. 2.3
         rank_bias: bool = False,  # sec. 3.5.2
-        hidden_dim: int = 2048,  # SimSiam's, sec. 3.1
-        projection_dim: int = 2048,  # SimSiam's, sec. 3.1
-        num_layers: int = 3,  # sec. 3.1
+        hidden_dim: Width = 2048,  # SimSiam's, sec. 3.1
+        projection_dim: Width = 2048,  # SimSiam's, sec. 3.1
+        num_layers: Annotated[int, Between(2, 100)] = 3,  # sec. 3.1
         output_norm: Literal["none", "plain"] = "none",  # sec. 3.1, one reading
         **kwargs,
     ):
@@ -67,7 +67,6 @@ class SimMER(Method):
         self.hidden_dim = hidden_dim
         self.projection_dim = projection_dim
         self.num_layers = num_layers
-        lookup(dict.fromkeys(("none", "plain")), output_norm, "output_norm")
         self.output_norm = output_norm
         self.projector = self.head(
             (hidden_dim,) * (num_layers - 1) + (projection_dim,),

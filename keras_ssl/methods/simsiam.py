@@ -1,5 +1,8 @@
 """SimSiam: BYOL without the moving average; the stop-gradient alone prevents collapse."""
 
+from typing import Annotated
+
+from keras_ssl.core.bounds import Between, Width
 from keras_ssl.core.serialization import register
 from keras_ssl.losses.simsiam import multi_crop_simsiam_loss
 from keras_ssl.methods.base import Method
@@ -33,10 +36,10 @@ class SimSiam(Method):
         self,
         encoder,
         *,
-        projection_dim: int = 2048,  # sec. 3
-        hidden_dim: int = 2048,  # sec. 3
-        prediction_dim: int = 512,  # sec. 3
-        num_layers: int = 3,  # sec. 3; 2 in appendix D for CIFAR
+        projection_dim: Width = 2048,  # sec. 3
+        hidden_dim: Width = 2048,  # sec. 3
+        prediction_dim: Width = 512,  # sec. 3
+        num_layers: Annotated[int, Between(2, 100)] = 3,  # sec. 3; 2 in appendix D for CIFAR
         stop_gradient: bool = True,  # sec. 3; False in sec. 4.1
         **kwargs,
     ):

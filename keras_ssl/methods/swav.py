@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from keras_ssl.core.bounds import CountOrZero, Few, Temperature, TwoOrMore, Width
 from keras_ssl.core.replicas import num_replicas
 from keras_ssl.core.serialization import register
 from keras_ssl.core.vectors import l2_normalize
@@ -50,15 +51,15 @@ class SwAV(Method):
         self,
         encoder,
         *,
-        temperature: float = 0.1,  # appendix A
-        hidden_dim: int = 2048,  # authors' code
-        projection_dim: int = 128,  # authors' code
-        num_prototypes: int = 3000,  # appendix A
-        epsilon: float = 0.05,  # appendix A
-        sinkhorn_iterations: int = 3,  # appendix A
-        queue_size: int = 0,  # 3840 with a batch of 256: sec. 5.1
-        queue_start_epoch: int = 15,  # authors' code
-        freeze_epochs: int = 1,  # appendix A
+        temperature: Temperature = 0.1,  # appendix A
+        hidden_dim: Width = 2048,  # authors' code
+        projection_dim: Width = 128,  # authors' code
+        num_prototypes: TwoOrMore = 3000,  # appendix A
+        epsilon: Temperature = 0.05,  # appendix A
+        sinkhorn_iterations: Few = 3,  # appendix A
+        queue_size: CountOrZero = 0,  # 3840 with a batch of 256: sec. 5.1
+        queue_start_epoch: CountOrZero = 15,  # authors' code
+        freeze_epochs: CountOrZero = 1,  # appendix A
         **kwargs,
     ):
         super().__init__(encoder, **kwargs)

@@ -1,5 +1,7 @@
 """VICReg: agree between views, vary over the batch, decorrelate the features."""
 
+from keras_ssl.core.bounds import Weight, Width
+from keras_ssl.core.checks import UserError
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
 from keras_ssl.losses.vicreg import vicreg_terms
@@ -37,14 +39,16 @@ class VICReg(Method):
         self,
         encoder,
         *,
-        invariance_weight: float = 25.0,  # sec. 4.2
-        variance_weight: float = 25.0,  # sec. 4.2
-        covariance_weight: float = 1.0,  # sec. 4.2
-        hidden_dim: int = 2048,  # solo-learn on CIFAR; sec. 4.2: 8192
-        projection_dim: int = 2048,  # likewise
+        invariance_weight: Weight = 25.0,  # sec. 4.2
+        variance_weight: Weight = 25.0,  # sec. 4.2
+        covariance_weight: Weight = 1.0,  # sec. 4.2
+        hidden_dim: Width = 2048,  # solo-learn on CIFAR; sec. 4.2: 8192
+        projection_dim: Width = 2048,  # likewise
         **kwargs,
     ):
         super().__init__(encoder, **kwargs)
+        if not any((invariance_weight, variance_weight, covariance_weight)):
+            raise UserError("VICReg learns nothing if all three weights are 0: set one above 0.")
         self.invariance_weight = invariance_weight
         self.variance_weight = variance_weight
         self.covariance_weight = covariance_weight

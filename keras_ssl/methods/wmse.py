@@ -1,5 +1,6 @@
 """W-MSE: views of an image agree after whitening, which alone keeps them from collapsing."""
 
+from keras_ssl.core.bounds import Few, TwoOrMore, Width
 from keras_ssl.core.checks import UserError
 from keras_ssl.core.random import permutation
 from keras_ssl.core.replicas import all_gather, known_rows
@@ -41,10 +42,10 @@ class WMSE(Method):
         self,
         encoder,
         *,
-        whitening_size: int = 128,  # sec. 4.1, for CIFAR
-        num_splits: int = 1,  # authors' code, for CIFAR
-        hidden_dim: int = 1024,  # sec. 4.1
-        projection_dim: int = 64,  # sec. 4.1, for CIFAR
+        whitening_size: TwoOrMore = 128,  # sec. 4.1, for CIFAR
+        num_splits: Few = 1,  # authors' code, for CIFAR
+        hidden_dim: Width = 1024,  # sec. 4.1
+        projection_dim: Width = 64,  # sec. 4.1, for CIFAR
         **kwargs,
     ):
         super().__init__(encoder, **kwargs)

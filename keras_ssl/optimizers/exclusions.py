@@ -4,11 +4,12 @@ import keras
 from keras import ops
 from keras.optimizers.schedules import LearningRateSchedule
 
+from keras_ssl.core.bounds import Checked, LearningRate, LearningRateOrZero, Weight
 from keras_ssl.core.checks import UserError, did_you_mean
 from keras_ssl.core.serialization import constructor_arguments
 
 
-class VariableRules:
+class VariableRules(Checked):
     """Mixin for Keras optimizers: per-variable weight decay and learning rate.
 
     Put it before the Keras base class. `build` settles the rules once, by the position of each
@@ -33,21 +34,21 @@ class VariableRules:
         **kwargs: passed on to the Keras optimizer.
 
     Raises:
-        UserError: for a negative decay; if only one of the last two is given; when built, if a name
-            is in no variable's path.
+        UserError: for a number out of its bounds; if only one of the last two is given; when
+            built, if a name is in no variable's path.
     """
 
     def __init__(
         self,
-        learning_rate,
+        learning_rate: LearningRateOrZero,
         *,
-        weight_decay=0.0,
-        exclude_1d=True,
-        constant_lr_layers=(),
-        constant_lr=None,
+        weight_decay: Weight = 0.0,
+        exclude_1d: bool = True,
+        constant_lr_layers: tuple[str, ...] = (),
+        constant_lr: LearningRate | None = None,
         **kwargs,
     ):
-        _check_arguments(weight_decay, constant_lr_layers, constant_lr)
+        _check_rules(constant_lr_layers, constant_lr)
         super().__init__(learning_rate=learning_rate, weight_decay=weight_decay, **kwargs)
         self.exclude_1d = exclude_1d
         self.constant_lr_layers = tuple(constant_lr_layers)
@@ -113,16 +114,7 @@ def _path(variable):
     return getattr(variable, "path", variable.name)  # a plain tf.Variable has only a name
 
 
-def _check_arguments(weight_decay, layers, constant_lr):
-    if weight_decay is None or (not callable(weight_decay) and weight_decay < 0):
-        raise UserError(
-            f"weight_decay must be a number >= 0 or a schedule. Received: {weight_decay}."
-        )
-    if isinstance(layers, str):
-        raise UserError(
-            f"constant_lr_layers takes a sequence of layer names. Received: '{layers}'. "
-            f"Write ('{layers}',)."
-        )
+def _check_rules(layers, constant_lr):
     if bool(layers) != (constant_lr is not None):
         raise UserError(
             "constant_lr_layers and constant_lr go together. Received: "

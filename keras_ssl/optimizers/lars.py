@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 from keras import ops
 
-from keras_ssl.core.checks import lookup
+from keras_ssl.core.bounds import Above, LearningRateOrZero, Share
 from keras_ssl.core.precision import at_least_float32
 from keras_ssl.core.serialization import register
 from keras_ssl.optimizers.exclusions import l2_decayed
@@ -59,14 +60,13 @@ class LARS(SGD):
 
     def __init__(
         self,
-        learning_rate,
+        learning_rate: LearningRateOrZero,
         *,
-        variant="original",
-        momentum=0.9,
-        trust_coefficient=0.001,
+        variant: Literal["original", "simclr", "larc", "larc_clip"] = "original",
+        momentum: Share = 0.9,
+        trust_coefficient: Annotated[float, Above(0, 10**3)] = 0.001,
         **kwargs,
     ):
-        lookup(VARIANTS, variant, "LARS variant")
         super().__init__(learning_rate, momentum=momentum, **kwargs)
         self.variant = variant
         self.trust_coefficient = trust_coefficient

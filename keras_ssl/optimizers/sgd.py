@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_ssl.core.bounds import LearningRateOrZero, Share
 from keras_ssl.core.serialization import register
 from keras_ssl.optimizers.exclusions import VariableRules, l2_decayed
 
@@ -41,7 +42,14 @@ class SGD(VariableRules, keras.optimizers.SGD):
     that of `torch.optim.SGD`.
     """
 
-    def __init__(self, learning_rate, *, momentum=0.9, nesterov=False, **kwargs):
+    def __init__(
+        self,
+        learning_rate: LearningRateOrZero,
+        *,
+        momentum: Share = 0.9,
+        nesterov: bool = False,
+        **kwargs,
+    ):
         super().__init__(learning_rate, momentum=momentum, nesterov=nesterov, **kwargs)
 
     def update_step(self, gradient, variable, learning_rate):

@@ -1,6 +1,6 @@
 """What a run is told: recipes per method and kind of data, flags over them; no TensorFlow."""
 
-from keras_ssl.recipes.catalog import Catalog
+from keras_ssl.recipes.catalog import Catalog, read_docstring
 from keras_ssl.recipes.listing import format_catalog, format_flags, format_method, format_recipe
 from keras_ssl.recipes.resolve import UNFELT, Change, parse_set, resolve
 from keras_ssl.recipes.schema import Recipe
@@ -20,6 +20,7 @@ __all__ = [
     "load",
     "new_workdir",
     "parse_set",
+    "read_docstring",
     "resolve",
     "save",
     "to_json",

@@ -2,7 +2,7 @@
 
 Names come from the tables (`METHODS`, `BACKBONES`, `OPTIMIZERS`) in the packages' `__init__.py`;
 descriptions, hyper-parameters and their meaning from the classes and functions that these name. A
-value thus has one home, the signature, and the command line reads it there.
+value and its bounds thus have one home, the signature, and the command line reads them there.
 """
 
 import ast
@@ -11,15 +11,17 @@ import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from keras_ssl.core import bounds
 from keras_ssl.recipes.values import Setting
 
 PACKAGE = Path(__file__).resolve().parents[1]
 PREFIX = "sem_"  # a method's name with this in front is the method behind a SEM neck
 
+# What annotations of settings are written with.
 _KINDS = {"int": int, "float": float, "bool": bool, "str": str, "tuple": tuple}
-_KINDS["Literal"] = typing.Literal
-_OF_THE_RUN = ("seed", "steps_per_epoch")  # arguments of every method that no recipe sets
-_NUMBER = r"-?\d+(?:\.\d+)?(?:e-?\d+)?"
+_KINDS |= {"Literal": typing.Literal, **vars(bounds)}
+# Arguments of every method, or of every optimizer, that a run and not a recipe sets.
+_OF_THE_RUN = ("seed", "steps_per_epoch", "constant_lr")
 _SECTION = re.compile(r"^(Args|Returns|Raises|Examples?|Class attributes|References?):", re.M)
 
 
@@ -83,6 +85,21 @@ def read_table(package, root=PACKAGE):
     }
 
 
+def read_meanings(path):
+    """What the docstrings of a file's classes say of their arguments: {class: {argument: meaning}}.
+
+    Read from the source text: `python -OO` keeps no docstrings.
+    """
+    tree = ast.parse(Path(path).read_text(encoding="utf-8"), path)
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    return {node.name: parse_docstring(ast.get_docstring(node) or "")[1] for node in classes}
+
+
+def read_docstring(path):
+    """The docstring of a file, from its text."""
+    return ast.get_docstring(ast.parse(Path(path).read_text(encoding="utf-8"), path))
+
+
 def parse_docstring(text):
     """Split a docstring: (description, {argument: meaning}, reference)."""
     starts = [match.start() for match in _SECTION.finditer(text)] + [len(text)]
@@ -109,7 +126,7 @@ def _entry(name, node, definitions):
 
 
 def _settings(node, definitions, meanings=None):
-    """The arguments with a default and a known type, of the class and of the bases it passes to."""
+    """The arguments with an annotation and a default, of a class and of the bases it passes to."""
     meanings = parse_docstring(ast.get_docstring(node) or "")[1] | (meanings or {})
     settings = {}
     for base in reversed(node.bases):
@@ -117,25 +134,11 @@ def _settings(node, definitions, meanings=None):
             settings.update(_settings(definitions[base.id], definitions, meanings))
     init = next((part for part in node.body if getattr(part, "name", "") == "__init__"), None)
     for argument, default in _defaults(init.args) if init else ():
-        if argument.arg in _OF_THE_RUN:
-            continue
-        value = ast.literal_eval(default)
-        kind = _kind(argument.annotation, value)
-        if kind is not None:
-            settings[argument.arg] = _setting(kind, value, meanings.get(argument.arg, ""))
+        if argument.annotation is not None and argument.arg not in _OF_THE_RUN:
+            meaning = meanings.get(argument.arg, "")
+            kind = _kind(argument.annotation)
+            settings[argument.arg] = Setting(kind, ast.literal_eval(default), meaning)
     return settings
-
-
-def _setting(kind, default, meaning):
-    """A setting with the bounds or choices that its meaning begins with: `float > 0. ...`."""
-    bounds = {}
-    if found := re.match(rf"(?:int|float) (>=|>) ({_NUMBER})", meaning):
-        bounds["at_least" if found[1] == ">=" else "above"] = float(found[2])
-    elif found := re.match(rf"(?:int|float) in \[({_NUMBER}), ({_NUMBER})\]", meaning):
-        bounds = {"at_least": float(found[1]), "at_most": float(found[2])}
-    elif kind is str and meaning.startswith('"'):
-        kind = typing.Literal[tuple(re.findall(r'"(\w+)"', _first_sentence(meaning)))]
-    return Setting(kind, default, meaning, **bounds)
 
 
 def _defaults(arguments):
@@ -145,13 +148,9 @@ def _defaults(arguments):
     return [(argument, default) for argument, default in pairs if default is not None]
 
 
-def _kind(annotation, default):
-    if annotation is None:
-        return {tuple: tuple[str, ...], type(None): None}.get(type(default), type(default))
-    try:
-        return eval(ast.unparse(annotation), {"__builtins__": {}}, _KINDS)
-    except (NameError, AttributeError):
-        return None  # an object such as a layer: nothing that a command line could give
+def _kind(annotation):
+    """An annotation of our own source text as the object that importing would make of it."""
+    return eval(ast.unparse(annotation), {"__builtins__": {}}, _KINDS)
 
 
 def _arguments(text):

@@ -1,9 +1,9 @@
 """Recipes and what there is to choose from, as text for a terminal."""
 
-import re
 import textwrap
 from dataclasses import replace
 
+from keras_ssl.core.bounds import describe, members_of, parts
 from keras_ssl.recipes.catalog import PREFIX
 from keras_ssl.recipes.datasets import DESCRIPTIONS
 from keras_ssl.recipes.families import FAMILIES
@@ -16,7 +16,7 @@ from keras_ssl.recipes.resolve import (
     recipe_names,
 )
 from keras_ssl.recipes.schema import SECTIONS, declared, neck_fields
-from keras_ssl.recipes.values import as_text, describe
+from keras_ssl.recipes.values import as_text
 
 WIDTH = 100
 _SEM = (
@@ -91,24 +91,20 @@ def _neck(kind):
     settings["kind"] = replace(settings["kind"], default=kind)
     shown = {name: settings[name] for name in ("kind", *neck_fields(kind, "linear"))}
     return {
-        f"neck.{name} = {as_text(setting.default)}": f"{setting.meaning[:-1]} ({_range(setting)})."
-        for name, setting in shown.items()
+        f"neck.{name} = {as_text(part.default)}": f"{part.meaning[:-1]} ({describe(part.kind)})."
+        for name, part in shown.items()
     }
 
 
 def _with_range(setting):
-    """The meaning of a setting, and what it takes where the meaning does not begin with that."""
-    told = re.match(r'(int|float|bool)\b|"', setting.meaning)
-    if told and not isinstance(setting.default, tuple):
+    """The meaning of a setting and, where that is numbers, what it takes."""
+    if not {int, float}.intersection(map(_number_of, members_of(setting.kind))):
         return setting.meaning
-    return f"{setting.meaning} Takes {_range(setting)}."
+    return f"{setting.meaning} Takes {describe(setting.kind)}."
 
 
-def _range(setting):
-    """What a setting takes, in words: "a whole number, at least 1"."""
-    bounds = {"at least": setting.at_least, "above": setting.above, "at most": setting.at_most}
-    limits = [f", {words} {bound:g}" for words, bound in bounds.items() if bound is not None]
-    return "".join([describe(setting.kind), *limits])
+def _number_of(kind):
+    return parts(kind)[0]
 
 
 def _recipes(method):

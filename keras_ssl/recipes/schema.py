@@ -1,24 +1,43 @@
 """The sections of a recipe: what a run can be told, with type, default, range and meaning."""
 
-import inspect
+import functools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Literal
+from typing import Annotated, Literal
 
+from keras_ssl.core.bounds import (
+    Above,
+    Between,
+    Checked,
+    Count,
+    CountOrZero,
+    Entries,
+    Few,
+    LearningRate,
+    LearningRateOrZero,
+    NumViews,
+    Pixels,
+    PixelsOrZero,
+    PositiveShare,
+    Seed,
+    Share,
+    ShareRange,
+    Steps,
+    Temperature,
+    TemperatureOrZero,
+    TwoOrMore,
+    Weight,
+    Width,
+)
 from keras_ssl.core.checks import UserError
-from keras_ssl.recipes.catalog import PREFIX, parse_docstring
-from keras_ssl.recipes.values import REQUIRED, Setting
+from keras_ssl.recipes.catalog import PREFIX, read_meanings
+from keras_ssl.recipes.values import Setting
 
 SMALLEST_CROP = 8  # pixels; what every backbone takes
 
 
-def bounded(default=REQUIRED, **bounds):
-    """A dataclass field with `at_least`, `above` or `at_most`."""
-    return field(default=default, metadata=bounds)
-
-
 @dataclass(frozen=True)
-class Neck:
+class Neck(Checked):
     """What is put between the backbone and the heads.
 
     Args:
@@ -37,15 +56,15 @@ class Neck:
     """
 
     kind: Literal["none", "sem", "embed", "gumbel", "vq"] = "none"
-    num_simplices: int = bounded(5000, at_least=1)  # SEM, tables 7 to 15
-    simplex_size: int = bounded(13, at_least=2)  # SEM, tables 7 to 14
-    temperature: float = bounded(1.0, above=0)
-    target_temperature: float | None = bounded(None, above=0)
+    num_simplices: Count = 5000  # SEM, tables 7 to 15
+    simplex_size: TwoOrMore = 13  # SEM, tables 7 to 14
+    temperature: Temperature = 1.0
+    target_temperature: Temperature | None = None
     embedder: Literal["linear", "mlp", "identity"] = "linear"  # SEM, table 19
     embedder_norm: bool = True
-    num_blocks: int = bounded(1, at_least=1)
-    code_dim: int = bounded(32, at_least=1)  # SEM, sec. 4.1
-    commitment: float = bounded(0.25, at_least=0)  # van den Oord et al., 2017, sec. 3.2
+    num_blocks: Count = 1
+    code_dim: Width = 32  # SEM, sec. 4.1
+    commitment: Weight = 0.25  # van den Oord et al., 2017, sec. 3.2
 
     @property
     def options(self):
@@ -75,7 +94,7 @@ def neck_fields(kind, embedder):
 
 
 @dataclass(frozen=True)
-class Backbone:
+class Backbone(Checked):
     """The network from images to features.
 
     Args:
@@ -88,11 +107,11 @@ class Backbone:
     """
 
     name: str = "resnet18"
-    width: int | None = bounded(None, at_least=1)
+    width: Annotated[int, Between(1, 10**4)] | None = None
     stem: Literal["auto", "cifar", "imagenet"] = "auto"
-    stem_padding: int = bounded(1, at_least=0)
+    stem_padding: Annotated[int, Between(0, 100)] = 1
     zero_init_residual: bool = False
-    patch_size: int | None = bounded(None, at_least=1)
+    patch_size: Pixels | None = None
 
     @property
     def options(self):
@@ -102,7 +121,7 @@ class Backbone:
 
 
 @dataclass(frozen=True)
-class Data:
+class Data(Checked):
     """The images.
 
     Args:
@@ -119,13 +138,13 @@ class Data:
 
     dataset: str = "digits"
     data_dir: str | None = None
-    image_size: int = bounded(0, at_least=0)
+    image_size: PixelsOrZero = 0
     in_memory: Literal["auto", "yes", "no"] = "auto"
     normalization: Literal["data", "imagenet", "cifar10", "cifar100"] = "data"
 
 
 @dataclass(frozen=True)
-class Augment:
+class Augment(Checked):
     """How views are made of an image; `overrides` replace fields of the policy in all views.
 
     Args:
@@ -142,11 +161,11 @@ class Augment:
 
     policy: str = "cifar_symmetric"
     where: Literal["host", "device"] = "host"
-    num_views: int = bounded(2, at_least=1)
-    local_views: int = bounded(0, at_least=0)
+    num_views: NumViews = 2
+    local_views: Annotated[int, Between(0, 100)] = 0
     local_policy: str = "same"
-    local_size: int = bounded(0, at_least=0)
-    local_scale: tuple[float, float] = bounded((0.05, 0.4), above=0, at_most=1)  # DINO's code
+    local_size: PixelsOrZero = 0
+    local_scale: ShareRange = (0.05, 0.4)  # DINO's code
     overrides: Mapping = field(default_factory=dict)
 
     def __post_init__(self):
@@ -154,11 +173,6 @@ class Augment:
             raise UserError(
                 f"augment.local_size={self.local_size} is too small for a network: take "
                 f"{SMALLEST_CROP} pixels or more, or 0 for 3/7 of a view's side."
-            )
-        low, high = self.local_scale
-        if low > high:
-            raise UserError(
-                f"augment.local_scale={low:g},{high:g} runs backwards: the smaller share is first."
             )
 
     def local_pixels(self, image_size):
@@ -177,7 +191,7 @@ class Augment:
 
 
 @dataclass(frozen=True)
-class Optimizer:
+class Optimizer(Checked):
     """The optimizer; `options` are those of its class, such as weight_decay.
 
     Args:
@@ -188,14 +202,14 @@ class Optimizer:
     """
 
     name: str
-    learning_rate: float = bounded(above=0)
-    constant_lr: float | None = bounded(None, above=0)
-    clipnorm: float | None = bounded(None, above=0)
+    learning_rate: LearningRate
+    constant_lr: LearningRate | None = None
+    clipnorm: Annotated[float, Above(0, 10**6)] | None = None
     options: Mapping = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Schedule:
+class Schedule(Checked):
     """The learning rate and the momentum of targets over training; a warm-up, then cosines.
 
     Args:
@@ -208,17 +222,17 @@ class Schedule:
         final_weight_decay: weight decay at the end, by a cosine; none for the same throughout.
     """
 
-    warmup_epochs: float = bounded(10.0, at_least=0)
-    warmup_start: float = bounded(0.0, at_least=0)
+    warmup_epochs: Annotated[float, Between(0, 10**6)] = 10.0
+    warmup_start: LearningRateOrZero = 0.0
     warmup_inclusive: bool = False
-    final_learning_rate: float = bounded(0.0, at_least=0)
+    final_learning_rate: LearningRateOrZero = 0.0
     hold: Literal["step", "epoch"] = "step"
-    final_momentum: float = bounded(1.0, at_least=0, at_most=1)  # BYOL, sec. 3.3
-    final_weight_decay: float | None = bounded(None, at_least=0)
+    final_momentum: Share = 1.0  # BYOL, sec. 3.3
+    final_weight_decay: Weight | None = None
 
 
 @dataclass(frozen=True)
-class Training:
+class Training(Checked):
     """How long, in which portions and how exactly to train.
 
     Args:
@@ -230,16 +244,16 @@ class Training:
         accumulate: steps whose gradients are averaged into one update.
     """
 
-    epochs: int = bounded(100, at_least=1)
-    batch_size: int = bounded(256, at_least=2)
-    seed: int = bounded(0, at_least=0, at_most=2**31 - 1)
+    epochs: Count = 100
+    batch_size: TwoOrMore = 256
+    seed: Seed = 0
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
     strategy: Literal["auto", "none", "mirrored"] = "auto"
-    accumulate: int = bounded(1, at_least=1)
+    accumulate: Annotated[int, Between(1, 10**4)] = 1
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Checked):
     """How features are judged, while training and after.
 
     Args:
@@ -264,26 +278,26 @@ class Evaluation:
             classifiers of the run's own train features are scored on.
     """
 
-    knn_neighbours: int = bounded(20, at_least=1)
-    knn_temperature: float = bounded(0.07, above=0)
+    knn_neighbours: Count = 20
+    knn_temperature: Temperature = 0.07
     knn_sweep: bool = False
-    labels_per_class: int = bounded(10, at_least=2)
-    label_shares: tuple[float, ...] = bounded((), above=0, at_most=1)
-    temperatures: tuple[float, ...] = bounded((0.0, 0.1, 1.0), at_least=0)
-    downstream_temperature: float = bounded(0.1, at_least=0)  # SEM, table 2: on CIFAR-100
-    every_epochs: int = bounded(5, at_least=0)
+    labels_per_class: TwoOrMore = 10
+    label_shares: tuple[PositiveShare, ...] = ()
+    temperatures: tuple[TemperatureOrZero, ...] = (0.0, 0.1, 1.0)
+    downstream_temperature: TemperatureOrZero = 0.1  # SEM, table 2: on CIFAR-100
+    every_epochs: CountOrZero = 5
     gradient_probe: Literal["none", "sem_sgd", "lars", "adam"] = "none"
-    probe_seeds: int = bounded(1, at_least=1)
+    probe_seeds: Annotated[int, Between(1, 100)] = 1
     probe_views: Literal["cached", "augmented"] = "cached"
     clusters: bool = True
     embedding: bool = False
     keep_features: bool = True
-    corrupted_images: int = bounded(0, at_least=0)
+    corrupted_images: CountOrZero = 0
     shifted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Finetune:
+class Finetune(Checked):
     """How --mode=finetune trains the encoder and a classifier on labels.
 
     Args:
@@ -303,24 +317,24 @@ class Finetune:
     """
 
     # SEM, table 5, has results at 1 and 10 %, of another protocol: that of appendix B.6.
-    shares: tuple[float, ...] = bounded((0.01, 0.1, 1.0), above=0, at_most=1)
+    shares: Annotated[tuple[PositiveShare, ...], Entries(1)] = (0.01, 0.1, 1.0)
     # SEM, appendix B.5: seven values, evenly spaced on a logarithmic scale.
-    learning_rates: tuple[float, ...] = bounded(
-        (0.0001, 0.00032, 0.001, 0.0032, 0.01, 0.032, 0.1), above=0
+    learning_rates: Annotated[tuple[LearningRate, ...], Entries(1)] = (
+        *(0.0001, 0.00032, 0.001, 0.0032, 0.01, 0.032, 0.1),
     )
-    weight_decays: tuple[float, ...] = bounded((0.0,), at_least=0)
-    steps: int = bounded(20_000, at_least=1)  # SEM, appendix B.5
-    batch_size: int = bounded(256, at_least=2)  # SEM, appendix B.5
+    weight_decays: Annotated[tuple[Weight, ...], Entries(1)] = (0.0,)
+    steps: Steps = 20_000  # SEM, appendix B.5
+    batch_size: TwoOrMore = 256  # SEM, appendix B.5
     schedule: Literal["cosine", "steps"] = "cosine"
-    layer_decay: float = bounded(1.0, above=0, at_most=1)
-    temperature: float = bounded(1.0, at_least=0)  # SEM, appendix B.5
-    crop_scale: tuple[float, float] = bounded((0.08, 1.0), above=0, at_most=1)
-    flip: float = bounded(0.5, at_least=0, at_most=1)
+    layer_decay: PositiveShare = 1.0
+    temperature: TemperatureOrZero = 1.0  # SEM, appendix B.5
+    crop_scale: ShareRange = (0.08, 1.0)
+    flip: Share = 0.5
     from_scratch: bool = True
 
 
 @dataclass(frozen=True)
-class Transfer:
+class Transfer(Checked):
     """How --mode=transfer evaluates the encoder on other data sets than it was trained on.
 
     Args:
@@ -329,11 +343,11 @@ class Transfer:
     """
 
     datasets: tuple[str, ...] = ()
-    strengths: int = bounded(45, at_least=1)  # SEM, appendix B.4
+    strengths: Few = 45  # SEM, appendix B.4
 
 
 @dataclass(frozen=True)
-class Export:
+class Export(Checked):
     """What the SavedModel of the encoder serves.
 
     Args:
@@ -364,12 +378,17 @@ OPEN = {"augment": "overrides", "optimizer": "options"}
 def declared(section):
     """The settings of one of `SECTIONS`: {field: Setting}."""
     cls = SECTIONS[section]
-    meanings = parse_docstring(inspect.getdoc(cls))[1]
+    meanings = _meanings()[cls.__name__]
     return {
-        part.name: Setting(part.type, part.default, meanings[part.name], **part.metadata)
+        part.name: Setting(part.type, part.default, meanings[part.name])
         for part in fields(cls)
         if part.name != OPEN.get(section)
     }
+
+
+@functools.cache
+def _meanings():
+    return read_meanings(__file__)
 
 
 @dataclass(frozen=True)

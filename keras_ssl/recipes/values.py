@@ -2,16 +2,15 @@
 
 import dataclasses
 import math
-import types
 import typing
 
-from keras_ssl.core.checks import UserError, lookup
+from keras_ssl.core.bounds import check, fits, is_union, parts, refusal
+from keras_ssl.core.checks import lookup
 
 # In the place of a default: a recipe or a flag must give a value; or it may stay unset.
 REQUIRED = dataclasses.MISSING
 OPTIONAL = object()
 
-_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -20,19 +19,15 @@ class Setting:
     """One thing that can be set.
 
     Args:
-        kind: its type as an annotation writes it: `int`, `float | None`, `tuple[float, float]`,
-            `Literal["step", "epoch"]`.
+        kind: its type and bounds as an annotation writes them: `Width | None`,
+            `tuple[Share, Share]`, `Literal["step", "epoch"]`.
         default: its value where nothing else is said, or `REQUIRED`, or `OPTIONAL`.
-        meaning: str. What it stands for, with range and unit.
-        at_least, above, at_most: numbers or None. Bounds, of every entry of a tuple.
+        meaning: str. What it stands for.
     """
 
     kind: object
     default: object
     meaning: str = ""
-    at_least: float | None = None
-    above: float | None = None
-    at_most: float | None = None
 
 
 def read(setting, value, key):
@@ -57,19 +52,20 @@ def read(setting, value, key):
     try:
         result = convert(value, setting.kind)
     except ValueError:
-        raise UserError(f"{key} must be {describe(setting.kind)}. Received {value!r}.") from None
-    _check_range(setting, result, key)
+        raise refusal(value, setting.kind, key) from None
+    check(result, setting.kind, key)
     return result
 
 
 def convert(value, kind):
-    """Return `value`, text or not, as `kind`; ValueError if it is not one.
+    """Return `value`, text or not, as `kind` whatever its bounds; ValueError if it is not one.
 
     Text stands for what Python would read, with `true`/`false` in any case, `none`, and tuples
     written with commas only. Numbers must be finite, and whole ones do for `float`.
     """
+    kind, _ = parts(kind)
     origin, members = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (types.UnionType, typing.Union):
+    if is_union(kind):
         return _first_that_fits(value, sorted(members, key=lambda member: member is not type(None)))
     if origin is typing.Literal and value in members:
         return value
@@ -77,13 +73,21 @@ def convert(value, kind):
         return _tuple(value, members)
     if isinstance(value, str) and kind is not str:
         return _from_text(value.strip(), kind)
-    if kind is float and type(value) in (int, float) and math.isfinite(value):
-        return float(value)
-    if kind is type(None) and value is None:
-        return None
-    if kind in _WORDS and type(value) is kind and kind is not float:
+    if kind is float and type(value) in (int, float):
+        return _finite(value)
+    if origin is None and kind is not float and fits(value, kind):
         return value
     raise ValueError(value)
+
+
+def _finite(value):
+    try:
+        value = float(value)
+    except OverflowError:  # a whole number of more than 308 digits
+        raise ValueError(value) from None
+    if not math.isfinite(value):
+        raise ValueError(value)
+    return value
 
 
 def as_text(value):
@@ -93,20 +97,6 @@ def as_text(value):
     if value is None or isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
-
-
-def describe(kind):
-    """What `kind` takes, in words: `float | None` is "a number or none"."""
-    origin, members = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (types.UnionType, typing.Union):
-        return " or ".join(describe(member) for member in members)
-    if origin is typing.Literal:
-        return "one of " + ", ".join(map(str, members))
-    if origin is tuple and members[-1] is Ellipsis:
-        return f"any number of values, each {describe(members[0])}, with commas between them"
-    if origin is tuple:
-        return f"{len(members)} values, each {describe(members[0])}, with a comma between them"
-    return _WORDS.get(kind, "none")
 
 
 def _first_that_fits(value, kinds):
@@ -137,15 +127,3 @@ def _from_text(text, kind):
     if kind in (int, float):
         return convert(kind(text), kind)
     raise ValueError(text)
-
-
-def _check_range(setting, value, key):
-    for item in value if isinstance(value, tuple) else (value,):
-        if not isinstance(item, (int, float)):
-            continue
-        if setting.at_least is not None and item < setting.at_least:
-            raise UserError(f"{key} must be at least {setting.at_least}. Received {item}.")
-        if setting.above is not None and item <= setting.above:
-            raise UserError(f"{key} must be more than {setting.above}. Received {item}.")
-        if setting.at_most is not None and item > setting.at_most:
-            raise UserError(f"{key} must be at most {setting.at_most}. Received {item}.")

@@ -112,7 +112,7 @@ def test_cplearn_reads_any_batch_at_the_temperature_of_its_own(activation):
 def test_cplearn_takes_a_prior_of_the_right_length_only():
     with pytest.raises(UserError, match="each of the 32 codes. Received 3 shares"):
         changed("cplearn", prior=(1.0, 2.0, 3.0))
-    with pytest.raises(UserError, match="the smallest 0"):
+    with pytest.raises(UserError, match="each a number greater than 0"):
         changed("cplearn", prior=(0.0,) + 31 * (1.0,))
     with pytest.raises(UserError, match="Did you mean 'forward'"):
         changed("cplearn", divergence="forwrd")
@@ -392,7 +392,7 @@ def test_two_replicas_cluster_like_one(two_replicas):
 def test_more_clusters_than_images_are_refused_with_what_fits():
     with pytest.raises(UserError, match=r"from 2 to 20 clusters.*Received \(4, 21\): try \(2, 2"):
         changed("deepcluster", num_images=20, num_prototypes=(4, 21))
-    with pytest.raises(UserError, match="for each head"):
+    with pytest.raises(UserError, match="1 or more values"):
         changed("deepcluster", num_prototypes=())
 
 

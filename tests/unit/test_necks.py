@@ -1,6 +1,7 @@
 """Necks: SEM and what it is compared with, their readings, and the sizes that the paper prints."""
 
 import inspect
+from typing import get_type_hints
 
 import keras
 import numpy as np
@@ -16,7 +17,7 @@ from keras_ssl.recipes import Catalog, parse_set, resolve
 from keras_ssl.recipes.schema import neck_fields
 from pipelines.policies import POLICIES, ViewPolicy
 
-CATALOG = Catalog(tuple(POLICIES), inspect.get_annotations(ViewPolicy, eval_str=True))
+CATALOG = Catalog(tuple(POLICIES), get_type_hints(ViewPolicy, include_extras=True))
 
 
 def small_sem(**options):

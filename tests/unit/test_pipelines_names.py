@@ -89,7 +89,7 @@ def test_names_of_files_say_the_part():
 
 def test_checking_names_imports_nothing_slow():
     code = (
-        "import sys, pipelines.names as n; n.check_name('cifar100#coarse_label'); "
+        "import sys, run, pipelines.names as n; n.check_name('cifar100#coarse_label'); "
         "assert not {'tensorflow', 'numpy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
