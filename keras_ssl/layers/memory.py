@@ -29,7 +29,8 @@ class ClusterMemory(Configured, keras.layers.Layer):
 
     Attributes:
         projections: (num_views, num_images, dim) float32, of length 1; random at first.
-        classes: (heads, num_images) int32.
+        classes: (heads, num_images) int64: TensorFlow keeps int32 variables on the host, out of the reach
+            of a step that XLA compiled for a GPU.
         prototypes: `Prototypes` of each head, which are not trained.
 
     Raises:
@@ -57,7 +58,7 @@ class ClusterMemory(Configured, keras.layers.Layer):
         self.classes = self.add_weight(
             name="classes",
             shape=(len(num_prototypes), num_images),
-            dtype="int32",
+            dtype="int64",
             initializer=self._random_classes,
             trainable=False,
         )
@@ -96,7 +97,7 @@ class ClusterMemory(Configured, keras.layers.Layer):
                 seed=(self.seed, epoch, head),
             )
             layer.prototypes.assign(centroids)
-            classes.append(nearest)
+            classes.append(ops.cast(nearest, "int64"))
         self.classes.assign(ops.stack(classes))
 
     def _random_classes(self, shape, dtype=None):

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_ssl.core.replicas import num_replicas
+from keras_ssl.core.replicas import all_gather, num_replicas
 from keras_ssl.core.serialization import register
 
 _FUSED_DTYPES = (tf.float32, tf.bfloat16, tf.float16)
@@ -18,8 +18,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
     statistics (biased variance), `trainable=False` as inference mode, and the config are those of
     `keras.layers.BatchNormalization`; only the speed and three defaults differ. The fused kernel
     serves (batch, channels) and (batch, height, width, channels) in float32 and half precision,
-    with float32 statistics; masks, float64, other ranks and axes, renormalisation, and training on
-    several replicas go through Keras's code.
+    with float32 statistics; masks, float64, other ranks and axes, and renormalisation go through
+    Keras's code. Statistics are exact also where a channel's mean is far above its spread,
+    compiled by XLA or not. Replicas share them by a single gather; each has as many rows.
 
     Formula: `y = gamma * (x - mean) / sqrt(variance + epsilon) + beta`, then
     `running = momentum * running + (1 - momentum) * batch`.
@@ -49,15 +50,20 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     def call(self, inputs, training=None, mask=None):
         training = bool(training and self.trainable)
-        shared = training and num_replicas() > 1
-        if shared or mask is not None or not self._has_fused_kernel(inputs):
+        if mask is not None or not self._is_plain(inputs):
             return super().call(inputs, training=training, mask=mask)
         flat = len(inputs.shape) == 2
         x = inputs[:, None, None, :] if flat else inputs  # the kernel knows images only
-        y = self._normalize_by_batch(x) if training else self._normalize_by_running(x)
+        if not training:
+            y = self._normalize_by_running(x)
+        elif self.synchronized and num_replicas() > 1:
+            y = self._normalize_by_replicas(x)
+        else:
+            y = self._normalize_by_batch(x)
         return ops.cast(tf.squeeze(y, [1, 2]) if flat else y, self.compute_dtype)
 
-    def _has_fused_kernel(self, inputs):
+    def _is_plain(self, inputs):
+        """Whether this layer's own code takes the inputs."""
         rank = len(inputs.shape)
         channels_last = self.axis in (-1, rank - 1)
         # Not every supported Keras has batch renormalisation.
@@ -65,16 +71,31 @@ class BatchNormalization(keras.layers.BatchNormalization):
         return plain and channels_last and rank in (2, 4) and inputs.dtype in _FUSED_DTYPES
 
     def _normalize_by_batch(self, x):
+        centered, shift = _near_zero(x)
         y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=x, **self._affine(), mean=[], variance=[], epsilon=self.epsilon, is_training=True
+            x=centered, **self._affine(), mean=[], variance=[], epsilon=self.epsilon
         )
         # The kernel reports n / (n - 1) times the variance it normalised by, and may report NaN
         # for n = 1; int64 because a large batch of large images has more than 2**31 elements.
         count = tf.cast(tf.reduce_prod(tf.shape(x, tf.int64)[:-1]), tf.float32)
         variance = tf.math.multiply_no_nan(variance, (count - 1.0) / count)
+        self._update(self.moving_mean, mean + shift)
+        self._update(self.moving_variance, ops.maximum(variance, 0.0))
+        return y
+
+    def _normalize_by_replicas(self, x):
+        x = ops.cast(x, "float32")
+        centered, shift = _near_zero(x)
+        own, spread = tf.nn.moments(centered, [0, 1, 2])
+        # Both at once: collectives cost by their number.
+        means, spreads = tf.unstack(all_gather(tf.stack([own + shift, spread])[None]), axis=1)
+        mean = tf.reduce_mean(means, axis=0)
+        variance = tf.reduce_mean(spreads + tf.square(means - mean), axis=0)
         self._update(self.moving_mean, mean)
         self._update(self.moving_variance, variance)
-        return y
+        affine = self._affine()
+        factor = affine["scale"] * tf.math.rsqrt(variance + self.epsilon)
+        return (x - mean) * factor + affine["offset"]
 
     def _normalize_by_running(self, x):
         return tf.raw_ops.FusedBatchNormV3(
@@ -95,3 +116,20 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     def _update(self, running, batch):
         running.assign(ops.cast(running, "float32") * self.momentum + batch * (1 - self.momentum))
+
+
+def _near_zero(x):
+    """`x` less its first row, channel by channel, and that row: float32 (channels,).
+
+    XLA takes the variance for `E[x^2] - E[x]^2`, which is rounding alone, and may be negative, where
+    the mean is far above the spread; the uncompiled kernel rounds its mean. A row of the batch is
+    near the mean. Uncompiled half precision stays as it is: there the kernel computes in float32,
+    and so small a spread is beyond what its input can tell.
+    """
+    compiled = tf.__internal__.get_enclosing_xla_context() is not None
+    if x.dtype != tf.float32:
+        if not compiled:
+            return x, tf.zeros(x.shape[-1])
+        x = tf.cast(x, tf.float32)
+    shift = tf.stop_gradient(x[0, 0, 0])
+    return x - shift, shift
