@@ -29,8 +29,8 @@ class ClusterMemory(Configured, keras.layers.Layer):
 
     Attributes:
         projections: (num_views, num_images, dim) float32, of length 1; random at first.
-        classes: (heads, num_images) int64: TensorFlow keeps int32 variables on the host, out of the reach
-            of a step that XLA compiled for a GPU.
+        classes: (heads, num_images) int64; int32 variables stay on the host, where a step that XLA
+            compiled for a GPU cannot read them.
         prototypes: `Prototypes` of each head, which are not trained.
 
     Raises:

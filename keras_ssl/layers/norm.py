@@ -121,10 +121,10 @@ class BatchNormalization(keras.layers.BatchNormalization):
 def _near_zero(x):
     """`x` less its first row, channel by channel, and that row: float32 (channels,).
 
-    XLA takes the variance for `E[x^2] - E[x]^2`, which is rounding alone, and may be negative, where
-    the mean is far above the spread; the uncompiled kernel rounds its mean. A row of the batch is
-    near the mean. Uncompiled half precision stays as it is: there the kernel computes in float32,
-    and so small a spread is beyond what its input can tell.
+    XLA computes the variance as `E[x^2] - E[x]^2`, which is rounding alone, and may be negative,
+    where the mean is far above the spread; the uncompiled kernel rounds its mean. A row of the
+    batch is near the mean. Uncompiled half precision stays as it is: the kernel computes in
+    float32, and its input cannot tell so small a spread.
     """
     compiled = tf.__internal__.get_enclosing_xla_context() is not None
     if x.dtype != tf.float32:
