@@ -9,6 +9,7 @@ import keras
 
 import keras_ssl
 from keras_ssl.core import checkpoints
+from keras_ssl.core.divergence import StopAtDivergence
 from keras_ssl.core.files import remove_leftovers, written_aside
 from keras_ssl.evaluation.callbacks import EventFiles, MetricsLog, OnlineEvaluation, Throughput
 from keras_ssl.evaluation.online import knn_judge
@@ -61,7 +62,7 @@ def fit(session, workdir, resume):
     saver = checkpoints.Checkpoints(directory, step=step)
     # The saver comes before the watchers: what they run into costs no epoch.
     speed = Throughput(session.recipe.training.batch_size)
-    callbacks = [speed, saver, *watchers(session, workdir)]
+    callbacks = [speed, StopAtDivergence(), saver, *watchers(session, workdir)]
     try:
         with plain_errors(), contextlib.suppress(checkpoints.Stopped):
             fit_from(session, step, callbacks, saver)

@@ -11,6 +11,7 @@ from pathlib import Path
 import keras
 
 from keras_ssl.core.checks import UserError
+from keras_ssl.core.divergence import check_finite
 from keras_ssl.core.files import written_aside
 
 _NAME = re.compile(r"step-(\d+)\.weights\.h5")
@@ -59,6 +60,9 @@ class Checkpoints(keras.callbacks.Callback):
         directory: where the checkpoints go.
         step: int. Steps (batches) done before this `fit`.
         keep: int > 0. How many of the newest checkpoints stay.
+
+    Raises:
+        Diverged: in the place of saving weights that are not finite.
     """
 
     def __init__(self, directory, *, step=0, keep=2):
@@ -94,6 +98,7 @@ class Checkpoints(keras.callbacks.Callback):
             signal.signal(name, handler)
 
     def _save(self):
+        check_finite(self.model)
         save(self.model, self.directory, self.step)
         for old in sorted(self.directory.glob("step-*"))[: -self.keep]:
             old.unlink()

@@ -2,7 +2,7 @@
 
 The factors are computed without a gradient, in float64, and the result is then written as a
 function of the matrix with the right value and the right first derivative. Second derivatives are
-not those of the factorisation.
+not those of the factorisation. Matrices that are not finite give NaN, and raise nothing.
 """
 
 from keras import ops
@@ -25,11 +25,11 @@ def singular_values(matrix):
     tall = rows is None or rows >= columns
     x = ops.cast(ops.transpose(matrix) if tall else matrix, "float64")  # the short side first
     frozen = ops.stop_gradient(x)
-    _, vectors = ops.eigh(frozen @ ops.transpose(frozen))
+    _, vectors = ops.eigh(_finite(frozen @ ops.transpose(frozen)))
     # Row i is sigma_i v_i; its norm is exact to second order in the error of the vectors.
     squared = ops.sum(ops.square(ops.transpose(vectors) @ x), axis=-1)
-    positive = squared > 0
-    values = ops.where(positive, ops.sqrt(ops.where(positive, squared, 1.0)), 0.0)
+    zero = squared <= 0  # and not NaN
+    values = ops.where(zero, 0.0, ops.sqrt(ops.where(zero, 1.0, squared)))
     return ops.cast(ops.flip(values), matrix.dtype)
 
 
@@ -41,7 +41,7 @@ def inverse_square_root(matrix):
     unlike the derivative of the eigenvectors it never divides by `l_i - l_j`.
     """
     frozen = ops.stop_gradient(matrix)
-    values, vectors = ops.eigh(frozen)
+    values, vectors = ops.eigh(_finite(frozen))
     floor = _SMALLEST * ops.max(values, axis=-1, keepdims=True)
     root = ops.sqrt(ops.maximum(values, floor))
     rows = ops.swapaxes(vectors, -1, -2)
@@ -49,3 +49,22 @@ def inverse_square_root(matrix):
     a, b = root[..., :, None], root[..., None, :]
     change = rows @ (matrix - frozen) @ vectors / (a * b * (a + b))  # 0, but for its gradient
     return inverse - vectors @ change @ rows
+
+
+def cholesky(matrix):
+    """The lower factor of symmetric positive definite matrices: (..., d, d) -> (..., d, d)."""
+    known = _are_finite(matrix)
+    return ops.where(known, ops.cholesky(_finite(matrix)), float("nan"))
+
+
+def _finite(matrix):
+    """The matrices, with the identity for one that has an entry which is not finite.
+
+    TensorFlow raises where it cannot factorise, in the middle of a step that is to be skipped.
+    """
+    identity = ops.eye(matrix.shape[-1], dtype=matrix.dtype)
+    return ops.where(_are_finite(matrix), matrix, identity)
+
+
+def _are_finite(matrix):
+    return ops.all(ops.isfinite(matrix), axis=(-2, -1), keepdims=True)

@@ -50,3 +50,11 @@ def all_mean(x):
     if num_replicas() == 1:
         return x
     return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, x)
+
+
+def all_true(x):
+    """Whether the boolean scalar `x` is true on all replicas."""
+    if num_replicas() == 1:
+        return x
+    false = tf.cast(tf.logical_not(x), tf.float32)
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, false) == 0

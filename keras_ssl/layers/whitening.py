@@ -10,7 +10,7 @@ import keras
 from keras import ops
 
 from keras_ssl.core.checks import UserError
-from keras_ssl.core.linalg import inverse_square_root
+from keras_ssl.core.linalg import cholesky, inverse_square_root
 from keras_ssl.core.precision import at_least_float32, float_spec
 from keras_ssl.core.replicas import all_mean
 from keras_ssl.core.serialization import Configured, register
@@ -43,7 +43,7 @@ def cholesky_whiten(x, *, epsilon=0.0):
     rows = ops.swapaxes(centered, -1, -2)  # (..., dim, batch)
     count = ops.cast(ops.shape(x)[-2], "float64")
     covariance = rows @ centered / ops.maximum(count - 1.0, 1.0)
-    factor = ops.cholesky(_definite((1.0 - epsilon) * covariance, epsilon))
+    factor = cholesky(_definite((1.0 - epsilon) * covariance, epsilon))
     white = ops.solve_triangular(factor, rows, lower=True)
     return ops.cast(ops.swapaxes(white, -1, -2), x.dtype)
 

@@ -1,5 +1,6 @@
 """`Method`: the one train step that every self-supervised method shares."""
 
+import math
 import time
 
 import keras
@@ -67,6 +68,8 @@ class Method(Configured, keras.Model):
         self.draw_views = None  # function batch -> views, of a batch that has none yet
         names = ("loss", *self.terms, *self.diagnostic_names)
         self._means = {name: keras.metrics.Mean(name) for name in names}
+        # See `failed_steps`; a mean, because its total and its count are read.
+        self._failed = keras.metrics.Mean("failed_steps")
         # Kept out of Keras's tracking: these share or repeat what is tracked elsewhere.
         object.__setattr__(self, "_ema_pairs", [])
         object.__setattr__(self, "_added_losses", AddedLosses())
@@ -230,14 +233,22 @@ class Method(Configured, keras.Model):
     def call(self, images, training=False):
         return self.encoder(images, training=training)
 
+    def fit(self, x=None, *args, steps_per_epoch=None, **kwargs):
+        """`keras.Model.fit`, which refuses data without an end that would make one endless epoch.
+
+        Raises:
+            UserError: for such data without `steps_per_epoch`, or `validation_steps`.
+        """
+        _check_ends(x, steps_per_epoch, "steps_per_epoch")
+        validation = kwargs.get("validation_data")
+        _check_ends(validation, kwargs.get("validation_steps"), "validation_steps")
+        return super().fit(x, *args, steps_per_epoch=steps_per_epoch, **kwargs)
+
     def train_step(self, data):
-        views = data[0] if isinstance(data, tuple) else data
-        if self.draw_views is not None:
-            views = self.draw_views(views)
-        local = views.get("local")
-        self.check_views(views["global"].shape[1], 0 if local is None else local.shape[1])
+        views = self._views_of(data)
         step = self.optimizer.iterations
         rates = self._rates(step)
+        kept = self._state() if self._scales_loss else []
         views = self.prepare(views)
         self._added_losses.clear()
         with tf.GradientTape() as tape:
@@ -248,11 +259,68 @@ class Method(Configured, keras.Model):
             scaled = self.optimizer.scale_loss(loss / replicas.num_replicas())
         before = ops.copy(ops.convert_to_tensor(step))
         gradients = tape.gradient(scaled, self.trainable_variables)
+        if self._scales_loss:
+            finite = replicas.all_true(_are_finite([loss, *gradients]))
+            gradients = _spoiled_unless(finite, gradients)
+        else:  # what is amiss anywhere reaches the first layer's gradient, even if ReLU hides it
+            finite = _are_finite([loss, gradients[0]])
         self._update(gradients)
         self._follow(rates.get("ema_momentum"), updated=self.optimizer.iterations > before)
         self.after_step(outputs)
-        logs = self._log({"loss": loss, **terms, **self.diagnostics(outputs)})
+        for variable, old in kept:
+            variable.assign(ops.where(finite, variable, old))
+        logs = self._log({"loss": loss, **terms, **self.diagnostics(outputs)}, finite)
         return {**logs, **rates}
+
+    def test_step(self, data):
+        """The loss in inference mode, which changes nothing: for `evaluate`, `validation_data`."""
+        if self.needs_index:
+            raise UserError(
+                f"{type(self).__name__} looks up what it keeps of its training images, and has no "
+                "loss on others: leave out validation_data, and judge the encoder instead."
+            )
+        views = self._views_of(data)
+        kept = self._state()
+        self._added_losses.clear()
+        outputs = self.embed(self.prepare(views), training=False)
+        terms = self.loss_terms(outputs)
+        loss = sum(terms.values()) + self._added_losses.total() + self._penalty()
+        for variable, old in kept:
+            variable.assign(old)
+        logs = self._log({"loss": loss, **terms})
+        return {name: logs[name] for name in ("loss", *terms)}
+
+    def failed_steps(self):
+        """(failed, seen): steps of the epoch so far, and of those that led nowhere: (int, int).
+
+        With loss scaling the steps that it skipped; without, those from the first on whose loss or
+        gradients were not finite. Waits for the device.
+        """
+        values = self._failed.total, self._failed.count  # read here, they are sums over replicas
+        replicas_in_sync = self.distribute_strategy.num_replicas_in_sync
+        return tuple(math.ceil(float(ops.cast(v, "float32")) / replicas_in_sync) for v in values)
+
+    def _views_of(self, data):
+        views = data[0] if isinstance(data, tuple) else data
+        if self.draw_views is not None:
+            views = self.draw_views(views)
+        local = views.get("local")
+        self.check_views(views["global"].shape[1], 0 if local is None else local.shape[1])
+        return views
+
+    @property
+    def _scales_loss(self):
+        return isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+
+    def _state(self):
+        """[(variable, its value now)] of all that a step changes beside the parameters.
+
+        That is running statistics, queues, centres, samples and seeds. Targets are left out: they
+        move only with the parameters.
+        """
+        targets = {id(copy) for _, copy in self._ema_pairs}
+        state = [v for v in self.non_trainable_variables if id(v) not in targets]
+        return [(variable, ops.copy(ops.convert_to_tensor(variable))) for variable in state]
 
     def _rates(self, step):
         rates = {"learning_rate": ops.cast(self.optimizer.learning_rate, "float32")}
@@ -294,10 +362,20 @@ class Method(Configured, keras.Model):
             # Without an update (gradient accumulation, skipped steps) the targets wait too.
             move_towards(self._ema_pairs, ops.where(updated, momentum, 1.0))
 
-    def _log(self, values):
+    def _log(self, values, finite=True):
+        """Means over the epoch; with loss scaling, of what is finite."""
+        scaled = self._scales_loss
         for name, value in values.items():
-            self._means[name].update_state(value)
-        return {name: mean.result() for name, mean in self._means.items()}
+            known = ops.isfinite(value) if scaled else None
+            value = ops.where(known, value, 0.0) if scaled else value
+            self._means[name].update_state(value, sample_weight=known)
+        logs = {name: _mean(self._means[name]) for name in values}
+        if not scaled:  # a mean that has once been NaN stays it to the end of the epoch
+            finite = ops.logical_and(finite, ops.isfinite(logs["loss"]))
+        self._failed.update_state(ops.logical_not(finite))
+        if scaled:
+            logs["skipped_steps"] = ops.copy(ops.convert_to_tensor(self._failed.total))
+        return logs
 
     def make_train_function(self, force=False):
         if self.train_function is not None and not force:
@@ -363,3 +441,28 @@ class Method(Configured, keras.Model):
         if temperature in (None, simplices.temperature):
             return None
         return at_temperature(encoder, temperature)
+
+
+def _are_finite(values):
+    return ops.all([ops.all(ops.isfinite(value)) for value in values if value is not None])
+
+
+def _spoiled_unless(finite, gradients):
+    """The gradients, with NaN in one of them unless `finite`.
+
+    Keras asks the first replica alone whether to skip a step.
+    """
+    first = next(index for index, gradient in enumerate(gradients) if gradient is not None)
+    spoiled = ops.where(finite, gradients[first], float("nan"))
+    return [*gradients[:first], spoiled, *gradients[first + 1 :]]
+
+
+def _mean(metric):
+    """The mean, and NaN where there was nothing to take it of."""
+    return ops.where(metric.count > 0, metric.result(), float("nan"))
+
+
+def _check_ends(data, steps, name):
+    cardinality = getattr(data, "cardinality", lambda: None)()
+    if steps is None and cardinality is not None and cardinality == tf.data.INFINITE_CARDINALITY:
+        raise UserError(f"The data set has no end: give {name}, its batches in an epoch.")

@@ -203,12 +203,60 @@ def test_targets_wait_while_gradients_accumulate(name):
 
 @every_method
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_mixed_precision_stays_finite(name, policy):
+def test_mixed_precision_stays_finite_and_loss_scaling_leaves_out_a_bad_batch(name, policy):
     keras.config.set_dtype_policy(policy)
     method = make_method(name)
+    method.steps_per_epoch = 100  # so that none begins below
     losses = fit(method, steps=4)
     assert np.all(np.isfinite(losses))
     assert all(np.all(np.isfinite(v)) for v in method.variables if "float" in v.dtype)
+    if policy == "mixed_float16":
+        before = state(method)
+        logs = fit_spoiled(method)
+        assert logs["skipped_steps"] == [1.0]
+        assert_skipped(method, before)
+
+
+@pytest.mark.parametrize("name", [pytest.param("sem_byol", marks=pytest.mark.slow), "moco"])
+def test_a_batch_that_is_bad_on_the_second_replica_is_left_out_on_all(name, two_replicas):
+    keras.config.set_dtype_policy("mixed_float16")
+    with two_replicas.scope():
+        method = make_method(name)
+    fit(method, steps=2)
+    before = state(method)
+    logs = fit_spoiled(method, rows=slice(BATCH // 2, BATCH))
+    assert logs["skipped_steps"] == [1.0]
+    assert_skipped(method, before)
+
+
+def fit_spoiled(method, rows=slice(None)):
+    """One step of a batch with infinite pixels in some of its rows: -> logs."""
+    views = make_views(method)
+    images = np.asarray(views["global"]).copy()
+    images[rows, ..., 0] = np.inf
+    data = tf.data.Dataset.from_tensors({**views, "global": images})
+    return method.fit(data, shuffle=False, verbose=0).history
+
+
+def assert_skipped(method, before):
+    """Nothing but the scale of the loss, and its counter, has changed."""
+    scaler = {"dynamic_scale", "step_counter"}
+    variables = [*method.variables, *method.optimizer.variables]
+    for variable, old, new in zip(variables, before, state(method), strict=True):
+        if variable.name == "dynamic_scale":
+            assert new == old / 2
+        elif variable.name not in scaler:
+            np.testing.assert_array_equal(new, old, err_msg=variable.path)
+
+
+@every_name
+def test_no_variable_is_int32(name):
+    # On a GPU they lie on the host, where a step compiled by XLA cannot read them.
+    keras.config.set_dtype_policy("mixed_float16")
+    method = make_method(name, optimizer="adamw", gradient_accumulation_steps=2)
+    method.optimizer.build(method.trainable_variables)
+    variables = [*method.variables, *method.metrics_variables, *method.optimizer.variables]
+    assert not [v.path for v in variables if v.dtype == "int32"]
 
 
 @every_method
