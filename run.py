@@ -64,8 +64,9 @@ SETTING_FLAGS = {
     "learning_rate": ("optimizer.learning_rate", "peak, per 256 images of a batch"),
     "seed": ("training.seed", "of weights, order and augmentation"),
     "precision": ("training.precision", "auto, float32, mixed_bfloat16 or mixed_float16"),
-    "augment": ("augment.where", "host or device: where views are drawn"),
+    "augment": ("augment.where", "auto, host or device: where views are drawn"),
     "strategy": ("training.strategy", "auto, none or mirrored"),
+    "deterministic": ("training.deterministic", "the same bits every time on a GPU; slower"),
 }
 OTHER_FLAGS = {
     "mode": "pretrain (the default), preview, evaluate, finetune, transfer, export, codes, compare "
@@ -81,7 +82,7 @@ OTHER_FLAGS = {
 }
 MODES = ("pretrain", "preview", "evaluate", "finetune", "transfer", "export", "codes", "compare")
 MODES += ("list",)
-SWITCHES = ("resume", "show_recipe", "help")
+SWITCHES = ("resume", "show_recipe", "help", "deterministic")
 FLAGS = {**OTHER_FLAGS, **{name: text for name, (_, text) in SETTING_FLAGS.items()}}
 # What a finished run has, in the order of writing.
 MODELS, RESULTS, EXPORTS = ("model.keras", "encoder.keras"), "results.json", "export/encoder/[0-9]*"
@@ -93,7 +94,8 @@ def parse_flags(argv):
     values = flags.FlagValues()
     for name, text in FLAGS.items():
         if name in SWITCHES:
-            flags.DEFINE_boolean(name, False, text, flag_values=values)
+            given = None if name in SETTING_FLAGS else False
+            flags.DEFINE_boolean(name, given, text, flag_values=values)
         elif name == "set":
             flags.DEFINE_multi_string(name, [], text, flag_values=values)
         else:
@@ -173,7 +175,6 @@ def import_stages():
         try:
             stages = importlib.import_module("stages")
             logging.getLogger("tensorflow").setLevel("ERROR")  # it warns of a trace for each model
-            return stages
         except Exception:
             chatter.seek(0)
             os.write(kept, chatter.read())
@@ -181,12 +182,14 @@ def import_stages():
         finally:
             os.dup2(kept, 2)
             os.close(kept)
+    stages.check_hardware()
+    return stages
 
 
 def pretrain(recipe, workdir, resume):
     """Train, save, evaluate and export; what was computed is on disk before the next stage."""
     stages = import_stages()
-    session = stages.prepare(stages.settle_precision(recipe))  # a mistake leaves no directory
+    session = stages.prepare(stages.settle_hardware(recipe))  # a mistake leaves no directory
     recipes.save(session.recipe, workdir)
     if not stages.fit(session, workdir, resume):
         return INTERRUPTED

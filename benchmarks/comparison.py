@@ -53,8 +53,9 @@ def check_recipe(workdir, flags):
     asked = run.recipe_of(asked, catalog).settings
     made = run.recipes.load(workdir, catalog).settings
     values = {key: [s.get(key, ("unset",))[0] for s in (made, asked)] for key in {**made, **asked}}
-    if values["training.precision"][1] == "auto":  # the hardware chose what the run has
-        del values["training.precision"]
+    for key in ("training.precision", "augment.where"):
+        if values[key][1] == "auto":  # the hardware chose what the run has
+            del values[key]
     other = [f"{key}={has}, not {wish}" for key, (has, wish) in values.items() if has != wish]
     if other:
         raise run.UserError(

@@ -28,7 +28,7 @@ def build(options):
 
     flags = [f"--method={options.method}", f"--dataset={options.dataset}", *options.rest]
     asked = run.parse_flags(["run.py", "--mode=pretrain", *flags])
-    recipe = stages.settle_precision(run.recipe_of(asked, run.read_catalog()))
+    recipe = stages.settle_hardware(run.recipe_of(asked, run.read_catalog()))
     session = stages.prepare(recipe)
     stream = stages.batches_from(session, 0)
     batch = next(iter(stream))

@@ -11,7 +11,6 @@ TF_ENABLE_ONEDNN_OPTS=0 in the environment. Run it on an idle machine.
 
 import argparse
 import os
-import platform
 import statistics
 import sys
 import time
@@ -24,7 +23,8 @@ import keras_ssl  # noqa: E402  (before TensorFlow: it sets up the environment)
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from keras_ssl.core.hardware import compile_with_xla  # noqa: E402
+from keras_ssl.core.detection import detect  # noqa: E402
+from keras_ssl.core.hardware import device_line, xla_for  # noqa: E402
 
 VIEWS, SHAPE = 2, (32, 32, 3)
 
@@ -35,8 +35,7 @@ def build(width, precision):
     keras.utils.set_random_seed(0)
     encoder = keras_ssl.create_backbone("resnet18", SHAPE, width=width, stem="cifar")
     method = keras_ssl.create("simclr", backbone=encoder, hidden_dim=512, projection_dim=128)
-    xla = compile_with_xla(tf.distribute.get_strategy())
-    method.compile(keras_ssl.SGD(0.1, momentum=0.9), jit_compile=xla)
+    method.compile(keras_ssl.SGD(0.1, momentum=0.9), jit_compile=xla_for(detect()).value)
     return method
 
 
@@ -96,7 +95,7 @@ def main():
                 found = error
             rows[width, precision] = found
     onednn = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "TensorFlow's choice")
-    print(f"{platform.machine()}, TensorFlow {tf.__version__}, oneDNN: {onednn}\n")
+    print(f"{device_line(detect())}; TensorFlow {tf.__version__}; oneDNN: {onednn}\n")
     print(table(rows))
     if any(isinstance(found, Exception) for found in rows.values()):
         sys.exit(1)

@@ -13,7 +13,9 @@ from pipelines.one_view import one_view
 _LARGE = 96
 
 
-def make_augment(policy_views, image_size, mean, std, *, local_views=(), local_size=None):
+def make_augment(
+    policy_views, image_size, mean, std, *, local_views=(), local_size=None, on_gpu=False
+):
     """Build the function that draws the views of a batch, and smaller local crops if wanted.
 
     The function is compiled by XLA (once per shape of the batch), holds no state, and draws every
@@ -27,6 +29,8 @@ def make_augment(policy_views, image_size, mean, std, *, local_views=(), local_s
         mean, std: per channel, for values in [0, 1]; the views are normalised with them last.
         local_views: one `ViewPolicy` per local crop.
         local_size: side of the local crops.
+        on_gpu: whether the function will run on a GPU, which draws all views of a batch at once; a
+            core of a CPU draws large ones one by one. The views are the same up to rounding.
 
     Returns:
         `augment(images, seed, places=None, total=None)`: images (batch, height, width, channels),
@@ -58,7 +62,8 @@ def make_augment(policy_views, image_size, mean, std, *, local_views=(), local_s
         views = {}
         for kind, (policies, size) in kinds.items():
             _check_channels(sources[kind].shape, mean.shape)
-            draw = _views_one_by_one if _one_by_one(sources[kind].shape, size) else _views
+            alone = not on_gpu and _is_large(sources[kind].shape, size)
+            draw = _views_one_by_one if alone else _views
             views[kind] = draw(
                 sources[kind],
                 policies,
@@ -121,12 +126,12 @@ def _check_channels(shape, mean_shape):
         )
 
 
-def _one_by_one(shape, size):
-    """Whether each view is drawn on its own: one of this size fills a core's cache.
+def _is_large(shape, size):
+    """Whether one view of this size fills a core's cache.
 
-    Of a single image an operator that is not drawn costs nothing. A GPU would have little to do.
+    Drawn on its own, an operator that a view does not have costs nothing; a GPU would idle.
     """
-    return max(*shape[-3:-1], size) >= _LARGE and not tf.config.list_logical_devices("GPU")
+    return max(*shape[-3:-1], size) >= _LARGE
 
 
 def _views(images, policies, size, seed, places, total, *, normalize):

@@ -112,11 +112,21 @@ def train_views(
     return batches.apply(endless).prefetch(tf.data.AUTOTUNE)
 
 
-def device_views(batch_size, policy, *, image_size, mean, std, local_policy=(), local_size=None):
+def device_views(
+    batch_size,
+    policy,
+    *,
+    image_size,
+    mean,
+    std,
+    local_policy=(),
+    local_size=None,
+    on_gpu=False,
+):
     """Function from an element of `train_views(..., on_device=True)` to that without it.
 
     It runs inside of the train step, on the device that trains, on the whole batch or on a
-    replica's part of it; arguments as for `train_views`.
+    replica's part of it; arguments as for `train_views`, and whether that device is a GPU.
 
     Example:
 
@@ -129,7 +139,13 @@ def device_views(batch_size, policy, *, image_size, mean, std, local_policy=(), 
     TensorShape([4, 2, 16, 16, 1])
     """
     augment = make_augment(
-        policy, image_size, mean, std, local_views=local_policy, local_size=local_size
+        policy,
+        image_size,
+        mean,
+        std,
+        local_views=local_policy,
+        local_size=local_size,
+        on_gpu=on_gpu,
     )
 
     def views(batch):

@@ -4,8 +4,9 @@
 """
 
 from stages.artefacts import export, images_of, load_trained, write_codes
-from stages.build import build_encoder, build_method, build_optimizer, settle_precision
+from stages.build import build_encoder, build_method, build_optimizer
 from stages.describe import describe, describe_backbone, describe_neck, describe_rates
+from stages.devices import check_hardware, settle_hardware
 from stages.finetuning import finetune
 from stages.inputs import Inputs, Preprocessing, load_inputs, preview
 from stages.judging import compare, evaluate, judge
@@ -23,6 +24,7 @@ __all__ = [
     "build_encoder",
     "build_method",
     "build_optimizer",
+    "check_hardware",
     "compare",
     "describe",
     "describe_backbone",
@@ -41,7 +43,7 @@ __all__ = [
     "preview",
     "readings_of",
     "save_models",
-    "settle_precision",
+    "settle_hardware",
     "shifted_rows",
     "watchers",
     "write_codes",

@@ -2,9 +2,12 @@
 
 import functools
 
+import keras
 import numpy as np
 from keras import ops
 
+from keras_ssl.core.detection import detect
+from keras_ssl.core.hardware import place_of_views
 from keras_ssl.evaluation.features import FeatureExtractor
 from pipelines.batches import index_batches
 from pipelines.encoded import EncodedImages
@@ -50,7 +53,7 @@ def augmented_features(encoder, inputs, *, policy=PROBE_VIEW, batch_size=256):
     else:
         settings |= {"image_size": target.image_size}
         settings |= {"mean": tuple(target.mean), "std": tuple(target.std)}
-    draw = _drawer(**settings)
+    draw = _drawer(place_of_views(detect()), **settings)
     encode = FeatureExtractor(encoder, lambda batch: draw(batch)["global"][:, 0]).encode
     batches = _cut_out if isinstance(images, EncodedImages) else _gathered
 
@@ -67,7 +70,16 @@ def augmented_features(encoder, inputs, *, policy=PROBE_VIEW, batch_size=256):
     return features
 
 
-_drawer = functools.lru_cache(maxsize=4)(device_views)  # compiled once for all representations
+@functools.lru_cache(maxsize=4)  # compiled once for all representations
+def _drawer(place, **settings):
+    """`device_views` where it can be compiled."""
+    draw = device_views(**settings, on_gpu=place == "device")
+
+    def views(batch):
+        with keras.device("gpu:0" if place == "device" else "cpu:0"):
+            return draw(batch)
+
+    return views
 
 
 def _pixels(images, training):

@@ -1,23 +1,10 @@
 """The network, the method and its optimizer, as a recipe says."""
 
-from dataclasses import replace
-
 import keras
 
 import keras_ssl
 from keras_ssl.core.checks import UserError
-from keras_ssl.core.hardware import compile_with_xla, pick_precision, pick_strategy
-
-
-def settle_precision(recipe):
-    """The recipe with the precision that this hardware gets, so that a resumed run keeps it."""
-    key, wish = "training.precision", recipe.training.precision
-    if wish != "auto":
-        return recipe
-    chosen = pick_precision()
-    settings = {**recipe.settings, key: (chosen, "auto, by the hardware")}
-    training = replace(recipe.training, precision=chosen)
-    return replace(recipe, settings=settings, training=training)
+from stages.devices import devices_for, strategy_for
 
 
 def build_encoder(recipe, preprocessing):
@@ -53,7 +40,8 @@ def build_method(recipe, inputs, steps):
     updates = steps // accumulate
     if not updates:
         raise UserError(f"training.accumulate={accumulate} is more than all {steps} steps.")
-    strategy = pick_strategy(recipe.training.strategy)
+    devices = devices_for(recipe)
+    strategy = strategy_for(recipe, devices)
     check_replicas(recipe.training, strategy.num_replicas_in_sync)
     cls = keras_ssl.METHODS[recipe.base_name]
     facts = {
@@ -69,9 +57,7 @@ def build_method(recipe, inputs, steps):
         )
         method.check_views(recipe.augment.num_views, recipe.augment.local_views)
         method.check_batch(recipe.training.batch_size)
-        method.compile(
-            optimizer=build_optimizer(recipe, updates), jit_compile=compile_with_xla(strategy)
-        )
+        method.compile(optimizer=build_optimizer(recipe, updates), jit_compile=devices.xla.value)
         method.optimizer.build(method.trainable_variables)  # refuses layers that are not there
     return method
 

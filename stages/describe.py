@@ -6,7 +6,10 @@ import numpy as np
 import keras_ssl
 from keras_ssl.backbones import resolve_stem
 from keras_ssl.backbones.vit import resolve_patch_size
+from keras_ssl.core.detection import detect
+from keras_ssl.core.hardware import device_line
 from stages.build import constant_rate
+from stages.devices import devices_for
 
 
 def describe(session, workdir, step):
@@ -30,8 +33,7 @@ def describe(session, workdir, step):
         "batch": f"{training.batch_size} images (global) x {recipe.augment.num_views} views"
         f"{crops}, {per_epoch} steps an epoch, {training.epochs} epochs",
         "learning": describe_rates(recipe),
-        "precision": keras.config.dtype_policy().name,
-        "replicas": str(method.distribute_strategy.num_replicas_in_sync),
+        **describe_devices(recipe, method),
         "results": str(workdir),
     }
     if recipe.neck.kind != "none":
@@ -39,6 +41,23 @@ def describe(session, workdir, step):
     if step:
         lines["resumed"] = f"at step {step} of {per_epoch * training.epochs}"
     return "\n".join(f"{name:<11}{text}" for name, text in lines.items()) + "\n"
+
+
+def describe_devices(recipe, method):
+    """What computes the run, and how: {name: line}."""
+    hardware = detect()
+    devices = devices_for(recipe, hardware)
+    replicas, compiled = devices.replicas.why, "by XLA: the first step may take minutes"
+    if not devices.xla.value:
+        compiled = f"not by XLA: {devices.xla.why}"
+    count = str(method.distribute_strategy.num_replicas_in_sync)
+    return {
+        "device": f"{device_line(hardware)}; TensorFlow {hardware.tensorflow}",
+        "precision": keras.config.dtype_policy().name,
+        "compiled": compiled,
+        "replicas": f"{count} ({replicas})" if replicas else count,
+        "views": f"drawn on the {recipe.augment.where}",
+    }
 
 
 def describe_rates(recipe):

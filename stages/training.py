@@ -9,6 +9,7 @@ import keras
 
 import keras_ssl
 from keras_ssl.core import checkpoints
+from keras_ssl.core.detection import detect
 from keras_ssl.core.divergence import StopAtDivergence
 from keras_ssl.core.files import remove_leftovers, written_aside
 from keras_ssl.evaluation.callbacks import EventFiles, MetricsLog, OnlineEvaluation, Throughput
@@ -19,6 +20,7 @@ from keras_ssl.recipes import Recipe
 from pipelines.views import device_views, steps_per_epoch, train_views
 from stages.build import build_method, float32_encoder
 from stages.describe import describe
+from stages.devices import set_determinism
 from stages.errors import plain_errors
 from stages.inputs import Inputs, load_inputs, save_preprocessing, view_settings
 
@@ -36,6 +38,7 @@ class Session:
 def prepare(recipe):
     """Load the data and build the method: what can be wrong with a recipe shows here."""
     training = recipe.training
+    set_determinism(recipe)
     with plain_errors():
         inputs = load_inputs(recipe)
         keras.utils.set_random_seed(training.seed)
@@ -44,7 +47,7 @@ def prepare(recipe):
         method = build_method(recipe, inputs, per_epoch * training.epochs)
         settings = view_settings(recipe, inputs.preprocessing)  # refuses what does not fit
         if recipe.augment.where == "device":
-            method.draw_views = device_views(**settings)
+            method.draw_views = device_views(**settings, on_gpu=bool(detect().gpus))
     return Session(recipe, inputs, method, per_epoch)
 
 

@@ -5,6 +5,7 @@ function of the matrix with the right value and the right first derivative. Seco
 not those of the factorisation. Matrices that are not finite give NaN, and raise nothing.
 """
 
+import keras
 from keras import ops
 
 from keras_ssl.core.precision import at_least_float32
@@ -25,7 +26,7 @@ def singular_values(matrix):
     tall = rows is None or rows >= columns
     x = ops.cast(ops.transpose(matrix) if tall else matrix, "float64")  # the short side first
     frozen = ops.stop_gradient(x)
-    _, vectors = ops.eigh(_finite(frozen @ ops.transpose(frozen)))
+    _, vectors = _eigh(_finite(frozen @ ops.transpose(frozen)))
     # Row i is sigma_i v_i; its norm is exact to second order in the error of the vectors.
     squared = ops.sum(ops.square(ops.transpose(vectors) @ x), axis=-1)
     zero = squared <= 0  # and not NaN
@@ -41,7 +42,7 @@ def inverse_square_root(matrix):
     unlike the derivative of the eigenvectors it never divides by `l_i - l_j`.
     """
     frozen = ops.stop_gradient(matrix)
-    values, vectors = ops.eigh(_finite(frozen))
+    values, vectors = _eigh(_finite(frozen))
     floor = _SMALLEST * ops.max(values, axis=-1, keepdims=True)
     root = ops.sqrt(ops.maximum(values, floor))
     rows = ops.swapaxes(vectors, -1, -2)
@@ -68,3 +69,13 @@ def _finite(matrix):
 
 def _are_finite(matrix):
     return ops.all(ops.isfinite(matrix), axis=(-2, -1), keepdims=True)
+
+
+def _eigh(matrix):
+    """Eigenvalues and eigenvectors, by the CPU even where the rest runs on a GPU.
+
+    Many GPUs compute float64 at a small fraction of their speed, and small eigenproblems keep none
+    of them busy. Inside a function that XLA compiles the place has no effect.
+    """
+    with keras.device("cpu:0"):
+        return ops.eigh(matrix)

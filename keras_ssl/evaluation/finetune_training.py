@@ -4,11 +4,11 @@ import math
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import ops
 
 from keras_ssl.core.checks import lookup
-from keras_ssl.core.hardware import compile_with_xla
+from keras_ssl.core.detection import detect
+from keras_ssl.core.hardware import xla_for
 from keras_ssl.evaluation.classifier import rate_multipliers
 from keras_ssl.evaluation.features import FeatureExtractor
 
@@ -97,7 +97,7 @@ class Trainer:
         model.compile(
             self.optimizer,
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            jit_compile=compile_with_xla(tf.distribute.get_strategy()),
+            jit_compile=xla_for(detect()).value,
         )
 
     def train(self, learning_rate, weight_decay, *, steps, schedule):

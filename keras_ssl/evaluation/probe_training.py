@@ -11,6 +11,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from keras_ssl.core.detection import detect
 from keras_ssl.evaluation.probe_protocols import OPTIMIZERS, SCHEDULES
 
 
@@ -95,7 +96,10 @@ def _epoch(read, optimizer):
     move = OPTIMIZERS[optimizer].step
 
     # XLA makes one pass of the update where TensorFlow makes seven; its matrix products are slower.
-    @tf.function(jit_compile=True)
+    compiled = functools.partial(tf.function, jit_compile=not detect().xla_failure)
+    wrong = compiled(_wrong)
+
+    @compiled
     def update(tensors, slots, gradients, rate, l1, number):
         moved, penalties = [], (l1, tf.zeros_like(l1))  # of weights and of biases
         for x, slot, gradient, penalty in zip(tensors, slots, gradients, penalties, strict=True):
@@ -113,7 +117,7 @@ def _epoch(read, optimizer):
             # One chain of operations for each representation: while one updates, which takes a
             # single core, another multiplies; and TensorFlow then leaves out the stack in `read`.
             parts = [
-                update(*part, _gradients(*part[0], batch[r], right), rates[r], l1[r], number)
+                update(*part, _gradients(*part[0], batch[r], right, wrong), rates[r], l1[r], number)
                 for r, part in enumerate(parts)
             ]
             return i + 1, parts, number
@@ -124,13 +128,12 @@ def _epoch(read, optimizer):
     return epoch
 
 
-def _gradients(weights, biases, batch, labels):
+def _gradients(weights, biases, batch, labels, wrong):
     """Gradients of the mean cross-entropy of every probe; batch: (B, F), labels: (B,)."""
-    wrong, slope = _wrong(_products(weights, batch), biases, labels)
+    wrong, slope = wrong(_products(weights, batch), biases, labels)
     return tf.reshape(tf.matmul(wrong, batch[None]), weights.shape), slope
 
 
-@tf.function(jit_compile=True)
 def _wrong(products, biases, labels):
     """Gradients of products, (1, P * classes, B), and of biases."""
     scores = _scores(products, biases)

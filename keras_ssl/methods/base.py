@@ -45,6 +45,8 @@ class Method(Configured, keras.Model):
             a view's side; `batch_size`, the images of a step over all replicas.
         second_view_temperature: whether view 2 is read at the neck's target temperature
             (methods without a momentum copy; SEM, tables 7 to 13).
+        takes_eigenvalues: whether the step takes eigenvalues, which XLA's code for a GPU does
+            slowly.
         cluster_head: what `cluster_scores` are scores of, such as "prototypes", or None for a
             method that finds no clusters.
     """
@@ -57,6 +59,7 @@ class Method(Configured, keras.Model):
     needs_index = False
     run_facts = ()
     second_view_temperature = False
+    takes_eigenvalues = False
     cluster_head = None
 
     def __init__(self, encoder, *, steps_per_epoch: Steps | None = None, seed: Seed = 0, **kwargs):

@@ -52,6 +52,7 @@ class DBN(Method):
     """
 
     terms = ("dbn",)
+    takes_eigenvalues = True
 
     def __init__(
         self,

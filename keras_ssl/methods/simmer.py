@@ -44,6 +44,7 @@ class SimMER(Method):
 
     terms = ("total_variance", "entropy", "rank")
     num_views = (2, None)
+    takes_eigenvalues = True
 
     def __init__(
         self,

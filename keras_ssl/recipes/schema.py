@@ -150,7 +150,7 @@ class Augment(Checked):
     Args:
         policy: a name of the table of augmentation policies.
         where: host draws the views while the batch before them trains; device draws the same
-            ones inside of the train step, from batches of whole images.
+            ones inside of the train step, from batches of whole images; auto is device on a GPU.
         num_views: views of an image.
         local_views: small crops of an image beside its views.
         local_policy: the policy whose first view they are drawn as; same for `policy`.
@@ -160,7 +160,7 @@ class Augment(Checked):
     """
 
     policy: str = "cifar_symmetric"
-    where: Literal["host", "device"] = "host"
+    where: Literal["auto", "host", "device"] = "auto"
     num_views: NumViews = 2
     local_views: Annotated[int, Between(0, 100)] = 0
     local_policy: str = "same"
@@ -240,8 +240,10 @@ class Training(Checked):
         batch_size: images of a step, over all replicas.
         seed: of weights, order and augmentation.
         precision: numbers of the network; auto by the hardware.
-        strategy: mirrored for one replica per GPU; auto by the hardware.
+        strategy: mirrored for one replica per GPU; none for one GPU; auto for all GPUs where a
+            step of them equals that of one.
         accumulate: steps whose gradients are averaged into one update.
+        deterministic: whether a GPU shall give the same bits every time; without XLA, so slower.
     """
 
     epochs: Count = 100
@@ -250,6 +252,7 @@ class Training(Checked):
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
     strategy: Literal["auto", "none", "mirrored"] = "auto"
     accumulate: Annotated[int, Between(1, 10**4)] = 1
+    deterministic: bool = False
 
 
 @dataclass(frozen=True)

@@ -33,11 +33,13 @@ TENSORFLOW = {
     "keras_ssl/methods/base.py",
     "keras_ssl/core/random.py",
     "keras_ssl/core/replicas.py",
-    "keras_ssl/core/hardware.py",
+    "keras_ssl/core/detection.py",
     "keras_ssl/layers/langevin.py",
     "keras_ssl/layers/norm.py",
+    "stages/devices.py",
     "stages/errors.py",
     "stages/inputs.py",
+    "stages/replicas.py",
 }
 TENSORFLOW_FOLDERS = {"pipelines", "export", "keras_ssl/evaluation"}
 

@@ -289,11 +289,17 @@ def test_one_by_one_host_device_and_parallel_calls_agree_bit_for_bit(one_by_one)
 
 @pytest.mark.parametrize("shape, size", [((4, 64, 64, 3), 64), ((4, 3, 32, 32, 3), 32)])
 def test_views_of_small_images_are_drawn_together(shape, size):
-    assert not augment._one_by_one(tf.TensorShape(shape), size)
+    assert not augment._is_large(tf.TensorShape(shape), size)
 
 
-def test_views_of_large_images_are_drawn_one_by_one_but_on_a_gpu(monkeypatch):
-    large = tf.TensorShape((4, 256, 256, 3))
-    assert augment._one_by_one(large, 32)
-    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [kind])
-    assert not augment._one_by_one(large, 32)
+@pytest.mark.parametrize("on_gpu, alone", [(False, True), (True, False)])
+def test_large_views_are_drawn_one_by_one_but_where_a_gpu_draws_them(monkeypatch, on_gpu, alone):
+    # Decided by where they are drawn: a GPU in the machine does not change what the host does.
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind=None: ["GPU:0"])
+    used = []
+    nothing = tf.zeros((2, 1, 8, 8, 3))
+    for name in ("_views", "_views_one_by_one"):
+        monkeypatch.setattr(augment, name, lambda *_, name=name, **__: used.append(name) or nothing)
+    draw = make_augment(policy_for("only_crop", 1), 8, 3 * [0.5], 3 * [0.5], on_gpu=on_gpu)
+    draw(tf.zeros((2, 256, 256, 3), tf.uint8), SEED)
+    assert used == ["_views_one_by_one" if alone else "_views"]

@@ -1,0 +1,155 @@
+"""The facts about this machine: what TensorFlow sees of it, and what a first try shows."""
+
+import functools
+import importlib.metadata
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import tensorflow as tf
+from packaging.requirements import InvalidRequirement, Requirement
+
+from keras_ssl.core.checks import UserError
+from keras_ssl.core.hardware import GPU, Hardware, complaints_in, refusal
+
+
+@functools.cache
+def detect():
+    """The facts about this machine; the first call may take a while on a GPU.
+
+    Raises:
+        UserError: if TensorFlow cannot run on a GPU that it sees.
+    """
+    hardware = _facts()
+    _refuse(hardware)
+    if hardware.gpus:
+        hardware = replace(hardware, failure=first_failure(_convolve))
+        _refuse(hardware)
+        compiled = tf.function(_convolve, jit_compile=True)
+        hardware = replace(hardware, xla_failure=first_failure(compiled))
+    return hardware
+
+
+def _refuse(hardware):
+    if refusal(hardware):
+        raise UserError(refusal(hardware))
+
+
+def _facts():
+    cpuinfo = Path("/proc/cpuinfo")
+    text = cpuinfo.read_text(encoding="utf-8") if cpuinfo.exists() else ""
+    build = tf.sysconfig.get_build_info()
+    gpus = tuple(map(_gpu, tf.config.get_visible_devices("GPU")))
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+    hardware = Hardware(
+        gpus=gpus,
+        cpu=_field(text, "model name") or platform.processor() or platform.machine(),
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        cpu_flags=frozenset(_field(text, "flags").split()),
+        system=platform.system(),
+        tensorflow=tf.__version__,
+        kernels=tuple(build.get("cuda_compute_capabilities", ())),
+        cuda_build=bool(build.get("is_cuda_build")),
+        sign="" if gpus else sign_of_gpu(),
+        visible_devices=hidden,
+        libraries=mismatched(importlib.metadata.requires("tensorflow"), _version) if gpus else (),
+    )
+    if hardware.sign and not hardware.hidden:
+        hardware = replace(hardware, complaints=complaints_in(_log_of_a_start()))
+    return hardware
+
+
+def _gpu(device):
+    details = tf.config.experimental.get_device_details(device)
+    name = details.get("device_name", "GPU")
+    return GPU(name, tuple(details.get("compute_capability", (0, 0))))
+
+
+def _field(cpuinfo, name):
+    """The first value of a line of /proc/cpuinfo, "" if there is none."""
+    found = re.search(rf"^{name}\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
+    return found[1].strip() if found else ""
+
+
+def _version(name):
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def sign_of_gpu(root=Path("/"), smi="nvidia-smi"):
+    """What says that the machine has an NVIDIA GPU, "" for nothing.
+
+    Args:
+        root: folder that holds `dev` and `proc`.
+        smi: the program of the driver that lists GPUs.
+    """
+    for pattern in ("dev/nvidia[0-9]*", "proc/driver/nvidia/gpus/*"):
+        found = sorted(Path(root).glob(pattern))
+        if found:
+            return f"/{found[0].relative_to(root)}"
+    listed = _output([smi, "-L"], timeout=20)[0] if shutil.which(smi) else ""
+    return "nvidia-smi" if listed.startswith("GPU ") else ""
+
+
+def _log_of_a_start():
+    """What TensorFlow logs while it looks for GPUs; in this process that is switched off."""
+    command = [sys.executable, "-c", "import tensorflow as t; t.config.list_physical_devices()"]
+    loud = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "0", "TF_CPP_VMODULE": "dso_loader=1"}
+    return _output(command, timeout=120, env=loud)[1]
+
+
+def _output(command, **options):
+    """What a program writes to stdout and stderr, nothing where it fails to end."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    except (OSError, subprocess.TimeoutExpired):
+        return "", ""
+    return done.stdout, done.stderr
+
+
+def mismatched(requirements, installed):
+    """Installed libraries of other versions than a package asks for.
+
+    Args:
+        requirements: what `importlib.metadata.requires` says of the package, or None.
+        installed: function from a library's name to its version, or None where it is not there.
+
+    Example:
+
+    >>> mismatched(['nvidia-cudnn-cu12>=9.3; extra == "and-cuda"'], lambda name: "9.1.0")
+    ('nvidia-cudnn-cu12 9.1.0, not >=9.3',)
+    """
+    found = []
+    for text in requirements or ():
+        try:
+            wanted = Requirement(text)
+        except InvalidRequirement:
+            continue
+        version = installed(wanted.name) if wanted.name.startswith("nvidia-") else None
+        if version and not wanted.specifier.contains(version, prereleases=True):
+            found.append(f"{wanted.name} {version}, not {wanted.specifier}")
+    return tuple(found)
+
+
+def _convolve():
+    """A convolution and a matrix product, and functions for which XLA needs CUDA's library."""
+    images, kernel = tf.ones((2, 8, 8, 4)), tf.ones((3, 3, 4, 4))
+    features = tf.reduce_mean(tf.nn.conv2d(images, kernel, 1, "SAME"), (1, 2))
+    return tf.math.log1p(tf.exp(-tf.matmul(features, features, transpose_b=True)))
+
+
+def first_failure(function):
+    """The first line of what `function` raises, "" if it runs."""
+    try:
+        tf.convert_to_tensor(function()).numpy()
+    except Exception as error:  # whatever it is, it says that this cannot be used
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        return lines[0][:300].rstrip(".")
+    return ""

@@ -1,0 +1,137 @@
+"""What a recipe leaves to the hardware: precision, place of the views, replicas and compiler."""
+
+import functools
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import tensorflow as tf
+
+import keras_ssl
+from keras_ssl.core.checks import UserError
+from keras_ssl.core.detection import detect
+from keras_ssl.core.hardware import (
+    Choice,
+    notes,
+    place_of_views,
+    precision_for,
+    replicas_for,
+    xla_for,
+)
+
+ROOT = Path(__file__).resolve().parents[1]
+_CHECK_SECONDS = 900  # on a chip without machine code every kernel is compiled first
+
+
+@dataclass(frozen=True)
+class Devices:
+    """What a run is computed on: how many replicas, and whether XLA compiles the step."""
+
+    replicas: Choice
+    xla: Choice
+
+
+def check_hardware():
+    """Say on stderr what a user should know of the machine.
+
+    Raises:
+        UserError: if TensorFlow cannot run on a GPU that it sees.
+    """
+    for note in notes(detect()):
+        print(f"note: {note}", file=sys.stderr)
+
+
+def settle_hardware(recipe):
+    """The recipe with what this hardware decides, so that a resumed run keeps it.
+
+    Raises:
+        UserError: for views on a device whose compiler does not work.
+    """
+    hardware = detect()
+    if recipe.augment.where == "device" and hardware.xla_failure:
+        raise UserError(
+            "--augment=device: views are drawn by functions that XLA compiles, which does not work "
+            f"on the {hardware.gpus[0].name}: {hardware.xla_failure}. Take --augment=host."
+        )
+    settings = dict(recipe.settings)
+    chosen = {"training": {}, "augment": {}}
+    for section, field, choose in (
+        ("training", "precision", precision_for),
+        ("augment", "where", place_of_views),
+    ):
+        if getattr(getattr(recipe, section), field) == "auto":
+            chosen[section][field] = choose(hardware)
+            settings[f"{section}.{field}"] = (choose(hardware), "auto, by the hardware")
+    sections = {name: replace(getattr(recipe, name), **new) for name, new in chosen.items()}
+    return replace(recipe, settings=settings, **sections)
+
+
+def devices_for(recipe, hardware=None, doubt=None):
+    """The `Devices` of a run.
+
+    Args:
+        recipe: `Recipe`.
+        hardware: `Hardware`; by default this machine's.
+        doubt: function from a number of GPUs to why their step is not that of one, "" if it is.
+    """
+    hardware, doubt = hardware or detect(), doubt or doubt_about
+    training, count = recipe.training, len(hardware.gpus)
+    replicas = Choice(1, f"1 of {count} GPUs, as asked" if count > 1 else "")
+    if training.strategy == "mirrored":
+        replicas = Choice(max(1, count), "as asked")
+    elif training.strategy == "auto":
+        replicas = replicas_for(
+            hardware, batch_size=training.batch_size, accumulate=training.accumulate
+        )
+        why = replicas.why if replicas.value == 1 else doubt(replicas.value)
+        if why:
+            replicas = Choice(1, f"1 of {count} GPUs: {why}")
+    xla = xla_for(
+        hardware,
+        replicas.value,
+        eigenvalues=keras_ssl.METHODS[recipe.base_name].takes_eigenvalues,
+        deterministic=training.deterministic,
+    )
+    return Devices(replicas, xla)
+
+
+def strategy_for(recipe, devices):
+    """The `tf.distribute` strategy of a run."""
+    if recipe.training.strategy == "mirrored" or devices.replicas.value > 1:
+        return tf.distribute.MirroredStrategy()
+    return tf.distribute.get_strategy()
+
+
+def set_determinism(recipe, hardware=None):
+    """Let the operations of a GPU give the same bits every time, if the recipe asks for it.
+
+    It holds for the rest of the process. On a CPU they do so anyway.
+    """
+    if recipe.training.deterministic and (hardware or detect()).gpus:
+        tf.config.experimental.enable_op_determinism()
+
+
+@functools.cache
+def doubt_about(count, command=(sys.executable, "-m", "stages.replicas"), seconds=_CHECK_SECONDS):
+    """Why a step on `count` GPUs cannot be taken for that of one; "" if it can.
+
+    A process of its own compares them: replicas have been seen to hang, to end the process, and to
+    give wrong numbers without a word.
+    """
+    print(f"Comparing a step on {count} GPUs with that on one ...", flush=True)
+    try:
+        done = subprocess.run(
+            [*command, str(count)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"a step of {count} replicas did not end in {seconds} seconds"
+    if done.returncode == 0:
+        return ""
+    said = (done.stdout.strip() or done.stderr.strip() or "no word").splitlines()[-1]
+    return f"the comparison of a step failed: {said}"
