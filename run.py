@@ -224,7 +224,9 @@ def trained(recipe, workdir):
     """The stages, the trained encoder of a run, and the data of the recipe as it takes them."""
     stages = import_stages()
     encoder, preprocessing = stages.load_trained(workdir)
-    return stages, encoder, stages.load_inputs(recipe, preprocessing)
+    inputs = stages.load_inputs(recipe, preprocessing)
+    stages.tell_changes(inputs.data, workdir)
+    return stages, encoder, inputs
 
 
 def check_all(datasets):

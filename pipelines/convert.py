@@ -15,7 +15,7 @@ import numpy as np
 
 from pipelines.errors import DataError
 from pipelines.files import written_aside
-from pipelines.names import check_exists, check_name
+from pipelines.names import EMBEDDED, check_exists, check_name
 from pipelines.progress import Progress
 
 _SHARD_SIZE = 4096
@@ -55,7 +55,9 @@ def convert(
 
     from pipelines.datasets import load
 
-    data = load(name, data_dir=data_dir, image_size=image_size, in_memory=False, log=log)
+    # Bytes that are copied have no size to be chosen, nor to be told of.
+    size = image_size or (None if name == EMBEDDED or name.startswith("npz:") else 1)
+    data = load(name, data_dir=data_dir, image_size=size, in_memory=False, log=log)
     if shards is not None:
         shard_size = -(-len(data.train_images) // shards)
     try:

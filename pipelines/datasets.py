@@ -40,7 +40,8 @@ def load(name, *, data_dir=None, image_size=None, in_memory=None, log=print):
             as they are, or get one size that suits them if they differ.
         in_memory: whether all images are decoded at once and kept as squares of `image_size`.
             `False` leaves them encoded: each is decoded when it is read, and crops are cut out of
-            the whole image. By default as `keep_in_memory` says. Arrays are always in memory.
+            the whole image; arrays of an .npz file stay in it. By default as `keep_in_memory` says;
+            arrays are in memory then.
         log: called with each line for the user, such as the files that were passed over.
 
     Returns:
@@ -71,7 +72,7 @@ def load(name, *, data_dir=None, image_size=None, in_memory=None, log=print):
     if prefix == "npz":
         from pipelines.sources.npz import load_npz
 
-        return _at_size(load_npz(path, log=log), image_size)
+        return _at_size(load_npz(path, in_memory=in_memory, log=log), image_size)
     if name == EMBEDDED:
         from pipelines.sources.digits import load_digits
 
@@ -107,7 +108,7 @@ def load_test_part(name, *, data_dir=None, image_size=None, in_memory=None, log=
     if prefix == "npz":
         from pipelines.sources.npz import load_npz_test
 
-        images, labels, class_names = load_npz_test(os.path.expanduser(path))
+        images, labels, class_names = load_npz_test(os.path.expanduser(path), log=log)
         if images is not None:
             data = _at_size(ImageData(name, images, labels), image_size)
             return ImagePart(name, data.train_images, labels, class_names)

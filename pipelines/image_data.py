@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from pipelines.errors import DataError
+from pipelines.fingerprint import Files
 
 _MEMORY_LIMIT = 8 * 2**30
 _CUT_FROM_WHOLE = 128  # pixels from which on views are cut out of the whole image
@@ -36,6 +37,7 @@ class ImageData:
     class_names: tuple[str, ...] | None = None
     skipped: tuple[tuple[str, str], ...] = ()
     pretraining_images: np.ndarray | None = None
+    files: Files | None = None
 
     @property
     def to_pretrain_on(self):
@@ -66,37 +68,43 @@ class ImageData:
         return int(max(part.max() for part in labels)) + 1 if labels else None
 
 
-def held_out(labels):
-    """Mask of the fifth of the images that serves as test part where the data names none.
+def held_out(labels, keys):
+    """Mask of the images, about a fifth, that serve as test part where the data names none.
 
-    Fixed, balanced over the classes to one image, and never the only image of a class.
+    Whether an image is held out depends on its own key, so that images which come or go move no
+    other one from training to testing. A class that would be held out whole is trained on.
+
+    Args:
+        labels: int (N,), from 0.
+        keys: uint64 (N,), as `key_of` gives them: of an image's name or content.
 
     Example:
 
-    >>> held_out(np.repeat([0, 1], 10)).sum()
-    np.int64(4)
+    >>> keys = np.array([0, 1, 2**63], np.uint64)
+    >>> held_out(np.array([0, 1, 1]), keys)
+    array([False,  True, False])
     """
-    # RandomState and not default_rng: its numbers are frozen for all versions of NumPy.
-    order = np.random.RandomState(0).permutation(len(labels))
-    order = order[np.bincount(labels)[labels[order]] > 1]
-    by_class = order[np.argsort(labels[order], kind="stable")]
-    mask = np.zeros(len(labels), bool)
-    mask[by_class[::5]] = True
-    return mask
+    mask = np.asarray(keys) < 2**64 // 5
+    whole = np.bincount(labels) == np.bincount(labels[mask], minlength=labels.max() + 1)
+    return mask & ~whole[labels]
 
 
-def hold_out_mask(labels, log):
+def hold_out_mask(labels, keys, log):
     """`held_out`, with a line for the user; `None` if that leaves no image to test on."""
-    mask = held_out(labels)
+    mask = held_out(labels, keys)
     if not mask.any():
+        log(f"No test part: none of {len(mask)} images falls into the fifth that is held out.")
         return None
-    log(f"No test part: {mask.sum()} of {len(mask)} images are held out, the same ones each time.")
+    log(
+        f"No test part: {mask.sum()} of {len(mask)} images are held out, each by its own name or "
+        "content, the same ones each time."
+    )
     return mask
 
 
-def hold_out(data, log):
-    """`data` with a fifth of its labelled training images as test part, if that leaves some."""
-    test = hold_out_mask(data.train_labels, log)
+def hold_out(data, keys, log):
+    """`data` with about a fifth of its labelled training images as test part, if any falls in."""
+    test = hold_out_mask(data.train_labels, keys, log)
     if test is None:
         return data
     parts = {"train": ~test, "test": test}
@@ -107,6 +115,35 @@ def hold_out(data, log):
         **{f"{part}_images": rows(mask) for part, mask in parts.items()},
         **{f"{part}_labels": labels[mask] for part, mask in parts.items()},
     )
+
+
+def dense_labels(labels, name, log):
+    """Number classes from 0 without gaps.
+
+    Args:
+        labels: sequence of int (N,), all from 0, or `None`.
+        name: what to call them.
+        log: called with a line for the user if they get other numbers.
+
+    Returns:
+        The labels, int64, and the names of the classes, which are the old numbers; `None` for the
+        names where the labels were dense.
+
+    Example:
+
+    >>> dense_labels([np.array([7, 10**9]), None], "y_train", print)[1]
+    y_train: 2 labels from 7 to 1000000000 become the classes 0 to 1, with the numbers as names.
+    ('7', '1000000000')
+    """
+    used = np.unique(np.concatenate([some for some in labels if some is not None]))
+    if used[-1] == len(used) - 1:
+        return labels, None
+    log(
+        f"{name}: {len(used)} labels from {used[0]} to {used[-1]} become the classes 0 to "
+        f"{len(used) - 1}, with the numbers as names."
+    )
+    dense = [None if some is None else np.searchsorted(used, some) for some in labels]
+    return dense, tuple(str(number) for number in used)
 
 
 def tell(skipped):

@@ -3,10 +3,27 @@
 import numpy as np
 import tensorflow as tf
 
+from pipelines.batches import index_batches
 from pipelines.preprocess import resize_to_square
 
 _GAP = 2
 _SHOWN = 96  # pixels that a small view is enlarged to, at least
+
+
+def first_rows(images, batch_size, seed):
+    """The first batch of `train_views(..., on_device=True, with_index=True)`; reads nothing else.
+
+    Args:
+        images: uint8 array (N, height, width, channels), perhaps one that lies in a file.
+        batch_size, seed: as for `train_views`.
+    """
+    index = next(iter(index_batches(len(images), batch_size, seed=seed, start_step=0))).numpy()
+    return {
+        "raw": tf.constant(images[index]),
+        "seed": tf.repeat([[seed, 0]], batch_size, axis=0),
+        "place": tf.range(batch_size),
+        "index": tf.constant(index, tf.int64),
+    }
 
 
 def preview_grid(images, batch, count, *, mean, std):

@@ -7,7 +7,8 @@ training images (1,000 of each class) and 5,000 test images (500 of each class) 
 parts, by the official positions in `cifar10_subset.npz` beside this file. CIFAR-10 itself comes
 from TensorFlow Datasets, which downloads it once.
 
-Of any other data set, or with other numbers, `--train` and `--test` images of each class are drawn.
+Of any other data set, or with other numbers, `--train` and `--test` images of each class are drawn;
+with `--test=0` there is no test part.
 """
 
 import argparse
@@ -79,7 +80,7 @@ def cifar10(data_dir=None):
     return arrays
 
 
-def draw(labels, per_class, seed, name="the data set"):
+def draw(labels, per_class, seed, name="the data set", class_names=None):
     """Positions of a balanced subset.
 
     One generator, `numpy.random.default_rng(seed)`, draws `rng.choice(candidates, k,
@@ -92,6 +93,7 @@ def draw(labels, per_class, seed, name="the data set"):
         per_class: {the same parts: int >= 1, images of each class}.
         seed: int >= 0.
         name: what a complaint shall call the data set.
+        class_names: one per class, to name it by, or `None`.
 
     Returns:
         {the same parts: int64 (classes * images of each,)}.
@@ -110,10 +112,15 @@ def draw(labels, per_class, seed, name="the data set"):
     for part in labels:
         counts = np.bincount(labels[part], minlength=len(classes))
         if counts.min() < per_class[part]:
+            least = int(counts.argmin())
+            which = f"{least} ({class_names[least]})" if class_names else least
+            fits = f"Take --{part}={counts[least]} or less."
+            if not counts[least]:
+                rest = "" if part == "train" else ", or take --test=0 for no test part"
+                fits = f"Leave that class out of the data{rest}."
             raise DataError(
-                f"{name}: class {counts.argmin()} has {counts.min()} {part} images; "
-                f"--{part}={per_class[part]} of each class are wanted. Take "
-                f"--{part}={counts.min()} or less."
+                f"{name}: class {which} has {counts[least]} {part} images; "
+                f"--{part}={per_class[part]} of each class are wanted. {fits}"
             )
         candidates = (np.flatnonzero(labels[part] == number) for number in classes)
         rows = [rng.choice(some, per_class[part], replace=False) for some in candidates]
@@ -129,7 +136,8 @@ def balanced(name, *, train, test, seed, image_size=None, data_dir=None):
 
     Args:
         name: of the data set.
-        train, test: int >= 1. Images of each class; `test` counts only if there is a test part.
+        train, test: int >= 1, images of each class; `test` counts only if there is a test part,
+            and 0 leaves that out.
         seed: int >= 0.
         image_size, data_dir: as for `pipelines.datasets.load`.
 
@@ -143,13 +151,14 @@ def balanced(name, *, train, test, seed, image_size=None, data_dir=None):
     data = load(name, data_dir=data_dir, image_size=image_size, in_memory=in_memory)
     if data.train_labels is None:
         raise DataError(f"'{name}' has no labels, so that no class can be drawn from.")
-    labels = {"train": data.train_labels, "test": data.test_labels}
+    labels = {"train": data.train_labels, "test": data.test_labels if test else None}
     labels = {part: some for part, some in labels.items() if some is not None}
     official = {part: of for part, of in official.items() if len(of) == len(labels.get(part, ()))}
     order = {part: np.argsort(of) for part, of in official.items()}  # rows by official position
     order = {part: order.get(part, np.arange(len(some))) for part, some in labels.items()}
     in_order = {part: some[order[part]] for part, some in labels.items()}
-    chosen = draw(in_order, {"train": train, "test": test}, seed, f"'{name}'")
+    wanted = {"train": train, "test": test}
+    chosen = draw(in_order, wanted, seed, f"'{name}'", data.class_names)
     arrays = {"names": np.array(data.class_names)} if data.class_names else {}
     for part, index in chosen.items():
         rows = order[part][index]
@@ -228,7 +237,7 @@ def _check(out, options):
     folder = os.path.dirname(os.path.abspath(out))
     if not os.path.isdir(folder):
         raise DataError(f"{out} could not be written: there is no folder {folder}. Make it first.")
-    for option, least in (("train", 1), ("test", 1), ("seed", 0)):
+    for option, least in (("train", 1), ("test", 0), ("seed", 0)):
         if options[option] < least:
             raise DataError(f"--{option}={options[option]}: it must be at least {least}.")
 

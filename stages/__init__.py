@@ -8,7 +8,7 @@ from stages.build import build_encoder, build_method, build_optimizer
 from stages.describe import describe, describe_backbone, describe_neck, describe_rates
 from stages.devices import check_hardware, settle_hardware
 from stages.finetuning import finetune
-from stages.inputs import Inputs, Preprocessing, load_inputs, preview
+from stages.inputs import Inputs, Preprocessing, load_inputs, preview, tell_changes
 from stages.judging import compare, evaluate, judge
 from stages.readings import Readings, readings_of
 from stages.shifted import shifted_rows
@@ -45,6 +45,7 @@ __all__ = [
     "save_models",
     "settle_hardware",
     "shifted_rows",
+    "tell_changes",
     "watchers",
     "write_codes",
 ]

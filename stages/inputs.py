@@ -1,20 +1,24 @@
 """The data of a run, and how its images become what the encoder takes."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
 from keras_ssl.core.checks import UserError
-from keras_ssl.core.files import write_text
+from keras_ssl.core.files import write_text, written_aside
 from pipelines.datasets import ImageData, load
+from pipelines.fingerprint import changes, fingerprint
 from pipelines.normalization import normalization
 from pipelines.policies import policy_for
 from pipelines.preprocess import make_preprocess
-from pipelines.preview import preview_grid, write_png
+from pipelines.preview import first_rows, preview_grid, write_png
 from pipelines.sources.squares import decoded_square
-from pipelines.views import train_views
+from pipelines.views import device_views, train_views
+
+FINGERPRINT = "fingerprint.npz"
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,47 @@ def save_preprocessing(preprocessing, workdir):
     write_text(Path(workdir) / "preprocessing.json", text)
 
 
+def save_fingerprint(data, workdir):
+    """Write `fingerprint.npz`, by which a later command knows whether the data are still the same."""
+    with written_aside(Path(workdir) / FINGERPRINT) as aside, open(aside, "wb") as file:
+        np.savez_compressed(file, **fingerprint(data))
+
+
+def changes_since(data, workdir):
+    """What has changed in the data of a run, in words; "" if nothing, or if they are others."""
+    path = Path(workdir) / FINGERPRINT
+    try:
+        with np.load(path) as file:
+            before = {name: file[name] for name in ("data", "kind", "names", "keys", "labels")}
+    except FileNotFoundError:  # of a run that an earlier version began
+        return ""
+    except Exception as error:  # a damaged archive raises whatever it likes
+        raise UserError(f"{path} is damaged. Remove it to go on without it.") from error
+    return changes(before, fingerprint(data)) if str(before["data"]) == data.name else ""
+
+
+def check_unchanged(data, workdir):
+    """Refuse to train on where the data are no longer those that the training began with.
+
+    Raises:
+        UserError: says what has changed.
+    """
+    changed = changes_since(data, workdir)
+    if changed:
+        raise UserError(
+            f"'{data.name}' has changed since the run in '{workdir}' began: {changed}. Bring the "
+            "data back as they were, or start a new run. To go on all the same, with other steps "
+            f"than an unbroken run has, remove {Path(workdir) / FINGERPRINT}."
+        )
+
+
+def tell_changes(data, workdir):
+    """Say it where the data are no longer those that the run in `workdir` was trained on."""
+    changed = changes_since(data, workdir)
+    if changed:
+        print(f"'{data.name}' has changed since the training: {changed}. It is read as it is now.")
+
+
 def view_settings(recipe, preprocessing):
     """What the views of a run are drawn with, wherever that happens."""
     augment = recipe.augment
@@ -98,12 +143,18 @@ def view_settings(recipe, preprocessing):
 
 def preview(recipe, directory, count=8):
     """Write `preview.png`: views of the first images of a run, as the network gets them."""
+    if recipe.data.dataset.startswith("npz:"):  # of which a few rows are enough
+        recipe = replace(recipe, data=replace(recipe.data, in_memory="no"))
     inputs = load_inputs(recipe)
     settings = view_settings(recipe, inputs.preprocessing)
     images = inputs.data.to_pretrain_on
     settings["batch_size"] = min(settings["batch_size"], len(images))
-    stream = train_views(images, seed=recipe.training.seed, with_index=True, **settings)
-    batch = next(iter(stream))
+    if isinstance(images, np.ndarray):
+        batch = first_rows(images, settings["batch_size"], recipe.training.seed)
+        batch = device_views(**settings)(batch)
+    else:
+        stream = train_views(images, seed=recipe.training.seed, with_index=True, **settings)
+        batch = next(iter(stream))
     grid = preview_grid(images, batch, count, mean=settings["mean"], std=settings["std"])
     directory.mkdir(parents=True, exist_ok=True)
     return write_png(grid, directory / "preview.png")

@@ -137,9 +137,13 @@ def labels_in(data, part):
         UserError: for classes that the train labels of `data` lack.
     """
     labels, names = part.labels, part.class_names
+    number = {name: label for label, name in enumerate(data.class_names or ())}
     if _named(names) and _named(data.class_names):
-        number = {name: label for label, name in enumerate(data.class_names)}
         labels = np.array([number.get(name, -1) for name in names])[labels]
+    elif _named(data.class_names) and _are_numbers(data.class_names):
+        labels = np.array([number.get(str(label), -1) for label in labels.tolist()])
+    elif _named(names) and _are_numbers(names):
+        labels = np.array([int(name) for name in names])[labels]
     unknown = ~np.isin(labels, data.train_labels)
     if unknown.any():
         some = [names[label] if names else label for label in np.unique(part.labels[unknown])]
@@ -155,6 +159,11 @@ def labels_in(data, part):
 def _named(names):
     """Whether names say more than the numbers of the classes."""
     return names is not None and any(name != str(label) for label, name in enumerate(names))
+
+
+def _are_numbers(names):
+    """Whether the names are the labels that a file had, which were numbered anew."""
+    return all(name.isdigit() for name in names)
 
 
 def fitted(readings, train, labels):

@@ -22,7 +22,14 @@ from stages.build import build_method, float32_encoder
 from stages.describe import describe
 from stages.devices import set_determinism
 from stages.errors import plain_errors
-from stages.inputs import Inputs, load_inputs, save_preprocessing, view_settings
+from stages.inputs import (
+    Inputs,
+    check_unchanged,
+    load_inputs,
+    save_fingerprint,
+    save_preprocessing,
+    view_settings,
+)
 
 
 @dataclass(frozen=True)
@@ -57,10 +64,12 @@ def fit(session, workdir, resume):
     directory = Path(workdir) / "checkpoints"
     step = (checkpoints.latest_step(directory) or 0) if resume else 0
     if step:
+        check_unchanged(session.inputs.data, workdir)
         checkpoints.restore(method, directory, step)
     for folder in (workdir, directory):
         remove_leftovers(folder)
     save_preprocessing(session.inputs.preprocessing, workdir)
+    save_fingerprint(session.inputs.data, workdir)
     print(describe(session, workdir, step))
     saver = checkpoints.Checkpoints(directory, step=step)
     # The saver comes before the watchers: what they run into costs no epoch.

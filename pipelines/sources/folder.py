@@ -8,6 +8,7 @@ import numpy as np
 from pipelines.encoded import EncodedImages
 from pipelines.errors import DataError
 from pipelines.files import check_path
+from pipelines.fingerprint import Files, key_of
 from pipelines.image_data import (
     ImageData,
     check_memory,
@@ -32,10 +33,11 @@ _NAMED = 5
 def load_folder(path, *, image_size=None, in_memory=None, log=print):
     """Read a folder of JPEG, PNG, BMP, GIF (first frame) and WebP images as RGB squares.
 
-    Subfolders are classes, in alphabetical order; without any, there are no labels. With a
-    subfolder `train`, that is the training part, and `test` or `val` the test part. Otherwise, with
-    labels, a fixed fifth of every class is held out. Files that cannot be used are passed over and
-    reported. Links to folders are followed once. EXIF orientation is honoured.
+    Subfolders are classes, in alphabetical order; without any, or with one alone, there are no
+    labels. With a subfolder `train`, that is the training part, and `test` or `val` the test part.
+    Otherwise, with labels, about a fifth of every class is held out, each image by its own path.
+    Files that cannot be used are passed over and reported, and so are classes of nothing else.
+    Links to folders are followed once. EXIF orientation is honoured.
 
     Images that stay on disk are indexed by their headers. The index is kept for the next run, and
     made anew when a folder changed; a file overwritten in place is not noticed.
@@ -61,22 +63,42 @@ def load_folder(path, *, image_size=None, in_memory=None, log=print):
     else:
         read = _encoded(parts, image_size, path, log)
     skipped = [pair for part in parts for pair in part.skipped]
-    for part, (_, unusable) in zip(parts, read, strict=True):
+    for part, (_, _, unusable) in zip(parts, read, strict=True):
         skipped += [(part.paths[row], reason) for row, reason in unusable.items()]
     skipped = tuple((_printable(os.path.relpath(file, path)), reason) for file, reason in skipped)
     total = count + sum(len(part.skipped) for part in parts)
     if skipped:
         log(f"{path}: passed over {len(skipped)} of {total} files.{tell(skipped)}")
-    images = [images for images, _ in read]
+    images = [images for images, _, _ in read]
     if not len(images[0]):
         raise DataError(f"{path} has no usable image in {total} files.{tell(skipped)}")
-    labels = [_labels(*each, class_names) for each in zip(parts, read, strict=True)]
+    rows = [
+        np.delete(np.arange(len(part.paths)), list(unusable))
+        for part, (_, _, unusable) in zip(parts, read, strict=True)
+    ]
+    labels, class_names = _labels(parts, rows, class_names, path, log)
+    names = Paths()
+    for part, good in zip(parts, rows, strict=True):
+        for row in good:
+            names.append(part.paths[row])
+    keys = None if read[0][1] is None else np.concatenate([keys for _, keys, _ in read])
     data = ImageData(
-        f"folder:{path}", images[0], labels[0], class_names=class_names, skipped=skipped
+        f"folder:{path}",
+        images[0],
+        labels[0],
+        class_names=class_names,
+        skipped=skipped,
+        files=Files(names, keys),
     )
     if len(parts) > 1 and len(images[1]):
         return dataclasses.replace(data, test_images=images[1], test_labels=labels[1])
-    return data if len(parts) > 1 or class_names is None else hold_out(data, log)
+    if len(parts) > 1:
+        log(f"{parts[1].root} has no usable image: it is no test part.")
+    if class_names is None:
+        return data
+    names = (os.path.relpath(parts[0].paths[row], parts[0].root) for row in rows[0])
+    keys = [key_of(os.fsencode(name.replace(os.sep, "/"))) for name in names]
+    return hold_out(data, np.array(keys, np.uint64), log)
 
 
 def _parts(path, log):
@@ -93,18 +115,26 @@ def _parts(path, log):
 
 
 def _class_names(parts, path):
+    """Names of the classes with files in the training part, or `None`; the test part must fit."""
     train, *tests = parts
-    if not train.class_names:
+    if len(train.class_names) < 2:
         return None
     for test in tests:
-        unknown = sorted(set(test.class_names) - set(train.class_names))
-        if unknown or len(test.paths) and not test.class_names:
-            what = f"classes that the training part lacks: {', '.join(unknown[:_NAMED])}"
+        _check_known(test.class_names, train.class_names, path)
+        if len(test.paths) and not test.class_names:
             raise DataError(
-                f"{path}: the test part has {what if unknown else 'no class folders'}. "
-                "Both parts need the same subfolders."
+                f"{path}: the test part has no class folders. Both parts need the same subfolders."
             )
     return train.class_names
+
+
+def _check_known(names, known, path):
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        raise DataError(
+            f"{path}: the test part has classes that the training part lacks: "
+            f"{', '.join(map(_printable, unknown[:_NAMED]))}. Both parts need the same subfolders."
+        )
 
 
 def _choose_size(paths, log):
@@ -124,29 +154,30 @@ def _choose_size(paths, log):
 
 
 def _decode(paths, image_size, root, log):
-    """Squares of the files that can be used, and {row: reason} of the others."""
+    """Squares and keys of the files that can be used, and {row: reason} of the others."""
 
     def decode(file):
         try:
-            return square_of(*read_file(file), image_size)
+            header, content = read_file(file)
+            return square_of(header, content, image_size), key_of(content)
         except Unusable as reason:
             return str(reason)
 
     images = np.empty((len(paths), image_size, image_size, 3), np.uint8)
-    good, unusable = 0, {}
+    keys, unusable = [], {}
     with Progress(f"Reading {root}", "files", len(paths), log=log) as progress:
         for row, result in enumerate(in_threads(decode, paths)):
             if isinstance(result, str):
                 unusable[row] = result
             else:
-                images[good] = result
-                good += 1
+                images[len(keys)] = result[0]
+                keys.append(result[1])
             progress.add()
-    return images[:good], unusable
+    return images[: len(keys)], np.array(keys, np.uint64), unusable
 
 
 def _encoded(parts, side, root, log):
-    """For each part, `EncodedImages` of the files that can be used, {row: reason} of the others."""
+    """As `_decode` for each part, with `EncodedImages` and without keys."""
     paths, folders = Paths(), Paths()
     for part in parts:
         paths.extend(part.paths)
@@ -160,17 +191,48 @@ def _encoded(parts, side, root, log):
         here = (start <= index.unusable) & (index.unusable < stop)
         rows, reasons = (index.unusable[here] - start).tolist(), index.reasons[here].tolist()
         good = start + np.flatnonzero(index.heights[start:stop])
-        found.append((images.take(good), dict(zip(rows, reasons, strict=True))))
+        found.append((images.take(good), None, dict(zip(rows, reasons, strict=True))))
         start = stop
     return found
 
 
-def _labels(part, read, class_names):
+def _labels(parts, rows, class_names, path, log):
+    """Labels of the usable files of each part, or `None`, and the names of their classes."""
     if class_names is None:
-        return None
+        _tell_unlabelled(parts, log)
+        return [None] * len(parts), None
     number = {name: label for label, name in enumerate(class_names)}
-    numbers = np.array([number[name] for name in part.class_names], np.int64)
-    return numbers[np.delete(part.labels, list(read[1]))]
+    labels = []
+    for part, good in zip(parts, rows, strict=True):
+        numbers = np.array([number[name] for name in part.class_names], np.int64)
+        labels.append(numbers[part.labels[good]])
+    used = np.unique(labels[0])
+    names = tuple(_printable(class_names[label]) for label in used)
+    _check_known(
+        [class_names[label] for label in np.unique(np.concatenate(labels))],
+        [class_names[label] for label in used],
+        path,
+    )
+    empty = [_printable(name) for name in class_names if name not in {class_names[u] for u in used}]
+    if empty:
+        some = ", ".join(empty[:_NAMED]) + (", ..." if len(empty) > _NAMED else "")
+        log(f"{path}: no usable image in {some}: {len(used)} classes remain.")
+    if len(used) < 2:
+        log(f"{path}: the only class is {names[0]}, so that there are no labels.")
+        return [None] * len(parts), None
+    return [np.searchsorted(used, some) for some in labels], names
+
+
+def _tell_unlabelled(parts, log):
+    train, *tests = parts
+    if train.class_names:
+        name = _printable(train.class_names[0])
+        log(f"{train.root}: the only class is {name}, so that there are no labels.")
+    elif any(test.class_names for test in tests):
+        log(
+            f"{train.root} has no class folders, so that there are no labels; those of the test "
+            "part are of no use without."
+        )
 
 
 def _printable(name):

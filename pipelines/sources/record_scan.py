@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.errors import DataError
+from pipelines.fingerprint import key_of
 from pipelines.progress import Progress
 from pipelines.sources.claims import Unusable
 from pipelines.sources.framing import records_in
@@ -22,6 +23,7 @@ COLUMNS = {
     "jpeg": bool,
     "gray": bool,
     "label": np.int64,
+    "key": np.uint64,
 }
 
 
@@ -95,6 +97,7 @@ def _scan(number, shard, image_keys, label_keys, progress):
                 header.kind == "jpeg",
                 header.kind == "png" and content[25] in (0, 4),  # the colour type of PNG
                 _label(values, label_keys),
+                key_of(content),
             )
         )
     return _columns(rows), skipped, feature

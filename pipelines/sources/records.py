@@ -15,7 +15,7 @@ from pipelines.sources.record_scan import COLUMNS, scan_all
 
 IMAGE_KEYS = ("image/encoded", "image")
 LABEL_KEYS = ("image/class/label", "label")
-_FORM = 2  # of the index; another number makes old ones worthless
+_FORM = 3  # of the index; another number makes old ones worthless
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +65,8 @@ class RecordIndex:
     Args:
         shards: paths of the files.
         columns: arrays (N,) by name: shard, offset, length, height, width (as the image is seen),
-            orientation, jpeg, gray, and label, which is -1 where there is none.
+            orientation, jpeg, gray, label, which is -1 where there is none, and key, that of the
+            encoded image.
         feature: name of the encoded image.
         skipped: (record, reason) of those that hold no usable image.
         state: changes when the files do.

@@ -5,10 +5,12 @@ import os
 import numpy as np
 
 from pipelines.errors import DataError
+from pipelines.fingerprint import Files
 from pipelines.image_data import (
     ImageData,
     check_memory,
     common_side,
+    dense_labels,
     hold_out_mask,
     keep_in_memory,
     tell,
@@ -26,11 +28,13 @@ def load_tfrecord(pattern, *, image_size=None, in_memory=None, log=print):
 
     The image is the feature `image/encoded` or `image`, the label `image/class/label` or `label`.
     Files named train, test (or else validation) and unlabelled are these parts; if none is named
-    train, all are the training part. With labels and no test part, a fixed fifth of every class is
-    held out. Names of the classes come from `classes.txt` beside the files, one a line.
+    train, all are the training part. With labels and no test part, about a fifth of every class is
+    held out, each image by its own content. Names of the classes come from `classes.txt` beside the
+    files, one a line.
 
-    Labels count from 0. Where the smallest is 1, and the list of classes has no name beyond the
-    largest, they are taken to count from 1, and the log says so.
+    Labels count from 0; those with gaps and without names are numbered anew. Where the smallest is
+    1, and the list of classes has no name beyond the largest, they are taken to count from 1, and
+    the log says so.
 
     Args:
         pattern: directory, pattern, NAME@N, or file; see `find_shards`.
@@ -53,6 +57,11 @@ def load_tfrecord(pattern, *, image_size=None, in_memory=None, log=print):
         raise DataError(f"{name} has no usable image.{tell(index.skipped)}")
     class_names = _class_names(os.path.dirname(os.path.abspath(files[0])))
     labels = _from_zero(index.columns["label"], class_names, name, log)
+    known = labels >= 0
+    if class_names is None and known.any():
+        (dense,), class_names = dense_labels([labels[known]], name, log)
+        labels = labels.copy()
+        labels[known] = dense
     settings = {"image_size": image_size, "in_memory": in_memory, "log": log}
     return assemble(name, index, rows, labels, class_names, **settings)
 
@@ -117,7 +126,7 @@ def assemble(name, index, rows, labels, class_names, *, image_size, in_memory, l
     """
     rows = {part: rows[part] for part in _ORDER if len(rows.get(part, ()))}
     if hold_out and "test" not in rows and _labels_of(labels, rows["train"], name) is not None:
-        rows |= _hold_out(rows["train"], labels, log)
+        rows |= _hold_out(rows["train"], labels, index.columns["key"], log)
     every = np.concatenate(list(rows.values()))
     side = image_size or _choose_side(index.columns, every, log)
     channels = 1 if index.columns["gray"][every].all() else 3
@@ -139,6 +148,7 @@ def assemble(name, index, rows, labels, class_names, *, image_size, in_memory, l
         class_names if train_labels is not None else None,
         index.skipped + damaged,
         parts["pretraining"] if "unlabelled" in rows else None,
+        Files((), index.columns["key"][np.concatenate(list(rows.values()))]),
     )
 
 
@@ -175,8 +185,8 @@ def _labels_of(labels, rows, name):
     return labels.astype(np.int64)
 
 
-def _hold_out(rows, labels, log):
-    test = hold_out_mask(labels[rows], log)
+def _hold_out(rows, labels, keys, log):
+    test = hold_out_mask(labels[rows], keys[rows], log)
     return {} if test is None else {"train": rows[~test], "test": rows[test]}
 
 

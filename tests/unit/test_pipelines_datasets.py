@@ -1,3 +1,4 @@
+import hashlib
 import os
 
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 
 from pipelines.datasets import ImageData, load
 from pipelines.errors import DataError
+from pipelines.fingerprint import key_of
 from pipelines.image_data import check_memory, common_side, held_out
 from pipelines.names import check_exists, check_name
 
@@ -17,6 +19,11 @@ def test_digits_are_split_once_and_for_all():
     again = load("digits")
     np.testing.assert_array_equal(data.test_images, again.test_images)
     assert np.ptp(np.bincount(data.test_labels)) <= 2
+
+
+def test_digits_keep_the_test_images_that_the_documents_are_about():
+    part = hashlib.sha256(load("digits").test_images.tobytes()).hexdigest()
+    assert part.startswith("18bf0379526ecaee")
 
 
 def test_digits_are_the_originals_at_twice_their_size():
@@ -92,15 +99,28 @@ def test_the_number_of_classes_counts_names_or_labels():
     assert ImageData("x", images, np.array([0, 1, 1]), class_names=("a", "b", "c")).num_classes == 3
 
 
-def test_a_fifth_of_every_class_is_held_out():
-    labels = np.repeat(np.arange(4), [50, 5, 10, 35])
-    counts = np.bincount(labels[held_out(labels)], minlength=4)
-    np.testing.assert_array_equal(counts, [10, 1, 2, 7])
+def keys(count):
+    return np.array([key_of(f"{number}.png".encode()) for number in range(count)], np.uint64)
 
 
-def test_the_only_image_of_a_class_is_never_held_out():
-    labels = np.array([0] * 9 + [1, 2, 3])
-    assert not held_out(labels)[9:].any()
+def test_about_a_fifth_of_every_class_is_held_out():
+    labels = np.arange(4000) % 4
+    counts = np.bincount(labels[held_out(labels, keys(4000))], minlength=4)
+    np.testing.assert_allclose(counts, 200, atol=40)
+
+
+def test_images_that_come_or_go_move_no_other_one_into_the_test_part():
+    labels, names = np.arange(200) % 5, keys(200)
+    mask = held_out(labels, names)
+    for gone in range(200):
+        rest = np.delete(np.arange(200), gone)
+        np.testing.assert_array_equal(held_out(labels[rest], names[rest]), mask[rest])
+
+
+def test_a_class_is_never_held_out_whole():
+    labels, low = np.array([0, 0, 1, 2, 2]), np.uint64(5)
+    mask = held_out(labels, np.array([low, 2**63, low, low, low], np.uint64))
+    np.testing.assert_array_equal(mask, [True, False, False, False, False])
 
 
 def test_the_common_side_is_one_that_half_of_the_images_have():

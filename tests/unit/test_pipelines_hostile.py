@@ -124,9 +124,10 @@ def test_a_folder_without_images_is_refused(read):
         read({"notes.txt": b"no image"})
 
 
-def test_one_class_is_enough(read):
+def test_one_class_alone_gives_no_labels(read):
     data = read({f"cat/{i}.png": PNG for i in range(5)})
-    assert data.class_names == ("cat",) and len(data.test_images[:]) == 1
+    assert data.class_names is data.train_labels is data.test_images is None
+    assert len(data.train_images) == 5
 
 
 def test_the_only_image_of_a_class_is_not_held_out(read):

@@ -3,7 +3,7 @@ import pytest
 
 from pipelines.datasets import load
 from pipelines.errors import DataError
-from pipelines.sources.npz import load_npz
+from pipelines.sources.npz import check_images, load_npz
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3)).astype(np.uint8)
 LABELS = np.array([0, 1, 2, 0, 1, 2])
@@ -105,11 +105,103 @@ def test_files_that_are_no_archives_are_refused(tmp_path):
             load(f"npz:{file}")
 
 
-def test_labelled_images_without_a_test_part_are_split_as_those_of_a_folder(tmp_path):
-    images = np.arange(20, dtype="uint8").repeat(16).reshape(20, 4, 4)
-    np.savez(tmp_path / "a.npz", x_train=images, y_train=np.arange(20) % 2)
+def test_labelled_images_without_a_test_part_are_held_out_by_their_pixels(tmp_path):
+    images = np.arange(2, 62, dtype="uint8").repeat(16).reshape(60, 4, 4)
+    np.savez(tmp_path / "a.npz", x_train=images, y_train=np.arange(60) % 2)
+    np.savez(tmp_path / "b.npz", x_train=images[1:], y_train=np.arange(1, 60) % 2)
     lines = []
     data = load_npz(tmp_path / "a.npz", log=lines.append)
-    assert (len(data.train_images), len(data.test_images)) == (16, 4)
-    np.testing.assert_array_equal(data.test_labels, data.test_images[:, 0, 0, 0] % 2)
-    assert lines == ["No test part: 4 of 20 images are held out, the same ones each time."]
+    test = data.test_images[:, 0, 0, 0]
+    assert len(data.train_images) + len(test) == 60 and f"{len(test)} of 60 images" in lines[0]
+    np.testing.assert_array_equal(data.test_labels, test % 2)
+    fewer = load_npz(tmp_path / "b.npz", log=lines.append)
+    np.testing.assert_array_equal(fewer.test_images[:, 0, 0, 0], test[test != 2])
+
+
+FLOATS = IMAGES.astype(np.float64)
+
+
+def one_value(value):
+    images = FLOATS / 255
+    images[2, 3, 4, 1] = value
+    return images
+
+
+@pytest.mark.parametrize(
+    "images, expected, line",
+    [
+        (FLOATS / 255, IMAGES, "read as [0, 1]"),
+        (one_value(1.0000001), np.rint(255 * one_value(1)), "1.0000001 are read as [0, 1]"),
+        (one_value(-0.02), np.rint(255 * one_value(0)), "read as [0, 1]"),
+        (FLOATS + (IMAGES == 255) * 2.5, IMAGES, "257.5 are read as [0, 255]"),
+        (np.concatenate([np.tile(FLOATS, (9, 1, 1, 1)), 0 * FLOATS]), None, "read as [0, 255]"),
+        ((IMAGES > 99).astype(np.int64), (IMAGES > 99) * 255, "read as [0, 1]"),
+        ((IMAGES > 99).astype(np.uint8), (IMAGES > 99) * 255, "read as [0, 1]"),
+        (IMAGES > 99, (IMAGES > 99) * 255, None),
+        (IMAGES.astype(np.uint16), IMAGES, None),
+    ],
+)
+def test_the_scale_is_that_of_all_images_and_is_said(images, expected, line):
+    lines = []
+    found = check_images(images, "x_train", lines.append)
+    np.testing.assert_array_equal(found, images if expected is None else expected)
+    assert line is None and not lines or line in lines[0]
+
+
+def one_image_in_bytes():
+    images = FLOATS / 255
+    images[4] *= 255
+    return images
+
+
+@pytest.mark.parametrize(
+    "images, message",
+    [
+        (FLOATS / 255 / 1000, "from 0 to 0.001.*not certain whether white is"),
+        (FLOATS / 255 * 4095 / 65535, "not certain"),
+        (FLOATS / 255 * 10, "from 0 to 10.*not certain"),
+        (one_value(1.5), "1 of 6 images exceed 1.*not certain"),
+        (one_image_in_bytes(), "1 of 6 images exceed 1.*mend the images that differ"),
+        (FLOATS / 127.5 - 1, "before any normalisation"),
+        (IMAGES.astype(np.uint16) * 257, r"to 65535 \(uint16\).*white \* 255"),
+        (np.zeros((2, 4, 4, 4), np.uint8), r"opacity: leave it out, as images\[..., :3\]"),
+        (np.zeros((2, 4, 4, 5), np.uint8), "Choose one or three"),
+    ],
+)
+def test_images_of_another_scale_or_depth_are_refused_with_what_to_do(images, message):
+    with pytest.raises(DataError, match=message):
+        check_images(images, "x_train")
+
+
+def test_labels_with_gaps_become_classes_that_bear_them_as_names(tmp_path):
+    lines = []
+    save(tmp_path, x_train=IMAGES, y_train=LABELS * 500_000_000, x_test=IMAGES, y_test=LABELS * 0)
+    data = load_npz(tmp_path / "data.npz", log=lines.append)
+    assert data.class_names == ("0", "500000000", "1000000000") and data.num_classes == 3
+    np.testing.assert_array_equal(data.train_labels, LABELS)
+    assert "3 labels from 0 to 1000000000 become the classes 0 to 2" in lines[0]
+
+
+def test_labels_with_gaps_stay_where_every_one_has_a_name(tmp_path):
+    names = np.array(["a", "b", "c", "d", "e"])
+    data = load(save(tmp_path, x_train=IMAGES, y_train=LABELS * 2, names=names))
+    assert data.num_classes == 5 and set(data.train_labels) <= {0, 2, 4}
+
+
+def test_test_images_of_classes_that_training_lacks_are_told_of(tmp_path):
+    lines = []
+    save(tmp_path, x_train=IMAGES, y_train=LABELS % 2, x_test=IMAGES, y_test=LABELS)
+    data = load_npz(tmp_path / "data.npz", log=lines.append)
+    assert data.num_classes == 3 and "2 test images are of classes without training" in lines[0]
+
+
+@pytest.mark.parametrize("write, stay", [(np.savez, True), (np.savez_compressed, False)])
+@pytest.mark.parametrize("images", [IMAGES, np.asfortranarray(IMAGES), IMAGES[..., 0]])
+def test_arrays_that_are_not_compressed_stay_in_the_file_on_request(tmp_path, write, stay, images):
+    write(tmp_path / "a.npz", y_train=LABELS, x_train=images)
+    found = {wish: load(f"npz:{tmp_path}/a.npz", in_memory=wish) for wish in (False, None)}
+    np.testing.assert_array_equal(found[False].to_judge_by, found[None].to_judge_by)
+    write(tmp_path / "b.npz", x_train=images)
+    whole = load(f"npz:{tmp_path}/b.npz", in_memory=False).train_images
+    assert isinstance(whole, np.memmap) == stay
+    np.testing.assert_array_equal(whole, images.reshape(6, 8, 8, -1))

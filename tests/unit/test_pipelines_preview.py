@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from pipelines.policies import policy_for
-from pipelines.preview import preview_grid, write_png
+from pipelines.preview import first_rows, preview_grid, write_png
 from pipelines.views import train_views
 
 STILL = {"crop_scale": (1.0, 1.0), "jitter_probability": 0.0, "flip": 0.0}
@@ -45,3 +45,14 @@ def test_local_crops_stand_in_the_middle_of_their_tiles(images):
     assert grid.shape == (98, 5 * 98, 1)
     tile = grid[:96, 3 * 98 : 3 * 98 + 96]
     assert (tile[:24] == 255).all() and (tile[24:72, 24:72] < 255).any()
+
+
+def test_the_first_rows_are_the_first_batch_of_the_stream():
+    images = np.random.default_rng(0).integers(0, 256, (9, 8, 8, 1)).astype(np.uint8)
+    settings = {"mean": [0.2], "std": [0.3], "image_size": 8, "policy": policy_for("gray")}
+    stream = train_views(images, batch_size=4, seed=3, on_device=True, with_index=True, **settings)
+    expected, found = next(iter(stream)), first_rows(images, 4, 3)
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value)
+        assert found[name].dtype == value.dtype

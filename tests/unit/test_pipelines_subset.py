@@ -66,6 +66,18 @@ def test_a_class_with_too_few_images_is_named():
         draw({"train": np.array([0, 0, 1, 1, 2])}, {"train": 2}, seed=0)
 
 
+def test_a_class_without_test_images_is_named_with_what_to_do():
+    labels = {"train": np.array([0, 1]), "test": np.array([0])}
+    with pytest.raises(DataError, match=r"class 1 \(dog\) has 0 test images.*or take --test=0"):
+        draw(labels, {"train": 1, "test": 1}, seed=0, class_names=("cat", "dog"))
+
+
+def test_no_test_images_leave_out_the_test_part(tmp_path):
+    main([f"{tmp_path}/few.npz", "digits", "--train=2", "--test=0"])
+    with np.load(tmp_path / "few.npz") as few:
+        assert sorted(few.files) == ["names", "train_index", "x_train", "y_train"]
+
+
 def test_a_subset_of_a_file_is_rows_of_it(tmp_path):
     images = np.arange(12 * 4).reshape(12, 2, 2, 1).astype(np.uint8)
     file = {"x_train": images, "y_train": np.arange(12) % 2, "names": np.array(["a", "b"])}

@@ -10,6 +10,7 @@ import run
 import stages
 from keras_ssl.recipes import parse_set, resolve
 from keras_ssl.recipes.schema import Backbone
+from stages.inputs import check_unchanged, save_fingerprint
 from tests.descriptors import make_method, make_views
 
 
@@ -117,3 +118,26 @@ def test_a_preview_shows_every_view_beside_its_image(tmp_path):
 def test_the_normalization_is_that_of_the_recipe():
     with pytest.raises(ValueError, match="3 channels"):
         stages.load_inputs(recipe("byol", "data.normalization=imagenet", family="digits"))
+
+
+def npz_of(path, count=40):
+    images = np.random.default_rng(0).integers(0, 256, (count, 8, 8, 1)).astype(np.uint8)
+    np.savez(path, x_train=images, y_train=np.arange(count) % 2)
+    return f"data.dataset=npz:{path}"
+
+
+def test_data_that_changed_are_refused_in_training_and_told_of_afterwards(tmp_path, capsys):
+    wanted = recipe("byol", npz_of(tmp_path / "a.npz"), family="digits")
+    save_fingerprint(stages.load_inputs(wanted).data, tmp_path)
+    check_unchanged(stages.load_inputs(wanted).data, tmp_path)
+    npz_of(tmp_path / "a.npz", 38)
+    data = stages.load_inputs(wanted).data
+    with pytest.raises(
+        keras_ssl.UserError, match=r"has changed .*of 40 images 2 gone.*fingerprint\.npz"
+    ):
+        check_unchanged(data, tmp_path)
+    capsys.readouterr()
+    stages.tell_changes(data, tmp_path)
+    assert "has changed since the training: of 40 images 2 gone" in capsys.readouterr().out
+    stages.tell_changes(stages.load_inputs(recipe("byol", family="digits")).data, tmp_path)
+    assert not capsys.readouterr().out  # other data are no change
