@@ -85,7 +85,7 @@ def save_preprocessing(preprocessing, workdir):
 
 
 def save_fingerprint(data, workdir):
-    """Write `fingerprint.npz`, by which a later command knows whether the data are still the same."""
+    """Write `fingerprint.npz`, by which a later command knows what has changed."""
     with written_aside(Path(workdir) / FINGERPRINT) as aside, open(aside, "wb") as file:
         np.savez_compressed(file, **fingerprint(data))
 
