@@ -6,7 +6,9 @@ from pathlib import Path
 
 import keras_ssl
 from keras_ssl.core.checks import UserError
+from keras_ssl.core.detection import detect
 from keras_ssl.core.files import write_text, written_aside
+from keras_ssl.core.hardware import xla_for
 from keras_ssl.evaluation.classifier import add_classifier
 from keras_ssl.evaluation.finetune import finetune as finetune_network
 from keras_ssl.evaluation.rows import Row, format_table, write_results
@@ -15,6 +17,7 @@ from pipelines.encoded import EncodedImages
 from pipelines.view_policy import ViewPolicy
 from pipelines.views import train_views
 from stages.build import encoder_in
+from stages.devices import set_determinism
 from stages.errors import plain_errors
 from stages.tables import write_tables
 
@@ -27,6 +30,9 @@ def finetune(recipe, inputs, encoder, workdir):
 
     The network that learnt from the largest share is left as `classifier.keras`.
     """
+    set_determinism(recipe)
+    if xla_for(detect()).value:
+        print("XLA compiles each network before its first step: this may take minutes.")
     settings = recipe.finetune
     starts = STARTS if settings.from_scratch else STARTS[:1]
     rows, kept = [], None

@@ -1,30 +1,39 @@
-"""Set up TensorFlow once for all tests: quiet, two virtual CPU devices, fixed seeds."""
+"""Set up TensorFlow once for all tests: quiet, two virtual CPU devices, fixed seeds.
+
+GPUs are hidden, but from `pytest -m gpu`; that is one process, since each takes what memory it can.
+"""
 
 import os
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-
-import keras_ssl  # noqa: F401, I001  (before TensorFlow: it sets up the environment)
-
-import keras
 import pytest
-import tensorflow as tf
 
-tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
-)
+
+def pytest_configure(config):
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    asked = config.option.markexpr
+    if "gpu" not in asked or "not gpu" in asked or hasattr(config, "workerinput"):
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    import keras_ssl  # noqa: F401, I001  (before TensorFlow: it sets up the environment)
+    import tensorflow as tf
+
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+    )
 
 
 @pytest.fixture(scope="session")
 def two_replicas():
     """One strategy for all tests: another would reuse the keys of the first one's collectives."""
+    import tensorflow as tf
+
     return tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
 
 
 @pytest.fixture(autouse=True)
 def fresh_state():
     """Every test starts from the same seed and the float32 policy."""
+    import keras
+
     keras.config.set_dtype_policy("float32")
     keras.utils.set_random_seed(0)
     yield

@@ -181,8 +181,7 @@ def make_method(name, *, seed=0, optimizer="sgd", **compile_options):
         optimizer=keras_ssl.OPTIMIZERS[optimizer](
             gradient_accumulation_steps=accumulate, **options
         ),
-        jit_compile=False,
-        **compile_options,
+        **{"jit_compile": False, **compile_options},
     )
     return method
 
