@@ -1,5 +1,8 @@
 """What every method must keep, whatever it computes."""
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -17,7 +20,8 @@ from tests.descriptors import (
     make_views,
 )
 
-every_name = pytest.mark.parametrize("name", METHOD_NAMES)
+# In the scope of the module, pytest runs all tests of a name one after the other: they share a run.
+every_name = pytest.mark.parametrize("name", METHOD_NAMES, scope="module")
 # SEM is one neck for all methods: with two of them by default, with the others if there is time.
 every_method = pytest.mark.parametrize(
     "name",
@@ -25,6 +29,7 @@ every_method = pytest.mark.parametrize(
         pytest.param(name, marks=[pytest.mark.slow] if name in SLOW_NAMES else [])
         for name in METHOD_NAMES
     ],
+    scope="module",
 )
 # Two replicas take four seconds each: by default one method of each way to see the global batch.
 REPLICATED = ("simclr", "moco", "swav", "dino", "barlow_twins", "wmse", "simmer", "sem_byol")
@@ -72,11 +77,77 @@ def assert_same_state(one, other):
         np.testing.assert_array_equal(a, b)
 
 
-@every_name
-def test_loss_is_finite_and_falls_on_a_fixed_batch(name):
-    losses = fit(make_method(name), steps=10, epochs=4)
+def assert_finite(method, losses):
     assert np.all(np.isfinite(losses))
-    assert losses[-1] < losses[0]
+    assert all(np.all(np.isfinite(v)) for v in method.variables if "float" in v.dtype)
+
+
+@dataclass
+class Run:
+    """What a compiled method did on a fixed batch.
+
+    Attributes:
+        losses: the mean loss of each epoch of ten steps.
+        mean_losses: the loss over the first one, two, three and four steps.
+        states: {step: `state` after it} of the same.
+        folder: where a checkpoint of step 2 lies.
+        traces: how often the step was traced.
+    """
+
+    losses: list
+    mean_losses: list
+    states: dict
+    folder: Path
+    traces: int
+
+
+@pytest.fixture(scope="module")
+def compiled_run(name, tmp_path_factory):
+    """40 steps of a method: compiling it takes longer than all of them."""
+    keras.config.set_dtype_policy("float32")
+    method, traces, states, means = make_method(name), [], {}, []
+    folder = tmp_path_factory.mktemp("checkpoints")
+    embed_views = method.embed
+    object.__setattr__(method, "embed", lambda *a, **k: traces.append(1) or embed_views(*a, **k))
+
+    def keep(batch, logs):
+        if len(states) < 4:
+            means.append(logs["loss"])
+            states[len(states) + 1] = state(method)
+            if len(states) == 2:
+                checkpoints.save(method, folder, step=2)
+
+    watch = keras.callbacks.LambdaCallback(on_train_batch_end=keep)
+    losses = fit(method, steps=10, epochs=4, callbacks=[watch])
+    return Run(losses, means, states, folder, len(traces))
+
+
+@every_name
+def test_loss_is_finite_and_falls_on_a_fixed_batch(name, compiled_run):
+    assert np.all(np.isfinite(compiled_run.losses))
+    assert compiled_run.losses[-1] < compiled_run.losses[0]
+
+
+@every_method
+def test_train_step_is_traced_once(name, compiled_run):
+    assert compiled_run.traces == 1
+
+
+@every_method
+def test_resumed_checkpoint_equals_the_run_that_was_not_interrupted(name, compiled_run):
+    resumed = make_method(name, seed=7)  # other weights, all to be replaced
+    checkpoints.restore(resumed, compiled_run.folder, checkpoints.latest_step(compiled_run.folder))
+    fit(resumed, steps=2)
+    for whole, part in zip(compiled_run.states[4], state(resumed), strict=True):
+        np.testing.assert_array_equal(whole, part)
+
+
+@every_method
+def test_compiled_step_equals_eager_step(name, compiled_run):
+    eager = make_method(name, run_eagerly=True)
+    np.testing.assert_allclose(compiled_run.mean_losses[2], fit(eager, 3), rtol=1e-4)
+    for a, b in zip(compiled_run.states[3], state(eager), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
 @every_method
@@ -93,39 +164,10 @@ def test_saved_method_goes_on_as_if_it_had_never_been_saved(name, policy, tmp_pa
     assert type(loaded.optimizer) is type(method.optimizer)
     assert loaded.get_config().keys() == method.get_config().keys()
     assert_same_state(method, loaded)
-    fit(method, steps=2)
+    losses = fit(method, steps=2)
     fit(loaded, steps=2)
     assert_same_state(method, loaded)
-
-
-@every_method
-def test_resumed_checkpoint_equals_the_run_that_was_not_interrupted(name, tmp_path):
-    whole, part = make_method(name), make_method(name)
-    fit(whole, steps=4)
-    fit(part, steps=2)
-    checkpoints.save(part, tmp_path, step=2)
-    resumed = make_method(name, seed=7)  # other weights, all to be replaced
-    checkpoints.restore(resumed, tmp_path, checkpoints.latest_step(tmp_path))
-    fit(resumed, steps=2)
-    assert_same_state(whole, resumed)
-
-
-@every_method
-def test_compiled_step_equals_eager_step(name):
-    compiled, eager = make_method(name), make_method(name, run_eagerly=True)
-    np.testing.assert_allclose(fit(compiled, 3), fit(eager, 3), rtol=1e-4)
-    for a, b in zip(compiled.weights, eager.weights, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
-
-
-@every_method
-def test_train_step_is_traced_once(name):
-    method = make_method(name)
-    traces = []
-    embed = method.embed
-    object.__setattr__(method, "embed", lambda *a, **k: traces.append(1) or embed(*a, **k))
-    fit(method, steps=3, epochs=2)
-    assert len(traces) == 1
+    assert_finite(method, losses)
 
 
 @every_method
@@ -156,7 +198,7 @@ def test_every_parameter_gets_a_gradient(name):
 
 @every_method
 def test_targets_follow_by_one_minus_momentum(name):
-    method = make_method(name)
+    method = make_method(name, run_eagerly=True)
     if not method._ema_pairs:
         pytest.skip("no targets")
     momentum = np.float32(method.ema_momentum(0))
@@ -171,7 +213,7 @@ def test_targets_follow_by_one_minus_momentum(name):
 
 @every_method
 def test_targets_normalise_by_their_own_batch(name):
-    method = make_method(name)
+    method = make_method(name, run_eagerly=True)
     if not method._ema_pairs:
         pytest.skip("no targets")
     for target in [v for k, v in vars(method).items() if k.startswith("target_")]:
@@ -185,7 +227,7 @@ def test_targets_normalise_by_their_own_batch(name):
 
 @every_method
 def test_targets_wait_while_gradients_accumulate(name):
-    method = make_method(name, gradient_accumulation_steps=2)
+    method = make_method(name, gradient_accumulation_steps=2, run_eagerly=True)
     followers = [copy for _, copy in method._ema_pairs]
     before = [np.asarray(copy) for copy in followers]
     online = [np.asarray(v) for v in method.trainable_variables]
@@ -205,11 +247,9 @@ def test_targets_wait_while_gradients_accumulate(name):
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision_stays_finite_and_loss_scaling_leaves_out_a_bad_batch(name, policy):
     keras.config.set_dtype_policy(policy)
-    method = make_method(name)
+    method = make_method(name, run_eagerly=True)
     method.steps_per_epoch = 100  # so that none begins below
-    losses = fit(method, steps=4)
-    assert np.all(np.isfinite(losses))
-    assert all(np.all(np.isfinite(v)) for v in method.variables if "float" in v.dtype)
+    assert_finite(method, fit(method, steps=4))
     if policy == "mixed_float16":
         before = state(method)
         logs = fit_spoiled(method)
@@ -260,23 +300,24 @@ def test_no_variable_is_int32(name):
 
 
 @every_method
-@pytest.mark.parametrize("kind", ["constant", "zero", "repeated rows"])
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
-def test_degenerate_batches_give_finite_gradients(name, kind, policy):
+def test_degenerate_batches_give_finite_gradients(name, policy):
     keras.config.set_dtype_policy(policy)
     method = make_method(name)
     views = make_views(method)
-    images = np.asarray(views["global"]).copy()
-    if kind == "repeated rows":
-        images[:] = images[:1]
-    else:
-        images[:] = 0.0 if kind == "zero" else 0.7
-    with tf.GradientTape() as tape:
-        outputs = embed(method, {**views, "global": tf.constant(images)})
-        loss = sum(method.loss_terms(outputs).values())
-    gradients = tape.gradient(loss, [v.value for v in method.trainable_variables])
-    assert np.isfinite(loss)
-    assert all(np.all(np.isfinite(g)) for g in gradients)
+    images = np.asarray(views["global"])
+    batches = {
+        "repeated rows": np.broadcast_to(images[:1], images.shape),
+        "constant": np.full_like(images, 0.7),
+        "zero": np.zeros_like(images),
+    }
+    for kind, batch in batches.items():
+        with tf.GradientTape() as tape:
+            outputs = embed(method, {**views, "global": tf.constant(batch)})
+            loss = sum(method.loss_terms(outputs).values())
+        gradients = tape.gradient(loss, [v.value for v in method.trainable_variables])
+        assert np.isfinite(loss), kind
+        assert all(np.all(np.isfinite(g)) for g in gradients), kind
 
 
 @every_method
