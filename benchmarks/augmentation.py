@@ -22,7 +22,9 @@ import numpy as np
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+from attempts import Attempts  # noqa: E402
 
 from pipelines.policies import policy_for  # noqa: E402
 
@@ -122,44 +124,56 @@ def images_of(dataset, count, shape):
     return np.clip(np.round(large), 0, 255).astype("uint8")
 
 
-def measured(kind, cases, options):
-    """{name of the case: what the clock says}, or `None` where the peer is not installed."""
-    task = {"cases": cases, "kind": kind, "seconds": options.seconds, "workers": options.workers}
+def measured(kind, cases, options, attempt):
+    """{name of the case: what the clock says}, or `None` where the peer is not installed.
+
+    A case that ends its process is left out, and the others go on in a new one.
+    """
+    task = {"kind": kind, "seconds": options.seconds, "workers": options.workers}
     python, program = sys.executable, "augmentation_streams.py"
     if kind == "torchvision":
         python, program = options.peer_python, "augmentation_torchvision.py"
         if not python:
             return None
     print(f"{kind}: {len(cases)} to measure", file=sys.stderr, flush=True)
-    done = subprocess.run(
-        [python, str(HERE / program), json.dumps(task)], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        sys.exit(f"error: {kind} ended with status {done.returncode}:\n{done.stderr[-2000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
+    found, left = {}, dict(cases)
+    while left:
+        command = [python, str(HERE / program), json.dumps({**task, "cases": left})]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        for line in done.stdout.splitlines():
+            if line.startswith("{"):  # not what a library says
+                found |= json.loads(line)
+        left = {name: case for name, case in left.items() if name not in found}
+        if left:
+            name = next(iter(left))
+            del left[name]
+            reason = f"ended with status {done.returncode}:\n{done.stderr[-2000:]}"
+            attempt.fail(f"{kind}, {name}", reason)
+    return found
 
 
 def speed_table(rows):
     """The markdown table of {row: {column: what the clock says} or `None`}: views a second."""
     lines = ["| views/s | " + " | ".join(COLUMNS) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
     for name, found in rows.items():
-        cells = ["not installed" if found is None else _thousands(found[c]) for c in COLUMNS]
+        cells = ["not installed" if found is None else _thousands(found.get(c)) for c in COLUMNS]
         lines.append("| " + " | ".join([name, *cells]) + " |")
     return "\n".join(lines)
 
 
 def _thousands(clock):
-    return f"{clock['views']:,.0f}"
+    return "failed" if clock is None else f"{clock['views']:,.0f}"
 
 
 def memory_table(rows):
     """The markdown table of what a batch holds, and what each row takes."""
     lines = ["| MiB | " + " | ".join(COLUMNS) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
+    rows = {name: [(found or {}).get(c, {}) for c in COLUMNS] for name, found in rows.items()}
     ours = next(iter(rows.values()))
-    lines.append(_row("one batch", [ours[column]["bytes"] for column in COLUMNS]))
-    for name, found in rows.items():
-        if found is not None:
-            lines.append(_row(name, [found[column]["memory"] for column in COLUMNS]))
+    lines.append(_row("one batch", [clock.get("bytes") for clock in ours]))
+    for name, clocks in rows.items():
+        if any(clocks):
+            lines.append(_row(name, [clock.get("memory") for clock in clocks]))
     return "\n".join(lines)
 
 
@@ -194,7 +208,7 @@ def read_arguments():
 
 
 def main():
-    options = read_arguments()
+    options, attempt = read_arguments(), Attempts()
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         sides = {source for source, _ in COLUMNS.values()} - {"jpeg"}
@@ -204,12 +218,13 @@ def main():
             for column, (source, size) in COLUMNS.items()
         }
         rows = {
-            name.format(workers=options.workers): measured(kind, cases, options)
+            name.format(workers=options.workers): measured(kind, cases, options, attempt)
             for name, kind in ROWS.items()
         }
-        alone = measured("ours", operator_cases(options.operator_size, folder), options)
+        alone = measured("ours", operator_cases(options.operator_size, folder), options, attempt)
     print(speed_table(rows), memory_table(rows), sep="\n\n")
     print("", operator_table(alone, options.operator_size), sep="\n")
+    attempt.finish()
 
 
 if __name__ == "__main__":

@@ -122,8 +122,8 @@ def run(kind, case, seconds):
 def main():
     task = json.loads(sys.argv[1])
     tf.get_logger().setLevel("ERROR")
-    found = {name: run(task["kind"], case, task["seconds"]) for name, case in task["cases"].items()}
-    print(json.dumps(found))
+    for name, case in task["cases"].items():
+        print(json.dumps({name: run(task["kind"], case, task["seconds"])}), flush=True)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ It is run by another Python, which has torch, torchvision and Pillow, and import
 project but the clock beside it.
 """
 
-import contextlib
+import importlib.util
 import json
 import random
 import sys
@@ -12,17 +12,22 @@ from pathlib import Path
 
 import torch
 
-_library = torch.library.Library("torchvision", "FRAGMENT")
+
+def declare_operators():
+    """Stand in for compiled operators that torchvision asks for when it is imported.
+
+    Its transforms need none of them. Where it has brought them, two of one name end the process.
+    """
+    spec = importlib.util.find_spec("torchvision")
+    if spec is None or any(Path(spec.origin).parent.glob("_C*")):
+        return None
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    for name in ("nms", "qnms"):
+        library.define(name + "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    return library
 
 
-def _declare(name):
-    """Torchvision asks for its compiled operators when it is imported; transforms need none."""
-    with contextlib.suppress(RuntimeError):  # they are there
-        _library.define(name + "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-
-
-for _name in ("nms", "qnms"):
-    _declare(_name)
+LIBRARY = declare_operators()  # what it declares goes with it
 
 import numpy as np  # noqa: E402
 from augmentation_clock import measure, private_to_workers  # noqa: E402
@@ -94,10 +99,8 @@ def run(case, seconds, workers):
 
 def main():
     task = json.loads(sys.argv[1])
-    found = {
-        name: run(case, task["seconds"], task["workers"]) for name, case in task["cases"].items()
-    }
-    print(json.dumps(found))
+    for name, case in task["cases"].items():
+        print(json.dumps({name: run(case, task["seconds"], task["workers"])}), flush=True)
 
 
 if __name__ == "__main__":

@@ -16,9 +16,13 @@ import json
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+from attempts import Attempts  # noqa: E402
 
 import run  # noqa: E402
 
@@ -190,7 +194,7 @@ def in_process(what, **task):
     command = [sys.executable, __file__, "--task", json.dumps({**task, "what": what})]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if done.returncode:
-        sys.exit(done.returncode)
+        sys.exit(f"ended with status {done.returncode}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -200,6 +204,15 @@ def work(task):
         print(json.dumps(WORK[task["what"]](task)))
     except run.UserError as error:
         sys.exit(f"error: {error}")
+
+
+def line_of(features, solver, found):
+    """A line of the table; `found` is what `measure_probe` gave, or None where it failed."""
+    cells = ["failed", *4 * [""]]
+    if found is not None:
+        forms = ("{}", "{:.1f}", "{:.2g}", "{:.1f}", "{:.0f}")
+        cells = [form.format(value) for form, value in zip(forms, found, strict=True)]
+    return "| " + " | ".join([features, solver, *cells]) + " |"
 
 
 def main():
@@ -224,16 +237,18 @@ def main():
         parser.error("--run=DIRECTORY is needed, that of a finished run")
     num_simplices, simplex_size, speed = in_process("prepare", **vars(options))
     print(f"{num_simplices} simplices of {simplex_size}; {speed:.0f} images / s to codes\n")
+    attempt = Attempts()
     task = {"folder": options.workdir, "simplex_size": simplex_size}
     print("| " + " | ".join(HEADER) + " |\n|" + "---|" * len(HEADER), flush=True)
     for solver in ("ours", "scikit-learn")[: 1 + options.scikit_learn]:
         for features in ("codes", *(f"tau_{tau}" for tau in options.temperatures)):
-            asked = {**task, "features": features, "solver": solver}
-            size, *rest = in_process("probe", **asked, strengths=options.strengths)
-            cells = "| {} | {} | {} | {:.1f} | {:.2g} | {:.1f} | {:.0f} |"
-            print(cells.format(features, solver, size, *rest), flush=True)
-    found = in_process("search", **task, queries=options.queries)
-    print("\nsearch: " + ", ".join(f"{name} {value:.4g}" for name, value in found.items()))
+            asked = {"features": features, "solver": solver, "strengths": options.strengths}
+            measure = partial(in_process, "probe", **task, **asked)
+            print(line_of(features, solver, attempt(f"{features}, {solver}", measure)), flush=True)
+    found = attempt("search", partial(in_process, "search", **task, queries=options.queries))
+    if found is not None:
+        print("\nsearch: " + ", ".join(f"{name} {value:.4g}" for name, value in found.items()))
+    attempt.finish()
 
 
 if __name__ == "__main__":

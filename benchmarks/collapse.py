@@ -18,6 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from attempts import Attempts  # noqa: E402
 from comparison import exit_if_missing, kept, parse, train  # noqa: E402
 
 
@@ -234,16 +235,18 @@ def compare(options):
         for seed in options.seeds.split(",")
         for setting in CLAIMS[name].settings
     ]
-    done, missing = [], []
+    done, missing, attempt = [], [], Attempts()
     for name, setting, seed in wanted:
-        where = options_of(name, setting, seed, options)
-        if train(name, where):
-            path = where.workdir / name
-            done.append((name, setting, seed, kept(path / "collapse.json", partial(measure, path))))
-        else:
-            missing.append(f"{name} ({setting}, seed {seed})")
+        where, title = options_of(name, setting, seed, options), f"{name} ({setting}, seed {seed})"
+        if not train(name, where):
+            missing.append(title)
+            continue
+        path = where.workdir / name
+        found = attempt(title, kept, path / "collapse.json", partial(measure, path))
+        if found is not None:
+            done.append((name, setting, seed, found))
     print(format_table(done), rules(options.names), sep="\n\n")
-    exit_if_missing(missing)
+    exit_if_missing([*missing, *attempt.failed])
 
 
 if __name__ == "__main__":

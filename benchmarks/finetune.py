@@ -18,6 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from attempts import Attempts  # noqa: E402
 from comparison import kept  # noqa: E402
 
 STARTS = ("pretrained", "from scratch")
@@ -74,8 +75,8 @@ def measure(recipe, inputs, settings, weights, share):
     }
 
 
-def results_of(directory, options):
-    """{(start, share): summary} of a run, each measured once."""
+def results_of(directory, options, attempt):
+    """{(start, share): summary} of a run, each measured once; None for what failed."""
     import run
     from keras_ssl import recipes
 
@@ -101,8 +102,10 @@ def results_of(directory, options):
             path = path_of(directory, recipe.data.dataset, settings, start, share)
             path.parent.mkdir(exist_ok=True)
             once = partial(measure, recipe, inputs, settings, weights[start], share)
-            found[start, share] = summary = kept(path, once)
-            print(f"{path}: {summary['accuracy']:.1f} %", file=sys.stderr, flush=True)
+            title = f"{directory}, {start}, {100 * share:g} % of labels"
+            found[start, share] = summary = attempt(title, kept, path, once)
+            if summary is not None:
+                print(f"{path}: {summary['accuracy']:.1f} %", file=sys.stderr, flush=True)
     return found
 
 
@@ -116,18 +119,19 @@ def format_table(found, shares):
 
 
 def _cell(summary):
+    if summary is None:
+        return "failed"
     return f"{summary['accuracy']:.1f} (lr {summary['learning_rate']:g})"
 
 
 def main():
-    import run
-
-    options = read_arguments()
-    try:
-        found = {Path(name).name: results_of(name, options) for name in options.runs}
-    except (run.UserError, run.DataError) as error:
-        sys.exit(f"error: {error}")
-    print(format_table(found, options.shares))
+    options, attempt = read_arguments(), Attempts()
+    found = {
+        Path(name).name: attempt(name, results_of, name, options, attempt) for name in options.runs
+    }
+    whole = {name: results for name, results in found.items() if results is not None}
+    print(format_table(whole, options.shares))
+    attempt.finish()
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from attempts import Attempts  # noqa: E402
 from comparison import parse  # noqa: E402
 
 
@@ -51,13 +52,19 @@ def fit_once(session, batches, steps):
 def format_table(measured):
     """The markdown table of {name: [(views a second, share waiting)]}."""
     lines = ["| data | views/s | smallest to largest | waiting |", "|---|---|---|---|"]
+    measured = {name: [found for found in runs if found] for name, runs in measured.items()}
     for name, runs in measured.items():
+        if not runs:
+            lines.append(f"| {name} | failed | | |")
+            continue
         speeds = [speed for speed, _ in runs]
         wait = statistics.median(share for _, share in runs)
         middle = statistics.median(speeds)
         lines.append(
             f"| {name} | {middle:.0f} | {min(speeds):.0f} to {max(speeds):.0f} | {wait:.1%} |"
         )
+    if not all(measured.values()):
+        return "\n".join(lines)
     stream, constant = (statistics.median(s for s, _ in runs) for runs in measured.values())
     return "\n".join([*lines, "", f"The stream has {stream / constant:.1%} of the constant batch."])
 
@@ -70,11 +77,13 @@ def main():
     parser.add_argument("--repeats", type=int, default=5)
     options = parse(parser)
     session, forms = build(options)
-    measured = {name: [] for name in forms}
-    for _ in range(options.repeats):
+    measured, attempt = {name: [] for name in forms}, Attempts()
+    for turn in range(1, options.repeats + 1):
         for name, batches in forms.items():
-            measured[name].append(fit_once(session, batches, options.steps))
+            title = f"{name}, repeat {turn}"
+            measured[name].append(attempt(title, fit_once, session, batches, options.steps))
     print(format_table(measured))
+    attempt.finish()
 
 
 if __name__ == "__main__":

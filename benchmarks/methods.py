@@ -17,6 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from attempts import Attempts  # noqa: E402
 from comparison import exit_if_missing, kept, parse, train  # noqa: E402
 
 COLUMNS = ("method", "k-NN", "linear", "few labels", "rank", "s / epoch", "parameters")
@@ -107,10 +108,13 @@ def main():
         done = [name for name in names if train(name, options)]
     except run.UserError as error:
         sys.exit(f"error: {error}")
-    runs = [Path(options.workdir) / name for name in done]
-    summaries = [kept(where / "methods.json", partial(measure, where)) for where in runs]
-    print(format_table(done, summaries))
-    exit_if_missing([name for name in names if name not in done])
+    attempt, found = Attempts(), {}
+    for name in done:
+        where = Path(options.workdir) / name
+        found[name] = attempt(name, kept, where / "methods.json", partial(measure, where))
+    found = {name: summary for name, summary in found.items() if summary is not None}
+    print(format_table(found, found.values()))
+    exit_if_missing([name for name in names if name not in found])
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import comparison  # noqa: E402, F401  (puts the project on the path)
+from attempts import Attempts  # noqa: E402
 
 
 def files_of(images):
@@ -42,34 +43,44 @@ def files_of(images):
     }
 
 
-def compare(encoder, preprocessing, serve, files):
-    """Rows (kind, largest difference of features, share of codes that differ or None)."""
+def compare(encoder, preprocessing, serve, files, attempt):
+    """{kind: (largest difference of features, share of codes that differ or None), or None}."""
+    from export.signatures import readouts_of
+
+    readouts = readouts_of(encoder, 0.1)
+    return {
+        kind: attempt(kind, differences, readouts, preprocessing, serve, contents)
+        for kind, contents in files.items()
+    }
+
+
+def differences(readouts, preprocessing, serve, contents):
+    """Largest difference of features, and the share of codes that differ or None."""
     import numpy as np
     import tensorflow as tf
 
-    from export.signatures import readouts_of
     from pipelines.sources.header import read_header
     from pipelines.sources.squares import square_of
 
-    readouts = readouts_of(encoder, 0.1)
-    rows = []
-    for kind, contents in files.items():
-        side = preprocessing.image_size
-        squares = np.stack([square_of(read_header(c), c, side) for c in contents])
-        live = readouts(preprocessing.function(squares), training=False)
-        served = serve(image_bytes=tf.constant(contents))
-        difference = float(np.abs(served["features"] - live["features"]).max())
-        codes = None
-        if "codes" in served:
-            codes = float(np.mean(served["codes"].numpy() != live["codes"].numpy()))
-        rows.append((kind, difference, codes))
-    return rows
+    side = preprocessing.image_size
+    squares = np.stack([square_of(read_header(c), c, side) for c in contents])
+    live = readouts(preprocessing.function(squares), training=False)
+    served = serve(image_bytes=tf.constant(contents))
+    difference = float(np.abs(served["features"] - live["features"]).max())
+    codes = None
+    if "codes" in served:
+        codes = float(np.mean(served["codes"].numpy() != live["codes"].numpy()))
+    return difference, codes
 
 
 def format_table(rows):
     """The markdown table."""
     lines = ["| file | features, largest difference | codes that differ |", "|---|---|---|"]
-    for kind, difference, codes in rows:
+    for kind, found in rows.items():
+        if found is None:
+            lines.append(f"| {kind} | failed | |")
+            continue
+        difference, codes = found
         share = "" if codes is None else f"{codes:.1%}"
         lines.append(f"| {kind} | {difference:.1e} | {share} |")
     return "\n".join(lines)
@@ -93,7 +104,9 @@ def main():
     versions = [path for path in (options.run / "export/encoder").iterdir() if path.is_dir()]
     newest = max(versions, key=lambda path: int(path.name))
     serve = tf.saved_model.load(newest).signatures["image_bytes"]
-    print(format_table(compare(encoder, preprocessing, serve, files_of(images))))
+    attempt = Attempts()
+    print(format_table(compare(encoder, preprocessing, serve, files_of(images), attempt)))
+    attempt.finish()
 
 
 if __name__ == "__main__":

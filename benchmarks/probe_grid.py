@@ -24,7 +24,10 @@ from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+from attempts import Attempts  # noqa: E402
 
 TEMPERATURES = (0.01, 0.1, 1.0)  # SEM, appendix B.2
 RATES = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002, 0.0001)
@@ -166,14 +169,20 @@ def main():
         "36 probes on        at once GFLOP/s   MiB   grid of one  times     Keras  times"
         "  largest difference of a weight"
     )
+    attempt = Attempts()
     for name, case in cases.items():
-        fast, slow, keras, apart, memory = compare(*case, options)
+        found = attempt(name, compare, *case, options)
+        if found is None:
+            print(f"{name:<18} failed")
+            continue
+        fast, slow, keras, apart, memory = found
         seen = len(labels) // own.batch_size * own.batch_size * options.epochs
         work = 36 * 4e-9 * seen * case[0].shape[1] * (int(labels.max()) + 1)
         print(
             f"{name:<18}{fast:7.2f} s {work / fast:7.0f} {memory:5.0f} {slow:11.2f} s "
             f"{slow / fast:6.1f} {keras:7.1f} s {keras / fast:6.1f}  {apart:.0e} of the largest"
         )
+    attempt.finish()
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras_ssl  # noqa: I001  (before TensorFlow: it sets up the environment)
 import numpy as np
 import tensorflow as tf
+from attempts import Attempts
 
 from export.precision import in_precision
 from export.saved_model import write_saved_model
@@ -66,7 +67,17 @@ def cells(batch, times):
     return [f"{1e3 * median:.2f}", f"{1e3 * slow:.2f}", f"{batch / median:,.0f}"]
 
 
-def table(workdir):
+def rows_of(name, encoder, settings, shape, rows):
+    """Append to `rows` those of one precision, as each is measured."""
+    twin = in_precision(encoder, PRECISIONS[name])
+    with tempfile.TemporaryDirectory() as folder:
+        results = compare(twin, make_preprocess(**settings), shape, f"{folder}/1")
+        for batch, live, exported in results:
+            rows.append([name, str(batch), "live, predict", *cells(batch, live)])
+            rows.append([name, str(batch), "SavedModel", *cells(batch, exported)])
+
+
+def table(workdir, attempt):
     """A row per precision, batch size and model."""
     workdir = Path(workdir)
     encoder = keras_ssl.load_encoder(workdir / "encoder.keras")
@@ -74,15 +85,12 @@ def table(workdir):
     shape = (settings["image_size"], settings["image_size"], settings["channels"])
     head = ["precision", "batch", "model", "median ms", "p95 ms", "images/s"]
     rows = [head, ["---"] * len(head)]
-    for name, policy in PRECISIONS.items():
-        with tempfile.TemporaryDirectory() as folder:
-            twin = in_precision(encoder, policy)
-            results = compare(twin, make_preprocess(**settings), shape, f"{folder}/1")
-            for batch, live, exported in results:
-                rows.append([name, str(batch), "live, predict", *cells(batch, live)])
-                rows.append([name, str(batch), "SavedModel", *cells(batch, exported)])
+    for name in PRECISIONS:
+        attempt(name, rows_of, name, encoder, settings, shape, rows)
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 if __name__ == "__main__":
-    print(table(sys.argv[1]))
+    tries = Attempts()
+    print(table(sys.argv[1], tries))
+    tries.finish()

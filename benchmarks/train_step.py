@@ -19,6 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import comparison  # noqa: E402, F401, I001  (puts the project on the path)
+from attempts import Attempts  # noqa: E402
 import keras_ssl  # noqa: E402  (before TensorFlow: it sets up the environment)
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
@@ -62,12 +63,10 @@ def speed(step, views, seconds):
 
 
 def table(rows):
-    """The markdown table of {(width, precision): speeds, or the exception that came instead}."""
+    """The markdown table of {(width, precision): speeds, or None where the row failed}."""
     lines = ["| width | precision | views/s | smallest to largest |", "|---|---|---|---|"]
     for (width, precision), found in rows.items():
-        cells = (
-            f"failed: {type(found).__name__} | " if isinstance(found, Exception) else _cells(found)
-        )
+        cells = "failed | " if found is None else _cells(found)
         lines.append(f"| {width} | {precision} | {cells} |")
     return "\n".join(lines)
 
@@ -84,21 +83,19 @@ def main():
     parser.add_argument("--seconds", type=float, default=6.0, help="of a round")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    rows = {}
+    rows, attempt = {}, Attempts()
     for width in map(int, options.widths.split(",")):
         for precision in options.precisions.split(","):
-            try:
-                method = build(width, precision)
-                found = measure(method, options.batch_size, options.seconds, options.rounds)
-            except Exception as error:
-                print(f"width {width}, {precision}: {error}", file=sys.stderr, flush=True)
-                found = error
-            rows[width, precision] = found
+            rows[width, precision] = attempt(
+                f"width {width}, {precision}",
+                lambda width=width, precision=precision: measure(
+                    build(width, precision), options.batch_size, options.seconds, options.rounds
+                ),
+            )
     onednn = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "TensorFlow's choice")
     print(f"{device_line(detect())}; TensorFlow {tf.__version__}; oneDNN: {onednn}\n")
     print(table(rows))
-    if any(isinstance(found, Exception) for found in rows.values()):
-        sys.exit(1)
+    attempt.finish()
 
 
 if __name__ == "__main__":

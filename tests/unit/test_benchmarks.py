@@ -2,6 +2,8 @@
 
 import functools
 import json
+import os
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -13,14 +15,18 @@ from keras_ssl import recipes
 from keras_ssl.core.checks import UserError
 from keras_ssl.evaluation.rows import Row, write_results
 
-sys.path.append(str(Path(run.__file__).parent / "benchmarks"))
+BENCHMARKS = Path(run.__file__).parent / "benchmarks"
+sys.path.append(str(BENCHMARKS))
 
+import attempts  # noqa: E402
 import augmentation  # noqa: E402
 import augmentation_clock  # noqa: E402
+import codes  # noqa: E402
 import collapse  # noqa: E402
 import comparison  # noqa: E402
 import fit  # noqa: E402
 import methods  # noqa: E402
+import parity  # noqa: E402
 import seeds  # noqa: E402
 import serving  # noqa: E402
 import train_step  # noqa: E402
@@ -276,7 +282,98 @@ def test_a_train_step_that_fails_leaves_the_others_their_rows(monkeypatch, capsy
         train_step.main()
     printed = capsys.readouterr()
     assert printed.out.splitlines()[-2:] == [
-        "| 64 | float32 | failed: MemoryError |  |",
+        "| 64 | float32 | failed |  |",
         "| 16 | float32 | 2 | 1 to 3 |",
     ]
-    assert "width 64, float32: too wide" in printed.err
+    assert "width 64, float32: MemoryError: too wide" in printed.err
+
+
+def test_a_row_that_fails_is_told_and_costs_no_other(capsys):
+    attempt = attempts.Attempts()
+    assert attempt("halves", lambda x: x / 2, 3) == 1.5
+    attempt.finish()  # nothing to tell
+    assert attempt("zeroth", lambda: 1 / 0) is None
+    assert attempt("exit", sys.exit, "ended with status 3") is None
+    assert "zeroth: ZeroDivisionError: division by zero" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="Failed: zeroth, exit. The other"):
+        attempt.finish()
+
+
+def test_tables_say_which_rows_failed():
+    assert codes.line_of("codes", "ours", None) == "| codes | ours | failed |  |  |  |  |"
+    assert codes.line_of("codes", "ours", (128, 97.0, 0.1, 2.0, 30)).count("|") == 8
+    lines = fit.format_table({"stream": [None], "constant": [None, (100.0, 0.0)]}).splitlines()
+    assert lines[2:] == ["| stream | failed | | |", "| constant | 100 | 100 to 100 | 0.0% |"]
+    assert parity.format_table({"PNG": None}).endswith("| PNG | failed | |")
+    clock = {column: {"views": 1.0, "bytes": 2**20, "memory": 2**20} for column in BENCHED}
+    first = next(iter(BENCHED))
+    partly = {"ours": {first: clock[first]}, "peer": {}}
+    *_, ours, peer = augmentation.speed_table(partly).splitlines()
+    assert ours.count("failed") == len(BENCHED) - 1 and peer.count("failed") == len(BENCHED)
+    *_, batch, ours = augmentation.memory_table(partly).splitlines()
+    assert batch.startswith("| one batch | 1 |  |") and ours.startswith("| ours | 1 |  |")
+
+
+def test_a_run_that_cannot_be_measured_costs_no_other_its_line(tmp_path, monkeypatch, capsys):
+    def measure(workdir):
+        if workdir.name == "byol":
+            raise OSError("no model")
+        return {"rank": 1.0, "seconds": None, "parameters": 10**6, "rows": {}}
+
+    monkeypatch.setattr(methods, "train", lambda *_: True)
+    monkeypatch.setattr(methods, "measure", measure)
+    monkeypatch.setattr(methods, "kept", lambda path, measured: measured())
+    flags = ["--dataset=digits", f"--workdir={tmp_path}", "--only=byol,simclr"]
+    monkeypatch.setattr(sys, "argv", ["methods.py", *flags])
+    with pytest.raises(SystemExit, match="Missing: byol"):
+        methods.main()
+    printed = capsys.readouterr()
+    assert "| `simclr` |" in printed.out and "byol: OSError: no model" in printed.err
+
+
+def test_a_case_that_aborts_its_process_costs_no_other(tmp_path, monkeypatch):
+    program = """import json, os, sys
+print("a library says hello")
+for name in json.loads(sys.argv[1])["cases"]:
+    if name == "b":
+        os.abort()
+    print(json.dumps({name: {"views": 1.0}}), flush=True)
+"""
+    (tmp_path / "augmentation_streams.py").write_text(program)
+    monkeypatch.setattr(augmentation, "HERE", tmp_path)
+    attempt, options = attempts.Attempts(), types.SimpleNamespace(seconds=1, workers=1)
+    found = augmentation.measured("ours", dict.fromkeys("abc"), options, attempt)
+    assert found == dict.fromkeys("ac", {"views": 1.0}) and attempt.failed == ["ours, b"]
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_only_missing_operators_of_torchvision_are_declared(compiled, tmp_path):
+    """With packages of the form of torch and torchvision, which are not installed for the tests."""
+    packages = {
+        "torch": """import os, types
+class Library:
+    def __init__(self, *names): pass
+    def define(self, text):
+        if os.path.exists(os.path.join(os.path.dirname(__file__), "../torchvision/_C.so")):
+            os.abort()  # as two operators of one name do
+        defined.append(text.partition("(")[0])
+defined = []
+library = types.SimpleNamespace(Library=Library)
+utils = types.SimpleNamespace(data=types.SimpleNamespace(Dataset=object))
+""",
+        "torchvision": "import torch\ntransforms = None\nprint(*torch.defined)\n",
+        "PIL": "Image = ImageFilter = None\n",
+    }
+    for name, text in packages.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(text)
+    if compiled:
+        (tmp_path / "torchvision" / "_C.so").touch()
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "augmentation_torchvision.py"), '{"cases": {}}'],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ([] if compiled else ["nms", "qnms"])
