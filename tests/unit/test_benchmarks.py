@@ -318,7 +318,8 @@ def test_a_run_that_cannot_be_measured_costs_no_other_its_line(tmp_path, monkeyp
     def measure(workdir):
         if workdir.name == "byol":
             raise OSError("no model")
-        return {"rank": 1.0, "seconds": None, "parameters": 10**6, "rows": {}}
+        found = {"rank": 1.0, "seconds": None, "parameters": 10**6, "rows": {}}
+        return {**found, "labels per class": 10}
 
     monkeypatch.setattr(methods, "train", lambda *_: True)
     monkeypatch.setattr(methods, "measure", measure)
