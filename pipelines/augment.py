@@ -2,6 +2,7 @@
 
 import functools
 
+import numpy as np
 import tensorflow as tf
 
 from pipelines import ops
@@ -51,10 +52,17 @@ def make_augment(
     >>> augment(tf.zeros((4, 8, 8, 1), tf.uint8), tf.constant([0, 1]))["global"].shape
     TensorShape([4, 2, 8, 8, 1])
     """
-    mean, std = (tf.constant(values, tf.float32) for values in (mean, std))
-    kinds = {"global": (policy_views, image_size)}
-    if local_views:
-        kinds["local"] = (local_views, local_size)
+    numbers = (tuple(map(float, values)) for values in (mean, std))
+    kinds = (tuple(policy_views), image_size), (tuple(local_views), local_size)
+    return _augment(*kinds, *numbers, on_gpu)
+
+
+@functools.lru_cache(maxsize=32)  # one function for the same settings: compiling takes seconds
+def _augment(views, local_crops, mean, std, on_gpu):
+    mean, std = (np.array(values, "float32") for values in (mean, std))
+    kinds = {"global": views}
+    if local_crops[0]:
+        kinds["local"] = local_crops
 
     @tf.function(jit_compile=True, autograph=False)
     def augment(images, seed, places=None, total=None):

@@ -248,6 +248,9 @@ MANY |= {"noise": 0.1, "cutout": 0.5, "erase": 0.5}
 @pytest.fixture
 def one_by_one(monkeypatch):
     monkeypatch.setattr(augment, "_LARGE", 8)
+    augment._augment.cache_clear()
+    yield
+    augment._augment.cache_clear()
 
 
 @pytest.mark.parametrize("name", ["cifar_asymmetric", "imagenet_byol"])
@@ -296,6 +299,7 @@ def test_views_of_small_images_are_drawn_together(shape, size):
 def test_large_views_are_drawn_one_by_one_but_where_a_gpu_draws_them(monkeypatch, on_gpu, alone):
     # Decided by where they are drawn: a GPU in the machine does not change what the host does.
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind=None: ["GPU:0"])
+    monkeypatch.setattr(augment, "_augment", augment._augment.__wrapped__)  # what is not kept
     used = []
     nothing = tf.zeros((2, 1, 8, 8, 3))
     for name in ("_views", "_views_one_by_one"):
@@ -303,3 +307,18 @@ def test_large_views_are_drawn_one_by_one_but_where_a_gpu_draws_them(monkeypatch
     draw = make_augment(policy_for("only_crop", 1), 8, 3 * [0.5], 3 * [0.5], on_gpu=on_gpu)
     draw(tf.zeros((2, 256, 256, 3), tf.uint8), SEED)
     assert used == ["_views_one_by_one" if alone else "_views"]
+
+
+def test_the_same_settings_share_a_function_and_others_do_not():
+    mean, std = [0.5], [0.25]
+    first = make_augment(policy_for("gray"), 8, mean, std)
+    assert make_augment(list(policy_for("gray")), 8, tuple(mean), np.array(std)) is first
+    for other in (
+        make_augment(policy_for("gray", flip=0.0), 8, mean, std),
+        make_augment(policy_for("gray"), 16, mean, std),
+        make_augment(policy_for("gray"), 8, mean, mean),
+        make_augment(
+            policy_for("gray"), 8, mean, std, local_views=policy_for("gray"), local_size=8
+        ),
+    ):
+        assert other is not first
