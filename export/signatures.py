@@ -8,6 +8,7 @@ import tensorflow as tf
 from export.headers import read_header
 from keras_ssl.core.checks import UserError
 from keras_ssl.core.codes import code_dtype
+from keras_ssl.core.constants import MAX_PIXELS
 from keras_ssl.layers.necks import (
     at_temperature,
     backbone_output,
@@ -17,7 +18,6 @@ from keras_ssl.layers.necks import (
 )
 from keras_ssl.layers.quantizer import VectorQuantizer
 
-MAX_PIXELS = 100_000_000
 MAX_IMAGES = 10_000  # of a request: bounds what the network takes for small ones
 _DECODED_AT_ONCE = 4  # images of a request: bounds its memory
 _LUMA = (19595, 38470, 7471)  # Pillow's, in 1/65536

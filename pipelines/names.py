@@ -4,13 +4,13 @@ import difflib
 import os
 import re
 
+from keras_ssl.core.constants import DATASET_PREFIXES
 from pipelines.errors import DataError, did_you_mean
 from pipelines.files import check_path
 from pipelines.sources.shards import find_shards
 
 EMBEDDED = "digits"
 SUBSETS = {"imagenet100": "imagenet2012"}  # the classes of each are in class_lists
-PREFIXES = ("npz:", "folder:", "tfrecord:")
 
 # Image sets of TensorFlow Datasets, only to tell a misspelt name from an unknown one: close
 # relatives must all be here, or the name of one would be taken for a typing error of the other.
@@ -43,9 +43,9 @@ def check_name(name):
     >>> check_name("digits"), check_name("a_set_of_next_year")
     (None, None)
     """
-    if name in PREFIXES:
+    if name in DATASET_PREFIXES:
         raise DataError(f"The data set '{name}' lacks the path: write {name}PATH.")
-    if name.startswith(PREFIXES):
+    if name.startswith(DATASET_PREFIXES):
         return
     whole, mark, feature = name.partition("#")
     kind, _, rest = whole.partition(":")
@@ -54,10 +54,10 @@ def check_name(name):
         what = "has no other labels" if stem == EMBEDDED else "lacks the feature behind '#'"
         raise DataError(f"The data set '{name}' {what}: write NAME, or NAME#FEATURE.")
     if rest and not re.fullmatch(r"[\d.*]+", rest):  # a TFDS version is digits and dots
-        suggestion = did_you_mean(f"{kind}:", PREFIXES)
+        suggestion = did_you_mean(f"{kind}:", DATASET_PREFIXES)
         if stem in TFDS:
             suggestion = f" For a feature as the label write {kind}#{rest}."
-        known = ", ".join(PREFIXES)
+        known = ", ".join(DATASET_PREFIXES)
         raise DataError(f"Unknown kind of data '{kind}:'.{suggestion} Known: {known}.")
     if stem in (EMBEDDED, *SUBSETS, *TFDS):
         return
@@ -66,7 +66,7 @@ def check_name(name):
         prefix = "tfrecord:" if ".tfrec" in os.path.basename(name) else prefix
         raise DataError(f"Unknown data set '{name}'. Did you mean '{prefix}{name}'?")
     # Stricter than for other names: the data sets that one could mean are not all known here.
-    near = difflib.get_close_matches(stem, [EMBEDDED, *SUBSETS, *TFDS, *PREFIXES], 1, 0.75)
+    near = difflib.get_close_matches(stem, [EMBEDDED, *SUBSETS, *TFDS, *DATASET_PREFIXES], 1, 0.75)
     if near or not stem:
         hint = f" Did you mean '{near[0]}'?" if near else ""
         kinds = "digits, npz:PATH, folder:PATH, tfrecord:PATTERN, or a name of TensorFlow Datasets"
@@ -81,7 +81,7 @@ def check_exists(name):
             pattern of tfrecord:PATTERN.
     """
     kind, _, path = name.partition(":")
-    if not name.startswith(PREFIXES) or "://" in path:
+    if not name.startswith(DATASET_PREFIXES) or "://" in path:
         return
     if kind == "tfrecord":
         find_shards(os.path.expanduser(path))

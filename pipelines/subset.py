@@ -17,9 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_ssl.core.constants import DATASET_PREFIXES
 from pipelines.errors import DataError
 from pipelines.files import written_aside
-from pipelines.names import EMBEDDED, PREFIXES, SUBSETS, check_exists, check_name
+from pipelines.names import EMBEDDED, SUBSETS, check_exists, check_name
 
 _POSITIONS = Path(__file__).with_name("cifar10_subset.npz")
 _PER_CLASS = {"train": 1000, "test": 500}
@@ -170,7 +171,7 @@ def balanced(name, *, train, test, seed, image_size=None, data_dir=None):
 
 def _official(name, data_dir):
     """{part: official position of each row}, of sets of TensorFlow Datasets that say it."""
-    if name.startswith(PREFIXES) or name == EMBEDDED:
+    if name.startswith(DATASET_PREFIXES) or name == EMBEDDED:
         return {}
     from pipelines.sources.builders import find, prepare
 

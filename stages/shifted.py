@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from keras_ssl.core.checks import UserError
+from keras_ssl.core.constants import DATASET_PREFIXES
 from keras_ssl.evaluation.knn import knn_scores
 from keras_ssl.evaluation.linear_classifier import classifier_protocol
 from keras_ssl.evaluation.linear_probe import ProbeResult, linear_classifier
 from keras_ssl.evaluation.rows_of import accuracy_rows
-from keras_ssl.recipes.datasets import PREFIXES
 from pipelines.datasets import load_test_part
 from pipelines.encoded import EncodedImages
 from pipelines.errors import DataError
@@ -76,7 +76,7 @@ def title_of(dataset):
     >>> title_of("npz:/data/cifar10.npz"), title_of("imagenet_v2/matched-frequency")
     ('cifar10', 'imagenet_v2/matched-frequency')
     """
-    return Path(dataset.partition(":")[2]).stem if dataset.startswith(PREFIXES) else dataset
+    return Path(dataset.partition(":")[2]).stem if dataset.startswith(DATASET_PREFIXES) else dataset
 
 
 def in_channels(images, channels, name):

@@ -7,14 +7,13 @@ import keras
 import tensorflow as tf
 
 from keras_ssl.core.checks import UserError, lookup
+from keras_ssl.core.constants import FINETUNE_LEARNING_RATES
 from keras_ssl.evaluation.checks import checked_labels, numbered_classes
 from keras_ssl.evaluation.classifier import add_classifier
 from keras_ssl.evaluation.finetune_training import SCHEDULES, Trainer, batch_norm_momentum
 from keras_ssl.evaluation.folds import count_folds, stratified_folds
 from keras_ssl.evaluation.label_subsets import label_subset, subset_digest
 
-# SEM, appendix B.5: seven values, evenly spaced on a logarithmic scale.
-LEARNING_RATES = (0.0001, 0.00032, 0.001, 0.0032, 0.01, 0.032, 0.1)
 PROTOCOL = {
     "classifier": "linear; it and all layers of the encoder are trained",
     "optimizer": "SGD, Nesterov momentum 0.9, L2 decay of kernels",
@@ -56,7 +55,7 @@ def finetune(
     views,
     preprocess,
     share=1.0,
-    learning_rates=LEARNING_RATES,
+    learning_rates=FINETUNE_LEARNING_RATES,
     weight_decays=(0.0,),
     steps=20_000,
     batch_size=256,

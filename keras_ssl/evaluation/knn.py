@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_ssl.core.checks import UserError
+from keras_ssl.core.constants import KNN_NEIGHBOURS, KNN_TEMPERATURE
 from keras_ssl.evaluation.checks import checked_labels, checked_pair
 from keras_ssl.evaluation.nearest import check_metric, nearest_blocks
 
@@ -33,8 +34,8 @@ def knn_scores(
     train_labels,
     test,
     *,
-    k=20,
-    temperature=0.07,  # DINO
+    k=KNN_NEIGHBOURS,
+    temperature=KNN_TEMPERATURE,
     num_classes,
     metric="cosine",
     block=None,
@@ -89,8 +90,8 @@ def knn_accuracy(
     test,
     test_labels,
     *,
-    k=20,
-    temperature=0.07,
+    k=KNN_NEIGHBOURS,
+    temperature=KNN_TEMPERATURE,
     num_classes=None,
     metric="cosine",
     block=None,

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_ssl.core.checks import UserError
+from keras_ssl.core.constants import KNN_NEIGHBOURS, KNN_TEMPERATURE
 from keras_ssl.evaluation.checks import checked_labels
 from keras_ssl.evaluation.features import FeatureExtractor
 from keras_ssl.evaluation.knn import knn_accuracy
@@ -117,7 +118,7 @@ class OnlineKNN(OnlineEvaluation):
     [100.0, 100.0]
     """
 
-    def __init__(self, *data, k=20, temperature=0.07, **options):
+    def __init__(self, *data, k=KNN_NEIGHBOURS, temperature=KNN_TEMPERATURE, **options):
         super().__init__(*data, judges={"knn": knn_judge(k, temperature)}, **options)
 
 
@@ -151,7 +152,7 @@ class OnlineLinear(OnlineEvaluation):
         super().__init__(*data, judges={"linear": probe}, seed=seed, **options)
 
 
-def knn_judge(k=20, temperature=0.07):
+def knn_judge(k=KNN_NEIGHBOURS, temperature=KNN_TEMPERATURE):
     """A judge for `OnlineEvaluation`: weighted k-NN with the train part as neighbours.
 
     It says NaN while features are zero or not finite: such features have no direction.

@@ -3,6 +3,7 @@
 import functools
 
 from keras_ssl.core.checks import UserError
+from keras_ssl.core.constants import KNN_NEIGHBOURS, KNN_TEMPERATURE
 from keras_ssl.evaluation.knn import METRICS, knn_accuracy, knn_sweep
 from keras_ssl.evaluation.linear_probe import linear_probe, linear_probe_few, linear_probe_share
 from keras_ssl.evaluation.rows_of import accuracy_rows, sweep_rows
@@ -16,8 +17,8 @@ def evaluate_features(
     test_labels,
     *,
     dataset,
-    k=20,
-    temperature=0.07,
+    k=KNN_NEIGHBOURS,
+    temperature=KNN_TEMPERATURE,
     per_class=10,
     shares=(),
     sweep=False,

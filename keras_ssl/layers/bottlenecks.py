@@ -1,15 +1,14 @@
 """What the SEM paper compares its softmax with: none at all, and one-hot Gumbel samples."""
 
-import math
-
 import keras
 from keras import ops
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.bounds import Count, Temperature, TwoOrMore
+from keras_ssl.core.constants import GUMBEL_TEMPERATURE
 from keras_ssl.core.precision import at_least_float32, float_spec
 from keras_ssl.core.serialization import Configured, register
 from keras_ssl.layers.quantizer import straight_through
-from keras_ssl.layers.simplicial import check_sizes, check_width, simplicial_embedding
+from keras_ssl.layers.simplicial import check_width, simplicial_embedding
 
 
 def gumbel_softmax(z, noise, *, temperature):
@@ -56,9 +55,8 @@ class IdentityBottleneck(Configured, keras.layers.Layer):
     Reference: Lavoie et al., Simplicial Embeddings, fig. 3 and table 20 (BYOL + Embed).
     """
 
-    def __init__(self, num_simplices, simplex_size, **kwargs):
+    def __init__(self, num_simplices: Count, simplex_size: TwoOrMore, **kwargs):
         super().__init__(**kwargs)
-        check_sizes(num_simplices, simplex_size)
         self.num_simplices = num_simplices
         self.simplex_size = simplex_size
 
@@ -89,11 +87,15 @@ class GumbelBottleneck(Configured, keras.layers.Layer):
     Reference: Lavoie et al., Simplicial Embeddings, table 2 (Gumbel S.-T., tau = 2).
     """
 
-    def __init__(self, num_simplices, simplex_size, temperature=2.0, seed=0, **kwargs):
+    def __init__(
+        self,
+        num_simplices: Count,
+        simplex_size: TwoOrMore,
+        temperature: Temperature = GUMBEL_TEMPERATURE,
+        seed=0,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
-        if not 0 < temperature < math.inf:
-            raise UserError(f"A Gumbel temperature must be above 0. Received {temperature}.")
-        check_sizes(num_simplices, simplex_size)
         self.num_simplices = num_simplices
         self.simplex_size = simplex_size
         self.temperature = temperature

@@ -19,7 +19,7 @@ def linear_embedder(features, width, *, norm, num_blocks):
     Returns:
         Symbolic (batch, width).
     """
-    if num_blocks > 1:
+    if num_blocks != 1:
         embed = BlockDiagonalDense(width, num_blocks, name="embedder")
     else:
         embed = layers.Dense(width, use_bias=False, name="embedder")

@@ -8,7 +8,25 @@ import inspect
 
 import keras
 
+from keras_ssl.core.bounds import (
+    Count,
+    Temperature,
+    TemperatureOrZero,
+    TwoOrMore,
+    Weight,
+    Width,
+    check,
+)
 from keras_ssl.core.checks import UserError, did_you_mean, lookup
+from keras_ssl.core.constants import (
+    CODE_DIM,
+    CODEBOOK_SIZE,
+    COMMITMENT,
+    GUMBEL_TEMPERATURE,
+    NUM_CODEBOOKS,
+    NUM_SIMPLICES,
+    SIMPLEX_SIZE,
+)
 from keras_ssl.layers.bottlenecks import GumbelBottleneck, IdentityBottleneck
 from keras_ssl.layers.embedders import EMBEDDERS
 from keras_ssl.layers.quantizer import QuantizerCodes, VectorQuantizer
@@ -61,7 +79,9 @@ def add_neck(
                 f"Neck '{kind}' has no option '{name}'.{did_you_mean(name, known)} "
                 f"It takes: {', '.join(known)}."
             )
+        check(options[name], known[name].annotation, name)
     width, bottleneck = make(**options)
+    check(width, Count, "the width of the neck")
     if kind == "embed" and embedder == "identity":
         raise UserError("Neck 'embed' without an embedder is the backbone itself: leave it out.")
     images = keras.Input(encoder.input_shape[1:], name="images")
@@ -82,24 +102,38 @@ def sem_neck(encoder, **options):
     return add_neck(encoder, kind="sem", **options)
 
 
-def _sem(num_simplices=5000, simplex_size=13, temperature=1.0, target_temperature=None):
+def _sem(
+    num_simplices: Count = NUM_SIMPLICES,
+    simplex_size: TwoOrMore = SIMPLEX_SIZE,
+    temperature: TemperatureOrZero = 1.0,
+    target_temperature: TemperatureOrZero | None = None,
+):
     layer = SimplicialEmbedding(
         num_simplices, simplex_size, temperature, target_temperature, name="simplices"
     )
     return num_simplices * simplex_size, layer
 
 
-def _embed(num_simplices=5000, simplex_size=13):
+def _embed(num_simplices: Count = NUM_SIMPLICES, simplex_size: TwoOrMore = SIMPLEX_SIZE):
     width = num_simplices * simplex_size
     return width, IdentityBottleneck(num_simplices, simplex_size, name="embedding")
 
 
-def _gumbel(num_simplices=5000, simplex_size=13, temperature=2.0):
+def _gumbel(
+    num_simplices: Count = NUM_SIMPLICES,
+    simplex_size: TwoOrMore = SIMPLEX_SIZE,
+    temperature: Temperature = GUMBEL_TEMPERATURE,
+):
     layer = GumbelBottleneck(num_simplices, simplex_size, temperature, seed=None, name="gumbel")
     return num_simplices * simplex_size, layer
 
 
-def _vq(num_simplices=512, simplex_size=128, code_dim=32, commitment=0.25):
+def _vq(
+    num_simplices: Count = NUM_CODEBOOKS,
+    simplex_size: TwoOrMore = CODEBOOK_SIZE,
+    code_dim: Width = CODE_DIM,
+    commitment: Weight = COMMITMENT,
+):
     layer = VectorQuantizer(num_simplices, simplex_size, commitment, name="quantizer")
     return num_simplices * code_dim, layer
 

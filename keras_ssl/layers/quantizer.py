@@ -5,10 +5,11 @@ import math
 import keras
 from keras import ops
 
+from keras_ssl.core.bounds import Count, TwoOrMore, Weight
 from keras_ssl.core.checks import UserError
+from keras_ssl.core.constants import CODEBOOK_SIZE, COMMITMENT, NUM_CODEBOOKS
 from keras_ssl.core.precision import at_least_float32, float_spec
 from keras_ssl.core.serialization import Configured, register
-from keras_ssl.layers.simplicial import check_sizes
 
 
 def vector_quantize(z, codebook):
@@ -75,9 +76,14 @@ class VectorQuantizer(Configured, keras.layers.Layer):
     sizes: Lavoie et al., Simplicial Embeddings, table 2.
     """
 
-    def __init__(self, num_codebooks=512, codebook_size=128, commitment=0.25, **kwargs):
+    def __init__(
+        self,
+        num_codebooks: Count = NUM_CODEBOOKS,
+        codebook_size: TwoOrMore = CODEBOOK_SIZE,
+        commitment: Weight = COMMITMENT,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
-        check_sizes(num_codebooks, codebook_size)
         self.num_codebooks = num_codebooks
         self.codebook_size = codebook_size
         self.commitment = commitment

@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from keras_ssl.core.bounds import Count, TemperatureOrZero, TwoOrMore
 from keras_ssl.core.checks import UserError
 from keras_ssl.core.precision import at_least_float32, float_spec
 from keras_ssl.core.serialization import Configured, register
@@ -58,19 +59,6 @@ def simplicial_codes(z, num_simplices, simplex_size):
     return ops.argmax(ops.reshape(z, (-1, num_simplices, simplex_size)), axis=-1)
 
 
-def check_sizes(groups, size):
-    """Refuse numbers of simplices (or codebooks), and of their entries, that make no sense.
-
-    Raises:
-        UserError: for fewer than 1 group, or than 2 entries.
-    """
-    if groups < 1 or size < 2:
-        raise UserError(
-            "It takes 1 simplex or codebook or more, of 2 entries or more. "
-            f"Received {groups} of {size}."
-        )
-
-
 def check_width(width, num_simplices, simplex_size):
     """Refuse an input that is not as wide as its simplices.
 
@@ -104,13 +92,14 @@ class SimplicialEmbedding(Configured, keras.layers.Layer):
     """
 
     def __init__(
-        self, num_simplices, simplex_size, temperature=1.0, target_temperature=None, **kwargs
+        self,
+        num_simplices: Count,
+        simplex_size: TwoOrMore,
+        temperature: TemperatureOrZero = 1.0,
+        target_temperature: TemperatureOrZero | None = None,
+        **kwargs,
     ):
         super().__init__(**kwargs)
-        check_sizes(num_simplices, simplex_size)
-        for value in (temperature, target_temperature):
-            if value is not None and not (0 <= value < math.inf):
-                raise UserError(f"A SEM temperature must be 0 or more. Received {value}.")
         self.num_simplices = num_simplices
         self.simplex_size = simplex_size
         self.temperature = temperature
@@ -130,7 +119,7 @@ class SimplicialEmbedding(Configured, keras.layers.Layer):
 class SimplicialCodes(Configured, keras.layers.Layer):
     """Layer form of `simplicial_codes`: (batch, L * V) -> (batch, L) int32."""
 
-    def __init__(self, num_simplices, simplex_size, **kwargs):
+    def __init__(self, num_simplices: Count, simplex_size: TwoOrMore, **kwargs):
         super().__init__(**kwargs)
         self.num_simplices = num_simplices
         self.simplex_size = simplex_size
@@ -164,14 +153,14 @@ class BlockDiagonalDense(Configured, keras.layers.Layer):
     Reference: Lavoie et al., Simplicial Embeddings, appendix D.1.
     """
 
-    def __init__(self, units, num_blocks, **kwargs):
+    def __init__(self, units, num_blocks: Count, **kwargs):
         super().__init__(**kwargs)
         self.units = units
         self.num_blocks = num_blocks
 
     def build(self, input_shape):
         width = input_shape[-1]
-        if self.num_blocks < 1 or width % self.num_blocks or self.units % self.num_blocks:
+        if width % self.num_blocks or self.units % self.num_blocks:
             raise UserError(
                 f"num_blocks={self.num_blocks} must divide the {width} input features and the "
                 f"{self.units} output features: try {math.gcd(width, self.units)} or a divisor."

@@ -3,7 +3,8 @@
 import os
 import re
 
-PREFIXES = ("npz:", "folder:", "tfrecord:")
+from keras_ssl.core.constants import DATASET_PREFIXES
+
 DESCRIPTIONS = {
     "digits": "1,797 handwritten digits of 8x8 pixels, part of scikit-learn",
     "npz:PATH": "a file with the arrays x_train, y_train, x_test, y_test",
@@ -60,7 +61,7 @@ def from_anywhere(key, value):
     if key in ("transfer.datasets", "evaluation.shifted"):
         return tuple(from_anywhere("data.dataset", name) for name in value)
     if key == "data.dataset":
-        for prefix in PREFIXES:
+        for prefix in DATASET_PREFIXES:
             if value.startswith(prefix) and value != prefix:
                 return prefix + _absolute(value.removeprefix(prefix))
     return value

@@ -1,5 +1,6 @@
 """What the recipes of all methods share on one kind of data."""
 
+from keras_ssl.core.constants import CODEBOOK_SIZE, GUMBEL_TEMPERATURE, NUM_CODEBOOKS
 from keras_ssl.recipes.differences import differences
 
 _CIFAR = differences(
@@ -122,6 +123,6 @@ NECK_FAMILIES = {
     "none": _necks("none", {}),
     "sem": _necks("sem", sources=_SEM_OF_NO_PAPER),
     "embed": _necks("embed"),
-    "gumbel": _necks("gumbel", temperature=2.0),
-    "vq": _necks("vq", _VQ_SIZES, num_simplices=512, simplex_size=128),
+    "gumbel": _necks("gumbel", temperature=GUMBEL_TEMPERATURE),
+    "vq": _necks("vq", _VQ_SIZES, num_simplices=NUM_CODEBOOKS, simplex_size=CODEBOOK_SIZE),
 }

@@ -30,6 +30,15 @@ from keras_ssl.core.bounds import (
     Width,
 )
 from keras_ssl.core.checks import UserError
+from keras_ssl.core.constants import (
+    CODE_DIM,
+    COMMITMENT,
+    FINETUNE_LEARNING_RATES,
+    KNN_NEIGHBOURS,
+    KNN_TEMPERATURE,
+    NUM_SIMPLICES,
+    SIMPLEX_SIZE,
+)
 from keras_ssl.recipes.catalog import PREFIX, read_meanings
 from keras_ssl.recipes.values import Setting
 
@@ -56,15 +65,15 @@ class Neck(Checked):
     """
 
     kind: Literal["none", "sem", "embed", "gumbel", "vq"] = "none"
-    num_simplices: Count = 5000  # SEM, tables 7 to 15
-    simplex_size: TwoOrMore = 13  # SEM, tables 7 to 14
+    num_simplices: Count = NUM_SIMPLICES
+    simplex_size: TwoOrMore = SIMPLEX_SIZE
     temperature: Temperature = 1.0
     target_temperature: Temperature | None = None
     embedder: Literal["linear", "mlp", "identity"] = "linear"  # SEM, table 19
     embedder_norm: bool = True
     num_blocks: Count = 1
-    code_dim: Width = 32  # SEM, sec. 4.1
-    commitment: Weight = 0.25  # van den Oord et al., 2017, sec. 3.2
+    code_dim: Width = CODE_DIM
+    commitment: Weight = COMMITMENT
 
     @property
     def options(self):
@@ -281,8 +290,8 @@ class Evaluation(Checked):
             classifiers of the run's own train features are scored on.
     """
 
-    knn_neighbours: Count = 20
-    knn_temperature: Temperature = 0.07
+    knn_neighbours: Count = KNN_NEIGHBOURS
+    knn_temperature: Temperature = KNN_TEMPERATURE
     knn_sweep: bool = False
     labels_per_class: TwoOrMore = 10
     label_shares: tuple[PositiveShare, ...] = ()
@@ -321,10 +330,7 @@ class Finetune(Checked):
 
     # SEM, table 5, has results at 1 and 10 %, of another protocol: that of appendix B.6.
     shares: Annotated[tuple[PositiveShare, ...], Entries(1)] = (0.01, 0.1, 1.0)
-    # SEM, appendix B.5: seven values, evenly spaced on a logarithmic scale.
-    learning_rates: Annotated[tuple[LearningRate, ...], Entries(1)] = (
-        *(0.0001, 0.00032, 0.001, 0.0032, 0.01, 0.032, 0.1),
-    )
+    learning_rates: Annotated[tuple[LearningRate, ...], Entries(1)] = FINETUNE_LEARNING_RATES
     weight_decays: Annotated[tuple[Weight, ...], Entries(1)] = (0.0,)
     steps: Steps = 20_000  # SEM, appendix B.5
     batch_size: TwoOrMore = 256  # SEM, appendix B.5

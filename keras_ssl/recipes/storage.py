@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from keras_ssl.core.checks import UserError, lookup
+from keras_ssl.core.constants import DATASET_PREFIXES
 from keras_ssl.core.files import write_text
-from keras_ssl.recipes.datasets import PREFIXES
 from keras_ssl.recipes.resolve import (
     UNFELT,
     Change,
@@ -86,7 +86,7 @@ def load(workdir, catalog):
 def new_workdir(recipe, root="runs"):
     """The first of `root/METHOD-DATA-1`, `-2`, ... that does not exist."""
     name = recipe.data.dataset
-    name = Path(name.split(":", 1)[1]).stem if name.startswith(PREFIXES) else name
+    name = Path(name.split(":", 1)[1]).stem if name.startswith(DATASET_PREFIXES) else name
     data = re.sub(r"\W+", "-", name).strip("-") or "images"
     paths = (Path(root, f"{recipe.name}-{data}-{number}") for number in itertools.count(1))
     return next(path for path in paths if not path.exists())

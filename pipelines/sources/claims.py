@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-MAX_PIXELS = 100_000_000  # of an image; in all frames together
+from keras_ssl.core.constants import MAX_PIXELS
+
 MAX_BYTES = 2**28  # of an image file, and of a record
 
 

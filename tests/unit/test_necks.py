@@ -197,10 +197,16 @@ def test_without_an_embedder_the_features_are_the_logits():
         ({"embedder": "identity"}, "8 features must be what the neck reads, 12"),
         ({"kind": "embed", "embedder": "identity"}, "the backbone itself"),
         ({"embedder": "mlp", "num_blocks": 2}, "Only the linear embedder has blocks"),
-        ({"kind": "gumbel", "temperature": 0.0}, "temperature must be above 0"),
-        ({"kind": "gumbel", "simplex_size": 1}, "Received 4 of 1"),
-        ({"kind": "embed", "num_simplices": 0}, "Received 0 of 3"),
-        ({"kind": "vq", "num_simplices": 0}, "Received 0 of 3"),
+        (
+            {"kind": "gumbel", "temperature": 0.0},
+            "temperature must be a number from 0.0001 to 1000. Received 0.0",
+        ),
+        ({"kind": "gumbel", "simplex_size": 1}, "simplex_size must be .* Received 1"),
+        ({"kind": "embed", "num_simplices": 0}, "num_simplices must be .* Received 0"),
+        ({"kind": "vq", "num_simplices": 0}, "num_simplices must be .* Received 0"),
+        ({"kind": "vq", "code_dim": 0}, "code_dim must be .* Received 0"),
+        ({"num_blocks": 0}, "num_blocks must be .* Received 0"),
+        ({"num_simplices": 10**9}, "num_simplices must be .* from 1 to 1000000"),
     ],
 )
 def test_necks_that_cannot_be_are_refused_with_what_can(options, message):

@@ -1,0 +1,16 @@
+"""Values that several packages share, each in its one place and with its source."""
+
+# Simplicial Embeddings, tables 7 to 15: L simplices of V entries; sec. 4.1, for codebooks.
+NUM_SIMPLICES, SIMPLEX_SIZE = 5000, 13
+NUM_CODEBOOKS, CODEBOOK_SIZE, CODE_DIM = 512, 128, 32
+COMMITMENT = 0.25  # van den Oord et al., 2017, sec. 3.2
+GUMBEL_TEMPERATURE = 2.0  # SEM, sec. 4.1
+
+# The weighted k-NN of DINO's code.
+KNN_NEIGHBOURS, KNN_TEMPERATURE = 20, 0.07
+
+# Fine-tuning: SEM, appendix B.5, seven values, evenly spaced on a logarithmic scale.
+FINETUNE_LEARNING_RATES = (0.0001, 0.00032, 0.001, 0.0032, 0.01, 0.032, 0.1)
+
+MAX_PIXELS = 100_000_000  # of an encoded image, in all frames together
+DATASET_PREFIXES = ("npz:", "folder:", "tfrecord:")  # of names of data sets that are paths
