@@ -291,7 +291,8 @@ class Evaluation(Checked):
     """
 
     knn_neighbours: Count = KNN_NEIGHBOURS
-    knn_temperature: Temperature = KNN_TEMPERATURE
+    # Votes are exp(similarity / T), which overflows soon below.
+    knn_temperature: Annotated[float, Between(0.02, 10**3)] = KNN_TEMPERATURE
     knn_sweep: bool = False
     labels_per_class: TwoOrMore = 10
     label_shares: tuple[PositiveShare, ...] = ()
