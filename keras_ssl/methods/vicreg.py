@@ -29,6 +29,9 @@ class VICReg(Method):
         projection_dim: int > 0. Width of the projections; the paper's 8192 is in its ImageNet
             recipe.
 
+    Raises:
+        UserError: if all three weights are 0.
+
     Reference: Bardes et al., VICReg, 2022, eqs. 1 to 6, with the scales of the authors' code.
     """
 
