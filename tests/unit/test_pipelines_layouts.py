@@ -188,3 +188,13 @@ def test_odd_names_are_read_and_can_be_printed(tmp_path):
         data, _ = read(tmp_path, in_memory)
         assert len(data.class_names) == len(names) and data.skipped == ()
         assert all(name.encode("utf-8") for name in data.class_names)
+
+
+def test_classes_of_no_one_and_two_images_stand_beside_a_large_one(tmp_path):
+    for name, count in (("none", 0), ("one", 1), ("two", 2), ("many", 60)):
+        (tmp_path / name).mkdir()
+        for i in range(count):
+            png(tmp_path / name / f"{i}.png", i)
+    data, _ = read(tmp_path)
+    assert data.class_names == ("many", "one", "two")
+    assert set(data.train_labels) == {0, 1, 2} and 1 not in data.test_labels
