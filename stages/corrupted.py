@@ -1,5 +1,7 @@
 """The k-NN of a run on corrupted test images."""
 
+import numpy as np
+
 from keras_ssl.evaluation.knn import knn_scores
 from keras_ssl.evaluation.label_subsets import some_rows
 from keras_ssl.evaluation.robustness import corruption_accuracy
@@ -14,14 +16,14 @@ def corrupted(readings, name, train, recipe, inputs):
         return [], []
     k = min(wanted.knn_neighbours, len(train))
     settings = {"k": k, "temperature": wanted.knn_temperature}
-    classes = int(data.train_labels.max()) + 1
+    classes, train_labels = np.unique(data.train_labels, return_inverse=True)
     rows = some_rows(len(data.test_images), wanted.corrupted_images)
     images, labels = data.test_images[rows], data.test_labels[rows]
 
     def predict(images):
         features = readings.read(name, readings.extract(images))
-        options = {"num_classes": classes, **settings}
-        return knn_scores(train, data.train_labels, features, **options).argmax(axis=1)
+        options = {"num_classes": len(classes), **settings}
+        return classes[knn_scores(train, train_labels, features, **options).argmax(axis=1)]
 
     kinds = ((c, s, corrupt(images, c, s)) for c in CORRUPTIONS for s in SEVERITIES)
     result = corruption_accuracy(predict, labels, kinds)

@@ -233,9 +233,10 @@ class Classifiers:
         train, labels = train if rows.all() else train[rows], self.labels[rows]
         k, temperature = min(self.wanted.knn_neighbours, len(train)), self.wanted.knn_temperature
         settings = {"k": k, "metric": "cosine", "temperature": temperature}
-        scores = knn_scores(train, labels, features, num_classes=int(labels.max()) + 1, **settings)
+        classes, numbers = np.unique(labels, return_inverse=True)
+        scores = knn_scores(train, numbers, features, num_classes=len(classes), **settings)
         protocol = {"classifier": "weighted knn", **settings, "train_images": len(train)}
-        return scores.argmax(axis=1), protocol
+        return classes[scores.argmax(axis=1)], protocol
 
     def likeliest(self, name, features, classes):
         """The answers of the regression, without the logits of other classes."""

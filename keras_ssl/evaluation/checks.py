@@ -116,7 +116,7 @@ def checked_pair(train, test, dtype=None):
 
 
 def numbered_classes(train_labels, test_labels, what):
-    """Labels as numbers of the classes that occur in training, two images or more of each.
+    """Labels as numbers of the classes that occur in training, of which two have two images.
 
     Args:
         train_labels, test_labels: as from `checked_labels`.
@@ -126,7 +126,7 @@ def numbered_classes(train_labels, test_labels, what):
         (train numbers, test numbers, classes sorted); number i stands for class i of these.
 
     Raises:
-        UserError: if there is one class only, or one with a single train image, or with none.
+        UserError: for fewer than two classes of two train images, or a class without any.
     """
     classes, numbers, counts = np.unique(train_labels, return_inverse=True, return_counts=True)
     unknown = np.setdiff1d(test_labels, classes)
@@ -135,11 +135,11 @@ def numbered_classes(train_labels, test_labels, what):
             f"The test labels name classes without a train image: {_some(unknown)}. Leave these "
             "images out, or label some to train on."
         )
-    if len(classes) < 2 or counts.min() < 2:
+    if (counts > 1).sum() < 2:
         raise UserError(
-            f"{what} needs two classes or more and two train images of each. Received "
-            f"{len(classes)} classes, {counts.min()} images of class {classes[counts.argmin()]}: "
-            "label more images, or leave that class out."
+            f"{what} needs two classes or more and two train images of each, or of two at least. "
+            f"Received {len(classes)} classes, {counts.min()} images of class "
+            f"{classes[counts.argmin()]}: label more images."
         )
     return numbers, np.searchsorted(classes, test_labels), classes
 

@@ -11,7 +11,7 @@ from keras_ssl.core.constants import FINETUNE_LEARNING_RATES
 from keras_ssl.evaluation.checks import checked_labels, numbered_classes
 from keras_ssl.evaluation.classifier import add_classifier
 from keras_ssl.evaluation.finetune_training import SCHEDULES, Trainer, batch_norm_momentum
-from keras_ssl.evaluation.folds import count_folds, stratified_folds
+from keras_ssl.evaluation.folds import noted_alone, stratified_parts
 from keras_ssl.evaluation.label_subsets import label_subset, subset_digest
 
 PROTOCOL = {
@@ -72,8 +72,8 @@ def finetune(
     Args:
         encoder: functional `keras.Model`, float images -> features (batch, F); it stays as it is.
         train, test: uint8 images (N, height, width, channels), or what reads like such arrays.
-        train_labels, test_labels: integers (N,); every test class must occur in training, at least
-            twice.
+        train_labels, test_labels: integers (N,); every test class must occur in training. A class
+            with a single image takes no part in the choice, and the protocol says so.
         views: function `(rows, batch_size, seed) -> tf.data.Dataset` without end of pairs: float
             images (batch_size, H, W, C), drawn from `train[rows]` in random order and augmented,
             and their positions in `rows`, int64 (batch_size,).
@@ -100,7 +100,7 @@ def finetune(
     lookup(SCHEDULES, schedule, "schedule")
     train_labels, test_labels, classes = _checked(train, train_labels, test, test_labels)
     rows = label_subset(train_labels, share, seed)
-    folds = count_folds(train_labels[rows])
+    parts = stratified_parts(train_labels[rows], seed)
 
     def trainer(part):
         """One that trains on the images at `part`."""
@@ -117,7 +117,7 @@ def finetune(
     training = {"steps": steps, "schedule": schedule}
     pairs, tried = list(itertools.product(learning_rates, weight_decays)), ()
     if len(pairs) > 1:
-        part, held = _held_out(rows, train_labels, seed)
+        part, held = (rows[one] for one in parts[0])
         tried = _tried(trainer(part), pairs, train[held], train_labels[held], training)
         pairs = [max(tried, key=lambda one: one[2])[:2]]
     final = trainer(rows)
@@ -131,7 +131,8 @@ def finetune(
         "layer_decay": layer_decay,
         "precision": encoder.dtype_policy.name,
         "train_images": len(rows),
-        "folds": folds,
+        "folds": len(parts),
+        **noted_alone(train_labels[rows]),
         "subset_sha256": subset_digest(rows),
         "seed": seed,
     }
@@ -151,12 +152,6 @@ def _tried(trainer, pairs, images, labels, training):
 def _with_labels(labels):
     labels = tf.constant(labels)
     return lambda images, positions: (images, tf.gather(labels, positions))
-
-
-def _held_out(rows, labels, seed):
-    """`rows` without one of their stratified parts, and that part to choose by."""
-    fit, held = next(stratified_folds(labels[rows], seed).split(rows, labels[rows]))
-    return rows[fit], rows[held]
 
 
 def _checked(train, train_labels, test, test_labels):

@@ -98,7 +98,7 @@ def knn_accuracy(
 ):
     """Top-1 and top-5 accuracy in percent of the weighted k-NN classifier (see `knn_scores`).
 
-    `num_classes=None` takes as many classes as the labels name.
+    `num_classes=None` takes the classes that the labels name, however large their numbers are.
 
     Example:
 
@@ -213,11 +213,15 @@ def _sum_by_class(votes, labels, num_classes):
 
 
 def _checked(train, train_labels, test, test_labels, num_classes):
-    """Both parts, and as many classes as asked for, or as the labels name."""
+    """Both parts, and as many classes as asked for, or those that the labels name, from 0 on."""
     train, test = checked_pair(train, test)
     train_labels = checked_labels(train_labels, train, "train")
     test_labels = checked_labels(test_labels, test, "test")
-    num_classes = num_classes or int(max(train_labels.max(), test_labels.max())) + 1
+    if not num_classes:
+        both = np.concatenate([train_labels, test_labels])
+        classes, numbers = np.unique(both, return_inverse=True)
+        train_labels, test_labels = numbers[: len(train)], numbers[len(train) :]
+        num_classes = len(classes)
     _check_classes(train_labels, num_classes)
     return train, train_labels, test, test_labels, num_classes
 

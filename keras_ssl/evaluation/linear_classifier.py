@@ -10,7 +10,7 @@ from sklearn.metrics import log_loss
 from threadpoolctl import threadpool_limits
 
 from keras_ssl.evaluation.checks import checked_features
-from keras_ssl.evaluation.folds import stratified_folds
+from keras_ssl.evaluation.folds import noted_alone, stratified_parts
 
 PROTOCOL = {
     "classifier": "multinomial logistic regression, L2, L-BFGS (scikit-learn)",
@@ -32,14 +32,14 @@ class LinearClassifier:
         columns: mean of the columns and what they are multiplied by, (E,) each.
         basis: float (E, train rows) of the train rows, where these are fewer than columns; or None.
         c: float. The inverse regularisation strength that was chosen.
-        folds: int. The parts of the train rows that chose it.
+        choice: dict. What the protocol says of the parts of the train rows that chose it.
     """
 
     model: LogisticRegression
     columns: tuple
     basis: np.ndarray | None
     c: float
-    folds: int
+    choice: dict
 
     @property
     def classes(self):
@@ -61,7 +61,7 @@ class LinearClassifier:
 
 def classifier_protocol(classifier, train_images, seed=0):
     """Every setting that a `LinearClassifier` of so many images depends on."""
-    return {**PROTOCOL, "folds": classifier.folds, "train_images": train_images, "seed": seed}
+    return {**PROTOCOL, **classifier.choice, "train_images": train_images, "seed": seed}
 
 
 def fit_classifier(train, labels, columns, seed):
@@ -73,8 +73,9 @@ def fit_classifier(train, labels, columns, seed):
         basis = _row_basis(train)
         train = _in_basis(train, basis)
         c, folds = _choose_c(train, labels, seed)
+        choice = {"folds": folds, **noted_alone(labels)}
         model = _quiet_fit(_regression().set_params(C=c), train, labels)
-    return LinearClassifier(model, columns, basis, c, folds)
+    return LinearClassifier(model, columns, basis, c, choice)
 
 
 def standardize(train, *others):
@@ -115,7 +116,7 @@ def _in_basis(part, basis):
 
 
 def _choose_c(train, labels, seed):
-    parts = list(stratified_folds(labels, seed).split(train, labels))
+    parts = stratified_parts(labels, seed)
     if len(train) >= _HOLD_OUT_FROM:
         parts = parts[:1]
     parts = [(train[a], labels[a], train[b], labels[b]) for a, b in parts]

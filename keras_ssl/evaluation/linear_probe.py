@@ -42,8 +42,8 @@ def linear_probe(train, train_labels, test, test_labels, *, seed=0):
 
     Args:
         train, test: float (rows, columns).
-        train_labels, test_labels: integers (rows,); every test class must occur in training, at
-            least twice.
+        train_labels, test_labels: integers (rows,); every test class must occur in training. A
+            class with a single train row takes no part in choosing `C`, and the protocol says so.
         seed: int. Draws the held-out part; the same seed gives the same result.
 
     Raises:
@@ -70,7 +70,7 @@ def linear_classifier(train, labels, *, seed=0):
 
     Args:
         train: float (rows, columns).
-        labels: integers (rows,); two classes or more, and two rows or more of each.
+        labels: integers (rows,); two classes or more of two rows or more.
         seed: int. Draws the held-out part, as for `linear_probe`.
 
     Returns:
@@ -187,7 +187,7 @@ def _over_subsets(train, labels, test, test_labels, chosen, seed, settings):
     ]
     hits = [_hits(one, test, test_labels) for one in fits]
     scores, strengths = [_percent(one) for one in hits], tuple(one.c for one in fits)
-    protocol = {**PROTOCOL, "folds": fits[0].folds, **settings}
+    protocol = {**PROTOCOL, **fits[0].choice, **settings}
     protocol |= {"subsets": len(chosen), "seed": seed}
     mean, std = float(np.mean(scores)), float(np.std(scores))
     return ProbeResult(mean, protocol, std, strengths, np.stack(hits))

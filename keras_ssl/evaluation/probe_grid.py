@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from keras_ssl.core.checks import UserError, lookup
 from keras_ssl.evaluation.checks import checked_classes, checked_labels, checked_pair
+from keras_ssl.evaluation.folds import noted_alone
 from keras_ssl.evaluation.probe_protocols import OPTIMIZERS, PROBES, SCHEDULES, ProbeProtocol
 from keras_ssl.evaluation.probe_training import as_one, probe_logits, train_probes
 
@@ -91,6 +92,7 @@ def probe_grid(
         "last_batch": "dropped",
         "train_images": len(data.train),
         "seeds": list(seeds),
+        **(noted_alone(data.labels) if len(grid) > 1 else {}),
     }
     return {
         name: _result([score[:, r] for score in scores], settings, grid[best[r]])
@@ -180,8 +182,10 @@ def _result(scores, protocol, settings):
 def held_out(labels, share, seed=0):
     """Sorted rows of about `share` of every class, at least one and never all of them.
 
+    Of a class with a single image none is held out.
+
     Raises:
-        UserError: if a class has a single image.
+        UserError: if no class has two images.
 
     Example:
 
@@ -189,10 +193,10 @@ def held_out(labels, share, seed=0):
     2
     """
     classes, counts = np.unique(labels, return_counts=True)
-    if counts.min() < 2:
+    if counts.max() < 2:
         raise UserError(
-            f"Class {classes[counts.argmin()]} has a single train image: choosing settings takes "
-            "two of each class or more. Take a protocol with one learning rate and one l1."
+            f"Class {classes[0]} has a single train image: so has every other, and choosing "
+            "settings takes two of a class. Take a protocol with one learning rate and one l1."
         )
     draw = np.random.RandomState(seed)
     rows = [

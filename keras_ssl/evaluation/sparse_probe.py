@@ -5,7 +5,7 @@ import numpy as np
 from keras_ssl.core.checks import UserError
 from keras_ssl.core.codes import check_same_width, checked_codes
 from keras_ssl.evaluation.checks import checked_labels, checked_pair, numbered_classes
-from keras_ssl.evaluation.folds import stratified_folds
+from keras_ssl.evaluation.folds import noted_alone, stratified_parts
 from keras_ssl.evaluation.linear_probe import ProbeResult
 from keras_ssl.evaluation.logistic import (
     MAX_ITERATIONS,
@@ -32,8 +32,8 @@ def codes_probe(train, train_labels, test, test_labels, *, simplex_size, strengt
 
     Args:
         train, test: integers (rows, L) in [0, simplex_size).
-        train_labels, test_labels: integers (rows,); every test class must occur in training, at
-            least twice.
+        train_labels, test_labels: integers (rows,); every test class must occur in training. A
+            class with a single train row takes no part in choosing C, and the protocol says so.
         simplex_size: int > 1. V.
         strengths: int >= 1. Values of C from 1e-6 to 1e5, evenly spaced in the logarithm.
         seed: int. Draws the held-out part.
@@ -110,6 +110,7 @@ def _probe(parts, train_labels, test_labels, strengths, seed):
     solution, _ = Problem(train, train_labels, np.ones_like(held)).fit(c, *start)
     accuracy = 100.0 * float(np.mean(scores(test, solution).argmax(axis=1) == test_labels))
     settings = {"strengths": strengths, "folds": folds, "train_images": len(train_labels)}
+    settings |= noted_alone(train_labels)
     return ProbeResult(accuracy, {**PROTOCOL, **settings, "seed": seed}, c=(c,))
 
 
@@ -118,8 +119,7 @@ def held_out(labels, seed=0):
 
     A stratified fifth, or a larger part where a class has fewer than five rows.
     """
-    splitter = stratified_folds(labels, seed)
-    _, rows = next(splitter.split(labels, labels))
+    parts = stratified_parts(labels, seed)
     mask = np.zeros(len(labels), bool)
-    mask[rows] = True
-    return mask, splitter.n_splits
+    mask[parts[0][1]] = True
+    return mask, len(parts)

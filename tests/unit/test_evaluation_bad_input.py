@@ -12,6 +12,7 @@ from keras_ssl.core.checks import UserError
 from keras_ssl.evaluation.checks import unit_rows
 from keras_ssl.evaluation.clustering import cluster_agreement, code_agreement, kmeans_agreement
 from keras_ssl.evaluation.finetune import finetune
+from keras_ssl.evaluation.folds import stratified_parts
 from keras_ssl.evaluation.knn import knn_accuracy, knn_scores, knn_sweep
 from keras_ssl.evaluation.label_subsets import label_subset
 from keras_ssl.evaluation.linear_classifier import standardize
@@ -323,6 +324,31 @@ def test_a_class_without_a_test_image_is_learned_all_the_same(name):
         for rows, c in zip(subsets, result.c, strict=True)
     ]
     assert result.accuracy == pytest.approx(100 * np.mean(np.array(answers) == test_labels))
+
+
+@pytest.mark.parametrize(
+    "name", ["linear_probe", "linear_probe_share", "dense_probe", "codes_probe", "probe_grid"]
+)
+def test_a_class_of_one_image_is_learned_but_chooses_nothing(name):
+    alone = np.flatnonzero(LABELS == 2)[0]
+    rows = np.flatnonzero((LABELS != 2) | (np.arange(30) == alone))
+    parts = CODES if name in OF_CODES else GOOD
+    result = _judge(name, train=parts["train"][rows], train_labels=LABELS[rows])
+    result = result["features"] if name == "probe_grid" else result
+    assert result.protocol["classes_of_one_image"] == 1
+    assert result.accuracy > 34  # the others are told apart
+    for fit, held in stratified_parts(LABELS[rows], seed=0):
+        assert (LABELS[rows][fit] == 2).sum() == 1 and not (LABELS[rows][held] == 2).any()
+
+
+def test_labels_of_any_size_take_the_memory_of_as_many_classes():
+    names = np.array([7, 10**9, 10**18])
+    data = (TRAIN, names[LABELS], TEST, names[TEST_LABELS])
+    found, wanted = knn_accuracy(*data, k=5), knn_accuracy(**GOOD, k=5)
+    assert np.array_equal(found.hits, wanted.hits) and found.top5 == wanted.top5
+    (one, *_), _ = knn_sweep(*data, neighbours=(5,), temperatures=(0.07,))
+    assert np.array_equal(one.hits, wanted.hits)
+    assert linear_probe(*data).accuracy == linear_probe(**GOOD).accuracy
 
 
 def test_clusters_of_one_class_are_right_in_the_largest_of_them():

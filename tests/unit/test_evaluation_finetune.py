@@ -245,6 +245,11 @@ def test_a_network_that_diverged_has_no_right_answers():
     assert result.accuracy == 0.0  # and not the share of the first class
 
 
+def test_a_class_of_one_image_is_learned_but_chooses_nothing():
+    result = tuned(labels=np.repeat([0, 1, 2], [1, 29, 30]), steps=1)
+    assert result.protocol["classes_of_one_image"] == 1 and len(result.classes) == 3
+
+
 def test_schedules_begin_at_the_peak_and_fall():
     assert [SCHEDULES["cosine"](done) for done in (0, 0.5, 1)] == pytest.approx([1, 0.5, 0])
     assert [SCHEDULES["steps"](done) for done in (0, 0.59, 0.6, 0.79, 0.8)] == pytest.approx(
@@ -264,7 +269,7 @@ def test_schedules_begin_at_the_peak_and_fall():
         ({"batch_size": 1}, "batch_size=1"),
         ({"schedule": "cosin"}, "Did you mean 'cosine'"),
         ({"labels": np.zeros(60, int)}, "without a train image: 1"),
-        ({"labels": np.repeat([0, 1, 2], [1, 29, 30])}, "1 images of class 0"),
+        ({"labels": np.repeat([0, 1, 2], [1, 1, 58])}, "1 images of class 0"),
         ({"labels": np.zeros(60)}, "must be integers"),
         ({"labels": np.zeros(59, int)}, "one train label per image"),
     ],
