@@ -7,11 +7,14 @@
 Every setting can be reached by --set; --show_recipe prints them all.
 """
 
+import contextlib
 import importlib.util
 import logging
 import os
+import signal
 import sys
 import tempfile
+import threading
 import types
 import typing
 from pathlib import Path
@@ -85,7 +88,8 @@ MODES += ("list",)
 SWITCHES = ("resume", "show_recipe", "help", "deterministic")
 FLAGS = {**OTHER_FLAGS, **{name: text for name, (_, text) in SETTING_FLAGS.items()}}
 # What a finished run has, in the order of writing.
-MODELS, RESULTS, EXPORTS = ("model.keras", "encoder.keras"), "results.json", "export/encoder/[0-9]*"
+MODELS, RESULTS = ("model.keras", "encoder.keras"), "results.json"
+EXPORTS = "export/encoder/[0-9]*/saved_model.pb"
 INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended
 
 
@@ -167,6 +171,7 @@ def workdir_of(options, recipe):
 def import_stages():
     """Import the stages, and TensorFlow with them, without what it prints while it loads."""
     environment.set_up()
+    environment.check_keras()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # later on, its errors come as exceptions
     sys.stderr.flush()
     kept = os.dup(2)
@@ -193,10 +198,34 @@ def pretrain(recipe, workdir, resume):
     recipes.save(session.recipe, workdir)
     if not stages.fit(session, workdir, resume):
         return INTERRUPTED
+    recipe, inputs = session.recipe, session.inputs
     encoder = stages.save_models(session, workdir)
-    stages.evaluate(session.recipe, session.inputs, encoder, workdir)
-    images = session.inputs.data.to_judge_by
-    stages.export(session.recipe, session.inputs.preprocessing, images, encoder, workdir)
+    images = inputs.data.to_judge_by
+    finish(
+        lambda: stages.evaluate(recipe, inputs, encoder, workdir, resume),
+        None
+        if resume and exports_of(workdir)
+        else lambda: stages.export(recipe, inputs.preprocessing, images, encoder, workdir),
+    )
+
+
+def finish(evaluate, export):
+    """Do both, or what is not None of them; the second whatever mistake ends the first."""
+    mistake = None
+    try:
+        if evaluate is not None:
+            evaluate()
+    except (UserError, DataError, OSError) as error:
+        mistake = error
+    if export is not None:
+        export()
+    if mistake is not None:
+        raise mistake
+
+
+def exports_of(workdir):
+    """The folders of a run's exports that are whole."""
+    return [path.parent for path in sorted(Path(workdir).glob(EXPORTS))]
 
 
 def preview(recipe, workdir):
@@ -207,16 +236,18 @@ def preview(recipe, workdir):
 
 def complete(recipe, workdir):
     """Do what a run lacks whose training has ended, and nothing twice."""
-    found = {name: sorted(workdir.glob(name)) for name in (*MODELS, RESULTS, EXPORTS)}
-    there = [str(path.relative_to(workdir)) for paths in found.values() for path in paths]
+    exports, results = exports_of(workdir), sorted(workdir.glob(RESULTS))
+    files = [workdir / name for name in MODELS] + results + exports
+    there = [str(path.relative_to(workdir)) for path in files]
     print(f"The training in '{workdir}' has ended; there are {', '.join(there)}.")
     for folder in (workdir, workdir / "export" / "encoder"):
         remove_leftovers(folder)
-    if not found[RESULTS]:
-        evaluate(recipe, workdir)
-    if not found[EXPORTS]:
-        export(recipe, workdir)
-    if found[RESULTS] and found[EXPORTS]:
+    evaluated = import_stages().is_evaluated(workdir, recipe)
+    finish(
+        None if evaluated else lambda: evaluate(recipe, workdir, resume=True),
+        None if exports else lambda: export(recipe, workdir),
+    )
+    if evaluated and exports:
         print("--mode=evaluate judges the encoder again, --mode=export writes another version.")
 
 
@@ -236,11 +267,11 @@ def check_all(datasets):
         check_exists(name)
 
 
-def evaluate(recipe, workdir):
+def evaluate(recipe, workdir, resume=False):
     """Judge the trained encoder of a run, on its own data or on those of --dataset."""
     check_all(recipe.evaluation.shifted)
     stages, encoder, inputs = trained(recipe, workdir)
-    stages.evaluate(recipe, inputs, encoder, workdir)
+    stages.evaluate(recipe, inputs, encoder, workdir, resume)
 
 
 def finetune(recipe, workdir):
@@ -318,13 +349,40 @@ def run(options):
     return pretrain(recipe, workdir, options.resume)
 
 
-def main(argv):
-    """Run the command line; -> exit status.
+def open_streams():
+    """Have somewhere to print to, and print whatever characters that takes."""
+    if None in (sys.stdout, sys.stderr):  # closed; the next file would get its number, and output
+        while os.open(os.devnull, os.O_RDWR) <= 2:
+            pass
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name) or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+        setattr(sys, name, stream)
 
-    2 after a user's mistake, which is told in a line or two; 130 where a signal ended the training.
-    """
+
+@contextlib.contextmanager
+def terminated_as_interrupted():
+    """Let SIGTERM end the program as Ctrl-C does, so that what is half written is removed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        status = run(parse_flags(argv)) or 0
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
+def main(argv=None):
+    """Run the command line, by default that of this process; -> exit status.
+
+    2 after a user's mistake, which is told in a line or two; 130 where a signal ended the run.
+    """
+    open_streams()
+    try:
+        with terminated_as_interrupted():
+            status = run(parse_flags(sys.argv if argv is None else argv)) or 0
         sys.stdout.flush()
         return status
     except BrokenPipeError:  # whoever read the output has enough of it: `| head`
@@ -343,4 +401,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    sys.exit(main())

@@ -7,10 +7,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from export.parity import TOLERANCE, ExportError
+from export.parity import TOLERANCE, ExportError, on_the_host
 from export.signatures import readouts_of
 from keras_ssl.core.checks import UserError, lookup
-from keras_ssl.core.files import written_aside
+from keras_ssl.core.files import save_model, written_aside
 
 
 class Form(NamedTuple):
@@ -59,6 +59,7 @@ def export_form(encoder, form, path, images, *, downstream_temperature=0.1):
     if not path.name.endswith(kind.suffix):
         raise UserError(f"'{path}': a file of the form '{form}' ends in {kind.suffix}.")
     images = np.asarray(images, "float32")
+    encoder = on_the_host(encoder)
     readouts = _readouts(encoder, downstream_temperature)
     spec = keras.InputSpec(shape=(None, *images.shape[1:]), dtype="float32", name="images")
     with tf.device("CPU:0"), written_aside(path) as aside:
@@ -106,7 +107,7 @@ def _check(form, live, found):
 
 
 def _write_keras(encoder, readouts, path, spec):
-    encoder.save(path)
+    save_model(encoder.save, path)
 
 
 def _run_keras(path, encoder, images, temperature):
@@ -114,7 +115,7 @@ def _run_keras(path, encoder, images, temperature):
 
 
 def _write_weights(encoder, readouts, path, spec):
-    encoder.save_weights(path)
+    save_model(encoder.save_weights, path)
 
 
 def _run_weights(path, encoder, images, temperature):

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -30,6 +31,21 @@ def encode_samples(images):
     return [encoders[index % 2](image).numpy() for index, image in enumerate(images)]
 
 
+def on_the_host(encoder):
+    """The encoder with its weights in the memory of the host, where what is served is compared.
+
+    Accelerators round otherwise, and a compiled function that runs on the host cannot read what
+    lies on one of them.
+    """
+    places = {tf.DeviceSpec.from_string(weight.value.device) for weight in encoder.weights}
+    if all(place.device_type in (None, "CPU") and not place.device_index for place in places):
+        return encoder
+    with tf.device("CPU:0"):
+        copy = keras.models.clone_model(encoder)
+        copy.set_weights(encoder.get_weights())
+    return copy
+
+
 def live_outputs(readouts, preprocess, decode, images):
     """What the live model says of images, and of their encoded forms by way of `decode`.
 
@@ -41,7 +57,7 @@ def live_outputs(readouts, preprocess, decode, images):
         outputs = readouts(preprocess(images), training=False)
         return {name: _plain(value) for name, value in outputs.items()}
 
-    with tf.device("CPU:0"):  # accelerators round otherwise; the process below has none
+    with tf.device("CPU:0"):  # where its weights are too; the process below has nothing else
         outputs = {"images": read(tf.constant(images))}
         if decode is not None:
             height, width, channels = images.shape[1:]

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from export import parity, serving
 from export.signatures import MAX_PIXELS, code_sizes, make_signatures, readouts_of
-from keras_ssl.core.files import write_text, written_aside
+from keras_ssl.core.files import numbered_aside, write_text
 from keras_ssl.layers.necks import bottleneck_of, simplices_of
 
 _SAMPLES = 16
@@ -73,13 +73,13 @@ def export_encoder(
     TensorShape([1, 128])
     """
     directory = Path(directory)
+    encoder = parity.on_the_host(encoder)
     readouts = readouts_of(encoder, downstream_temperature, one_hot)
     signatures = make_signatures(readouts, preprocess, decode=decode, max_pixels=max_pixels)
     images = _noise(encoder.input_shape) if images is None else np.asarray(images[:_SAMPLES])
     live = parity.live_outputs(readouts, preprocess, decode, images)
     serving.write_configurations(directory)
-    version = directory / str(_next_version(directory))
-    with written_aside(version) as aside:
+    with numbered_aside(directory) as (aside, publish):
         write_saved_model(readouts, signatures, aside)
         served, latency = parity.run_in_fresh_process(aside, images)
         report = parity.compare(signatures, live, served)
@@ -89,7 +89,6 @@ def export_encoder(
         log(warm_up)
         metadata = {
             "name": directory.name,
-            "version": int(version.name),
             "tensorflow": tf.__version__,
             "keras": keras.__version__,
             "precision": _precision(encoder),
@@ -101,7 +100,7 @@ def export_encoder(
             "latency_ms": {"batch": 1, "median": latency},
             "warm_up": warm_up,
         }
-        write_text(aside / "metadata.json", json.dumps(metadata, indent=1) + "\n")
+        version = publish(lambda number: _write_metadata(aside, number, metadata))
     log(serving.commands(directory))
     return version
 
@@ -120,9 +119,9 @@ def write_saved_model(readouts, signatures, path):
     archive.write_out(str(path), verbose=False)
 
 
-def _next_version(directory):
-    versions = [int(path.name) for path in directory.iterdir() if path.name.isdecimal()]
-    return max(versions, default=0) + 1
+def _write_metadata(folder, version, metadata):
+    text = json.dumps({"version": version, **metadata}, indent=1) + "\n"
+    write_text(folder / "metadata.json", text)
 
 
 def _noise(input_shape):

@@ -6,6 +6,7 @@ Importing the package registers every class that a saved model may hold.
 from keras_ssl.core import environment
 
 environment.set_up()  # before TensorFlow is imported
+environment.check_keras()
 
 from keras_ssl.backbones import BACKBONES, create_backbone
 from keras_ssl.backbones.torch_weights import import_weights

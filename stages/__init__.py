@@ -9,7 +9,7 @@ from stages.describe import describe, describe_backbone, describe_neck, describe
 from stages.devices import check_hardware, settle_hardware
 from stages.finetuning import finetune
 from stages.inputs import Inputs, Preprocessing, load_inputs, preview, tell_changes
-from stages.judging import compare, evaluate, judge
+from stages.judging import compare, evaluate, is_evaluated, judge
 from stages.readings import Readings, readings_of
 from stages.shifted import shifted_rows
 from stages.training import Session, batches_from, fit, prepare, save_models, watchers
@@ -36,6 +36,7 @@ __all__ = [
     "finetune",
     "fit",
     "images_of",
+    "is_evaluated",
     "judge",
     "load_inputs",
     "load_trained",

@@ -8,6 +8,9 @@ import tensorflow as tf
 
 from keras_ssl.core.checks import UserError
 
+# What TensorFlow says in the words of the system where a file cannot be written.
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
 
 @contextlib.contextmanager
 def plain_errors():
@@ -17,7 +20,10 @@ def plain_errors():
         yield
     except MemoryError as error:
         raise out_of_memory from error
-    except tf.errors.ResourceExhaustedError as error:
-        if "no space left" in error.message.lower():
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
-        raise out_of_memory from error
+    except tf.errors.OpError as error:
+        for number in DISK:
+            if os.strerror(number).lower() in error.message.lower():
+                raise OSError(number, os.strerror(number)) from error
+        if isinstance(error, tf.errors.ResourceExhaustedError):
+            raise out_of_memory from error
+        raise

@@ -7,7 +7,7 @@ from pathlib import Path
 import keras_ssl
 from keras_ssl.core.checks import UserError
 from keras_ssl.core.detection import detect
-from keras_ssl.core.files import write_text, written_aside
+from keras_ssl.core.files import save_model, write_text
 from keras_ssl.core.hardware import xla_for
 from keras_ssl.evaluation.classifier import add_classifier
 from keras_ssl.evaluation.finetune import finetune as finetune_network
@@ -140,8 +140,7 @@ def save_classifier(recipe, inputs, settings, result, path):
     recipe = replace(recipe, training=replace(recipe.training, precision="float32"))
     model = add_classifier(starting_network(recipe, inputs, settings), len(result.classes))
     model.set_weights(result.model.get_weights())
-    with written_aside(path) as aside:
-        model.save(aside)
+    save_model(model.save, path)
     names = inputs.data.class_names
     labels = [int(label) for label in result.classes]
     classes = {"labels": labels, "names": [names[label] for label in labels] if names else None}

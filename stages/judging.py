@@ -3,6 +3,8 @@
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
+
 import keras_ssl
 from keras_ssl.core.checks import UserError
 from keras_ssl.core.files import remove_leftovers
@@ -11,7 +13,7 @@ from keras_ssl.evaluation.clustering import kmeans_agreement
 from keras_ssl.evaluation.compare import compare_runs, load_run
 from keras_ssl.evaluation.hits import images_digest, write_hits
 from keras_ssl.evaluation.probe_grid import probe_grid
-from keras_ssl.evaluation.rows import write_results
+from keras_ssl.evaluation.rows import protocol_hash, read_meta, read_results, write_results
 from keras_ssl.evaluation.rows_of import cluster_rows, grid_rows
 from keras_ssl.evaluation.table import evaluate_features
 from pipelines.errors import DataError
@@ -26,12 +28,21 @@ from stages.tables import format_tables, write_tables
 
 FEATURE_LIMIT = 4  # GiB of features that the table judges at a time
 STARTS = 3  # of k-means, of which the best counts
+TABLES = "tables"  # what an evaluation ends with
 
 
-def evaluate(recipe, inputs, encoder, workdir):
+class Unfinished(str):
+    """Why something is missing that may be had another time: a full disk, a file to be replaced."""
+
+
+def evaluate(recipe, inputs, encoder, workdir, resume=False):
     """Judge the encoder beside raw pixels and random weights; write and print the tables.
 
-    Rows are written as they come, and what cannot be measured is told and left out.
+    Rows are written as they come, with a note of what they finish, and what cannot be measured is
+    told and left out. With `resume` only what has no such note is measured.
+
+    Raises:
+        UserError: in the end, where something is missing that `resume` may get.
     """
     data, workdir = inputs.data, Path(workdir)
     if data.train_labels is None or data.test_labels is None:
@@ -50,16 +61,52 @@ def evaluate(recipe, inputs, encoder, workdir):
     tasks = [(of.names[0], judge, of, recipe, inputs, places) for of in every]
     if recipe.evaluation.clusters:
         tasks.append(("clusters of the method", assigned, workdir, encoder, inputs))
-    rows, left_out = [], []
+    rows, left_out, done = [], [], evaluated(workdir, data.name, recipe) if resume else []
     for title, *task in tasks:
+        if title in done:
+            continue
         print(f"Judging {title} ...", flush=True)
         pairs, missing = attempt(title, *task)
-        write_results(workdir / "results.json", [row for row, _ in pairs], {"method": recipe.name})
+        # The hits first: a note of what is done shall cover them.
         save_hits(workdir / "results.npz", pairs, data, images)
+        done = [*done, title] if not unfinished(missing) else done
+        note_evaluated(workdir, data.name, recipe, done, [row for row, _ in pairs])
         rows += [row for row, _ in pairs]
         left_out += missing
     write_tables(workdir)
+    rows = read_results(workdir / "results.json") if resume else rows
     print(format_tables(rows), *(f"Left out: {why}" for why in dict.fromkeys(left_out)), sep="\n")
+    if unfinished(left_out):
+        raise UserError(
+            f"The table is not complete, for reasons that can be mended: {unfinished(left_out)[0]} "
+            f"Then --resume --workdir={workdir} measures what is missing."
+        )
+    note_evaluated(workdir, data.name, recipe, [*done, TABLES])
+
+
+def is_evaluated(workdir, recipe):
+    """Whether everything that the recipe asks for has been measured."""
+    return TABLES in evaluated(workdir, recipe.data.dataset, recipe)
+
+
+def evaluated(workdir, dataset, recipe):
+    """Titles of what has been measured of a data set by an evaluation with these settings."""
+    return _notes(workdir).get(_asked_for(dataset, recipe), [])
+
+
+def note_evaluated(workdir, dataset, recipe, done, rows=()):
+    """Write rows, and that `done` of the evaluation with these settings is; in one go."""
+    notes = {**_notes(workdir), _asked_for(dataset, recipe): done}
+    meta = {"method": recipe.name, "evaluated": notes}
+    write_results(workdir / "results.json", rows, meta)
+
+
+def _notes(workdir):
+    return read_meta(Path(workdir) / "results.json").get("evaluated", {})
+
+
+def _asked_for(dataset, recipe):
+    return protocol_hash({"data": dataset, **asdict(recipe.evaluation)})
 
 
 def baselines(recipe, inputs):
@@ -109,7 +156,13 @@ def attempt(title, measure, *arguments):
         with plain_errors():
             return measure(*arguments)
     except (UserError, DataError, OSError) as error:
-        return [], [f"{title}: {error}"]
+        kind = str if isinstance(error, UserError) else Unfinished
+        return [], [kind(f"{title}: {error}")]
+
+
+def unfinished(reasons):
+    """Those of them that another attempt may do without."""
+    return [why for why in reasons if isinstance(why, Unfinished)]
 
 
 def judge_features(name, train, test, recipe, data):
@@ -134,6 +187,11 @@ def clusters(name, test, recipe, data):
     """Rows of k-means of the test features against the classes."""
     if not recipe.evaluation.clusters:
         return [], []
+    if len(np.unique(data.test_labels)) == len(test):
+        raise UserError(
+            f"{len(test)} test images of as many classes are as many clusters, so that every score "
+            "would be 100. It needs two images of a class."
+        )
     found = kmeans_agreement(test, data.test_labels, repeats=STARTS)
     return cluster_rows(found, name, "k-means", data.name), []
 

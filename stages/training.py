@@ -11,7 +11,7 @@ import keras_ssl
 from keras_ssl.core import checkpoints
 from keras_ssl.core.detection import detect
 from keras_ssl.core.divergence import StopAtDivergence
-from keras_ssl.core.files import remove_leftovers, written_aside
+from keras_ssl.core.files import remove_leftovers, save_model
 from keras_ssl.evaluation.callbacks import EventFiles, MetricsLog, OnlineEvaluation, Throughput
 from keras_ssl.evaluation.online import knn_judge
 from keras_ssl.evaluation.online_probe import FollowingProbe
@@ -83,9 +83,15 @@ def fit(session, workdir, resume):
     if saver.interrupted and saver.step < total:
         print(
             f"\nStopped at step {saver.step} of {total}; its state is saved. "
-            f"Go on with:\n    python run.py --resume --workdir={workdir}"
+            f"Go on with:\n    {program()} --resume --workdir={workdir}"
         )
     return saver.step >= total
+
+
+def program():
+    """How this program is called: installed, or as a file."""
+    name = Path(sys.argv[0]).stem
+    return name if name == "keras-ssl" else "python run.py"
 
 
 def fit_from(session, step, callbacks, saver):
@@ -155,6 +161,5 @@ def save_models(session, workdir):
     weights = session.method.encoder.get_weights()
     encoder = float32_encoder(session.recipe, session.inputs.preprocessing, weights)
     for model, name in ((session.method, "model.keras"), (encoder, "encoder.keras")):
-        with written_aside(Path(workdir) / name) as aside:
-            model.save(aside)
+        save_model(model.save, Path(workdir) / name)
     return encoder

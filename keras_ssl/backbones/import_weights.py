@@ -17,7 +17,7 @@ from keras_ssl.backbones.state_dict import read_state_dict
 from keras_ssl.backbones.torch_resnet import find_resnet, some
 from keras_ssl.backbones.torch_weights import architecture, build_encoder
 from keras_ssl.core.checks import UserError
-from keras_ssl.core.files import written_aside
+from keras_ssl.core.files import save_model
 
 TOLERANCE = 1e-4
 
@@ -104,8 +104,7 @@ def convert(checkpoint, out, *, prefix=None, stem_padding=None):
         print(f"parity      features differ from PyTorch's by {difference:.1e} of the largest")
         if not difference < TOLERANCE:
             raise UserError(f"The features differ by more than {TOLERANCE:g}: nothing is written.")
-    with written_aside(out) as aside:
-        encoder.save(aside)
+    save_model(encoder.save, out)
     print(f"written     {out}")
 
 

@@ -6,13 +6,14 @@ its counter. Data order and augmentation derive from the step, so the step is al
 
 import re
 import signal
+import threading
 from pathlib import Path
 
 import keras
 
 from keras_ssl.core.checks import UserError
 from keras_ssl.core.divergence import check_finite
-from keras_ssl.core.files import written_aside
+from keras_ssl.core.files import save_model
 
 _NAME = re.compile(r"step-(\d+)\.weights\.h5")
 
@@ -31,8 +32,7 @@ def save(method, directory, step):
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    with written_aside(directory / f"step-{step:08d}.weights.h5") as aside:
-        method.save_weights(aside)
+    save_model(method.save_weights, directory / f"step-{step:08d}.weights.h5")
 
 
 def restore(method, directory, step):
@@ -54,7 +54,8 @@ class Checkpoints(keras.callbacks.Callback):
     """Save at the end of every epoch, and where a signal stops the run in the middle of one.
 
     The first SIGINT or SIGTERM lets the step in flight finish, saves and ends `fit`, by `Stopped`
-    unless the epoch ends too; `interrupted` is then True. A second one stops at once.
+    unless the epoch ends too; `interrupted` is then True. A second one stops at once. Signals reach
+    the main thread only: a `fit` in another one leaves them alone.
 
     Args:
         directory: where the checkpoints go.
@@ -74,6 +75,8 @@ class Checkpoints(keras.callbacks.Callback):
         self._handlers = {}
 
     def on_train_begin(self, logs=None):
+        if threading.current_thread() is not threading.main_thread():
+            return
         for name in (signal.SIGINT, signal.SIGTERM):
             self._handlers[name] = signal.signal(name, self._stop)
 

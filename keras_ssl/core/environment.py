@@ -1,8 +1,15 @@
-"""What TensorFlow reads from the environment while it is imported; this imports nothing of it."""
+"""What TensorFlow and Keras read from the environment while they are imported; imports neither."""
 
+import json
 import os
 import platform
 import sys
+from pathlib import Path
+
+from keras_ssl.core.checks import UserError
+
+# What the layers here are written for, by the names that keras.json has for it.
+KERAS_NEEDS = {"backend": "tensorflow", "image_data_format": "channels_last"}
 
 
 def variables_for(machine, given):
@@ -32,3 +39,45 @@ def set_up():
     """Set the variables of this machine; after TensorFlow's import it is too late, and a no-op."""
     if "tensorflow" not in sys.modules:
         os.environ.update(variables_for(platform.machine(), os.environ))
+
+
+def check_keras():
+    """Refuse another backend of Keras than TensorFlow, and images with their channels first.
+
+    Raises:
+        UserError: with where the setting comes from and how to change it.
+    """
+    for name, (value, origin, change) in keras_settings(os.environ).items():
+        if value != KERAS_NEEDS[name]:
+            raise UserError(
+                f"Keras has {name}={value} ({origin}). keras_ssl needs {KERAS_NEEDS[name]}: "
+                f"{change}."
+            )
+
+
+def keras_settings(given):
+    """The settings of `KERAS_NEEDS` that Keras has, or will have as soon as it is imported.
+
+    Args:
+        given: the environment, a mapping.
+
+    Returns:
+        {name: (value, where it comes from, how to change it)}.
+    """
+    keras = sys.modules.get("keras")
+    if keras is not None:
+        origin, change = "it is imported already", "set it before that, in keras.json"
+        return {name: (getattr(keras.config, name)(), origin, change) for name in KERAS_NEEDS}
+    path = Path(given.get("KERAS_HOME", Path.home() / ".keras")) / "keras.json"
+    try:
+        stored = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):  # Keras takes its defaults then
+        stored = {}
+    found = {
+        name: (stored.get(name, value), f"in {path}", "change it there")
+        for name, value in KERAS_NEEDS.items()
+    }
+    if given.get("KERAS_BACKEND"):
+        backend = given["KERAS_BACKEND"]
+        found["backend"] = (backend, "by KERAS_BACKEND", "unset it, or set it to tensorflow")
+    return found

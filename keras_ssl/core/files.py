@@ -1,11 +1,15 @@
 """Files and folders that are either whole or not there: written aside, then renamed."""
 
 import contextlib
+import errno
+import io
+import itertools
 import os
 import shutil
 from pathlib import Path
 
 _ASIDE = ".writing-"
+_count = itertools.count()
 
 
 @contextlib.contextmanager
@@ -33,12 +37,57 @@ def written_aside(path):
     '1 2 3'
     """
     path = Path(path)
-    aside = path.with_name(f"{_ASIDE}{os.getpid()}-{path.name}")
+    with _removed(path) as aside:
+        yield aside
+        _flush(aside)
+        os.replace(aside, path)
+
+
+@contextlib.contextmanager
+def numbered_aside(directory):
+    """Give a path to write a folder to, which gets the next free number in `directory` at the end.
+
+    The number is chosen at the end, so that of two writers each gets its own.
+
+    Yields:
+        (path, function that names the folder and returns it), to be called last in the block.
+
+    Example:
+
+    >>> import tempfile
+    >>> with numbered_aside(tempfile.mkdtemp()) as (aside, publish):
+    ...     aside.mkdir()
+    ...     publish(lambda number: write_text(aside / "number.txt", str(number))).name
+    '1'
+    """
+    directory = Path(directory)
+
+    def publish(finish):
+        while True:
+            taken = [int(path.name) for path in directory.iterdir() if path.name.isdecimal()]
+            version = directory / str(max(taken, default=0) + 1)
+            finish(int(version.name))
+            _flush(aside)
+            try:
+                os.rename(aside, version)
+                return version
+            except OSError as error:
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                    raise
+
+    with _removed(directory / "version") as aside:
+        yield aside, publish
+
+
+@contextlib.contextmanager
+def _removed(path):
+    """Give a path beside `path`; what is there in the end is removed, and errors name `path`."""
+    aside = path.with_name(f"{_ASIDE}{os.getpid()}-{next(_count)}-{path.name}")
     try:
         yield aside
-        if aside.is_file():
-            _flush(aside)
-        os.replace(aside, path)
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
     finally:
         _remove(aside)
 
@@ -49,6 +98,35 @@ def write_text(path, text):
         aside.write_text(text, encoding="utf-8")
 
 
+def save_model(save, path):
+    """Write what `save` of a Keras model writes, through memory.
+
+    HDF5, which would write to the disk itself, ends the process where that is full.
+
+    Args:
+        save: `model.save` or `model.save_weights`.
+        path: file, with the suffix that Keras asks for.
+
+    Raises:
+        OSError: if the disk is full or not writable; nothing is left behind.
+    """
+    file = _Memory(Path(path).name)
+    save(file)
+    with written_aside(path) as aside:
+        aside.write_bytes(file.getbuffer())
+
+
+class _Memory(io.BytesIO):
+    """A file in memory with a name, by whose suffix Keras knows what to write."""
+
+    def __init__(self, name):
+        super().__init__()
+        self._name = name
+
+    def __str__(self):
+        return self._name
+
+
 def remove_leftovers(directory):
     """Remove what killed writers have left in `directory`, where nobody may be writing now."""
     for aside in Path(directory).glob(f"{_ASIDE}*"):
@@ -56,8 +134,11 @@ def remove_leftovers(directory):
 
 
 def _flush(path):
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())
+    """Have the disk hold a file, or all files of a folder, before it gets its name."""
+    for part in [path, *path.rglob("*")]:
+        if part.is_file():
+            with open(part, "rb") as file:
+                os.fsync(file.fileno())
 
 
 def _remove(path):

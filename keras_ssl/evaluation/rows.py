@@ -58,7 +58,7 @@ def write_results(path, rows, meta):
     """Write `{"meta": ..., "rows": [...]}` to `path`; an interrupted write leaves the old file.
 
     Rows that the file already holds stay, unless one of the new ones is of the same thing: same
-    representation, task, metric, data, split and protocol.
+    representation, task, metric, data, split and protocol. So does what it says of the run.
 
     Args:
         path: file to write; its folder must exist.
@@ -70,8 +70,18 @@ def write_results(path, rows, meta):
         | {"protocol_hash": protocol_hash(row.protocol)}
         for row in rows
     ]
-    rows = {_subject(record): record for record in [*_read_rows(path), *records]}  # old places
-    write_text(path, to_json({"meta": meta, "rows": list(rows.values())}, indent=2) + "\n")
+    rows = {_subject(record): record for record in [*_read(path)["rows"], *records]}  # old places
+    table = {"meta": {**read_meta(path), **meta}, "rows": list(rows.values())}
+    write_text(path, to_json(table, indent=2) + "\n")
+
+
+def read_meta(path):
+    """What `write_results` left at `path` about the run as a whole; nothing without such a file.
+
+    Raises:
+        UserError: if it holds no table of results.
+    """
+    return _read(path)["meta"]
 
 
 def read_results(path):
@@ -83,7 +93,7 @@ def read_results(path):
         UserError: if it holds no table of results.
     """
     names = [field.name for field in fields(Row)]
-    records = [record for record in _read_rows(path) if record.get("value") is not None]
+    records = [record for record in _read(path)["rows"] if record.get("value") is not None]
     return [Row(**{name: record.get(name) for name in names}) for record in records]
 
 
@@ -92,12 +102,13 @@ def _subject(record):
     return tuple(record.get(name) for name in names)
 
 
-def _read_rows(path):
+def _read(path):
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))["rows"]
+        table = json.loads(Path(path).read_text(encoding="utf-8"))
+        return {"meta": dict(table.get("meta", {})), "rows": list(table["rows"])}
     except FileNotFoundError:
-        return []
-    except (ValueError, KeyError, TypeError):
+        return {"meta": {}, "rows": []}
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise UserError(f"'{path}' is not a table of results: move it away.") from None
 
 
