@@ -50,7 +50,6 @@ import keras_ssl.recipes as recipes  # noqa: E402
 from keras_ssl.core import environment  # noqa: E402
 from keras_ssl.core.checks import UserError, did_you_mean, lookup  # noqa: E402
 from keras_ssl.core.files import remove_leftovers  # noqa: E402
-from pipelines.errors import DataError  # noqa: E402
 from pipelines.names import check_exists, check_name  # noqa: E402
 from pipelines.policies import POLICIES, ViewPolicy, policy_for  # noqa: E402
 
@@ -215,7 +214,7 @@ def finish(evaluate, export):
     try:
         if evaluate is not None:
             evaluate()
-    except (UserError, DataError, OSError) as error:
+    except (UserError, OSError) as error:
         mistake = error
     if export is not None:
         export()
@@ -391,7 +390,7 @@ def main(argv=None):
     except KeyboardInterrupt:
         print("Stopped. A run that had begun goes on with --resume --workdir=...", file=sys.stderr)
         return INTERRUPTED
-    except (UserError, DataError) as error:
+    except UserError as error:
         message = str(error)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)

@@ -155,8 +155,8 @@ def attempt(title, measure, *arguments):
     try:
         with plain_errors():
             return measure(*arguments)
-    except (UserError, DataError, OSError) as error:
-        kind = str if isinstance(error, UserError) else Unfinished
+    except (UserError, OSError) as error:
+        kind = Unfinished if isinstance(error, (DataError, OSError)) else str
         return [], [kind(f"{title}: {error}")]
 
 
