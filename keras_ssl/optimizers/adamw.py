@@ -1,17 +1,26 @@
 """Adam with decoupled weight decay that leaves biases and normalisation alone."""
 
+from typing import Annotated
+
 import keras
 from keras import ops
 
+from keras_ssl.core.bounds import Above, LearningRateOrZero
 from keras_ssl.core.serialization import register
 from keras_ssl.optimizers.exclusions import VariableRules
 
 
 @register
 class AdamW(VariableRules, keras.optimizers.AdamW):
-    """`keras.optimizers.AdamW` with exclusions that survive saving and loading.
+    """AdamW with exclusions that survive saving and loading, and torch's epsilon.
 
-        p = p - learning_rate * weight_decay * p, then the step of Adam
+        p = p - learning_rate * weight_decay * p
+        m, v = the moving averages of gradient and gradient^2, corrected for their zero start
+        p = p - learning_rate * m / (sqrt(v) + epsilon)
+
+    `keras.optimizers.AdamW` adds its epsilon to the root of the average that is not corrected: in
+    the first steps, and for small gradients, its updates are smaller than those of the published
+    codes.
 
     Args:
         learning_rate: float > 0 or a `LearningRateSchedule`.
@@ -21,7 +30,8 @@ class AdamW(VariableRules, keras.optimizers.AdamW):
         constant_lr_layers: sequence of layer names that learn at `constant_lr`; see
             `VariableRules`.
         constant_lr: float > 0 or None.
-        **kwargs: of `keras.optimizers.AdamW` (`beta_1`, `beta_2`, `epsilon`, `clipnorm`, ...).
+        epsilon: float > 0. Added to the root of the corrected average of the squared gradient.
+        **kwargs: of `keras.optimizers.AdamW` (`beta_1`, `beta_2`, `clipnorm`, ...).
 
     Example:
 
@@ -29,12 +39,46 @@ class AdamW(VariableRules, keras.optimizers.AdamW):
     >>> AdamW.from_config(optimizer.get_config()).weight_decay
     0.04
 
-    Reference: Loshchilov and Hutter, Decoupled weight decay regularization, 2019.
+    Reference: Loshchilov and Hutter, Decoupled weight decay regularization, 2019, algorithm 2, with
+    the constants of `torch.optim.AdamW`.
     """
+
+    def __init__(
+        self,
+        learning_rate: LearningRateOrZero,
+        *,
+        epsilon: Annotated[float, Above(0, 1)] = 1e-8,
+        **kwargs,
+    ):
+        super().__init__(learning_rate, epsilon=epsilon, **kwargs)
 
     def update_step(self, gradient, variable, learning_rate):
         rate = self.rate_of(variable, learning_rate)
+        weight = ops.convert_to_tensor(variable)
         if not self.is_excluded(variable):
-            decay = self.decay_of(variable)
-            self.assign_sub(variable, ops.convert_to_tensor(variable) * decay * rate)
-        super().update_step(gradient, variable, rate)
+            weight = weight - weight * self.decay_of(variable) * rate
+        gradient = ops.cast(gradient, variable.dtype)
+        index, step = self._get_variable_index(variable), ops.cast(self.iterations + 1, "float64")
+        mean = self._averaged(self._momentums[index], gradient, self.beta_1)
+        square = self._averaged(self._velocities[index], ops.square(gradient), self.beta_2)
+        if self.amsgrad:
+            largest = self._velocity_hats[index]
+            square = ops.maximum(largest, square)
+            self.assign(largest, square)
+        mean = mean / _start(self.beta_1, step, variable.dtype)
+        root = ops.sqrt(square / _start(self.beta_2, step, variable.dtype))
+        self.assign(variable, weight - rate * mean / (root + self.epsilon))
+
+    def _averaged(self, slot, value, share):
+        """Move the average in `slot` towards `value`; -> the average."""
+        average = ops.convert_to_tensor(slot)
+        average = average + (value - average) * (1 - share)
+        self.assign(slot, average)
+        return average
+
+
+def _start(share, step, dtype):
+    """What an average that began at 0 has seen of its values after so many steps."""
+    # In float64: float32 has no 1 - 0.999^step to more than four digits.
+    share = ops.convert_to_tensor(share, "float64")
+    return ops.cast(1.0 - ops.power(share, step), dtype)

@@ -74,12 +74,12 @@ class VariableRules(Checked):
         if self.is_excluded(variable):
             return 0.0
         decay = self.weight_decay
-        return ops.cast(decay(self.iterations) if callable(decay) else decay, variable.dtype)
+        return _in_dtype(decay(self.iterations) if callable(decay) else decay, variable)
 
     def rate_of(self, variable, learning_rate):
         """The learning rate of `variable`, in its dtype, where others have `learning_rate`."""
         constant = self._constant[self._get_variable_index(variable)]
-        return ops.cast(self.constant_lr if constant else learning_rate, variable.dtype)
+        return _in_dtype(self.constant_lr if constant else learning_rate, variable)
 
     def get_config(self):
         # Keras knows the learning rate, which may be a schedule or a variable.
@@ -108,6 +108,12 @@ def l2_decayed(gradient, variable, weight_decay):
     """The gradient with the L2 penalty's, `gradient + weight_decay * variable`: coupled decay."""
     gradient = ops.cast(gradient, variable.dtype)
     return gradient + weight_decay * variable
+
+
+def _in_dtype(value, variable):
+    if isinstance(value, (int, float)):  # of which `ops.cast` makes float32 first
+        return ops.convert_to_tensor(value, variable.dtype)
+    return ops.cast(value, variable.dtype)
 
 
 def _path(variable):

@@ -187,11 +187,32 @@ def test_without_exclusion_vectors_are_scaled_like_matrices():
 # AdamW
 
 
-def test_adamw_without_exclusion_is_that_of_keras():
-    options = {"learning_rate": 0.01, "weight_decay": 0.04}
-    ours = _run(AdamW(exclude_1d=False, **options), np.ones(3), _gradients(shape=(3,)))
-    theirs = _run(keras.optimizers.AdamW(**options), np.ones(3), _gradients(shape=(3,)))
-    np.testing.assert_array_equal(ours, theirs)
+def torch_adamw(value, gradients, rate, decay, epsilon=1e-8, betas=(0.9, 0.999)):
+    """The loop of `torch.optim.AdamW` in float64: -> values after each step."""
+    mean, square, values = 0.0, 0.0, []
+    for step, gradient in enumerate(gradients, 1):
+        value = value * (1 - rate * decay)
+        mean = betas[0] * mean + (1 - betas[0]) * gradient
+        square = betas[1] * square + (1 - betas[1]) * gradient**2
+        root = np.sqrt(square) / np.sqrt(1 - betas[1] ** step)
+        value = value - rate / (1 - betas[0] ** step) * mean / (root + epsilon)
+        values.append(value)
+    return np.array(values)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-5, 1e-8])
+def test_adamw_is_that_of_torch_whatever_the_size_of_the_gradients(size):
+    gradients = size * _gradients(steps=20, shape=(3,))
+    ours = _run(AdamW(0.01, weight_decay=0.04, exclude_1d=False), np.ones(3), gradients)
+    expected = torch_adamw(np.ones(3), gradients, 0.01, 0.04)
+    np.testing.assert_allclose(np.ravel(ours), expected.ravel(), rtol=2e-6)
+
+
+def test_adamw_has_the_epsilon_it_is_told():
+    gradients = 1e-3 * _gradients(steps=3, shape=(3,))
+    ours = _run(AdamW(0.01, weight_decay=0.0, epsilon=1e-3), np.ones(3), gradients)
+    expected = torch_adamw(np.ones(3), gradients, 0.01, 0.0, epsilon=1e-3)
+    np.testing.assert_allclose(np.ravel(ours), expected.ravel(), rtol=2e-6)
 
 
 # All of them
@@ -204,6 +225,15 @@ def test_decay_moves_matrices_and_leaves_vectors(name):
     optimizer.apply([ops.zeros((3, 2)), ops.zeros(3)], [matrix, vector])
     assert np.all(np.asarray(matrix) < 1)
     np.testing.assert_array_equal(vector, 1.0)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_decay_of_float64_weights_is_not_rounded_to_float32(name):
+    variable = keras.Variable(np.ones((3, 2)), dtype="float64")
+    optimizer = OPTIMIZERS[name](0.5, weight_decay=0.1)
+    optimizer.build([variable])
+    rate = optimizer.decay_of(variable)
+    assert rate.dtype == "float64" and float(rate) == 0.1
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
