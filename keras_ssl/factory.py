@@ -1,5 +1,7 @@
 """Build a method by name, and load an encoder back from disk."""
 
+import warnings
+
 import keras
 
 from keras_ssl.backbones import create_backbone
@@ -23,7 +25,8 @@ def create(method, *, backbone="resnet18", input_shape=(32, 32, 3), neck=None, *
         A `Method`, to be compiled with an optimizer and `jit_compile=False` on a CPU.
 
     Raises:
-        UserError: for an unknown method, backbone or neck, or sizes that do not fit.
+        UserError: for an unknown method, backbone or neck, sizes that do not fit, or a model that
+            is not built or not pooled.
 
     Example:
 
@@ -39,9 +42,23 @@ def create(method, *, backbone="resnet18", input_shape=(32, 32, 3), neck=None, *
     encoder = backbone
     if isinstance(backbone, str):
         encoder = create_backbone(backbone, input_shape)
+    else:
+        _warn_of_preprocessing(backbone)
     if neck is not None or method != name:
         encoder = add_neck(encoder, **(neck or {}))
     return cls(encoder, **hyper_parameters)
+
+
+def _warn_of_preprocessing(backbone):
+    own = (keras.layers.Rescaling, keras.layers.Normalization)
+    found = [layer.name for layer in getattr(backbone, "layers", ()) if isinstance(layer, own)]
+    if found:
+        warnings.warn(
+            f"Backbone '{backbone.name}' prepares its images itself ({', '.join(found)}), and the "
+            "views of `pipelines` are normalised already: build it without, with "
+            "include_preprocessing=False, or feed it pixels as it expects them.",
+            stacklevel=3,
+        )
 
 
 def load_encoder(path):

@@ -26,3 +26,24 @@ def permutation(count, seed, index):
     # Philox gives the same on all devices. `stateless_shuffle` has no kernel in XLA.
     keys = tf.random.stateless_uniform((count,), key, None, None, "int32", alg="philox")
     return tf.argsort(keys, stable=True)
+
+
+def uniform(shape, seed):
+    """Uniform numbers in (0, 1), the same on all devices, compiled by XLA or not.
+
+    TensorFlow's own are not, as XLA makes other floats of the same bits.
+
+    Args:
+        shape: ints or an integer tensor.
+        seed: (2,) integers.
+
+    Returns:
+        float32, never 0 nor 1: odd multiples of 2^-24.
+    """
+    steps = tf.random.stateless_uniform(shape, seed, 0, 2**23, "int32", alg="philox")
+    return (tf.cast(steps, tf.float32) + 0.5) * 2.0**-23
+
+
+def normal(shape, seed):
+    """Standard normal numbers as `uniform` draws them, up to 5.3: float32."""
+    return 2.0**0.5 * tf.math.erfinv(2.0 * uniform(shape, seed) - 1.0)

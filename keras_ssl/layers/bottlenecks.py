@@ -6,6 +6,7 @@ from keras import ops
 from keras_ssl.core.bounds import Count, Temperature, TwoOrMore
 from keras_ssl.core.constants import GUMBEL_TEMPERATURE
 from keras_ssl.core.precision import at_least_float32, float_spec
+from keras_ssl.core.random import uniform
 from keras_ssl.core.serialization import Configured, register
 from keras_ssl.layers.quantizer import straight_through
 from keras_ssl.layers.simplicial import check_width, simplicial_embedding
@@ -110,9 +111,8 @@ class GumbelBottleneck(Configured, keras.layers.Layer):
         shape = (ops.shape(z)[0], self.num_simplices, self.simplex_size)
         noise = ops.zeros(shape, dtype=z.dtype)
         if training:
-            # From the smallest normal number, for the logarithm to be finite.
-            uniform = keras.random.uniform(shape, 1.2e-38, 1.0, z.dtype, self.generator)
-            noise = -ops.log(-ops.log(uniform))
+            draws = ops.cast(uniform(shape, self.generator.next()), z.dtype)
+            noise = -ops.log(-ops.log(draws))
         return gumbel_softmax(z, noise, temperature=self.temperature)[1]
 
     def save_own_variables(self, store):

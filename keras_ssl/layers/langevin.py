@@ -5,6 +5,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_ssl.core.checks import UserError
+from keras_ssl.core.random import normal, uniform
 from keras_ssl.core.replicas import all_gather, num_replicas
 from keras_ssl.core.serialization import Configured, register
 
@@ -124,20 +125,22 @@ class LangevinSampler(Configured, keras.layers.Layer):
         count = ops.shape(like)[0] * num_replicas()
         low, high = _range(ops.cast(like, "float32"))
         seeds = tf.random.experimental.stateless_split(
-            ops.stack([ops.cast(self.seed, "int64"), ops.cast(self.draws, "int64")]), 4
+            ops.stack([ops.cast(self.seed, "int64"), ops.cast(self.draws, "int64")]),
+            4,
+            alg="philox",
         )
         # A sort, since TensorFlow's shuffle cannot be compiled by XLA.
-        order = ops.argsort(tf.random.stateless_uniform((self.buffer_size,), seeds[0]))
+        order = tf.argsort(uniform((self.buffer_size,), seeds[0]), stable=True)
         chains = order[:count]
         shape = (count, *self.image_shape)
-        fresh = tf.random.stateless_uniform(shape, seeds[1], low, high)
-        anew = tf.random.stateless_uniform((count, 1, 1, 1), seeds[2]) < self.reinit
+        fresh = low + (high - low) * uniform(shape, seeds[1])
+        anew = uniform((count, 1, 1, 1), seeds[2]) < self.reinit
         start = ops.where(anew, fresh, ops.take(self.images, chains, axis=0))
 
         def step(index, images):
             index = ops.cast(index, "int64")
-            seed = tf.random.experimental.stateless_fold_in(seeds[3], index)
-            noise = _own_rows(self.noise * tf.random.stateless_normal(shape, seed))
+            seed = tf.random.experimental.stateless_fold_in(seeds[3], index, alg="philox")
+            noise = _own_rows(self.noise * normal(shape, seed))
             moved = langevin_step(energy, images, noise, step_size=self.step_size)
             return ops.clip(moved, low, high)
 

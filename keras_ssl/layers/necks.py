@@ -61,7 +61,8 @@ def add_neck(
         L * code_dim).
 
     Raises:
-        UserError: for an unknown kind, embedder or option, or sizes that do not fit.
+        UserError: for an unknown kind, embedder or option, sizes that do not fit, or an encoder
+            that is not built or not pooled.
 
     Example:
 
@@ -71,6 +72,7 @@ def add_neck(
 
     Reference: Lavoie et al., Simplicial Embeddings, sec. 3, tables 2 and 17 to 19, fig. 3.
     """
+    check_encoder(encoder)
     make = lookup(NECKS, kind, "neck")
     known = inspect.signature(make).parameters
     for name in options:
@@ -88,6 +90,32 @@ def add_neck(
     embed = lookup(EMBEDDERS, embedder, "embedder")
     embedding = embed(encoder(images), width, norm=embedder_norm, num_blocks=num_blocks)
     return keras.Model(images, bottleneck(embedding), name=f"{kind}_{encoder.name}")
+
+
+def check_encoder(encoder):
+    """Refuse a network that is not a built functional model, images -> (batch, features).
+
+    Raises:
+        UserError: with what to do.
+    """
+    if not isinstance(encoder, keras.Model) or not getattr(encoder, "inputs", None):
+        raise UserError(
+            "An encoder is a functional or Sequential keras.Model that begins with a keras.Input. "
+            f"Received {type(encoder).__name__}: call it on one, keras.Model(images, net(images))."
+        )
+    single = len(encoder.inputs) == 1 and isinstance(encoder.output, keras.KerasTensor)
+    if not single or encoder.output_shape[-1] is None:
+        raise UserError(
+            "An encoder takes one tensor of images and gives one of features, of known width. "
+            f"Encoder '{encoder.name}' takes {encoder.input_shape} and gives {encoder.output}: "
+            "wrap it in a keras.Model that picks them."
+        )
+    if len(encoder.output_shape) != 2:
+        raise UserError(
+            f"An encoder gives (batch, features). Encoder '{encoder.name}' gives "
+            f'{encoder.output_shape}: build it with pooling="avg", or end it in '
+            "GlobalAveragePooling2D (maps), GlobalAveragePooling1D or the class token (tokens)."
+        )
 
 
 def sem_neck(encoder, **options):

@@ -35,7 +35,7 @@ def simplicial_embedding(z, num_simplices, simplex_size, temperature):
 
     Reference: Lavoie et al., Simplicial Embeddings, eq. 1.
     """
-    groups = at_least_float32(ops.reshape(z, (-1, num_simplices, simplex_size)))
+    groups = at_least_float32(_groups(z, num_simplices, simplex_size))
     if temperature == 0:
         hard = ops.one_hot(ops.argmax(groups, axis=-1), simplex_size, dtype=groups.dtype)
         return ops.reshape(hard, (-1, num_simplices * simplex_size))
@@ -49,14 +49,24 @@ def simplicial_entropy(z, num_simplices, simplex_size, temperature):
     Computed from the logits, so that a probability that underflows counts as 0 instead of NaN.
     Ranges from 0 (one-hot) to log(V) (uniform).
     """
-    groups = at_least_float32(ops.reshape(z, (-1, num_simplices, simplex_size)))
+    groups = at_least_float32(_groups(z, num_simplices, simplex_size))
     log_p = ops.log_softmax(groups / temperature, axis=-1)
     return -ops.sum(ops.exp(log_p) * log_p, axis=-1)
 
 
 def simplicial_codes(z, num_simplices, simplex_size):
     """The discrete code of `z`: index of the largest entry of every simplex, (batch, L) int32."""
-    return ops.argmax(ops.reshape(z, (-1, num_simplices, simplex_size)), axis=-1)
+    return ops.argmax(_groups(z, num_simplices, simplex_size), axis=-1)
+
+
+def _groups(z, num_simplices, simplex_size):
+    """(batch, L * V) -> (batch, L, V)."""
+    cut = tuple(z.shape[1:]) == (num_simplices, simplex_size)
+    if len(z.shape) != 2 and not cut:
+        raise UserError(
+            f"Simplices are cut from (batch, features). Received {tuple(z.shape)}: pool it first."
+        )
+    return ops.reshape(z, (-1, num_simplices, simplex_size))
 
 
 def check_width(width, num_simplices, simplex_size):

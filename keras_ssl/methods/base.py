@@ -13,7 +13,7 @@ from keras_ssl.core.bounds import Seed, Steps
 from keras_ssl.core.checks import UserError
 from keras_ssl.core.serialization import Configured
 from keras_ssl.layers.mlp import mlp
-from keras_ssl.layers.necks import at_temperature, projector_blocks, simplices_of
+from keras_ssl.layers.necks import at_temperature, check_encoder, projector_blocks, simplices_of
 from keras_ssl.layers.target import copy_for_target, move_towards, parameter_pairs
 
 
@@ -63,6 +63,7 @@ class Method(Configured, keras.Model):
     cluster_head = None
 
     def __init__(self, encoder, *, steps_per_epoch: Steps | None = None, seed: Seed = 0, **kwargs):
+        check_encoder(encoder)
         super().__init__(**kwargs)
         self.encoder = encoder
         self.steps_per_epoch = steps_per_epoch

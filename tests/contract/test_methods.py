@@ -170,6 +170,76 @@ def test_saved_method_goes_on_as_if_it_had_never_been_saved(name, policy, tmp_pa
     assert_finite(method, losses)
 
 
+# A compiled step takes five to ten seconds each: by default one with batch statistics and a queue,
+# and one with a factorisation.
+COMPILED = ("moco", "wmse")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[] if n in COMPILED else [pytest.mark.slow]) for n in METHOD_NAMES],
+)
+def test_step_compiled_by_xla_equals_the_uncompiled_one(name):
+    plain, compiled = make_method(name), make_method(name)
+    views = make_views(plain)
+    logs = []
+    for method, jit_compile in ((plain, False), (compiled, True)):
+        method.optimizer.build(method.trainable_variables)
+        step = tf.function(method.train_step, jit_compile=jit_compile)
+        logs.append(step(views))
+    for key, value in logs[0].items():
+        np.testing.assert_allclose(logs[1][key], value, rtol=1e-4, atol=1e-5)
+    variables = [*plain.variables, *plain.optimizer.variables]
+    for variable, a, b in zip(variables, state(compiled), state(plain), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4, err_msg=variable.path)
+
+
+@pytest.mark.parametrize("name", ["simsiam", "gedi"])
+def test_evaluation_reports_the_loss_and_changes_nothing(name):
+    method = make_method(name, run_eagerly=True)
+    method.optimizer.build(method.trainable_variables)
+    data = tf.data.Dataset.from_tensors(make_views(method))
+    before = state(method)
+    logs = method.evaluate(data, verbose=0, return_dict=True)
+    assert set(logs) == {"loss", *method.terms} and np.isfinite(logs["loss"])
+    for old, new in zip(before, state(method), strict=True):
+        np.testing.assert_array_equal(old, new)
+    fitted = method.fit(data, shuffle=False, validation_data=data, verbose=0)
+    assert np.isfinite(fitted.history["val_loss"][0])
+
+
+def test_a_loss_of_the_training_images_alone_is_not_evaluated():
+    method = make_method("deepcluster", run_eagerly=True)
+    with pytest.raises(keras_ssl.UserError, match="leave out validation_data"):
+        method.evaluate(tf.data.Dataset.from_tensors(make_views(method)), verbose=0)
+
+
+def test_data_without_an_end_are_refused_at_once():
+    method = make_method("simsiam")
+    endless = tf.data.Dataset.from_tensors(make_views(method)).repeat()
+    with pytest.raises(keras_ssl.UserError, match="no end: give steps_per_epoch"):
+        method.fit(endless)
+    with pytest.raises(keras_ssl.UserError, match="no end: give validation_steps"):
+        method.fit(endless, steps_per_epoch=1, validation_data=endless)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[] if n == "sem_byol" else [pytest.mark.slow]) for n in METHOD_NAMES],
+)
+def test_a_short_last_batch_trains_or_is_refused_in_words(name):
+    method = make_method(name)
+    views = make_views(method)
+    rows = {key: np.concatenate([value, value[:4]]) for key, value in views.items()}
+    data = tf.data.Dataset.from_tensor_slices(rows).batch(BATCH)
+    try:
+        losses = method.fit(data, shuffle=False, epochs=2, verbose=0).history["loss"]
+    except keras_ssl.UserError as error:
+        assert "batch" in str(error)
+    else:
+        assert np.all(np.isfinite(losses))
+
+
 @every_method
 def test_targets_get_no_gradient_and_are_no_parameters(name):
     method = make_method(name)
