@@ -103,11 +103,12 @@ def check_encoder(encoder):
             "An encoder is a functional or Sequential keras.Model that begins with a keras.Input. "
             f"Received {type(encoder).__name__}: call it on one, keras.Model(images, net(images))."
         )
-    single = len(encoder.inputs) == 1 and isinstance(encoder.output, keras.KerasTensor)
+    output = getattr(encoder, "output", encoder.outputs[0])  # a Sequential may have none yet
+    single = len(encoder.inputs) == 1 and isinstance(output, keras.KerasTensor)
     if not single or encoder.output_shape[-1] is None:
         raise UserError(
             "An encoder takes one tensor of images and gives one of features, of known width. "
-            f"Encoder '{encoder.name}' takes {encoder.input_shape} and gives {encoder.output}: "
+            f"Encoder '{encoder.name}' takes {encoder.input_shape} and gives {output}: "
             "wrap it in a keras.Model that picks them."
         )
     if len(encoder.output_shape) != 2:
