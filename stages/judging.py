@@ -8,6 +8,7 @@ import numpy as np
 import keras_ssl
 from keras_ssl.core.checks import UserError
 from keras_ssl.core.files import remove_leftovers
+from keras_ssl.core.precision import full_float32
 from keras_ssl.evaluation.cache import digest_of_images
 from keras_ssl.evaluation.clustering import kmeans_agreement
 from keras_ssl.evaluation.compare import compare_runs, load_run
@@ -35,6 +36,7 @@ class Unfinished(str):
     """Why something is missing that may be had another time: a full disk, a file to be replaced."""
 
 
+@full_float32()
 def evaluate(recipe, inputs, encoder, workdir, resume=False):
     """Judge the encoder beside raw pixels and random weights; write and print the tables.
 

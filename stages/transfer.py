@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_ssl.core.checks import UserError
 from keras_ssl.core.codes import code_dtype
+from keras_ssl.core.precision import full_float32
 from keras_ssl.evaluation.rows import Row, aligned, write_results
 from keras_ssl.evaluation.sparse_probe import codes_probe, dense_probe
 from pipelines.datasets import load
@@ -27,6 +28,7 @@ READ_AT_SIZE = "when the data were read: bicubic, the middle square"
 _BLOCK = 1024  # images whose embeddings are held in memory at a time to read codes
 
 
+@full_float32()
 def evaluate_transfer(recipe, preprocessing, encoder, workdir):
     """Write and print the accuracy on every data set of `transfer.datasets`; -> the rows.
 

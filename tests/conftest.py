@@ -18,6 +18,7 @@ def pytest_configure(config):
     import keras_ssl  # noqa: F401, I001  (before TensorFlow: it sets up the environment)
     import tensorflow as tf
 
+    tf.config.experimental.enable_tensor_float_32_execution(False)
     tf.config.set_logical_device_configuration(
         tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
     )

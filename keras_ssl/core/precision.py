@@ -1,6 +1,9 @@
 """Keep losses and statistics out of half precision, whatever the dtype policy is."""
 
+import contextlib
+
 import keras
+import tensorflow as tf
 from keras import ops
 
 _HALF = ("float16", "bfloat16")
@@ -10,6 +13,25 @@ def at_least_float32(x):
     """Cast half-precision tensors to float32; leave float32 and float64 as they are."""
     x = ops.convert_to_tensor(x)
     return ops.cast(x, "float32") if ops.dtype(x) in _HALF else x
+
+
+@contextlib.contextmanager
+def full_float32():
+    """Multiply in float32 as it is written: GPUs otherwise round the factors to TF32, 10 bits.
+
+    Example:
+
+    >>> with full_float32():
+    ...     tf.config.experimental.tensor_float_32_execution_enabled()
+    False
+    """
+    switch = tf.config.experimental
+    before = switch.tensor_float_32_execution_enabled()
+    switch.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        switch.enable_tensor_float_32_execution(before)
 
 
 def float_spec(x, width=None):

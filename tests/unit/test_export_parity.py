@@ -22,6 +22,17 @@ def checked(wanted, saved_model, tf1=None, precision="float32"):
     return report["codes"]["value"]
 
 
+def test_an_encoder_on_another_device_is_compared_on_the_host():
+    with tf.device("CPU:1"):
+        encoder = keras_ssl.create_backbone("tiny", (8, 8, 1))
+    moved = parity.on_the_host(encoder)
+    assert {weight.value.device[-5:] for weight in encoder.weights} == {"CPU:1"}
+    assert {weight.value.device[-5:] for weight in moved.weights} == {"CPU:0"}
+    for one, other in zip(encoder.get_weights(), moved.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert parity.on_the_host(moved) is moved
+
+
 def test_equal_values_differ_by_nothing():
     values = np.float32([1.0, -2.0])
     assert checked(values, values) == {"saved_model": 0.0, "tf1": 0.0}

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import keras_ssl
 import stages.judging as judging
@@ -69,6 +70,28 @@ def test_a_task_that_features_do_not_allow_leaves_the_others(inputs, tmp_path, c
     assert "Left out: pixels, clusters: k-means needs 2 different features" in said
     tasks = {row.task for row in read_results(tmp_path / "results.json")}
     assert {"linear", "linear, adam"} <= tasks
+
+
+def test_evaluation_multiplies_in_full_float32_and_training_as_before(
+    inputs, tmp_path, monkeypatch
+):
+    switch, seen = tf.config.experimental, []
+    monkeypatch.setattr(judging, "baselines", lambda *_: pixels("pixels"))
+    monkeypatch.setattr(judging, "readings_of", lambda *_: [])
+    look = lambda *_: (seen.append(switch.tensor_float_32_execution_enabled()), ([], []))[1]  # noqa: E731
+    monkeypatch.setattr(judging, "judge", look)
+    switch.enable_tensor_float_32_execution(True)
+    try:
+        judging.evaluate(recipe_with(), inputs, encoder_with(), tmp_path)
+        assert seen == [False] and switch.tensor_float_32_execution_enabled()
+    finally:
+        switch.enable_tensor_float_32_execution(False)
+
+
+def test_as_many_classes_as_test_images_are_no_clusters(inputs):
+    data = SimpleNamespace(test_labels=np.arange(4), name="x")
+    with pytest.raises(UserError, match="every score would be 100"):
+        judging.clusters("pixels", np.eye(4), recipe_with(clusters=True), data)
 
 
 def test_features_beyond_the_limit_are_refused_by_size(inputs, monkeypatch):
