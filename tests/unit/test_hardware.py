@@ -200,6 +200,49 @@ def test_this_machine_is_detected_without_gpu():
     assert detection.detect() is facts
 
 
+def test_tensorflow_is_asked_why_it_sees_no_gpu_only_where_there_is_one(monkeypatch):
+    asked = []
+    log = "E0000 00:00:17.4 1 x.cc:5] failed call to cuInit: INTERNAL"
+    monkeypatch.setattr(detection, "_log_of_a_start", lambda: asked.append(1) or log)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    for sign, complaints in (("", ()), ("/dev/nvidia0", ("failed call to cuInit: INTERNAL",))):
+        monkeypatch.setattr(detection, "sign_of_gpu", lambda sign=sign: sign)
+        assert detection._facts().complaints == complaints
+        assert len(asked) == bool(sign)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert detection._facts().hidden and len(asked) == 1
+
+
+def test_nothing_is_computed_on_a_chip_that_is_refused(monkeypatch):
+    monkeypatch.setattr(detection, "_facts", lambda: machine(RTX5090))
+    monkeypatch.setattr(detection, "first_failure", lambda _: pytest.fail("it would abort"))
+    with pytest.raises(UserError, match="RTX 5090"):
+        detection.detect.__wrapped__()
+
+
+def test_a_gpu_is_tried_uncompiled_and_compiled(monkeypatch):
+    monkeypatch.setattr(detection, "_facts", lambda: machine(A100))
+    failures = iter(["", "no ptxas"])
+    monkeypatch.setattr(detection, "first_failure", lambda _: next(failures))
+    assert detection.detect.__wrapped__() == machine(A100, xla_failure="no ptxas")
+    monkeypatch.setattr(detection, "first_failure", lambda _: "DNN library init failed")
+    with pytest.raises(UserError, match="DNN library"):
+        detection.detect.__wrapped__()
+
+
+def test_notes_come_on_stderr_and_a_refusal_ends_every_command(monkeypatch, capsys):
+    on(monkeypatch, machine(H100))
+    stages.check_hardware()
+    assert capsys.readouterr().err.startswith("note: TensorFlow")
+
+    def refuse():
+        raise UserError(hardware.refusal(machine(RTX5090)))
+
+    monkeypatch.setattr(devices, "detect", refuse)
+    assert run.main(["run.py", "--method=simclr", "--mode=preview"]) == 2
+    assert capsys.readouterr().err.startswith("error: TensorFlow")
+
+
 # What a recipe leaves to the hardware.
 
 
