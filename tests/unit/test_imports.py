@@ -34,6 +34,7 @@ TENSORFLOW = {
     "keras_ssl/core/random.py",
     "keras_ssl/core/replicas.py",
     "keras_ssl/core/detection.py",
+    "keras_ssl/core/precision.py",
     "keras_ssl/layers/langevin.py",
     "keras_ssl/layers/norm.py",
     "stages/devices.py",
