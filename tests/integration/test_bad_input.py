@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -105,22 +106,39 @@ def test_a_mistake_leaves_the_work_directory_free_for_its_correction(capsys):
     assert not os.path.exists("w")
 
 
-@pytest.mark.usefixtures("without_export")
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run that came to its end, without export, and its images."""
+    import stages
+
+    path = tmp_path_factory.mktemp("finished")
+    images = npz(path / "images.npz", **GOOD)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stages, "export", lambda *arguments: None)
+        assert run.main(["run.py", *SMALL, images, f"--workdir={path / 'w'}"]) == 0
+    return path
+
+
+@pytest.fixture
+def copied(finished):
+    """A copy of that run, as `w`."""
+    shutil.copytree(finished / "w", "w")
+
+
+@pytest.mark.usefixtures("copied")
 def test_damaged_encoder_is_explained(capsys):
-    assert run.main(["run.py", *SMALL, npz(**GOOD), "--workdir=w"]) == 0
     with open("w/encoder.keras", "wb") as file:
         file.write(b"not a model")
     assert "encoder of 'w'" in mistake(capsys, "--mode=evaluate", "--workdir=w")
 
 
-@pytest.mark.usefixtures("without_export")
-def test_evaluating_on_other_data_keeps_the_rows_of_the_run(capsys):
-    assert run.main(["run.py", *SMALL, npz(**GOOD), "--workdir=w"]) == 0
+@pytest.mark.usefixtures("copied")
+def test_evaluating_on_other_data_keeps_the_rows_of_the_run(finished):
     other = npz("other.npz", **{**GOOD, "x_test": IMAGES[8:20], "y_test": LABELS[8:20]})
     assert run.main(["run.py", "--mode=evaluate", "--workdir=w", other]) == 0
     with open("w/results.json", encoding="utf-8") as file:
         datasets = {row["dataset"] for row in json.load(file)["rows"]}
-    assert datasets == {f"npz:{os.path.abspath(name)}" for name in ("images.npz", "other.npz")}
+    assert datasets == {f"npz:{finished / 'images.npz'}", f"npz:{os.path.abspath('other.npz')}"}
 
 
 def test_good_images_train_among_corrupt_and_foreign_files(tmp_path, capsys):
@@ -141,15 +159,16 @@ def test_good_images_train_among_corrupt_and_foreign_files(tmp_path, capsys):
     assert os.path.exists("w/export/encoder/1/saved_model.pb")
 
 
+@pytest.mark.usefixtures("without_export")
 def test_images_without_labels_train_and_say_why_there_is_no_table(capsys):
     assert run.main(["run.py", *SMALL, npz(x_train=IMAGES), "--workdir=w"]) == 0
     assert "labels" in capsys.readouterr().out
     assert os.path.exists("w/encoder.keras")
 
 
-@pytest.mark.usefixtures("without_export")
+@pytest.mark.usefixtures("copied")
 def test_classes_with_few_images_lose_a_column_and_not_the_table(capsys):
-    flags = [*SMALL, npz(**GOOD), "--workdir=w", "--set=evaluation.labels_per_class=11"]
+    flags = ["--mode=evaluate", "--workdir=w", "--set=evaluation.labels_per_class=11"]
     assert run.main(["run.py", *flags]) == 0
     said = capsys.readouterr().out
     assert "knn" in said and "raw pixels" in said
@@ -157,6 +176,7 @@ def test_classes_with_few_images_lose_a_column_and_not_the_table(capsys):
 
 @pytest.mark.usefixtures("without_export")
 def test_full_disk_is_one_line_and_leaves_the_checkpoint_before(capsys, monkeypatch):
+    import stages
     from keras_ssl.core import checkpoints
 
     save, calls = checkpoints.save, []
@@ -167,6 +187,7 @@ def test_full_disk_is_one_line_and_leaves_the_checkpoint_before(capsys, monkeypa
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         save(method, directory, step)
 
+    monkeypatch.setattr(stages, "evaluate", lambda *arguments: None)
     monkeypatch.setattr(checkpoints, "save", fails_the_second_time)
     assert "No space left" in mistake(capsys, *SMALL, npz(**GOOD), "--workdir=w")
     assert checkpoints.latest_step("w/checkpoints") == calls[0]
@@ -181,9 +202,8 @@ def test_half_written_checkpoint_is_never_taken_for_a_whole_one(tmp_path):
     assert checkpoints.latest_step(tmp_path) is None
 
 
-@pytest.mark.usefixtures("without_export")
+@pytest.mark.usefixtures("copied")
 def test_damaged_checkpoint_is_named(capsys):
-    assert run.main(["run.py", *SMALL, npz(**GOOD), "--workdir=w"]) == 0
     newest = sorted(os.listdir("w/checkpoints"))[-1]
     with open(f"w/checkpoints/{newest}", "wb") as file:
         file.write(b"not a checkpoint")

@@ -90,7 +90,12 @@ class Interrupt(keras.callbacks.Callback):
 
 
 @pytest.mark.parametrize(
-    ("step", "number"), [(2, signal.SIGINT), (5, signal.SIGTERM), (9, signal.SIGINT)]
+    ("step", "number"),
+    [  # within an epoch, at the end of one, within a later one
+        (2, signal.SIGINT),
+        pytest.param(5, signal.SIGTERM, marks=pytest.mark.slow),
+        (9, signal.SIGTERM),
+    ],
 )
 def test_interrupted_run_is_saved_says_how_to_go_on_and_ends_the_same(
     step, number, whole, tmp_path, monkeypatch, capsys

@@ -35,7 +35,9 @@ def stream(images, steps=4, policy="simsiam_cifar", **settings):
     return list(itertools.islice(views, steps))
 
 
-@pytest.mark.parametrize("policy", ["simsiam_cifar", "cifar_asymmetric"])
+@pytest.mark.parametrize(
+    "policy", [pytest.param("simsiam_cifar", marks=pytest.mark.slow), "cifar_asymmetric"]
+)
 def test_views_of_files_are_those_of_the_same_images_in_memory(folder, policy):
     policy = {"policy": policy, "local_policy": policy_for(policy, 2), "local_size": 8}
     arrays = stream(images_of(folder, True), **policy)

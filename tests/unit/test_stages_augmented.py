@@ -41,7 +41,7 @@ def encoder():
     return keras_ssl.create_backbone("tiny", (8, 8, 3), width=4)
 
 
-@pytest.mark.parametrize("batch_size", [1, 4, 5, 10, 256])
+@pytest.mark.parametrize("batch_size", [1, 4, 256])
 def test_a_policy_that_changes_nothing_gives_the_plain_features_in_order(batch_size):
     images = images_of()
     features = augmented_features(means, inputs_of(images), policy=NOTHING, batch_size=batch_size)
