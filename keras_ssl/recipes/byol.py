@@ -26,12 +26,19 @@ _RESNET50 = {
 BYOL = {
     "digits": differences(
         method={"momentum": 0.98, "hidden_dim": 512, "prediction_dim": 512, "projection_dim": 128},
-        optimizer={"name": "sgd", "learning_rate": 0.7, "weight_decay": 1e-3},
-        training={"batch_size": 32},
+        # As in SimSiam's, the predictor learns much faster than the rest.
+        optimizer={
+            "name": "sgd",
+            "learning_rate": 0.5,
+            "weight_decay": 1e-3,
+            "constant_lr_layers": ("predictor",),
+            "constant_lr": 8.0,
+        },
+        schedule={"warmup_epochs": 2},
+        training={"epochs": 40},
     ),
     "small": differences(
         method={"momentum": 0.9, "hidden_dim": 1024, "prediction_dim": 1024},
-        # As in SimSiam's, the predictor learns much faster than the rest.
         optimizer={
             "name": "sgd",
             "learning_rate": 0.6,
