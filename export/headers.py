@@ -4,14 +4,37 @@ import tensorflow as tf
 
 from export.exif import read_orientation
 
+_DAMAGED = "that cannot be decoded: damaged, or of a rare form"
 _PADDING = 32  # zeros behind the content, so that windows near its end need no care
 _MOST_PARTS = 1_000  # of a file before its pixels
 _MOST_GIF_BLOCKS = 20_000  # 5 MB, as encoders write them; bounds the time that a request takes
+_EXIF = (b"eXIfII*\0", b"eXIfMM\0*")
+
+# Formats that people have and TensorFlow does not read: where their mark is, the mark, the name.
+_OTHERS = (
+    (0, b"II*\0", "TIFF"),
+    (0, b"MM\0*", "TIFF"),
+    (0, b"II+\0", "BigTIFF"),
+    (0, b"MM\0+", "BigTIFF"),
+    (128, b"DICM", "DICOM"),
+    (4, b"ftypavif", "AVIF"),
+    (4, b"ftypavis", "AVIF"),
+    (4, b"ftyphei", "HEIC"),
+    (4, b"ftyphev", "HEIC"),
+    (4, b"ftypmif1", "HEIC"),
+    (4, b"ftypmsf1", "HEIC"),
+    (0, b"\xff\x0a", "JPEG XL"),
+    (4, b"JXL ", "JPEG XL"),
+    (4, b"jP  ", "JPEG 2000"),
+    (0, b"\xff\x4f\xff\x51", "JPEG 2000"),
+)
 _POWERS = (2**24, 2**16, 2**8, 1)
 
 
 def read_header(content):
     """Kind, size and orientation of a JPEG, PNG, GIF, BMP or WebP image; runs in graphs.
+
+    It refuses what `pipelines` refuses in the files that it trains on, in the same words.
 
     Args:
         content: scalar string. Anything: nothing in it is trusted.
@@ -39,7 +62,7 @@ def read_header(content):
     kind = tf.argmax(tf.stack(list(kinds.values())), output_type=tf.int32)
     readers = {"jpeg": _jpeg, "png": _png, "gif": _gif, "bmp": _bmp, "webp": _webp, "": _unknown}
     width, height, orientation, frames, problem = tf.switch_case(
-        kind, [lambda read=readers[name]: _result(read(data)) for name in kinds]
+        kind, [lambda read=readers[name]: _result(read(data, content)) for name in kinds]
     )
     height, width = (
         _pick(orientation > 4, width, height),
@@ -86,66 +109,106 @@ def _little(window, place, size):
     return tf.reduce_sum(window[place : place + size] * _POWERS[::-1][:size])
 
 
-def _unknown(data):
-    empty = _end(data) == 0
-    problems = [(empty, "empty file"), (True, "not a JPEG, PNG, GIF, BMP or WebP image")]
-    return 0, 0, 1, 1, problems
+def _holds(content, mark, place=0):
+    """Whether bytes stand somewhere in the content, from `place` on."""
+    return tf.size(_split(content, mark, place)) > 1
 
 
-def _jpeg(data):
-    """Goes through the segments as far as the one that tells the size."""
+def _split(content, mark, place=0):
+    """What stands before the first of some bytes, and behind it if they are there."""
+    place = tf.minimum(tf.cast(place, tf.int32), tf.strings.length(content))
+    rest = tf.strings.substr(content, place, 2**31 - 1)
+    return tf.raw_ops.StringSplitV2(input=rest[None], sep=mark, maxsplit=1).values
 
-    def segment(place, orientation, width, height, going):
+
+def _unknown(data, content):
+    problems = [(_end(data) == 0, "empty file")]
+    problems += [
+        (_is(_window(data, place), 0, mark), f"{name}, which is not read")
+        for place, mark, name in _OTHERS
+    ]
+    return 0, 0, 1, 1, [*problems, (True, "not a JPEG, PNG, GIF, BMP or WebP image")]
+
+
+def _jpeg(data, content):
+    """Goes through the segments as far as the pixels, with stray bytes in between."""
+
+    def segment(place, orientation, adobe, frame, scan, damaged, going):
         bytes_ = _window(data, place)
         marker, length = bytes_[1], _big(bytes_, 2, 2)
-        fill = marker == 0xFF
-        bare = fill | (marker == 0x01) | ((marker >= 0xD0) & (marker <= 0xD8))
-        stop = (marker == 0x00) | (marker == 0xD9) | (marker == 0xDA)
-        damaged = (bytes_[0] != 0xFF) | (~bare & (stop | (length < 2)))
-        table = (marker == 0xC4) | (marker == 0xC8) | (marker == 0xCC)
-        size = ~damaged & (marker >= 0xC0) & (marker <= 0xCF) & ~table
+        stray, fill = bytes_[0] != 0xFF, marker == 0xFF
+        bare = (marker <= 0x01) | ((marker >= 0xD0) & (marker <= 0xD8))
+        whole = ~stray & ~fill & ~bare
+        damaged = whole & ((length < 2) | (marker == 0xD9))  # the end, before any pixels
+        scan = whole & ~damaged & (marker == 0xDA)
+        whole &= ~damaged & ~scan
         orientation = tf.cond(
-            ~damaged & (marker == 0xE1) & _is(bytes_, 4, b"Exif\0\0"),
+            whole & (orientation == 1) & (marker == 0xE1) & _is(bytes_, 4, b"Exif\0\0"),
             lambda: read_orientation(data, place + 10, tf.minimum(place + 2 + length, _end(data))),
             lambda: orientation,
         )
-        step = _pick(fill, 1, _pick(bare, 2, 2 + length))
-        height = _pick(size, _big(bytes_, 5, 2), height)
-        width = _pick(size, _big(bytes_, 7, 2), width)
-        return place + step, orientation, width, height, ~damaged & ~size
+        adobe |= whole & (marker == 0xEE) & _is(bytes_, 4, b"Adobe")
+        table = (marker == 0xC4) | (marker == 0xC8) | (marker == 0xCC)
+        size = whole & (marker >= 0xC0) & (marker <= 0xCF) & ~table
+        told = (marker - 0xC0, bytes_[4], _big(bytes_, 5, 2), _big(bytes_, 7, 2), bytes_[9])
+        frame = tf.where(size, tf.stack(told), frame)
+        marks = tf.concat([bytes_ == 0xFF, [True]], axis=0)
+        to_mark = tf.argmax(marks)  # or to the end of the window
+        step = _pick(stray, to_mark, _pick(fill, 1, _pick(bare, 2, 2 + length)))
+        going = ~damaged & ~scan & (place < _end(data))
+        return place + _pick(scan, 0, step), orientation, adobe, frame, scan, damaged, going
 
-    _, orientation, width, height, _ = _loop(segment, _int64(2, 1, 0, 0), _MOST_PARTS)
-    return width, height, orientation, 1, [(width * height == 0, "damaged or truncated JPEG")]
+    no, none = tf.constant(False), tf.constant([-1, 0, 0, 0, 0], tf.int64)
+    state = (*_int64(2, 1), no, none, no, no)
+    place, orientation, adobe, frame, scan, damaged, _ = _loop(segment, state, _MOST_PARTS)
+    process, bits, height, width, channels = tf.unstack(frame)
+    lossless = (process == 3) | (process == 11)
+    plain = (process <= 2) | (process == 9) | (process == 10)
+    problems = [
+        (damaged | (scan & (process < 0)), f"JPEG {_DAMAGED}"),
+        (~scan, "truncated image"),
+        (lossless, "lossless JPEG, which cannot be decoded"),
+        (~plain, "hierarchical JPEG, which cannot be decoded"),
+        (bits != 8, _told("JPEG of ", bits, " bits, which cannot be decoded")),
+        (
+            (channels != 1) & (channels != 3) & (channels != 4),
+            _told("JPEG of ", channels, " channels, which cannot be decoded"),
+        ),
+        (
+            (channels == 4) & ~adobe,
+            "CMYK JPEG without an Adobe mark, whose colors are not certain",
+        ),
+        (~_holds(content, b"\xff\xd9", place), "truncated image"),
+    ]
+    return width, height, orientation, 1, problems
 
 
-def _png(data):
-    """Goes through the chunks as far as the pixels: the orientation may be in one of them."""
-    start = _window(data, 16)
-
-    def chunk(place, orientation, found, going):
-        bytes_ = _window(data, place)
-        length = _big(bytes_, 0, 4)
-        pixels = _is(bytes_, 4, b"IDAT")
+def _png(data, content):
+    """The orientation may lie before or behind the pixels."""
+    start, orientation = _window(data, 16), tf.constant(1, tf.int64)
+    for mark in _EXIF:
+        parts = _split(content, mark)
+        place = tf.cast(tf.strings.length(parts[0]), tf.int64)
+        length = _big(_window(data, place - 4), 0, 4)
+        end = tf.minimum(place + 4 + length, _end(data))
         orientation = tf.cond(
-            _is(bytes_, 4, b"eXIf"),
-            lambda: read_orientation(data, place + 8, tf.minimum(place + 8 + length, _end(data))),
-            lambda: orientation,
+            (tf.size(parts) > 1) & (orientation == 1),
+            lambda place=place, end=end: read_orientation(data, place + 4, end),
+            lambda orientation=orientation: orientation,
         )
-        place += 12 + length
-        going = ~pixels & (place < _end(data)) & ~_is(bytes_, 4, b"IEND")
-        return place, orientation, found | tf.cast(pixels, tf.int64), going
-
-    _, orientation, found, _ = _loop(chunk, _int64(33, 1, 0), _MOST_PARTS)
-    problems = [(found == 0, "damaged or truncated PNG")]
+    problems = [
+        (_end(data) < 25, "truncated image"),
+        (~_holds(content, b"IEND\xaeB`\x82"), "truncated image"),
+    ]
     return _big(start, 0, 4), _big(start, 4, 4), orientation, 1, problems
 
 
-def _gif(data):
+def _gif(data, content):
     """Goes through all frames: every one of them would be decoded, and only the first is seen."""
     start = _window(data, 6)
     width, height = _little(start, 0, 2), _little(start, 2, 2)
 
-    def block(place, inside, frames, partial, outside, ended, going):
+    def block(place, inside, frames, partial, outside, ended, hollow, going):
         bytes_ = _window(data, place)
         sub = inside == 1
         image = ~sub & (bytes_[0] == 0x2C)
@@ -162,16 +225,18 @@ def _gif(data):
             (partial == 1) | (image & (frames == 0) & ~filled),
             (outside == 1) | (image & beyond),
             (ended == 1) | end,
+            (hollow == 1) | (extension & (bytes_[2] == 0)),
         )
-        inside, _, partial, outside, ended = (tf.cast(flag, tf.int64) for flag in flags)
+        inside, _, partial, outside, ended, hollow = (tf.cast(flag, tf.int64) for flag in flags)
         frames += tf.cast(image, tf.int64)
         going = (sub | image | extension) & (place < _end(data))
-        return place, inside, frames, partial, outside, ended, going
+        return place, inside, frames, partial, outside, ended, hollow, going
 
     first = 13 + _palette(start[4])
-    state = (first, *_int64(0, 0, 0, 0, 0))
-    _, _, frames, partial, outside, ended, _ = _loop(block, state, _MOST_GIF_BLOCKS)
+    state = (first, *_int64(0, 0, 0, 0, 0, 0))
+    _, _, frames, partial, outside, ended, hollow, _ = _loop(block, state, _MOST_GIF_BLOCKS)
     problems = [
+        (hollow == 1, "GIF with an empty extension, which cannot be decoded"),
         (ended == 0, "damaged, truncated or very long GIF"),
         (frames == 0, "claims no pixels"),
         (partial == 1, "GIF whose first frame does not fill it"),
@@ -186,7 +251,7 @@ def _palette(flags):
     )
 
 
-def _bmp(data):
+def _bmp(data, content):
     head, tail = _window(data, 10), _window(data, 42)
     start, size = _little(head, 0, 4), _little(head, 4, 4)
     width, height = (_signed(_little(head, place, 4)) for place in (8, 12))
@@ -196,15 +261,33 @@ def _bmp(data):
     places = 14 + size + 4 * tf.range(256, dtype=tf.int64)[:, None] + tf.range(3, dtype=tf.int64)
     palette = tf.gather(data, tf.clip_by_value(places, 0, _end(data)))
     level = tf.range(256, dtype=tf.int64)[:, None]
-    colours = (tf.cast(palette, tf.int64) != level) & (level < levels)
+    colors = (tf.cast(palette, tf.int64) != level) & (level < levels)
     length = start + tf.abs(height) * ((width * bits + 31) // 32 * 4)
     problems = [
-        (size < 40, "BMP of OS/2, which cannot be decoded"),
-        (width < 0, "damaged BMP"),
-        ((packing != 0) & ~masked, "BMP with RLE, CMYK or masks, which cannot be decoded"),
-        ((bits != 8) & (bits != 24) & (bits != 32), "BMP of other than 8, 24 or 32 bits"),
-        ((bits == 8) & tf.reduce_any(colours), "BMP with a palette of colours"),
-        (_end(data) < length, "truncated BMP"),
+        ((size < 40) | (size == 64), "BMP of OS/2, which cannot be decoded"),
+        (width < 0, f"BMP {_DAMAGED}"),
+        ((packing == 1) | (packing == 2), "BMP with run-length encoding, which cannot be decoded"),
+        ((packing == 3) & ~masked | (packing == 6), "BMP with bit masks, which cannot be decoded"),
+        (packing == 4, "BMP with a JPEG inside, which cannot be decoded"),
+        (packing == 5, "BMP with a PNG inside, which cannot be decoded"),
+        ((packing >= 11) & (packing <= 13), "BMP with CMYK, which cannot be decoded"),
+        (
+            (packing != 0) & ~masked,
+            _told("BMP with packing ", packing, ", which cannot be decoded"),
+        ),
+        (
+            (bits == 1) | (bits == 2) | (bits == 4),
+            _told("BMP with a palette of ", bits, " bits, which cannot be decoded"),
+        ),
+        (
+            (bits != 8) & (bits != 24) & (bits != 32),
+            _told("BMP of ", bits, " bits, which cannot be decoded"),
+        ),
+        (
+            (bits == 8) & tf.reduce_any(colors),
+            "BMP with a palette of colors, which cannot be decoded",
+        ),
+        (_end(data) < length, "truncated image"),
     ]
     return width, tf.abs(height), 1, 1, problems
 
@@ -213,7 +296,7 @@ def _signed(number):
     return _pick(number >= 2**31, number - 2**32, number)
 
 
-def _webp(data):
+def _webp(data, content):
     start = _window(data, 0)
     extended, lossy, lossless = (_is(start, 12, name) for name in (b"VP8X", b"VP8 ", b"VP8L"))
     bits = _little(start, 21, 4)
@@ -234,9 +317,9 @@ def _webp(data):
         lambda: tf.constant(1, tf.int64),
     )
     problems = [
-        (~extended & ~lossy & ~lossless, "damaged WebP"),
+        (~extended & ~lossy & ~lossless, f"WebP {_DAMAGED}"),
         (extended & (start[20] & 2 > 0), "animated WebP, of which there is no single image"),
-        (_end(data) < length, "truncated WebP"),
+        (_end(data) < length, "truncated image"),
     ]
     return width, height, orientation, 1, problems
 
@@ -256,6 +339,10 @@ def _webp_orientation(data, end):
         return place, orientation, ~found & (place + 8 <= end)
 
     return _loop(chunk, _int64(12, 1), _MOST_PARTS)[1]
+
+
+def _told(before, number, behind):
+    return tf.strings.join([before, tf.as_string(number), behind])
 
 
 def _pick(condition, yes, no):

@@ -62,7 +62,7 @@ def live_outputs(readouts, preprocess, decode, images):
         if decode is not None:
             height, width, channels = images.shape[1:]
             squares = [
-                decode(content, index % 2 == 1, 1, height, width)
+                decode(content, index % 2 == 1, 1, height, width)[0]
                 for index, content in enumerate(encode_samples(images))
             ]
             # The images are gray where the encoder takes gray, so any channel is their luma.

@@ -50,7 +50,8 @@ def export_encoder(
             becomes that of the served model.
         downstream_temperature: float >= 0. tau_d of `simplices`.
         decode: function (content, is_jpeg, orientation, height, width) -> uint8
-            (side, side, 3), how evaluation reads an encoded image; None leaves out `image_bytes`.
+            (side, side, 3), how evaluation reads an encoded image, and a string, why it cannot be
+            decoded, or empty; None leaves out `image_bytes`.
         images: uint8 (N, height, width, channels), real ones to check with, of which the first 16
             are taken; None checks with noise.
         one_hot: bool. Whether to serve one-hot codes as well.
@@ -101,7 +102,7 @@ def export_encoder(
             "warm_up": warm_up,
         }
         version = publish(lambda number: _write_metadata(aside, number, metadata))
-    log(serving.commands(directory))
+    log(serving.commands(directory, signatures))
     return version
 
 

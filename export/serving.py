@@ -33,6 +33,8 @@ To serve it (gRPC on port 8500, REST on 8501), by a server of TensorFlow {tensor
 To ask it:
 
   curl http://localhost:8501/v1/models/{name}/metadata
+"""
+_ASK_BYTES = """\
   (printf '{{"signature_name": "image_bytes", "instances": [{{"b64": "'; base64 -w0 photo.jpg; \\
     printf '"}}]}}') | curl -d @- http://localhost:8501/v1/models/{name}:predict
 """
@@ -79,8 +81,14 @@ def write_configurations(directory):
             write_text(directory / name, text)
 
 
-def commands(directory):
-    """How to start a server for the versions in `directory`, and how to ask it."""
+def commands(directory, signatures):
+    """How to start a server for the versions in `directory`, and how to ask it.
+
+    Args:
+        directory: where the versions lie.
+        signatures: names of those that there are.
+    """
     directory, release = directory.resolve(), tf.__version__.partition("-")[0]
     mount = f"type=bind,source={directory},target=/models/{directory.name},readonly"
-    return _COMMANDS.format(mount=shlex.quote(mount), name=directory.name, tensorflow=release)
+    text = _COMMANDS + (_ASK_BYTES if "image_bytes" in signatures else "")
+    return text.format(mount=shlex.quote(mount), name=directory.name, tensorflow=release)

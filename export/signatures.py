@@ -86,7 +86,8 @@ def make_signatures(readouts, preprocess, *, decode=None, max_pixels=MAX_PIXELS)
         preprocess: function, uint8 images of any size -> what `readouts` takes.
         decode: function of an encoded image, scalar string, of what its header says (`is_jpeg`,
             `orientation`, `height` and `width`) -> uint8 (side, side, 3) as evaluation reads it,
-            running in graphs; None leaves out `image_bytes`.
+            and a scalar string, why it cannot be decoded, or empty. It runs in graphs and fails for
+            no content; None leaves out `image_bytes`.
         max_pixels: int > 0. Limit on the pixels of an encoded image; of all `images` of a request,
             as they come; and of all images of any request, as the model takes them.
 
@@ -175,7 +176,9 @@ def _decode_all(contents, decode, shape, max_pixels):
         content = _usable(index, content, header, max_pixels)
         with tf.control_dependencies([content]):  # what is refused has sides of no use
             sides = [tf.cast(header[name], tf.int32) for name in ("height", "width")]
-        image = decode(content, header["is_jpeg"], header["orientation"], *sides)
+        image, problem = decode(content, header["is_jpeg"], header["orientation"], *sides)
+        with tf.control_dependencies([_check_usable(index, problem)]):
+            image = tf.identity(image)
         return tf.ensure_shape(_gray(image) if shape[-1] == 1 else image, shape)
 
     return tf.map_fn(
@@ -196,10 +199,13 @@ def _usable(index, content, header, max_pixels):
     )
     problem = tf.where(pixels > max_pixels, too_many, tf.where(pixels < 1, "claims no pixels", ""))
     problem = tf.where(header["problem"] == "", problem, header["problem"])
-    message = tf.strings.join(["image ", tf.as_string(index), " of the request: ", problem])
-    check = tf.debugging.Assert(problem == "", [message])
-    with tf.control_dependencies([check]):
+    with tf.control_dependencies([_check_usable(index, problem)]):
         return tf.identity(content)
+
+
+def _check_usable(index, problem):
+    message = tf.strings.join(["image ", tf.as_string(index), " of the request: ", problem])
+    return tf.debugging.Assert(problem == "", [message])
 
 
 def _gray(image):

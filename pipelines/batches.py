@@ -5,6 +5,8 @@ import tensorflow as tf
 from pipelines.augment import crop_boxes
 from pipelines.errors import DataError
 
+_TRIES = 100  # images in a row that may be lost; beyond, it is not the images
+
 
 def steps_per_epoch(num_images, batch_size):
     """Whole batches in an epoch; what is left over waits for another epoch's order.
@@ -70,29 +72,55 @@ def gathered(images, batches, *, num_parallel_calls, **_):
 
 
 def cut_out(images, batches, *, kinds, places, total, num_parallel_calls):
-    """Batches (seed, indices) -> (seed, indices, crops) out of images that are encoded."""
+    """Batches (seed, indices) -> (seed, indices, crops) out of images that are encoded.
+
+    For an image that can be decoded no more, the next one in the order of `images` that can is
+    drawn at its place in the batch: it depends on nothing else.
+    """
     table = images.table()
 
     @tf.autograph.experimental.do_not_convert
     def draw(seed, indices):
+        seeds = tf.repeat(seed[None], len(places), axis=0)
+        return seeds, tf.constant(places), indices, *boxes_of(seed, indices, places)
+
+    def boxes_of(seed, indices, places):
         sides = [tf.gather(table[name], indices) for name in ("heights", "widths")]
         draws = [
             crop_boxes(policies, kind, *sides, seed, places, total)
             for kind, (policies, _) in kinds.items()
         ]
-        boxes, flips = (tf.concat(parts, axis=1) for parts in zip(*draws, strict=True))
-        return tf.repeat(seed[None], len(places), axis=0), indices, boxes, flips
+        return [tf.concat(parts, axis=1) for parts in zip(*draws, strict=True)]
 
     policies = [(policy, size) for each, size in kinds.values() for policy in each]
     sizes = [size for _, size in policies]
     methods = [policy.interpolation for policy, _ in policies]
 
     @tf.autograph.experimental.do_not_convert
-    def decode(seed, index, boxes, flips):
-        crops, groups = images.crops(table, index, boxes, flips, sizes, methods), {}
+    def decode(seed, place, index, boxes, flips):
+        crops, good = images.crops(table, index, boxes, flips, sizes, methods)
+        index, *crops = tf.cond(
+            good, lambda: (index, *crops), lambda: next_good(seed, place, index, crops)
+        )
+        groups = {}
         for kind, (each, _) in kinds.items():
             groups[kind], crops = tf.stack(crops[: len(each)]), crops[len(each) :]
         return seed, index, groups
+
+    def next_good(seed, place, index, crops):
+        def attempt(tries, other, good, *crops):
+            other = (other + 1) % len(images)
+            boxes, flips = (part[0] for part in boxes_of(seed, other[None], place[None]))
+            crops, good = images.crops(table, other, boxes, flips, sizes, methods)
+            return tries + 1, other, good, *crops
+
+        start = (tf.constant(0), images.lose(index), tf.constant(False), *crops)
+        _, other, good, *crops = tf.while_loop(
+            lambda tries, other, good, *crops: ~good & (tries < _TRIES), attempt, start
+        )
+        text = f"{_TRIES} images in a row cannot be read: is their disk still there?"
+        with tf.control_dependencies([tf.debugging.Assert(good, [text])]):
+            return tf.identity(other), *crops
 
     decoded = batches.map(draw).unbatch()
     decoded = decoded.map(decode, num_parallel_calls=num_parallel_calls, deterministic=True)

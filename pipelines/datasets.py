@@ -42,7 +42,7 @@ def load(name, *, data_dir=None, image_size=None, in_memory=None, log=print):
             `False` leaves them encoded: each is decoded when it is read, and crops are cut out of
             the whole image; arrays of an .npz file stay in it. By default as `keep_in_memory` says;
             arrays are in memory then.
-        log: called with each line for the user, such as the files that were passed over.
+        log: called with each line for the user, such as the files that were skipped.
 
     Returns:
         `ImageData`.

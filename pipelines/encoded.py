@@ -8,9 +8,12 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.errors import DataError
-from pipelines.sources.decode import decode_window
+from pipelines.progress import Progress
+from pipelines.sources.decode import decode_window, guarded
 from pipelines.sources.squares import decoded_square
 from pipelines.threads import in_threads
+
+_NAMED = 5  # of the images that were lost
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +33,7 @@ class EncodedImages:
         orientations: uint8 (N,), 1 to 8 as in EXIF.
         jpegs: bool (N,), which of them are JPEG.
         side: of the squares.
+        lost: {place: whether `tell_lost` has said so} of images that others had to stand for.
     """
 
     store: Any
@@ -39,6 +43,7 @@ class EncodedImages:
     orientations: np.ndarray
     jpegs: np.ndarray
     side: int
+    lost: dict = dataclasses.field(default_factory=dict, repr=False)
 
     dtype = np.dtype("uint8")
     ndim = 4
@@ -63,15 +68,18 @@ class EncodedImages:
     def __getitem__(self, positions):
         chosen = self.take(np.atleast_1d(np.arange(len(self))[positions]))
         squares = np.empty(chosen.shape, np.uint8)
-        for row, square in enumerate(chosen.squares()):
-            if square is None:
-                raise DataError(_damaged(chosen.name_of(row)))
+        for row, square in enumerate(in_threads(chosen._square, range(len(chosen)))):
             squares[row] = square
         return squares
 
-    def squares(self):
-        """Yield the middle square of each, uint8 (side, side, 3); `None` where it is damaged."""
-        return in_threads(self._square, range(len(self)))
+    def in_memory(self, what, channels, log):
+        """All squares, uint8 (N, side, side, channels), with a progress bar that says `what`."""
+        squares = np.empty((*self.shape[:3], channels), np.uint8)
+        with Progress(what, "images", len(self), log=log) as progress:
+            for row, square in enumerate(in_threads(self._square, range(len(self)))):
+                squares[row] = square[..., :channels]
+                progress.add()
+        return squares
 
     def name_of(self, row):
         """What to call an image."""
@@ -83,14 +91,18 @@ class EncodedImages:
             columns = (self.jpegs, self.orientations, self.heights, self.widths)
             claims = (column[row] for column in columns)
             return decoded_square(content, *claims, self.side).numpy()
-        except (tf.errors.OpError, OSError):
-            return None
+        except (tf.errors.OpError, OSError) as error:
+            raise DataError(
+                f"{self.name_of(row)} cannot be read any more: it is gone, or changed since it was "
+                "checked at the start. Start again, which leaves it out; a run goes on with "
+                "--resume."
+            ) from error
 
     def check(self, positions):
         """Decode the images at `positions`.
 
         Raises:
-            DataError: for the first that is damaged or gone, with its name.
+            DataError: for the first that changed or is gone, with its name.
         """
         self[positions]
 
@@ -124,26 +136,57 @@ class EncodedImages:
             interpolation: "bilinear" or "bicubic" for each, with antialias.
 
         Returns:
-            List of uint8 (side, side, 3).
+            Tuple of uint8 (side, side, 3), and whether the image could be decoded: a scalar bool.
         """
         row = {name: tf.gather(column, index) for name, column in table.items()}
-        first = tf.reduce_min(boxes[:, :2], axis=0)
-        last = tf.reduce_max(boxes[:, :2] + boxes[:, 2:], axis=0)
-        window = tf.concat([first, last - first], axis=0)
-        content = self.store.read(tf.cast(row["places"], tf.int64))
-        pixels = decode_window(content, row["jpegs"], row["orientations"], window)
-        cut = []
-        for crop, (size, method) in enumerate(zip(side, interpolation, strict=True)):
-            top, left, height, width = tf.unstack(boxes[crop] - tf.pad(first, [[0, 2]]))
-            image = pixels[top : top + height, left : left + width]
-            image = tf.image.resize(image, (size, size), method=method, antialias=True)
-            image = tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)
-            cut.append(tf.where(flips[crop], image[:, ::-1], image))
-        return cut
+
+        def cut(row, boxes, flips):
+            first = tf.reduce_min(boxes[:, :2], axis=0)
+            last = tf.reduce_max(boxes[:, :2] + boxes[:, 2:], axis=0)
+            window = tf.concat([first, last - first], axis=0)
+            content = self.store.read(tf.cast(row["places"], tf.int64))
+            pixels = decode_window(content, row["jpegs"], row["orientations"], window)
+            crops = []
+            for crop, (size, method) in enumerate(zip(side, interpolation, strict=True)):
+                top, left, height, width = tf.unstack(boxes[crop] - tf.pad(first, [[0, 2]]))
+                image = pixels[top : top + height, left : left + width]
+                image = tf.image.resize(image, (size, size), method=method, antialias=True)
+                image = tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)
+                image = tf.where(flips[crop], image[:, ::-1], image)
+                crops.append(tf.ensure_shape(image, (size, size, 3)))
+            return tuple(crops)
+
+        nothing = tuple(tf.zeros((size, size, 3), tf.uint8) for size in side)
+        return guarded(cut, (row, boxes, flips), nothing)
+
+    def lose(self, index):
+        """Note that another image had to stand for one, for `tell_lost`; runs in graphs.
+
+        Returns:
+            `index`.
+        """
+
+        def note(row):
+            self.lost.setdefault(int(self.places[row]), False)
+            return row
+
+        noted = tf.numpy_function(note, [index], index.dtype, stateful=True)
+        return tf.ensure_shape(noted, ())
 
 
-def _damaged(name):
-    return (
-        f"{name} cannot be decoded: it is damaged, or changed since it was indexed. Replace or "
-        "remove it and go on with --resume."
-    )
+def tell_lost(images, log=print):
+    """Say once which images could not be decoded any more while they were drawn, if any.
+
+    Args:
+        images: `EncodedImages`; of anything else there is nothing to tell.
+        log: called with a line for the user.
+    """
+    lost = getattr(images, "lost", {})
+    new = [place for place, told in list(lost.items()) if not told]
+    if new:
+        lost.update(dict.fromkeys(new, True))
+        more = f" and {len(new) - _NAMED} more" if len(new) > _NAMED else ""
+        log(
+            f"{len(new)} images could not be read any more; their neighbors were drawn instead: "
+            f"{', '.join(map(images.store.name_of, new[:_NAMED]))}{more}."
+        )

@@ -9,7 +9,7 @@ from pipelines.fingerprint import Files
 
 _MEMORY_LIMIT = 8 * 2**30
 _CUT_FROM_WHOLE = 128  # pixels from which on views are cut out of the whole image
-_NAMED = 5  # of what was passed over
+_NAMED = 5  # of what was skipped
 _SIDES = (32, 64, 96, 128, 160, 224)
 
 
@@ -147,10 +147,22 @@ def dense_labels(labels, name, log):
 
 
 def tell(skipped):
-    """The first few of what was passed over, (name, reason) each, in words."""
-    named = [f"{name} ({reason})" for name, reason in skipped[:_NAMED]]
-    more = len(skipped) - len(named)
-    return (" " + ", ".join(named) + (f", and {more} more" if more else "")) if named else ""
+    """What was skipped, (name, reason) each, in words: each reason once, with the first names.
+
+    Example:
+
+    >>> tell([("a.tif", "TIFF"), ("b", "empty file"), ("c.tif", "TIFF")])
+    ' TIFF: a.tif, c.tif. empty file: b.'
+    """
+    names = {}
+    for name, reason in skipped:
+        names.setdefault(reason, []).append(name)
+    told = []
+    for reason, some in sorted(names.items(), key=lambda item: -len(item[1]))[:_NAMED]:
+        more = f", and {len(some) - _NAMED} more" if len(some) > _NAMED else ""
+        told.append(f" {reason}: {', '.join(some[:_NAMED])}{more}.")
+    more = len(names) - len(told)
+    return "".join(told) + (f" And {more} more reasons." if more else "")
 
 
 def common_side(shorter_sides):

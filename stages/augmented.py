@@ -58,13 +58,15 @@ def augmented_features(encoder, inputs, *, policy=PROBE_VIEW, batch_size=256):
     batches = _cut_out if isinstance(images, EncodedImages) else _gathered
 
     def features(epoch, seed):
-        result = None
+        result, missing = None, np.ones(len(images), bool)
         for rows, batch in batches(images, settings, seed, epoch):
             part = encode(batch).numpy()
             if result is None:
                 result = np.empty((len(images), part.shape[1]), part.dtype)
             once = rows < len(images)
-            result[rows[once]] = part[once]
+            result[rows[once]], missing[rows[once]] = part[once], False
+        if missing.any():  # another image stood for one that can be read no more
+            images.check(missing)
         return result
 
     return features

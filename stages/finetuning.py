@@ -13,7 +13,7 @@ from keras_ssl.evaluation.classifier import add_classifier
 from keras_ssl.evaluation.finetune import finetune as finetune_network
 from keras_ssl.evaluation.rows import Row, format_table, write_results
 from keras_ssl.layers.necks import simplices_of
-from pipelines.encoded import EncodedImages
+from pipelines.encoded import EncodedImages, tell_lost
 from pipelines.view_policy import ViewPolicy
 from pipelines.views import train_views
 from stages.build import encoder_in
@@ -42,6 +42,7 @@ def finetune(recipe, inputs, encoder, workdir):
             weights = encoder.get_weights() if start == STARTS[0] else None
             result = finetuned(recipe, inputs, settings, weights, share)
             print(describe_result(start, share, result))
+            tell_lost(inputs.data.train_images)
             rows.append(row_of(recipe, inputs, settings, start, share, result))
             write_results(workdir / "results.json", rows[-1:], {"method": recipe.name})
             kept = result if start == STARTS[0] else kept

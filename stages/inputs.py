@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from keras_ssl.core.checks import UserError
 from keras_ssl.core.files import write_text, written_aside
@@ -15,7 +14,7 @@ from pipelines.normalization import normalization
 from pipelines.policies import policy_for
 from pipelines.preprocess import make_preprocess
 from pipelines.preview import first_rows, preview_grid, write_png
-from pipelines.sources.squares import decoded_square
+from pipelines.sources.squares import tried_square
 from pipelines.views import device_views, train_views
 
 FINGERPRINT = "fingerprint.npz"
@@ -36,9 +35,8 @@ class Preprocessing:
         return make_preprocess(self.image_size, self.channels, self.mean, self.std)
 
     def decode(self, content, is_jpeg, orientation, height, width):
-        """The middle square of an encoded image as evaluation reads it; runs in graphs."""
-        orientation = tf.cast(orientation, tf.uint8)
-        return decoded_square(content, is_jpeg, orientation, height, width, self.image_size)
+        """The middle square of an encoded image as evaluation reads it, and why not; in graphs."""
+        return tried_square(content, is_jpeg, orientation, height, width, self.image_size)
 
 
 @dataclass(frozen=True)

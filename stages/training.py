@@ -17,6 +17,7 @@ from keras_ssl.evaluation.online import knn_judge
 from keras_ssl.evaluation.online_probe import FollowingProbe
 from keras_ssl.layers.necks import simplices_of
 from keras_ssl.recipes import Recipe
+from pipelines.encoded import tell_lost
 from pipelines.views import device_views, steps_per_epoch, train_views
 from stages.build import build_method, float32_encoder
 from stages.describe import describe
@@ -145,8 +146,9 @@ def watchers(session, workdir):
                 every=judge.every_epochs,
             )
         )
-    workdir = Path(workdir)
-    return [*online, MetricsLog(workdir / "metrics.jsonl"), EventFiles(workdir / "tensorboard")]
+    tell = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: tell_lost(data.to_pretrain_on))
+    logs = MetricsLog(Path(workdir) / "metrics.jsonl"), EventFiles(Path(workdir) / "tensorboard")
+    return [*online, tell, *logs]
 
 
 def readout(encoder, recipe):

@@ -5,6 +5,13 @@ from typing import NamedTuple
 from keras_ssl.core.constants import MAX_PIXELS
 
 MAX_BYTES = 2**28  # of an image file, and of a record
+FEWEST_BITS = 15  # of the 16 of a PNG with such samples; with fewer it comes out nearly black
+FEW_BITS = (
+    "16-bit PNG with values of ",
+    " bits, which would be nearly black: scale them to 16 bits, or to 8",
+)
+UNDECODABLE = "that cannot be decoded: damaged, or of a rare form"
+NAMES = {"jpeg": "JPEG", "png": "PNG", "gif": "GIF", "bmp": "BMP", "webp": "WebP"}
 
 
 class Unusable(Exception):
@@ -19,10 +26,10 @@ class Truncated(Unusable):
 
 
 class Damaged(Unusable):
-    """The content is all there, but makes no sense."""
+    """The content is all there, but cannot be decoded."""
 
-    def __init__(self):
-        super().__init__("damaged image")
+    def __init__(self, kind):
+        super().__init__(f"{NAMES[kind]} {UNDECODABLE}")
 
 
 class Header(NamedTuple):
@@ -32,16 +39,14 @@ class Header(NamedTuple):
         kind: "jpeg", "png", "gif", "bmp" or "webp".
         height, width: in pixels, as the image is seen.
         orientation: 1 to 8 as in EXIF; 1 where it says nothing, or nothing sensible.
-        body: position of the first byte after what was read.
-        length: number of bytes that the file must have at least.
+        deep: whether its samples have 16 bits.
     """
 
     kind: str
     height: int
     width: int
-    orientation: int
-    body: int
-    length: int
+    orientation: int = 1
+    deep: bool = False
 
 
 def check_pixels(width, height, what="pixels"):

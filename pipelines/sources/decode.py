@@ -40,6 +40,49 @@ def decode_window(content, is_jpeg, orientation, box):
     return tf.ensure_shape(image, (None, None, 3))
 
 
+def guarded(function, inputs, fallback):
+    """What a function gives, and whether it went well; runs eagerly and in graphs.
+
+    An operation that fails ends a graph, and with it a training or a request. Within a data set of
+    one element it does not: there the error can be left out and something else put in its place.
+
+    Args:
+        function: tensors -> tensor or structure of tensors.
+        inputs: tuple of tensors, its arguments.
+        fallback: the same structure, for when an operation of the function fails.
+
+    Returns:
+        The structure, and a scalar bool.
+
+    Example:
+
+    >>> pixel = tf.zeros((1, 1, 1), tf.uint8)
+    >>> guarded(lambda content: tf.io.decode_png(content, channels=1), (b"no image",), pixel)[1]
+    <tf.Tensor: shape=(), dtype=bool, numpy=False>
+    """
+
+    @tf.autograph.experimental.do_not_convert
+    def tried(*inputs):
+        return function(*inputs), True
+
+    result = tf.data.Dataset.from_tensors(inputs).map(tried).ignore_errors()
+    result = result.concatenate(tf.data.Dataset.from_tensors((fallback, False)))
+    return result.take(1).get_single_element()
+
+
+def bits_used(content):
+    """How many of its 16 bits a PNG with samples of 16 bits uses; 0 if it is black all over.
+
+    Args:
+        content: scalar string, such a PNG.
+
+    Raises:
+        tf.errors.InvalidArgumentError: if the content is damaged.
+    """
+    brightest = tf.cast(tf.reduce_max(tf.io.decode_png(content, dtype=tf.uint16)), tf.int32)
+    return tf.reduce_sum(tf.cast(brightest >= 2 ** tf.range(16), tf.int32))
+
+
 def _corners(box):
     return tf.pad(box[:2], [[0, 1]]), tf.pad(box[2:], [[0, 1]], constant_values=3)
 
@@ -62,11 +105,26 @@ def _stored_window(content, code, box):
 
 
 def _decode_whole(content):
+    content = tf.cond(
+        tf.equal(tf.strings.substr(content, 0, 2), b"BM"),
+        lambda: _bmp_alone(content),
+        lambda: content,
+    )
     return tf.cond(
         tf.equal(tf.strings.substr(content, 0, 4), b"RIFF"),
         lambda: tf.io.decode_webp(content)[0, ..., :3],
         lambda: tf.io.decode_image(content, channels=3, expand_animations=False),
     )
+
+
+def _bmp_alone(content):
+    """A BMP without what follows its pixels, such as a color profile, which the decoder refuses."""
+    numbers = tf.io.decode_raw(tf.strings.substr(content, 10, 16), tf.int32)
+    start, _, width, height = tf.unstack(tf.cast(tf.ensure_shape(numbers, (4,)), tf.int64))
+    bits = tf.io.decode_raw(tf.strings.substr(content, 28, 2), tf.uint16)[0]
+    row = (width * tf.cast(bits, tf.int64) + 31) // 32 * 4
+    length = start + tf.abs(height) * row
+    return tf.strings.substr(content, tf.constant(0, tf.int64), length)
 
 
 def _orient(image, code):

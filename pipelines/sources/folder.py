@@ -21,7 +21,7 @@ from pipelines.progress import Progress
 from pipelines.sources.claims import Unusable
 from pipelines.sources.index import index_files
 from pipelines.sources.paths import FileStore, Paths
-from pipelines.sources.reading import read_file, scan_file
+from pipelines.sources.reading import read_file
 from pipelines.sources.squares import square_of
 from pipelines.sources.walk import find_parts
 from pipelines.threads import in_threads
@@ -36,11 +36,11 @@ def load_folder(path, *, image_size=None, in_memory=None, log=print):
     Subfolders are classes, in alphabetical order; without any, or with one alone, there are no
     labels. With a subfolder `train`, that is the training part, and `test` or `val` the test part.
     Otherwise, with labels, about a fifth of every class is held out, each image by its own path.
-    Files that cannot be used are passed over and reported, and so are classes of nothing else.
+    Files that cannot be used are skipped and reported, and so are classes of nothing else.
     Links to folders are followed once. EXIF orientation is honoured.
 
-    Images that stay on disk are indexed by their headers. The index is kept for the next run, and
-    made anew when a folder changed; a file overwritten in place is not noticed.
+    Images that stay on disk are decoded once, so that both ways of reading use the same ones. What
+    that shows is kept for the next run, which looks only at files that are new or changed.
 
     Args:
         path: the folder.
@@ -67,11 +67,11 @@ def load_folder(path, *, image_size=None, in_memory=None, log=print):
         skipped += [(part.paths[row], reason) for row, reason in unusable.items()]
     skipped = tuple((_printable(os.path.relpath(file, path)), reason) for file, reason in skipped)
     total = count + sum(len(part.skipped) for part in parts)
-    if skipped:
-        log(f"{path}: passed over {len(skipped)} of {total} files.{tell(skipped)}")
     images = [images for images, _, _ in read]
     if not len(images[0]):
         raise DataError(f"{path} has no usable image in {total} files.{tell(skipped)}")
+    if skipped:
+        log(f"{path}: skipped {len(skipped)} of {total} files.{tell(skipped)}")
     rows = [
         np.delete(np.arange(len(part.paths)), list(unusable))
         for part, (_, _, unusable) in zip(parts, read, strict=True)
@@ -141,7 +141,7 @@ def _choose_size(paths, log):
     sides = []
     for row in np.unique(np.linspace(0, len(paths) - 1, _SAMPLE).astype(int)):
         try:
-            header = scan_file(paths[row])
+            header, _ = read_file(paths[row])
             sides.append(min(header.height, header.width))
         except Unusable:
             continue
@@ -178,11 +178,10 @@ def _decode(paths, image_size, root, log):
 
 def _encoded(parts, side, root, log):
     """As `_decode` for each part, with `EncodedImages` and without keys."""
-    paths, folders = Paths(), Paths()
+    paths = Paths()
     for part in parts:
         paths.extend(part.paths)
-        folders.extend(part.folders)
-    index = index_files(root, paths, folders, log)
+    index = index_files(root, paths, log)
     columns = index.heights, index.widths, index.orientations, index.jpegs
     images = EncodedImages(FileStore(paths, index.state), np.arange(len(paths)), *columns, side)
     found, start = [], 0

@@ -5,6 +5,10 @@ import struct
 from pipelines.sources.claims import Damaged, Header, Truncated, Unusable, check_pixels
 from pipelines.sources.exif import orientation_of
 
+_BGR = b"".join(mask.to_bytes(4, "little") for mask in (0xFF0000, 0xFF00, 0xFF))
+_BMP_PACKINGS = dict.fromkeys((1, 2), "run-length encoding") | dict.fromkeys((3, 6), "bit masks")
+_BMP_PACKINGS |= {4: "a JPEG inside", 5: "a PNG inside"} | dict.fromkeys((11, 12, 13), "CMYK")
+
 
 def read_gif(content):
     """`Header` of a GIF, for all frames: only the first is seen, but every one is decoded."""
@@ -23,14 +27,16 @@ def read_gif(content):
             place += 11 + _palette(frame[4])
         elif content[place] == 0x21:
             place += 2
+            if not content[place]:
+                raise Unusable("GIF with an empty extension, which cannot be decoded")
         else:
-            raise Damaged()
+            raise Damaged("gif")
         while content[place]:
             place += 1 + content[place]
         place += 1
     if not frames:
         raise Unusable("claims no pixels")
-    return Header("gif", height, width, 1, place, place)
+    return Header("gif", height, width)
 
 
 def _palette(flags):
@@ -40,24 +46,28 @@ def _palette(flags):
 def read_bmp(content):
     """`Header` of a BMP."""
     start, size = struct.unpack_from("<II", content, 10)
-    if size < 40:
+    if size < 40 or size == 64:
         raise Unusable("BMP of OS/2, which cannot be decoded")
     width, height, _, bits, packing = struct.unpack_from("<iiHHI", content, 18)
     if width < 0:
-        raise Damaged()
-    masks = b"".join(mask.to_bytes(4, "little") for mask in (0xFF0000, 0xFF00, 0xFF))
-    if not (packing == 0 or (packing == 3 and bits == 32 and _part(content, 54, 12) == masks)):
-        raise Unusable(f"BMP with packing {packing} (RLE, CMYK or masks), which cannot be decoded")
+        raise Damaged("bmp")
+    plain = packing == 0 or (packing == 3 and bits == 32 and _part(content, 54, 12) == _BGR)
+    if not plain:
+        how = _BMP_PACKINGS.get(packing, f"packing {packing}")
+        raise Unusable(f"BMP with {how}, which cannot be decoded")
+    if bits in (1, 2, 4):
+        raise Unusable(f"BMP with a palette of {bits} bits, which cannot be decoded")
     if bits not in (8, 24, 32):
         raise Unusable(f"BMP of {bits} bits, which cannot be decoded")
     if bits == 8 and any(
-        content[14 + size + 4 * level + colour] != level
+        content[14 + size + 4 * level + color] != level
         for level in range((start - 14 - size) // 4)
-        for colour in range(3)
+        for color in range(3)
     ):
-        raise Unusable("BMP with a palette of colours, which cannot be decoded")
-    length = start + abs(height) * ((width * bits + 31) // 32 * 4)
-    return Header("bmp", abs(height), width, 1, start, length)
+        raise Unusable("BMP with a palette of colors, which cannot be decoded")
+    if len(content) < start + abs(height) * ((width * bits + 31) // 32 * 4):
+        raise Truncated()
+    return Header("bmp", abs(height), width)
 
 
 def read_webp(content):
@@ -79,8 +89,10 @@ def read_webp(content):
         (bits,) = struct.unpack_from("<I", content, 21)
         width, height = 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
     else:
-        raise Damaged()
-    return Header("webp", height, width, orientation, 30, length + 8)
+        raise Damaged("webp")
+    if len(content) < length + 8:
+        raise Truncated()
+    return Header("webp", height, width, orientation)
 
 
 def _webp_orientation(content, end):

@@ -1,29 +1,47 @@
-"""What the first bytes of an image file say, read without decoding it and without trusting it."""
+"""What the bytes of an image file say, read without decoding it and without trusting it."""
 
 import struct
 
-from pipelines.sources.claims import MAX_BYTES, Header, Truncated, Unusable, check_pixels
+from pipelines.sources.claims import Header, Truncated, Unusable, check_pixels
 from pipelines.sources.graphics import read_bmp, read_gif, read_webp
 from pipelines.sources.photographs import read_jpeg, read_png
 
-__all__ = ["Header", "Unusable", "check_end", "parse_header", "read_header", "scan"]
+__all__ = ["SIGNATURE", "Header", "Unusable", "kind_of", "read_header"]
+
+SIGNATURE = 132  # bytes that tell the format
 
 _READERS = {"jpeg": read_jpeg, "png": read_png, "gif": read_gif, "bmp": read_bmp, "webp": read_webp}
 _STARTS = {"jpeg": b"\xff\xd8\xff", "png": b"\x89PNG\r\n\x1a\n", "gif": b"GIF8", "bmp": b"BM"}
-_SIGNATURE = 12  # bytes that tell the kind
-_HEAD = 2**14  # bytes that are read first; a header seldom takes more
-_TAIL = 2**12
-_END_MARKS = {"jpeg": b"\xff\xd9", "png": b"IEND\xaeB`\x82"}
+
+# Formats that people have and TensorFlow does not read: where their mark is, the mark, the name,
+# and a command that converts them.
+_OTHERS = (
+    (0, b"II*\0", "TIFF", "magick IN.tif OUT.png"),
+    (0, b"MM\0*", "TIFF", "magick IN.tif OUT.png"),
+    (0, b"II+\0", "BigTIFF", "magick IN.tif OUT.png"),
+    (0, b"MM\0+", "BigTIFF", "magick IN.tif OUT.png"),
+    (128, b"DICM", "DICOM", "dcm2img IN.dcm OUT.png"),
+    (4, b"ftypavif", "AVIF", "avifdec IN.avif OUT.png"),
+    (4, b"ftypavis", "AVIF", "avifdec IN.avif OUT.png"),
+    (4, b"ftyphei", "HEIC", "heif-convert IN.heic OUT.png"),
+    (4, b"ftyphev", "HEIC", "heif-convert IN.heic OUT.png"),
+    (4, b"ftypmif1", "HEIC", "heif-convert IN.heic OUT.png"),
+    (4, b"ftypmsf1", "HEIC", "heif-convert IN.heic OUT.png"),
+    (0, b"\xff\x0a", "JPEG XL", "djxl IN.jxl OUT.png"),
+    (4, b"JXL ", "JPEG XL", "djxl IN.jxl OUT.png"),
+    (4, b"jP  ", "JPEG 2000", "magick IN.jp2 OUT.png"),
+    (0, b"\xff\x4f\xff\x51", "JPEG 2000", "magick IN.j2k OUT.png"),
+)
 
 
 def read_header(content):
     """Read the header of a JPEG, PNG, GIF, BMP or WebP image, recognised by its content.
 
     Args:
-        content: bytes of the file, all of them or the first ones.
+        content: all bytes of the file. More may follow the image.
 
     Raises:
-        Truncated: if more bytes are needed.
+        Truncated: if the content breaks off, as far as it tells without being decoded.
         Unusable: if it is no image, one that would not be decoded rightly, or claims no pixels or
             more than `MAX_PIXELS`.
 
@@ -34,10 +52,10 @@ def read_header(content):
         ...
     pipelines.sources.claims.Unusable: not a JPEG, PNG, GIF, BMP or WebP image
     """
-    kind = _kind(content)
+    kind = kind_of(content)
     try:
         header = _READERS[kind](content)
-    except (struct.error, IndexError) as error:
+    except (struct.error, IndexError, ValueError) as error:  # it ends while it is read
         raise Truncated() from error
     check_pixels(header.width, header.height)
     if header.orientation > 4:
@@ -45,65 +63,23 @@ def read_header(content):
     return header
 
 
-def parse_header(file):
-    """`read_header` of an open file, of which no more is read than it takes.
-
-    Leaves the file at the end of the header.
-    """
-    content = file.read(_HEAD)
-    try:
-        header = read_header(content)
-    except Truncated:
-        header = read_header(content + file.read(MAX_BYTES))
-    if file.seek(0, 2) < header.length:
-        raise Truncated()
-    file.seek(header.body)
-    return header
-
-
-def check_end(file, kind):
-    """Refuse a file that breaks off, as far as its end tells without decoding it.
+def kind_of(content):
+    """The format of an image: "jpeg", "png", "gif", "bmp" or "webp".
 
     Args:
-        file: open, where `parse_header` left it.
-        kind: of the image.
+        content: bytes of a file, the first `SIGNATURE` or more.
 
     Raises:
-        Truncated: if the mark of the end is missing.
+        Unusable: for anything else; names usual formats, and says how to convert them.
     """
-    mark, body = _END_MARKS.get(kind), file.tell()
-    if mark is None:
-        return
-    size = file.seek(0, 2)
-    file.seek(max(body, size - _TAIL))
-    if mark in file.read(_TAIL):
-        return
-    file.seek(body)  # cameras append whole films to images
-    if mark not in file.read(MAX_BYTES):
-        raise Truncated()
-
-
-def scan(file):
-    """`Header` of an open file that is no larger than it should be and does not break off.
-
-    Raises:
-        Unusable: as `read_header`; if the file is larger than `MAX_BYTES`, before it is read.
-    """
-    size = file.seek(0, 2)
-    if size > MAX_BYTES:
-        raise Unusable(f"{size:,} bytes, more than {MAX_BYTES:,}")
-    file.seek(0)
-    header = parse_header(file)
-    check_end(file, header.kind)
-    return header
-
-
-def _kind(content):
     if not content:
         raise Unusable("empty file")
     for kind, start in _STARTS.items():
         if content.startswith(start):
             return kind
-    if content.startswith(b"RIFF") and content[8:_SIGNATURE] == b"WEBP":
+    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
         return "webp"
+    for place, mark, name, command in _OTHERS:
+        if content.startswith(mark, place):
+            raise Unusable(f"{name}, which is not read: convert it, such as by `{command}`")
     raise Unusable("not a JPEG, PNG, GIF, BMP or WebP image")

@@ -10,7 +10,7 @@ from pipelines.fingerprint import key_of
 from pipelines.progress import Progress
 from pipelines.sources.claims import Unusable
 from pipelines.sources.framing import records_in
-from pipelines.sources.reading import scan_content
+from pipelines.sources.reading import check_content
 from pipelines.threads import in_threads
 
 COLUMNS = {
@@ -68,7 +68,7 @@ def _columns(rows):
 
 
 def _scan(number, shard, image_keys, label_keys, progress):
-    """Columns of one file, what was passed over, and the name of the feature of the image."""
+    """Columns of one file, what was skipped, and the name of the feature of the image."""
     rows, skipped, feature = [], [], None
     for offset, record in records_in(shard):
         progress.add(len(record) / 2**20)
@@ -82,7 +82,7 @@ def _scan(number, shard, image_keys, label_keys, progress):
             raise DataError(f"{where} has no encoded image {wanted}; it has {there}.")
         content = values[feature].bytes_list.value[0]
         try:
-            header = scan_content(content)
+            header = check_content(content)
         except Unusable as reason:
             skipped.append((where, str(reason)))
             continue

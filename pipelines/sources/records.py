@@ -15,7 +15,7 @@ from pipelines.sources.record_scan import COLUMNS, scan_all
 
 IMAGE_KEYS = ("image/encoded", "image")
 LABEL_KEYS = ("image/class/label", "label")
-_FORM = 3  # of the index; another number makes old ones worthless
+_FORM = 4  # of the index; another number makes old ones worthless
 
 
 @dataclasses.dataclass(frozen=True)

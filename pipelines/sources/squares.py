@@ -3,8 +3,9 @@
 import tensorflow as tf
 
 from pipelines.preprocess import resized_middle, window_of_square
-from pipelines.sources.claims import Damaged
-from pipelines.sources.decode import decode_window
+from pipelines.sources.claims import FEW_BITS, FEWEST_BITS, NAMES, UNDECODABLE, Damaged
+from pipelines.sources.decode import bits_used, decode_window, guarded
+from pipelines.sources.reading import check_depth
 
 _SIGNATURE = [
     tf.TensorSpec((), dtype)
@@ -36,14 +37,48 @@ def decoded_square(content, is_jpeg, orientation, height, width, image_size):
     return tf.cast(tf.round(square), tf.uint8)
 
 
+def tried_square(content, is_jpeg, orientation, height, width, image_size):
+    """`decoded_square` in a graph that must not fail, whatever the content is.
+
+    Args:
+        As for `decoded_square`, in any integer types.
+
+    Returns:
+        The square, and a scalar string: why it shall not be used, or empty.
+    """
+
+    def both(content, *claims):
+        start = tf.strings.substr(content, 0, 25)
+        is_deep = (tf.strings.substr(start, 0, 4) == b"\x89PNG") & (
+            tf.strings.substr(start, 24, 1) == b"\x10"
+        )
+        bits = tf.cond(is_deep, lambda: bits_used(content), lambda: 16)
+        return decoded_square(content, *claims, image_size), bits
+
+    claims = (tf.cast(orientation, tf.uint8), tf.cast(height, tf.int32), tf.cast(width, tf.int32))
+    nothing = tf.zeros((image_size, image_size, 3), tf.uint8), 16
+    (square, bits), good = guarded(both, (content, is_jpeg, *claims), nothing)
+    few = tf.strings.join([FEW_BITS[0], tf.as_string(bits), FEW_BITS[1]])
+    problem = tf.where((bits > 0) & (bits < FEWEST_BITS), few, "")
+    return square, tf.where(good, problem, tf.strings.join([_name(content), f" {UNDECODABLE}"]))
+
+
+def _name(content):
+    start, name = tf.strings.substr(content, 0, 2), tf.constant("image")
+    for first, kind in {b"\xff\xd8": "jpeg", b"\x89P": "png", b"GI": "gif", b"BM": "bmp"}.items():
+        name = tf.where(start == first, NAMES[kind], name)
+    return tf.where(start == b"RI", NAMES["webp"], name)
+
+
 def square_of(header, content, image_size):
     """The middle square of the image with a header, uint8 array (image_size, image_size, 3).
 
     Raises:
-        Damaged: if the content is.
+        Unusable: if the content is damaged, or would be decoded wrongly.
     """
+    check_depth(content, header)
     claims = header.kind == "jpeg", header.orientation, header.height, header.width
     try:
         return decoded_square(content, *claims, image_size).numpy()
     except tf.errors.OpError as error:
-        raise Damaged() from error
+        raise Damaged(header.kind) from error

@@ -15,8 +15,6 @@ from pipelines.image_data import (
     keep_in_memory,
     tell,
 )
-from pipelines.progress import Progress
-from pipelines.sources.claims import Damaged
 from pipelines.sources.records import index_records
 from pipelines.sources.shards import find_shards, parts_of
 
@@ -50,11 +48,11 @@ def load_tfrecord(pattern, *, image_size=None, in_memory=None, log=print):
     parts = _choose_parts(parts_of(files), name, log)
     chosen = [file for part in parts.values() for file in part]
     index = index_records(chosen, log=log)
-    if index.skipped:
-        log(f"{name}: passed over {len(index.skipped)} records.{tell(index.skipped)}")
     rows = {part: index.rows_of(map(os.path.abspath, of)) for part, of in parts.items()}
     if not len(rows["train"]):
         raise DataError(f"{name} has no usable image.{tell(index.skipped)}")
+    if index.skipped:
+        log(f"{name}: skipped {len(index.skipped)} records.{tell(index.skipped)}")
     class_names = _class_names(os.path.dirname(os.path.abspath(files[0])))
     labels = _from_zero(index.columns["label"], class_names, name, log)
     known = labels >= 0
@@ -130,10 +128,9 @@ def assemble(name, index, rows, labels, class_names, *, image_size, in_memory, l
     every = np.concatenate(list(rows.values()))
     side = image_size or _choose_side(index.columns, every, log)
     channels = 1 if index.columns["gray"][every].all() else 3
-    damaged = ()
     if keep_in_memory(in_memory, len(every), side, channels):
         check_memory(len(every), side, channels, name)
-        images, rows, damaged = _decode_rows(name, index, rows, side, channels, log)
+        images = index.images(every, side).in_memory(f"Reading {name}", channels, log)
         parts = {part: images[place] for part, place in _places(rows).items()}
     else:
         images = index.images(every, side)
@@ -146,23 +143,10 @@ def assemble(name, index, rows, labels, class_names, *, image_size, in_memory, l
         parts.get("test"),
         _labels_of(labels, rows["test"], name) if "test" in rows else None,
         class_names if train_labels is not None else None,
-        index.skipped + damaged,
+        index.skipped,
         parts["pretraining"] if "unlabelled" in rows else None,
         Files((), index.columns["key"][np.concatenate(list(rows.values()))]),
     )
-
-
-def _decode_rows(name, index, rows, side, channels, log):
-    """Squares of all rows, the rows without the damaged ones, and those."""
-    every = np.concatenate(list(rows.values()))
-    images, good, damaged = _decode_all(index.images(every, side), channels, name, log)
-    if damaged:
-        log(f"{name}: passed over {len(damaged)} damaged images.{tell(damaged)}")
-    rows = {part: of[np.isin(of, every[good])] for part, of in rows.items()}
-    rows = {part: of for part, of in rows.items() if len(of)}
-    if "train" not in rows:
-        raise DataError(f"{name} has no usable image.{tell(damaged)}")
-    return images, rows, damaged
 
 
 def _places(rows):
@@ -197,17 +181,3 @@ def _choose_side(columns, rows, log):
     side = common_side(sides.min(axis=0))
     log(f"Images are resized to {side} pixels; --set data.image_size=N takes another size.")
     return side
-
-
-def _decode_all(images, channels, name, log):
-    """Squares of the good ones of `EncodedImages`, which these are, and what was damaged."""
-    squares = np.empty((*images.shape[:-1], channels), np.uint8)
-    good, damaged = np.zeros(len(images), bool), []
-    with Progress(f"Reading {name}", "images", len(images), log=log) as progress:
-        for row, square in enumerate(images.squares()):
-            if square is None:
-                damaged.append((images.name_of(row), str(Damaged())))
-            else:
-                squares[row - len(damaged)], good[row] = square[..., :channels], True
-            progress.add()
-    return squares[: len(images) - len(damaged)], good, tuple(damaged)

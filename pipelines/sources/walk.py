@@ -39,8 +39,7 @@ class Part:
         paths: `Paths` of the files.
         labels: int32 (N,), positions in `class_names`; 0 where there are none.
         class_names: names of the class folders with files in them, in order; or none.
-        skipped: (path, reason) of what was passed over.
-        folders: `Paths` of all folders that were searched.
+        skipped: (path, reason) of what was skipped.
         root: path of the folder that all of it lies in.
     """
 
@@ -48,7 +47,6 @@ class Part:
     labels: np.ndarray
     class_names: tuple
     skipped: tuple
-    folders: Paths
     root: str
 
 
@@ -207,8 +205,7 @@ class _Search:
     def __init__(self, root, progress, log):
         self._root, self._progress, self._log = root, progress, log
         self._seen, self._skipped = {_identity(root)}, []
-        self._paths, self._folders = Paths(), Paths()
-        self._folders.append(root)
+        self._paths = Paths()
 
     def part(self):
         labels, names, loose = array("i"), [], Paths()
@@ -230,7 +227,7 @@ class _Search:
             self._paths, labels = loose, array("i", [0]) * len(loose)
         labels = np.array(labels, np.int32)
         skipped = tuple(self._skipped)
-        return Part(self._paths, labels, tuple(names), skipped, self._folders, self._root)
+        return Part(self._paths, labels, tuple(names), skipped, self._root)
 
     def _walk(self, top):
         """Find the files below a folder; without recursion, since folders may lie very deep."""
@@ -246,7 +243,6 @@ class _Search:
 
     def _enter(self, folder):
         """What lies in a folder; nothing if it was met before, through a link."""
-        self._folders.append(folder)
         try:
             identity = _identity(folder)
             if identity in self._seen:

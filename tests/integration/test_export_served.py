@@ -85,7 +85,12 @@ def test_the_server_is_told_where_the_model_lies(exported):
 def test_a_path_with_blanks_is_one_word_of_the_command(tmp_path):
     directory = tmp_path / "my runs" / "animals"
     mount = f"type=bind,source={directory},target=/models/animals,readonly"
-    assert mount in shlex.split(serving.commands(directory))
+    assert mount in shlex.split(serving.commands(directory, ()))
+
+
+def test_a_request_is_shown_only_for_signatures_that_are_there(tmp_path):
+    assert "image_bytes" in serving.commands(tmp_path, ("features", "image_bytes"))
+    assert "image_bytes" not in serving.commands(tmp_path, ("features",))
 
 
 def test_warm_up_requests_are_there_or_their_absence_is_told(exported):

@@ -39,7 +39,6 @@ TENSORFLOW = {
     "keras_ssl/layers/norm.py",
     "stages/devices.py",
     "stages/errors.py",
-    "stages/inputs.py",
     "stages/replicas.py",
 }
 TENSORFLOW_FOLDERS = {"pipelines", "export", "keras_ssl/evaluation"}

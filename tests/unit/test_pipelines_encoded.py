@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pipelines import batches
 from pipelines.datasets import load
+from pipelines.encoded import tell_lost
 from pipelines.errors import DataError
 from pipelines.policies import policy_for
 from pipelines.views import device_views, train_views
@@ -89,3 +91,31 @@ def test_a_file_that_went_missing_is_named(folder):
 def test_an_order_that_needs_the_whole_image_is_refused(folder):
     with pytest.raises(DataError, match="crop_last"):
         stream(images_of(folder, False), 1, policy="wmse")
+
+
+def test_another_image_stands_for_one_that_can_be_read_no_more(folder):
+    whole, images = images_of(folder, False), images_of(folder, False)
+    expected = stream(whole, 4, with_index=True)
+    (folder / "3.png").write_bytes(b"damaged since")
+    (folder / "4.png").unlink()
+    for start in (0, 2):  # the same bits from any step on
+        found = stream(images, 4 - start, with_index=True, start_step=start)
+        for before, after in zip(expected[start:], found, strict=True):
+            index = np.where(np.isin(before["index"], [3, 4]), 5, before["index"])
+            np.testing.assert_array_equal(after["index"], index)
+            same = before["index"] == index
+            np.testing.assert_array_equal(after["global"][same], before["global"][same])
+    lines = []
+    tell_lost(images, lines.append)
+    tell_lost(images, lines.append)
+    assert len(lines) == 1 and "2 images could not be read" in lines[0]
+    assert "3.png" in lines[0] and "4.png" in lines[0]
+
+
+def test_a_disk_that_is_gone_ends_the_stream_in_words(folder, monkeypatch):
+    images = images_of(folder, False)
+    for file in folder.iterdir():
+        file.unlink()
+    monkeypatch.setattr(batches, "_TRIES", 3)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="3 images in a row cannot be read"):
+        stream(images, 1)

@@ -142,7 +142,7 @@ def test_unusable_files_are_passed_over_counted_and_named(classes):
     os.mkfifo(classes / "dog" / "pipe.png")
     data, log = read(classes, image_size=8)
     assert len(data.train_images) + len(data.test_images) == 11
-    assert len(data.skipped) == 7 and "passed over 7 of 18 files" in log and "and 2 more" in log
+    assert len(data.skipped) == 7 and "skipped 7 of 18 files" in log
     reasons = dict(data.skipped)
     assert reasons[os.path.join("cat", "empty.png")] == "empty file"
     assert reasons[os.path.join("cat", "cut.png")] == "truncated image"
@@ -211,34 +211,34 @@ def test_large_images_stay_encoded_unless_told_otherwise(classes):
         assert isinstance(data.train_images, kind)
 
 
-def headers_read(path, monkeypatch):
-    """How many files are opened for their headers."""
+def files_checked(path, monkeypatch):
+    """How many files are decoded to see whether they can be."""
     opened = []
-    scan = index.scan_file
+    check = index.check_file
     with monkeypatch.context() as patch:
-        patch.setattr(index, "scan_file", lambda file: opened.append(file) or scan(file))
+        patch.setattr(index, "check_file", lambda file: opened.append(file) or check(file))
         read(path, image_size=8, in_memory=False)
     return len(opened)
 
 
-def test_the_index_is_made_once_and_again_when_a_folder_changes(classes, monkeypatch):
-    assert headers_read(classes, monkeypatch) == 10
-    assert headers_read(classes, monkeypatch) == 0
+def test_a_file_is_checked_once_and_again_when_it_is_new_or_has_another_name(classes, monkeypatch):
+    assert files_checked(classes, monkeypatch) == 10
+    assert files_checked(classes, monkeypatch) == 0
     write(classes / "cat" / "new.png")
-    assert headers_read(classes, monkeypatch) == 11
+    assert files_checked(classes, monkeypatch) == 1
     (classes / "dog" / "0.png").unlink()
-    assert headers_read(classes, monkeypatch) == 10
+    assert files_checked(classes, monkeypatch) == 0
     (classes / "dog" / "1.png").rename(classes / "dog" / "one.png")
-    assert headers_read(classes, monkeypatch) == 10
-    assert headers_read(classes, monkeypatch) == 0
+    assert files_checked(classes, monkeypatch) == 1
+    assert files_checked(classes, monkeypatch) == 0
 
 
 def test_an_unusable_file_mended_in_place_is_noticed(classes, monkeypatch):
     (classes / "cat" / "0.png").write_bytes(b"")
-    assert headers_read(classes, monkeypatch) == 10
-    assert headers_read(classes, monkeypatch) == 0
+    assert files_checked(classes, monkeypatch) == 10
+    assert files_checked(classes, monkeypatch) == 0
     write(classes / "cat" / "0.png")
-    assert headers_read(classes, monkeypatch) == 10
+    assert files_checked(classes, monkeypatch) == 1
     assert read(classes, image_size=8, in_memory=False)[0].skipped == ()
 
 
@@ -251,18 +251,18 @@ def test_a_kept_index_gives_the_same_data(classes):
 
 @pytest.mark.parametrize("damage", [lambda c: b"", lambda c: b"PK", lambda c: c[: len(c) // 2]])
 def test_a_damaged_index_is_made_anew(classes, own_cache, monkeypatch, damage):
-    headers_read(classes, monkeypatch)
+    files_checked(classes, monkeypatch)
     (kept,) = own_cache.rglob("*.npz")
     kept.write_bytes(damage(kept.read_bytes()))
-    assert headers_read(classes, monkeypatch) == 10
-    assert headers_read(classes, monkeypatch) == 0
+    assert files_checked(classes, monkeypatch) == 10
+    assert files_checked(classes, monkeypatch) == 0
 
 
 @pytest.mark.parametrize("in_memory", [True, False])
 def test_a_long_reading_is_shown_in_the_same_words_either_way(classes, monkeypatch, in_memory):
     monkeypatch.setattr(progress, "_FIRST", {False: 0.0})
     _, log = read(classes, image_size=8, in_memory=in_memory)
-    what = "Reading" if in_memory else "Indexing"
+    what = "Reading" if in_memory else "Checking"
     assert f"Listing {classes}: 1 files" in log and f"{what} {classes}: 1 of 10 files" in log
 
 

@@ -1,17 +1,15 @@
 """What is said of an image file before it is decoded."""
 
 import base64
-import io
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from pipelines.datasets import load
-from pipelines.sources import header as module
-from pipelines.sources.claims import Truncated, Unusable
+from pipelines.sources.claims import MAX_BYTES, Unusable
 from pipelines.sources.header import read_header
-from pipelines.sources.reading import read_file, scan_content, scan_file
+from pipelines.sources.reading import check_file, read_file
 from pipelines.sources.squares import square_of
 
 # `gradient()` in the colours YCCK, by Pillow, in base64: a CMYK JPEG of the levels of the inverted
@@ -57,33 +55,33 @@ def images():
 @pytest.mark.parametrize("number", range(5))
 def test_no_beginning_of_an_image_passes_for_one_and_no_bytes_raise_anything_else(number):
     content = list(images())[number]
-    assert scan_content(content).height == 12
+    assert read_header(content).height == 12
     for length in range(len(content) - 2):
         with pytest.raises(Unusable):
-            scan_content(content[:length])
+            read_header(content[:length])
     rng = np.random.default_rng(number)
     for _ in range(300):
         damaged = bytearray(content)
         damaged[rng.integers(min(len(content), 200))] = rng.integers(256)
         try:
-            scan_content(bytes(damaged))
+            read_header(bytes(damaged))
         except Unusable as reason:
             assert str(reason)
 
 
 def test_what_follows_an_image_is_no_harm():
     for content in images():
-        assert scan_content(content + bytes(10_000)) == read_header(content)
+        assert read_header(content + bytes(10_000)) == read_header(content)
 
 
 def test_a_file_that_is_too_large_is_refused_by_name_before_it_is_read(tmp_path, monkeypatch):
-    size = module.MAX_BYTES + 1
+    size = MAX_BYTES + 1
     with open(tmp_path / "large.png", "wb") as file:
         file.write(next(images()))
         file.truncate(size)  # a hole: it takes no disk
     (tmp_path / "good.png").write_bytes(next(images()))
     monkeypatch.setenv("KERAS_SSL_CACHE", str(tmp_path / ".cache"))
-    for read in (read_file, scan_file):
+    for read in (read_file, check_file):
         with pytest.raises(Unusable, match=f"{size:,} bytes, more than"):
             read(tmp_path / "large.png")
     for in_memory in (True, False):
@@ -91,18 +89,3 @@ def test_a_file_that_is_too_large_is_refused_by_name_before_it_is_read(tmp_path,
         data = load(f"folder:{tmp_path}", **settings)
         ((name, reason),) = data.skipped
         assert name == "large.png" and "268,435,457 bytes" in reason
-
-
-def test_no_more_of_a_file_is_read_than_its_header_takes():
-    class File(io.BytesIO):
-        most = 0
-
-        def read(self, size=-1):
-            content = super().read(size)
-            self.most = max(self.most, len(content))
-            return content
-
-    file = File(next(images()) + bytes(10**6))
-    with pytest.raises(Truncated):
-        module.scan(File(next(images())[:-12] + bytes(10**5)))
-    assert module.parse_header(file).width == 10 and file.most <= 2**14
