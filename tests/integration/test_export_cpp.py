@@ -71,7 +71,7 @@ def run(tmp_path_factory):
 
 @pytest.mark.slow
 def test_the_loader_of_the_server_gives_the_same_and_names_what_it_refuses(run, tmp_path):
-    model, contents = saved_model(tmp_path / "1", 3), list(files().values())
+    model, contents = saved_model(tmp_path / "model" / "1", 3), list(files().values())
     contents.append(b"no image")
     paths = [tmp_path / str(number) for number in range(len(contents))]
     for path, content in zip(paths, contents, strict=True):
