@@ -60,7 +60,7 @@ def prepare(recipe):
 
 
 def fit(session, workdir, resume):
-    """Train as the recipe says, or go on; -> whether the training came to its end."""
+    """Train as the recipe says, or go on; -> whether it came to its end, and not by a signal."""
     method, total = session.method, session.per_epoch * session.recipe.training.epochs
     directory = Path(workdir) / "checkpoints"
     step = (checkpoints.latest_step(directory) or 0) if resume else 0
@@ -81,12 +81,12 @@ def fit(session, workdir, resume):
             fit_from(session, step, callbacks, saver)
     finally:
         saver.restore_handlers()
-    if saver.interrupted and saver.step < total:
+    if saver.interrupted:
         print(
             f"\nStopped at step {saver.step} of {total}; its state is saved. "
             f"Go on with:\n    {program()} --resume --workdir={workdir}"
         )
-    return saver.step >= total
+    return saver.step >= total and not saver.interrupted
 
 
 def program():

@@ -91,10 +91,10 @@ class Interrupt(keras.callbacks.Callback):
 
 @pytest.mark.parametrize(
     ("step", "number"),
-    [  # within an epoch, at the end of one, within a later one
+    [  # within an epoch, at the end of one, at the end of the last
         (2, signal.SIGINT),
         pytest.param(5, signal.SIGTERM, marks=pytest.mark.slow),
-        (9, signal.SIGTERM),
+        (15, signal.SIGTERM),
     ],
 )
 def test_interrupted_run_is_saved_says_how_to_go_on_and_ends_the_same(
