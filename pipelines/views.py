@@ -10,6 +10,20 @@ from pipelines.errors import DataError
 __all__ = ["device_views", "steps_per_epoch", "train_views"]
 
 
+_BATCHES_AHEAD = 2
+
+
+def _untuned():
+    """Options of a stream whose parallelism stays what it is.
+
+    The thread that tunes it sleeps for as long as the stream has run, a minute at most, and an
+    iterator that ends may wait for it: up to a minute in which nothing happens after a training.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
+
+
 def train_views(
     images,
     *,
@@ -109,7 +123,7 @@ def train_views(
 
     batches = batches.map(element, num_parallel_calls=num_parallel_calls, deterministic=True)
     endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
-    return batches.apply(endless).prefetch(tf.data.AUTOTUNE)
+    return batches.apply(endless).prefetch(_BATCHES_AHEAD).with_options(_untuned())
 
 
 def device_views(

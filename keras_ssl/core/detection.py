@@ -50,7 +50,7 @@ def _facts():
         gpus=gpus,
         cpu=_field(text, "model name") or platform.processor() or platform.machine(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        cpu_flags=frozenset(_field(text, "flags").split()),
+        cpu_flags=usable_flags(_field(text, "flags"), os.environ.get("ONEDNN_MAX_CPU_ISA")),
         system=platform.system(),
         tensorflow=tf.__version__,
         kernels=tuple(build.get("cuda_compute_capabilities", ())),
@@ -62,6 +62,26 @@ def _facts():
     if hardware.sign and not hardware.hidden:
         hardware = replace(hardware, complaints=complaints_in(_log_of_a_start()))
     return hardware
+
+
+def usable_flags(flags, limit=None):
+    """What a processor can do that the user lets oneDNN use.
+
+    TensorFlow asks the processor alone whether it multiplies bfloat16, and crashes where oneDNN may
+    not.
+
+    Args:
+        flags: the line of /proc/cpuinfo.
+        limit: ONEDNN_MAX_CPU_ISA, None where it is not set.
+
+    Example:
+
+    >>> sorted(usable_flags("avx2 avx512_bf16", limit="AVX2"))
+    ['avx2']
+    """
+    limit = (limit or "DEFAULT").upper()
+    bfloat16 = any(part in limit for part in ("DEFAULT", "ALL", "BF16", "FP16", "AMX", "AVX10"))
+    return frozenset(flag for flag in flags.split() if bfloat16 or not flag.endswith("_bf16"))
 
 
 def _gpu(device):

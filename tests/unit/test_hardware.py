@@ -36,6 +36,22 @@ def recipe(*wishes, name="simclr"):
 
 
 @pytest.mark.parametrize(
+    "limit, precision",
+    [
+        (None, "mixed_bfloat16"),
+        ("", "mixed_bfloat16"),
+        ("avx512_core_amx", "mixed_bfloat16"),
+        ("AVX512_CORE_BF16", "mixed_bfloat16"),
+        ("AVX2", "float32"),
+        ("AVX512_CORE_VNNI", "float32"),
+    ],
+)
+def test_bfloat16_is_left_where_the_user_keeps_onednn_from_it(limit, precision):
+    flags = detection.usable_flags("avx2 avx512_vnni avx512_bf16", limit)
+    assert hardware.precision_for(replace(CPU, cpu_flags=flags)) == precision
+
+
+@pytest.mark.parametrize(
     "facts, policy",
     [
         (machine(A100), "mixed_bfloat16"),
