@@ -8,6 +8,7 @@ from pathlib import Path
 import keras_ssl
 from export import encode, export_encoder
 from keras_ssl.core.checks import UserError
+from keras_ssl.core.precision import full_float32
 from keras_ssl.evaluation.rows import protocol_hash
 from pipelines.errors import DataError
 from stages.errors import plain_errors
@@ -51,6 +52,7 @@ def images_of(recipe, preprocessing):
         return None
 
 
+@full_float32()
 def write_codes(inputs, encoder, directory):
     """Write the discrete codes of all images of a data set, or go on with it."""
     data, preprocessing = inputs.data, inputs.preprocessing

@@ -58,7 +58,11 @@ def settle_hardware(recipe):
     chosen = {"training": {}, "augment": {}}
     for section, field, choose in (
         ("training", "precision", precision_for),
-        ("augment", "where", place_of_views),
+        (
+            "augment",
+            "where",
+            functools.partial(place_of_views, deterministic=recipe.training.deterministic),
+        ),
     ):
         if getattr(getattr(recipe, section), field) == "auto":
             chosen[section][field] = choose(hardware)

@@ -31,7 +31,7 @@ def finetune(recipe, inputs, encoder, workdir):
     The network that learnt from the largest share is left as `classifier.keras`.
     """
     set_determinism(recipe)
-    if xla_for(detect()).value:
+    if compiled(recipe):
         print("XLA compiles each network before its first step: this may take minutes.")
     settings = recipe.finetune
     starts = STARTS if settings.from_scratch else STARTS[:1]
@@ -50,6 +50,11 @@ def finetune(recipe, inputs, encoder, workdir):
     write_tables(workdir)
     print(format_table(rows))
     return rows
+
+
+def compiled(recipe):
+    """Whether XLA compiles the training step."""
+    return xla_for(detect(), deterministic=recipe.training.deterministic).value
 
 
 def finetuned(recipe, inputs, settings, weights, share):
@@ -75,6 +80,7 @@ def finetuned(recipe, inputs, settings, weights, share):
             preprocess=inputs.preprocessing.function,
             share=share,
             seed=recipe.training.seed,
+            jit_compile=compiled(recipe),
             **{name: getattr(settings, name) for name in SEARCHED},
         )
 

@@ -57,7 +57,7 @@ def _facts():
         cuda_build=bool(build.get("is_cuda_build")),
         sign="" if gpus else sign_of_gpu(),
         visible_devices=hidden,
-        libraries=mismatched(importlib.metadata.requires("tensorflow"), _version) if gpus else (),
+        libraries=mismatched(_requirements("tensorflow"), _version) if gpus else (),
     )
     if hardware.sign and not hardware.hidden:
         hardware = replace(hardware, complaints=complaints_in(_log_of_a_start()))
@@ -94,6 +94,13 @@ def _field(cpuinfo, name):
     """The first value of a line of /proc/cpuinfo, "" if there is none."""
     found = re.search(rf"^{name}\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
     return found[1].strip() if found else ""
+
+
+def _requirements(name):
+    try:
+        return importlib.metadata.requires(name)
+    except importlib.metadata.PackageNotFoundError:  # another build, such as tf-nightly
+        return None
 
 
 def _version(name):

@@ -97,13 +97,13 @@ def precision_for(hardware):
     return "mixed_bfloat16" if hardware.cpu_flags.intersection(_BFLOAT16_CPU) else "float32"
 
 
-def place_of_views(hardware):
+def place_of_views(hardware, deterministic=False):
     """Where views are drawn: on a GPU that XLA compiles for, else on the host.
 
     The copy of a batch to the device does not overlap with the step, and images as bytes are a
     fraction of the views in float32. A CPU draws them while the step before trains.
     """
-    return "device" if hardware.gpus and xla_for(hardware).value else "host"
+    return "device" if xla_for(hardware, deterministic=deterministic).value else "host"
 
 
 def replicas_for(hardware, *, batch_size, accumulate=1):

@@ -62,6 +62,7 @@ def finetune(
     schedule="cosine",
     layer_decay=1.0,
     seed=0,
+    jit_compile=False,
 ):
     """Accuracy of a network that starts as `encoder` and then learns all its layers from labels.
 
@@ -86,6 +87,7 @@ def finetune(
         schedule: "cosine" to zero, or "steps": a tenth after 60 % and after 80 % of the steps.
         layer_decay: float in (0, 1]. Learning rate of a block of layers as a share of that above.
         seed: int >= 0. Of the subset, the order, the augmentation and the classifier.
+        jit_compile: whether XLA compiles the training step.
 
     Returns:
         `FineTuned`.
@@ -112,6 +114,7 @@ def finetune(
             batch_size=batch,
             preprocess=preprocess,
             layer_decay=layer_decay,
+            jit_compile=jit_compile,
         )
 
     training = {"steps": steps, "schedule": schedule}

@@ -7,8 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_ssl.core.checks import lookup
-from keras_ssl.core.detection import detect
-from keras_ssl.core.hardware import xla_for
+from keras_ssl.core.precision import full_float32
 from keras_ssl.evaluation.classifier import rate_multipliers
 from keras_ssl.evaluation.features import FeatureExtractor
 
@@ -85,9 +84,10 @@ class Trainer:
         batch_size: int. Images in each of them.
         preprocess: callable `uint8 batch -> float batch`, for images that are scored.
         layer_decay: float in (0, 1]. See `rate_multipliers`.
+        jit_compile: whether XLA compiles the step.
     """
 
-    def __init__(self, model, batches, *, batch_size, preprocess, layer_decay):
+    def __init__(self, model, batches, *, batch_size, preprocess, layer_decay, jit_compile=False):
         self.model = model
         self.batches = batches
         self.batch_size = batch_size
@@ -97,7 +97,7 @@ class Trainer:
         model.compile(
             self.optimizer,
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            jit_compile=xla_for(detect()).value,
+            jit_compile=jit_compile,
         )
 
     def train(self, learning_rate, weight_decay, *, steps, schedule):
@@ -121,4 +121,5 @@ class Trainer:
         # Its logits may be finite all the same: a ReLU may turn NaN to 0.
         if not all(np.isfinite(weights).all() for weights in self.model.get_weights()):
             return 0.0
-        return 100.0 * float(np.mean(self.logits(images).argmax(axis=1) == labels))
+        with full_float32():
+            return 100.0 * float(np.mean(self.logits(images).argmax(axis=1) == labels))

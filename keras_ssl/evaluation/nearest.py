@@ -63,8 +63,20 @@ def nearest_blocks(train, test, k, metric, block=None):
     train, neighbours = tf.constant(train), tf.constant(k, tf.int32)
     for start in range(0, len(test), block):
         rows = slice(start, start + block)
-        values, nearest = search(tf.constant(test[rows]), train, offset, neighbours)
+        values, nearest = _on_a_device(search, tf.constant(test[rows]), train, offset, neighbours)
         yield rows, values.numpy(), nearest.numpy()
+
+
+def _on_a_device(search, *arguments):
+    """Search where TensorFlow likes to, or on the host if that fails.
+
+    On a GPU `top_k` takes memory that grows with k, and has crashed for a large one.
+    """
+    try:
+        return search(*arguments)
+    except (tf.errors.ResourceExhaustedError, tf.errors.InternalError):
+        with tf.device("CPU:0"):
+            return search(*map(tf.identity, arguments))
 
 
 @functools.cache

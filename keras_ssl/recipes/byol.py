@@ -35,7 +35,7 @@ BYOL = {
             "constant_lr": 8.0,
         },
         schedule={"warmup_epochs": 2},
-        training={"epochs": 40},
+        training={"epochs": 50},
     ),
     "small": differences(
         method={"momentum": 0.9, "hidden_dim": 1024, "prediction_dim": 1024},

@@ -20,7 +20,7 @@ PREFIX = "sem_"  # a method's name with this in front is the method behind a SEM
 # What annotations of settings are written with.
 _KINDS = {"int": int, "float": float, "bool": bool, "str": str, "tuple": tuple}
 _KINDS |= {"Literal": typing.Literal, **vars(bounds)}
-# Arguments of every method, or of every optimizer, that a run and not a recipe sets.
+# Arguments of every method that a run sets, and of every optimizer that `Optimizer` declares.
 _OF_THE_RUN = ("seed", "steps_per_epoch", "constant_lr")
 _SECTION = re.compile(r"^(Args|Returns|Raises|Examples?|Class attributes|References?):", re.M)
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 from sklearn.metrics import top_k_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -99,6 +100,22 @@ def test_top_accuracy_is_that_of_scikit_learn():
     for top in (1, 5):
         expected = 100 * top_k_accuracy_score(labels, scores, k=top, labels=range(8))
         assert top_accuracy(scores, labels, top) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("error", [tf.errors.ResourceExhaustedError, tf.errors.InternalError])
+def test_a_search_that_a_device_fails_is_done_on_the_host(error):
+    tried = []
+
+    def search(x):
+        tried.append(x.device)
+        if len(tried) == 1:
+            raise error(None, None, "top_k")
+        return x + 1
+
+    with tf.device("CPU:1"):
+        found = module._on_a_device(search, tf.constant([1.0]))
+    assert found.numpy() == [2.0]
+    assert tried[1].endswith("CPU:0")
 
 
 def test_accuracies_come_with_the_settings_behind_them():

@@ -16,7 +16,7 @@ from keras_ssl.core import detection, hardware, linalg
 from keras_ssl.core.checks import UserError
 from keras_ssl.core.hardware import GPU, Hardware
 from keras_ssl.recipes import parse_set, resolve
-from stages import devices, replicas
+from stages import devices, finetuning, replicas
 from stages.describe import describe_devices
 
 WHEEL = ("sm_60", "sm_70", "sm_80", "sm_89", "compute_90")  # of TensorFlow 2.21
@@ -98,6 +98,7 @@ def test_xla_compiles_for_a_single_gpu_where_nothing_forbids_it(facts, options, 
 )
 def test_views_are_drawn_on_a_gpu_that_xla_compiles_for(facts, place):
     assert hardware.place_of_views(facts) == place
+    assert hardware.place_of_views(facts, deterministic=True) == "host"
 
 
 @pytest.mark.parametrize("gpu", [P100, T4, A100, GPU("NVIDIA L4", (8, 9)), H100, GPU()])
@@ -319,6 +320,12 @@ def test_steps_that_take_eigenvalues_are_not_compiled(name, compiled):
     assert not devices.devices_for(recipe(name=name), CPU).xla.value
     asked = recipe("training.deterministic=true", name=name)
     assert not devices.devices_for(asked, machine(A100)).xla.value
+
+
+def test_fine_tuning_is_not_compiled_where_the_same_bits_are_wanted(monkeypatch):
+    monkeypatch.setattr(finetuning, "detect", lambda: machine(T4))
+    assert finetuning.compiled(recipe())
+    assert not finetuning.compiled(recipe("training.deterministic=true"))
 
 
 def test_determinism_is_asked_for_on_a_gpu_alone(monkeypatch):
