@@ -24,6 +24,11 @@ PREPROCESS = {count: make_preprocess(SIDE, count, MEAN[:count], STD[:count]) for
 UPRIGHT = jpeg(24, 20)
 
 
+@pytest.fixture(autouse=True)
+def fresh_state():
+    """Set no seed, as all others do: nothing here is drawn, and TensorFlow would compile anew."""
+
+
 def pixels_as_features(channels):
     """An encoder whose features are what it is given, so that any difference shows."""
     images = keras.Input((SIDE, SIDE, channels))
