@@ -30,19 +30,13 @@ def ours(case):
         images = np.load(case["array"])
     return train_views(
         images,
-        policy=tuple(policy_of(view) for view in case["policy"]),
+        policy=tuple(ViewPolicy(**view) for view in case["policy"]),
         batch_size=case["batch_size"],
         seed=0,
         mean=3 * [0.5],
         std=3 * [0.25],
         image_size=size,
     )
-
-
-def policy_of(fields):
-    """A `ViewPolicy` of what JSON makes of one."""
-    pairs = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
-    return ViewPolicy(**pairs)
 
 
 def without_xla(case):

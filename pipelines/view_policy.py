@@ -57,6 +57,11 @@ class ViewPolicy(Checked):
 
     Raises:
         UserError: if a value is out of its range.
+
+    Example:
+
+    >>> ViewPolicy(crop_scale=[0.2, 1.0]).crop_scale  # as JSON has it
+    (0.2, 1.0)
     """
 
     crop_scale: ShareRange = (0.08, 1.0)
@@ -86,3 +91,8 @@ class ViewPolicy(Checked):
     erase: Share = 0.0
     erase_scale: ShareRange = (0.02, 0.33)
     flip: Share = 0.5
+
+    def __post_init__(self):
+        for name, value in list(vars(self).items()):
+            if isinstance(value, list):  # policies are keys of a cache: they have to be hashable
+                object.__setattr__(self, name, tuple(value))

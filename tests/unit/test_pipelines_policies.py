@@ -140,6 +140,12 @@ def test_a_value_out_of_range_is_refused_by_name(wrong):
         ViewPolicy(**wrong)
 
 
+def test_lists_as_json_has_them_make_the_same_policy():
+    pairs = {"crop_scale": (0.2, 1.0), "zoom": (0.9, 1.1), "blur_sigma": (0.1, 1.0)}
+    policy = ViewPolicy(**{name: list(pair) for name, pair in pairs.items()})
+    assert policy == ViewPolicy(**pairs) and hash(policy) == hash(ViewPolicy(**pairs))
+
+
 def test_policies_and_data_set_names_do_not_import_tensorflow():
     modules = "run, pipelines.names, pipelines.policies"
     code = f"import sys, {modules}; assert not {{'tensorflow', 'numpy'}} & set(sys.modules)"
