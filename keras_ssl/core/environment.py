@@ -8,8 +8,14 @@ from pathlib import Path
 
 from keras_ssl.core.checks import UserError
 
-# What the layers here are written for, by the names that keras.json has for it.
-KERAS_NEEDS = {"backend": "tensorflow", "image_data_format": "channels_last"}
+# What the layers here are written for, by the names that keras.json has for it, Keras's default
+# first. Half precision is a policy of the layers (--precision); as the type of all numbers it is
+# that of whole numbers in operations of Keras too, which TensorFlow lacks.
+KERAS_NEEDS = {
+    "backend": ("tensorflow",),
+    "image_data_format": ("channels_last",),
+    "floatx": ("float32", "float64"),
+}
 
 
 def variables_for(machine, given):
@@ -42,16 +48,16 @@ def set_up():
 
 
 def check_keras():
-    """Refuse another backend of Keras than TensorFlow, and images with their channels first.
+    """Refuse another backend than TensorFlow, channels that come first, and half precision for all.
 
     Raises:
         UserError: with where the setting comes from and how to change it.
     """
     for name, (value, origin, change) in keras_settings(os.environ).items():
-        if value != KERAS_NEEDS[name]:
+        if value not in KERAS_NEEDS[name]:
+            needs = " or ".join(KERAS_NEEDS[name])
             raise UserError(
-                f"Keras has {name}={value} ({origin}). keras_ssl needs {KERAS_NEEDS[name]}: "
-                f"{change}."
+                f"Keras has {name}={value} ({origin}). keras_ssl needs {needs}: {change}."
             )
 
 
@@ -68,16 +74,24 @@ def keras_settings(given):
     if keras is not None:
         origin, change = "it is imported already", "set it before that, in keras.json"
         return {name: (getattr(keras.config, name)(), origin, change) for name in KERAS_NEEDS}
-    path = Path(given.get("KERAS_HOME", Path.home() / ".keras")) / "keras.json"
+    path = _keras_home(given) / "keras.json"
     try:
         stored = dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):  # Keras takes its defaults then
         stored = {}
     found = {
-        name: (stored.get(name, value), f"in {path}", "change it there")
-        for name, value in KERAS_NEEDS.items()
+        name: (stored.get(name, default), f"in {path}", "change it there")
+        for name, (default, *_) in KERAS_NEEDS.items()
     }
     if given.get("KERAS_BACKEND"):
         backend = given["KERAS_BACKEND"]
         found["backend"] = (backend, "by KERAS_BACKEND", "unset it, or set it to tensorflow")
     return found
+
+
+def _keras_home(given):
+    """The folder of keras.json, by the rule that Keras has for it."""
+    if "KERAS_HOME" in given:
+        return Path(os.path.expanduser(given["KERAS_HOME"]))
+    home = os.path.expanduser("~")  # as it is for a user without a home, unlike Path.home()
+    return Path(home if os.access(home, os.W_OK) else "/tmp") / ".keras"

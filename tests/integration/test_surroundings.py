@@ -23,7 +23,7 @@ def process(command, cwd=ROOT, **environment):
 
 
 def test_characters_that_the_terminal_lacks_end_nothing():
-    code = "import run, sys; run.open_streams(); print('87.2 \\u00b11.1')"
+    code = "import run; run.open_streams(); print('87.2 \\u00b11.1')"
     done = process([sys.executable, "-c", code], PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stdout) == (0, "87.2 ?1.1\n")
 
@@ -46,6 +46,7 @@ def test_closed_streams_end_nothing_and_their_numbers_go_to_no_file(tmp_path):
         ({}, {"KERAS_BACKEND": "jax"}, "backend=jax (by KERAS_BACKEND)"),
         ({"backend": "torch"}, {}, "backend=torch (in "),
         ({"image_data_format": "channels_first"}, {}, "image_data_format=channels_first (in "),
+        ({"floatx": "float16"}, {}, "floatx=float16 (in "),
     ],
 )
 def test_settings_of_keras_that_do_not_fit_are_told_before_it_is_imported(

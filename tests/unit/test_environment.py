@@ -32,6 +32,30 @@ def test_the_tests_run_with_it():
     assert environment.variables_for(platform.machine(), os.environ) == {}
 
 
+def test_keras_json_is_found_where_keras_finds_it(tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "keras")
+    (tmp_path / ".keras").mkdir()
+    for folder in (tmp_path, tmp_path / ".keras"):
+        (folder / "keras.json").write_text('{"backend": "jax"}')
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for given in ({}, {"KERAS_HOME": str(tmp_path)}, {"KERAS_HOME": "~"}):
+        folder = tmp_path if given else tmp_path / ".keras"
+        value, origin, _ = environment.keras_settings(given)["backend"]
+        assert (value, origin) == ("jax", f"in {folder / 'keras.json'}")
+
+
+def test_a_user_without_a_home_has_the_keras_json_of_tmp(monkeypatch):
+    def without_home(*_):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delitem(sys.modules, "keras")
+    monkeypatch.setattr(Path, "home", without_home)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as it does for such a user
+    for given, folder in (({}, "/tmp/.keras"), ({"KERAS_HOME": "/x"}, "/x")):
+        _, origin, _ = environment.keras_settings(given)["floatx"]
+        assert origin == f"in {folder}/keras.json"
+
+
 @pytest.mark.parametrize("entry", ["import keras_ssl", "import run; run.import_stages()"])
 def test_it_is_set_before_tensorflow_is_imported(entry):
     program = f"""
