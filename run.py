@@ -8,7 +8,7 @@ Every setting can be reached by --set; --show_recipe prints them all.
 """
 
 import contextlib
-import importlib.util
+import importlib
 import logging
 import os
 import signal
@@ -21,35 +21,15 @@ from pathlib import Path
 
 from absl import flags
 
+from pipelines.lazy import stand_in
 
-def _stand_in(package):
-    """Make the parts of `package` importable without running its `__init__`.
-
-    That file imports every class of the package, and TensorFlow with them, which takes seconds:
-    too long to answer a misspelt name. It runs when something asks the package for a name.
-    """
-    if package in sys.modules:
-        return
-    spec = importlib.util.find_spec(package)
-    module = importlib.util.module_from_spec(spec)
-
-    def fill(name):
-        if name.startswith("__"):
-            raise AttributeError(name)
-        del module.__getattr__
-        spec.loader.exec_module(module)
-        return getattr(module, name)
-
-    module.__getattr__ = fill
-    sys.modules[package] = module
-
-
-_stand_in("keras_ssl")
+stand_in("keras_ssl")
 
 import keras_ssl.recipes as recipes  # noqa: E402
 from keras_ssl.core import environment  # noqa: E402
 from keras_ssl.core.checks import UserError, did_you_mean, lookup  # noqa: E402
 from keras_ssl.core.files import remove_leftovers  # noqa: E402
+from keras_ssl.core.streams import open_streams  # noqa: E402
 from pipelines.names import check_exists, check_name  # noqa: E402
 from pipelines.policies import POLICIES, ViewPolicy, policy_for  # noqa: E402
 
@@ -346,18 +326,6 @@ def run(options):
         return complete(recipe, workdir)
     check_all((recipe.data.dataset, *recipe.evaluation.shifted))
     return pretrain(recipe, workdir, options.resume)
-
-
-def open_streams():
-    """Have somewhere to print to, and print whatever characters that takes."""
-    if None in (sys.stdout, sys.stderr):  # closed; the next file would get its number, and output
-        while os.open(os.devnull, os.O_RDWR) <= 2:
-            pass
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name) or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
-        setattr(sys, name, stream)
 
 
 @contextlib.contextmanager

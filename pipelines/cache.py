@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.files import written_aside
+from keras_ssl.core.files import written_aside
 
 VARIABLE = "KERAS_SSL_CACHE"
 

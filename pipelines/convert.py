@@ -13,10 +13,17 @@ import os
 
 import numpy as np
 
-from pipelines.errors import DataError
-from pipelines.files import written_aside
-from pipelines.names import EMBEDDED, check_exists, check_name
-from pipelines.progress import Progress
+from pipelines.lazy import stand_in
+
+if __name__ == "__main__":
+    stand_in("keras_ssl")
+
+from keras_ssl.core import environment  # noqa: E402
+from keras_ssl.core.files import written_aside  # noqa: E402
+from keras_ssl.core.streams import open_streams  # noqa: E402
+from pipelines.errors import DataError  # noqa: E402
+from pipelines.names import EMBEDDED, check_exists, check_name  # noqa: E402
+from pipelines.progress import Progress  # noqa: E402
 
 _SHARD_SIZE = 4096
 _BLOCK = 256
@@ -164,6 +171,7 @@ def at_least_one(text):
 
 def main(arguments=None):
     """The command line: status 2 and one or two lines for a user's mistake."""
+    open_streams()
     usage = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("pipelines.convert", None, __doc__, formatter_class=usage)
     parser.add_argument("dataset")
@@ -174,6 +182,7 @@ def main(arguments=None):
     parser.add_argument("--image_size", type=at_least_one, help="side of the images")
     parser.add_argument("--data_dir", help="where TensorFlow Datasets keeps its files")
     options = vars(parser.parse_args(arguments))
+    environment.set_up()  # before TensorFlow is imported
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     name, out = options.pop("dataset"), options.pop("out_dir")
     try:

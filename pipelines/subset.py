@@ -17,10 +17,17 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_ssl.core.constants import DATASET_PREFIXES
-from pipelines.errors import DataError
-from pipelines.files import written_aside
-from pipelines.names import EMBEDDED, SUBSETS, check_exists, check_name
+from pipelines.lazy import stand_in
+
+if __name__ == "__main__":
+    stand_in("keras_ssl")
+
+from keras_ssl.core import environment  # noqa: E402
+from keras_ssl.core.constants import DATASET_PREFIXES  # noqa: E402
+from keras_ssl.core.files import written_aside  # noqa: E402
+from keras_ssl.core.streams import open_streams  # noqa: E402
+from pipelines.errors import DataError  # noqa: E402
+from pipelines.names import EMBEDDED, SUBSETS, check_exists, check_name  # noqa: E402
 
 _POSITIONS = Path(__file__).with_name("cifar10_subset.npz")
 _PER_CLASS = {"train": 1000, "test": 500}
@@ -205,6 +212,7 @@ def write(path, arrays):
 
 def main(arguments=None):
     """The command line: status 2 and one or two lines for a user's mistake."""
+    open_streams()
     usage = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("pipelines.subset", None, __doc__, formatter_class=usage)
     parser.add_argument("out", metavar="OUT.npz")
@@ -215,6 +223,7 @@ def main(arguments=None):
     parser.add_argument("--image_size", type=int, help="side of the images")
     parser.add_argument("--data_dir", help="where TensorFlow Datasets keeps its files")
     options = vars(parser.parse_args(arguments))
+    environment.set_up()  # before TensorFlow is imported
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     out, name, data_dir = options.pop("out"), options.pop("dataset"), options.pop("data_dir")
     usual = {**_PER_CLASS, "seed": 0, "image_size": None}

@@ -18,6 +18,7 @@ from keras_ssl.backbones.torch_resnet import find_resnet, some
 from keras_ssl.backbones.torch_weights import architecture, build_encoder
 from keras_ssl.core.checks import UserError
 from keras_ssl.core.files import save_model
+from keras_ssl.core.streams import open_streams
 
 TOLERANCE = 1e-4
 
@@ -122,6 +123,7 @@ def describe(found, built):
 
 
 def main(argv=None):
+    open_streams()
     parser = argparse.ArgumentParser(prog="python -m keras_ssl.backbones.import_weights")
     parser.add_argument("checkpoint")
     parser.add_argument("out")

@@ -3,13 +3,12 @@
 import contextlib
 import errno
 import io
-import itertools
 import os
+import secrets
 import shutil
 from pathlib import Path
 
 _ASIDE = ".writing-"
-_count = itertools.count()
 
 
 @contextlib.contextmanager
@@ -81,8 +80,11 @@ def numbered_aside(directory):
 
 @contextlib.contextmanager
 def _removed(path):
-    """Give a path beside `path`; what is there in the end is removed, and errors name `path`."""
-    aside = path.with_name(f"{_ASIDE}{os.getpid()}-{next(_count)}-{path.name}")
+    """Give a path beside `path`; what is there in the end is removed, and errors name `path`.
+
+    Its name is drawn: processes in two containers that share a disk may have the same number.
+    """
+    aside = path.with_name(f"{_ASIDE}{secrets.token_hex(4)}-{path.name}")
     try:
         yield aside
     except OSError as error:

@@ -22,6 +22,16 @@ for argv in json.load(sys.stdin):
     print(json.dumps([status, out.getvalue(), err.getvalue(), heavy]))
 """
 
+# Runs one tool as `python -m` does, and says what it has imported by the end.
+TOOL = """
+import runpy, sys
+tool = sys.argv.pop(1)
+try:
+    runpy.run_module(tool, run_name="__main__", alter_sys=True)
+finally:
+    print([name for name in ("tensorflow", "keras") if name in sys.modules])
+"""
+
 ANSWERS = {
     "--help": "--learning_rate",
     "--mode=list": "simsiam",
@@ -100,6 +110,40 @@ def test_the_process_ends_with_the_status():
     process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert process.returncode == 2
     assert process.stdout == "" and process.stderr.startswith("error: Unknown method")
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "says"),
+    [
+        ("convert --help", 0, "usage: "),
+        ("convert digts out", 2, "Did you mean 'digits'?"),
+        ("subset --help", 0, "usage: "),
+        ("subset out.npz digts", 2, "Did you mean 'digits'?"),
+    ],
+)
+def test_tools_for_data_answer_without_tensorflow(command, status, says):
+    command = [sys.executable, "-c", TOOL, *f"pipelines.{command}".split()]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == status and says in done.stdout + done.stderr
+    assert done.stdout.endswith("[]\n") and done.stderr.count("\n") == (status > 0)
+
+
+IMPORTED = """
+import os, sys
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("tensorflow", "keras"):
+            print("registers", file=sys.__stdout__, flush=True)
+            os._exit(0)
+sys.meta_path.insert(0, Watch())
+import pipelines.convert, keras_ssl
+"""
+
+
+def test_a_tool_that_is_imported_leaves_it_to_keras_ssl_to_register_its_classes():
+    command = [sys.executable, "-c", IMPORTED]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "registers\n"
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """What is written aside is whole or not there, whatever ends the writer."""
 
 import errno
+import importlib.util
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from keras_ssl.core import files
 from keras_ssl.core.files import remove_leftovers, write_text, written_aside
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,6 +58,35 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path):
         (aside / "variables").mkdir(parents=True)
         assert not (tmp_path / "1").exists()
     assert names(tmp_path) == ["1"] and (tmp_path / "1" / "variables").is_dir()
+
+
+def test_two_writers_of_one_file_do_not_meet(tmp_path):
+    with written_aside(tmp_path / "a") as first, written_aside(tmp_path / "a") as second:
+        assert first != second
+        first.write_text("1")
+        second.write_text("2")
+    assert (tmp_path / "a").read_text() == "1"
+
+
+def process(monkeypatch):
+    """The module as a process has it whose number is 1, as that of a container often is."""
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    spec = importlib.util.find_spec(files.__name__)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_processes_of_the_same_number_do_not_mix_what_they_write(tmp_path, monkeypatch):
+    one, other = process(monkeypatch), process(monkeypatch)
+    with one.numbered_aside(tmp_path) as first, other.numbered_aside(tmp_path) as second:
+        for name, (aside, _) in {"one": first, "other": second}.items():
+            aside.mkdir(exist_ok=True)
+            (aside / name).write_text(name)
+        for _, publish in (first, second):
+            publish(lambda number: None)
+    assert names(tmp_path) == ["1", "2"]
+    assert [names(tmp_path / version) for version in "12"] == [["one"], ["other"]]
 
 
 KILLED = """

@@ -1,5 +1,6 @@
 """Encoders from PyTorch: whose names they may have, what they compute, and what is refused."""
 
+import io
 import sys
 
 import numpy as np
@@ -219,6 +220,14 @@ def test_the_command_tells_what_it_found_and_writes_the_encoder(tmp_path, capsys
     assert "left out    momentum_backbone, classifier\n" in told
     expected = reference_features(weights, images(), stem_padding=2)
     assert differs(keras_ssl.load_encoder(out), expected) < 1e-5
+
+
+def test_the_command_prints_whatever_characters_a_name_has(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "ascii"))
+    monkeypatch.setattr(command, "parity", lambda *_: None)
+    assert command.main([str(saved(tmp_path, **small())), f"{tmp_path}/\u00e4.keras"]) == 0
+    sys.stdout.flush()
+    assert sys.stdout.buffer.getvalue().endswith(b"/?.keras\n")
 
 
 def test_the_command_writes_nothing_whose_features_are_not_those_of_pytorch(

@@ -1,5 +1,7 @@
+import io
 import json
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -133,7 +135,7 @@ def test_a_full_disk_ends_in_a_line_and_leaves_nothing(npz, tmp_path, monkeypatc
 def test_what_a_killed_conversion_leaves_is_under_another_name(npz, tmp_path, monkeypatch):
     def kill(*arguments):
         names = os.listdir(tmp_path)
-        assert "out" not in names and any(name.startswith("out.partial-") for name in names)
+        assert "out" not in names and any(name.startswith(".writing-") for name in names)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "_write_notes", kill)
@@ -151,3 +153,10 @@ def test_the_command_line_converts_and_ends_mistakes_with_status_two(npz, tmp_pa
         with pytest.raises(SystemExit) as stop:
             main(arguments)
         assert stop.value.code == 2 and capsys.readouterr().err.count("\n") < 6
+
+
+def test_a_name_that_the_terminal_cannot_print_ends_nothing(npz, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "ascii"))
+    main([f"npz:{tmp_path}/some.npz", f"{tmp_path}/\u00e4"])
+    sys.stdout.flush()
+    assert b"/?: 5 train, 3 test" in sys.stdout.buffer.getvalue()

@@ -10,43 +10,9 @@ import pytest
 import tensorflow as tf
 
 from pipelines.errors import DataError
-from pipelines.files import check_path, written_aside
+from pipelines.files import check_path
 from pipelines.sources.paths import FileStore, Paths
 from pipelines.threads import in_threads
-
-
-def write(path, text):
-    with open(path, "w") as file:
-        file.write(text)
-
-
-@pytest.mark.parametrize("error", [OSError(28, "No space left"), KeyboardInterrupt()])
-def test_what_fails_half_way_leaves_the_old_file_and_nothing_else(tmp_path, error):
-    write(tmp_path / "a.npz", "old")
-    with pytest.raises(type(error)), written_aside(tmp_path / "a.npz") as aside:
-        write(aside, "new")
-        raise error
-    assert os.listdir(tmp_path) == ["a.npz"] and (tmp_path / "a.npz").read_text() == "old"
-
-
-def test_a_folder_appears_with_all_that_is_in_it_or_not_at_all(tmp_path):
-    with written_aside(tmp_path / "out") as aside:
-        os.mkdir(aside)
-        write(os.path.join(aside, "a"), "1")
-        assert not (tmp_path / "out").exists()
-    with pytest.raises(ValueError), written_aside(tmp_path / "other") as aside:
-        os.mkdir(aside)
-        write(os.path.join(aside, "a"), "1")
-        raise ValueError
-    assert os.listdir(tmp_path) == ["out"] and os.listdir(tmp_path / "out") == ["a"]
-
-
-def test_two_writers_of_one_file_do_not_meet(tmp_path):
-    with written_aside(tmp_path / "a") as first, written_aside(tmp_path / "a") as second:
-        assert first != second
-        write(first, "1")
-        write(second, "2")
-    assert (tmp_path / "a").read_text() == "1"
 
 
 @pytest.mark.parametrize(
@@ -84,7 +50,8 @@ def test_files_are_read_by_their_number_and_have_names_that_can_be_printed(tmp_p
     paths = Paths()
     for number, name in enumerate(["ж.png", os.fsdecode(b"\xff")]):
         path = os.path.join(tmp_path, name)
-        write(path, str(number))
+        with open(path, "w") as file:
+            file.write(str(number))
         paths.append(path)
     store = FileStore(paths, "")
     read = tf.data.Dataset.range(2).map(store.read)

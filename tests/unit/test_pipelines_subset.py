@@ -1,3 +1,5 @@
+import io
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -76,6 +78,13 @@ def test_no_test_images_leave_out_the_test_part(tmp_path):
     main([f"{tmp_path}/few.npz", "digits", "--train=2", "--test=0"])
     with np.load(tmp_path / "few.npz") as few:
         assert sorted(few.files) == ["names", "train_index", "x_train", "y_train"]
+
+
+def test_a_name_that_the_terminal_cannot_print_ends_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "ascii"))
+    main([f"{tmp_path}/\u00e4.npz", "digits", "--train=2", "--test=0"])
+    sys.stdout.flush()
+    assert sys.stdout.buffer.getvalue().endswith(b"/?.npz.\n")
 
 
 def test_a_subset_of_a_file_is_rows_of_it(tmp_path):
