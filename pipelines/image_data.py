@@ -27,6 +27,8 @@ class ImageData:
         skipped: (path, reason) of each file that could not be used.
         pretraining_images: the training images followed by those without labels, where a data set
             has such besides (STL-10); `None` where the training images are all.
+        files: what the images were read from, where that is known.
+        held_out: whether the test part was held out of labelled images, since the data name none.
     """
 
     name: str
@@ -38,6 +40,7 @@ class ImageData:
     skipped: tuple[tuple[str, str], ...] = ()
     pretraining_images: np.ndarray | None = None
     files: Files | None = None
+    held_out: bool = False
 
     @property
     def to_pretrain_on(self):
@@ -112,6 +115,7 @@ def hold_out(data, keys, log):
     rows = images.__getitem__ if isinstance(images, np.ndarray) else images.take
     return dataclasses.replace(
         data,
+        held_out=True,
         **{f"{part}_images": rows(mask) for part, mask in parts.items()},
         **{f"{part}_labels": labels[mask] for part, mask in parts.items()},
     )

@@ -1,6 +1,7 @@
 """The data of a run, and how its images become what the encoder takes."""
 
 import json
+import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from keras_ssl.core.checks import UserError
 from keras_ssl.core.files import write_text, written_aside
+from keras_ssl.recipes import storage
 from pipelines.datasets import ImageData, load
 from pipelines.fingerprint import changes, fingerprint
 from pipelines.normalization import normalization
@@ -89,30 +91,58 @@ def save_fingerprint(data, workdir):
 
 
 def changes_since(data, workdir):
-    """What has changed in the data of a run, in words; "" if nothing, or if they are others."""
+    """What has changed in the data of a run, in words.
+
+    Returns:
+        "" if nothing has, or if they are others; `None` if the run has no fingerprint.
+    """
     path = Path(workdir) / FINGERPRINT
     try:
         with np.load(path) as file:
             before = {name: file[name] for name in ("data", "kind", "names", "keys", "labels")}
     except FileNotFoundError:  # of a run that an earlier version began
-        return ""
+        return None
     except Exception as error:  # a damaged archive raises whatever it likes
         raise UserError(f"{path} is damaged. Remove it to go on without it.") from error
-    return changes(before, fingerprint(data)) if str(before["data"]) == data.name else ""
+    return changes(before, fingerprint(data)) if _is_same(data.name, str(before["data"])) else ""
+
+
+def _is_same(name, other):
+    """Whether two names mean one data set, however its path is written."""
+    (kind, _, path), (other_kind, _, other_path) = name.partition(":"), other.partition(":")
+    paths = (os.path.realpath(os.path.expanduser(some)) for some in (path, other_path))
+    return name == other or bool(path) and kind == other_kind and len(set(paths)) == 1
+
+
+def _dataset_of(workdir):
+    settings = json.loads((Path(workdir) / storage.FILE).read_text(encoding="utf-8"))["settings"]
+    return settings.get("data.dataset", {}).get("value", "")
 
 
 def check_unchanged(data, workdir):
     """Refuse to train on where the data are no longer those that the training began with.
 
     Raises:
-        UserError: says what has changed.
+        UserError: says what has changed, or that other images were held out.
     """
     changed = changes_since(data, workdir)
+    if changed is None and data.held_out:
+        raise UserError(
+            f"The run in '{workdir}' has no {FINGERPRINT}. Unless that was removed, an earlier "
+            f"version began the run, which held out other images of '{data.name}' than this one "
+            "does, and was trained on most of those that are held out now. Start a new run in "
+            "another --workdir."
+        )
     if changed:
+        advice = (
+            "start a new run in another --workdir."
+            if data.held_out
+            else "start a new run. To go on all the same, with other steps than an unbroken run "
+            f"has, remove {Path(workdir) / FINGERPRINT}."
+        )
         raise UserError(
             f"'{data.name}' has changed since the run in '{workdir}' began: {changed}. Bring the "
-            "data back as they were, or start a new run. To go on all the same, with other steps "
-            f"than an unbroken run has, remove {Path(workdir) / FINGERPRINT}."
+            f"data back as they were, or {advice}"
         )
 
 
@@ -121,6 +151,13 @@ def tell_changes(data, workdir):
     changed = changes_since(data, workdir)
     if changed:
         print(f"'{data.name}' has changed since the training: {changed}. It is read as it is now.")
+    if changed is None and data.held_out and _is_same(data.name, _dataset_of(workdir)):
+        print(
+            f"Most test images of '{data.name}' were trained on, so that accuracies say too much: "
+            f"'{workdir}' has no {FINGERPRINT}. Unless that was removed, an earlier version began "
+            "the run, which held out other images. Start a new run in another --workdir, or give "
+            "another --dataset."
+        )
 
 
 def view_settings(recipe, preprocessing):

@@ -123,7 +123,8 @@ def assemble(name, index, rows, labels, class_names, *, image_size, in_memory, l
         DataError: if only some images of a part have labels, or too much memory is needed.
     """
     rows = {part: rows[part] for part in _ORDER if len(rows.get(part, ()))}
-    if hold_out and "test" not in rows and _labels_of(labels, rows["train"], name) is not None:
+    own_test = "test" in rows
+    if hold_out and not own_test and _labels_of(labels, rows["train"], name) is not None:
         rows |= _hold_out(rows["train"], labels, index.columns["key"], log)
     every = np.concatenate(list(rows.values()))
     side = image_size or _choose_side(index.columns, every, log)
@@ -146,6 +147,7 @@ def assemble(name, index, rows, labels, class_names, *, image_size, in_memory, l
         index.skipped,
         parts["pretraining"] if "unlabelled" in rows else None,
         Files((), index.columns["key"][np.concatenate(list(rows.values()))]),
+        held_out="test" in rows and not own_test,
     )
 
 

@@ -38,6 +38,10 @@ def two(folder):
         ("train_images", "val_images"),
         ("train2017", "val2017"),
         ("trainset", "Validation"),
+        ("seg_train", "seg_test"),
+        ("data_train", "data_val"),
+        ("TrainSplit", "TestSplit"),
+        ("train (1)", "Test (1)"),
     ],
 )
 def test_usual_names_of_parts_are_parts_in_any_case(tmp_path, train, test):
@@ -80,6 +84,40 @@ def test_images_in_one_folder_have_no_labels_whatever_it_is_called(tmp_path):
     assert f"Not read: {tmp_path}/labels.csv. Labels come from folders" in said
 
 
+def test_a_part_within_a_folder_of_its_own_name_is_read(tmp_path):
+    train, test = two("seg_train/seg_train"), two("seg_test/seg_test")
+    parts, said = found(tmp_path, train + test + ["seg_pred/seg_pred/0.jpg"])
+    assert parts == [(("a", "b"), train), (("a", "b"), test)] and "Not read: seg_pred" in said
+
+
+def test_classes_named_after_parts_are_classes_without_a_sibling(tmp_path):
+    files = ["blood_test/0.jpg", "steam_train/0.jpg", "trainer/0.jpg"]
+    parts, _ = found(tmp_path, files)
+    assert parts == [(("blood_test", "steam_train", "trainer"), files)]
+
+
+@pytest.mark.parametrize("other", ["docs/a.txt", "depth/0.png", "unlabeled/0.jpg"])
+def test_images_beside_masks_are_read_alone_whatever_else_lies_there(tmp_path, other):
+    parts, said = found(tmp_path, ["images/0.jpg", "masks/0.png", other, "cover.png"])
+    assert parts == [((), ["images/0.jpg"])]
+    assert {"masks", os.path.dirname(other), "cover.png"} == set(
+        said.partition("Not read: ")[2].partition(".\n")[0].split(", ")
+    )
+
+
+@pytest.mark.parametrize("beside", ["docs/a.txt", "docs/README", "unlabeled/0.jpg"])
+def test_a_folder_that_alone_has_images_is_looked_into(tmp_path, beside):
+    parts, said = found(tmp_path, two("dataset/train") + two("dataset/test") + [beside])
+    assert [of for _, of in parts] == [two("dataset/train"), two("dataset/test")]
+    assert f"read from dataset. Not read: {os.path.dirname(beside)}." in said
+
+
+def test_an_image_is_known_by_its_content_where_its_name_does_not_tell(tmp_path):
+    png(tmp_path / "b" / "0")
+    parts, _ = found(tmp_path, ["a/x/0.jpg", "a/y/0.jpg"])
+    assert parts[0][0] == ("a", "b")
+
+
 def test_masks_beside_images_are_no_class(tmp_path):
     parts, said = found(tmp_path, ["images/0.jpg", "masks/0.png", "labels/0.txt"])
     assert parts == [((), ["images/0.jpg"])] and "Not read: labels, masks" in said
@@ -111,6 +149,12 @@ def test_what_archives_of_macos_add_is_no_class(tmp_path):
         (two("train") + two("Training"), "Training and train: each could be the training part"),
         (two("train") + two("Test") + two("testing"), "each could be the test part"),
         (["train/0.jpg", "bus/0.jpg", "car/0.jpg"], "beside bus, car with images. If these are"),
+        (two("trainsplit") + two("testsplit"), "testsplit and trainsplit, which could be parts or"),
+        (two("a_train") + two("b_train") + two("a_test") + two("b_test"), "each could be the"),
+        (two("nut/train") + two("nut/test") + two("bolt/train"), "nut has train and test, but"),
+        (two("set/train") + two("set/test") + ["cover.png"], "Give that folder itself"),
+        (two("train/train") + two("train/test"), "train has train and test, but lies where"),
+        (["images/0.jpg", "photos/0.jpg", "masks/0.png"], "images and photos beside annotations"),
     ],
 )
 def test_what_is_not_certain_is_refused_with_what_to_do(tmp_path, files, message):
@@ -164,7 +208,7 @@ def test_an_empty_test_part_is_none_and_images_are_held_out(tmp_path, in_memory)
     (tmp_path / "test" / "a" / "notes.txt").write_text("no image")
     data, said = read(tmp_path, in_memory)
     assert "test has no usable image: it is no test part" in said and "held out" in said
-    assert len(data.test_images) + len(data.train_images) == 20
+    assert len(data.test_images) + len(data.train_images) == 20 and data.held_out
 
 
 @pytest.mark.parametrize("in_memory", [True, False])

@@ -258,3 +258,11 @@ def test_a_file_that_changed_after_it_was_indexed_is_named(two_parts):
     shard.unlink()
     with pytest.raises(DataError, match="train-00001-of-00002.tfrecord"):
         data.train_images[4]
+
+
+def test_a_test_part_says_whether_it_was_held_out(two_parts, tmp_path):
+    assert not read(two_parts)[0].held_out
+    write(tmp_path / "all" / "train.tfrecord", [example(png(i), i % 2) for i in range(20)])
+    assert read(tmp_path / "all")[0].held_out
+    write(tmp_path / "none" / "train.tfrecord", [example(png(i)) for i in range(4)])
+    assert not read(tmp_path / "none")[0].held_out

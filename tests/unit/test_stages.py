@@ -1,5 +1,7 @@
 """What a stage says and logs of the settings of a run."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import tensorflow as tf
 import keras_ssl
 import run
 import stages
-from keras_ssl.recipes import parse_set, resolve
+from keras_ssl.recipes import parse_set, resolve, save
 from keras_ssl.recipes.schema import Backbone
 from stages.inputs import check_unchanged, save_fingerprint
 from tests.descriptors import make_method, make_views
@@ -120,9 +122,11 @@ def test_the_normalization_is_that_of_the_recipe():
         stages.load_inputs(recipe("byol", "data.normalization=imagenet", family="digits"))
 
 
-def npz_of(path, count=40):
+def npz_of(path, count=40, test=False):
     images = np.random.default_rng(0).integers(0, 256, (count, 8, 8, 1)).astype(np.uint8)
-    np.savez(path, x_train=images, y_train=np.arange(count) % 2)
+    labels = np.arange(count) % 2
+    own = {"x_test": images[:10], "y_test": labels[:10]} if test else {}
+    np.savez(path, x_train=images, y_train=labels, **own)
     return f"data.dataset=npz:{path}"
 
 
@@ -132,10 +136,45 @@ def test_data_that_changed_are_refused_in_training_and_told_of_afterwards(tmp_pa
     check_unchanged(stages.load_inputs(wanted).data, tmp_path)
     npz_of(tmp_path / "a.npz", 38)
     data = stages.load_inputs(wanted).data
-    with pytest.raises(keras_ssl.UserError, match=r"of 40 images 2 gone.*fingerprint\.npz"):
+    with pytest.raises(keras_ssl.UserError, match="of 40 images 2 gone.*new run in another"):
         check_unchanged(data, tmp_path)
     capsys.readouterr()
     stages.tell_changes(data, tmp_path)
     assert "has changed since the training: of 40 images 2 gone" in capsys.readouterr().out
     stages.tell_changes(stages.load_inputs(recipe("byol", family="digits")).data, tmp_path)
     assert not capsys.readouterr().out  # other data are no change
+
+
+def test_changed_data_may_be_trained_on_only_where_the_test_part_is_their_own(tmp_path):
+    for own in (False, True):
+        wanted = recipe("byol", npz_of(tmp_path / "a.npz", test=own), family="digits")
+        save_fingerprint(stages.load_inputs(wanted).data, tmp_path)
+        npz_of(tmp_path / "a.npz", 38, test=own)
+        with pytest.raises(keras_ssl.UserError, match="has changed") as refused:
+            check_unchanged(stages.load_inputs(wanted).data, tmp_path)
+        assert ("remove" in str(refused.value)) == own
+
+
+def test_a_run_of_an_earlier_version_held_out_other_images(tmp_path, capsys):
+    wanted = recipe("byol", npz_of(tmp_path / "a.npz"), family="digits")
+    save(wanted, tmp_path)
+    data = stages.load_inputs(wanted).data
+    with pytest.raises(keras_ssl.UserError, match=r"no fingerprint\.npz.*new run in another"):
+        check_unchanged(data, tmp_path)
+    capsys.readouterr()
+    for name in (data.name, f"npz:{tmp_path}/../{tmp_path.name}/a.npz"):
+        stages.tell_changes(dataclasses.replace(data, name=name), tmp_path)
+        assert "Most test images" in capsys.readouterr().out
+    other = recipe("byol", npz_of(tmp_path / "b.npz"), family="digits")
+    stages.tell_changes(stages.load_inputs(other).data, tmp_path)
+    assert "Most test images" not in capsys.readouterr().out  # none of these were trained on
+
+
+def test_a_test_part_of_its_own_is_the_same_in_every_version(tmp_path, capsys):
+    wanted = recipe("byol", npz_of(tmp_path / "a.npz", test=True), family="digits")
+    save(wanted, tmp_path)
+    data = stages.load_inputs(wanted).data
+    check_unchanged(data, tmp_path)
+    capsys.readouterr()
+    stages.tell_changes(data, tmp_path)
+    assert not capsys.readouterr().out
