@@ -107,7 +107,9 @@ def test_the_size_built_for_changes_no_weight_and_no_feature(name):
         np.testing.assert_array_equal(one(_images(shape)), other(_images(shape)))
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "policy", [pytest.param("float32", marks=pytest.mark.slow), "mixed_bfloat16"]
+)
 @pytest.mark.parametrize(
     "name, options",
     [
