@@ -181,7 +181,14 @@ def pretrain(recipe, workdir, resume):
     encoder = stages.save_models(session, workdir)
     images = inputs.data.to_judge_by
     finish(
-        lambda: stages.evaluate(recipe, inputs, encoder, workdir, resume),
+        lambda: stages.evaluate(
+            recipe,
+            inputs,
+            encoder,
+            workdir,
+            resume,
+            again=f"--resume --workdir={workdir} measures what is missing.",
+        ),
         None
         if resume and exports_of(workdir)
         else lambda: stages.export(recipe, inputs.preprocessing, images, encoder, workdir),

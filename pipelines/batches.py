@@ -6,6 +6,7 @@ from pipelines.augment import crop_boxes
 from pipelines.errors import DataError
 
 _TRIES = 100  # images in a row that may be lost; beyond, it is not the images
+UNREADABLE = "images in a row cannot be read"  # what the stream then says, after their number
 
 
 def steps_per_epoch(num_images, batch_size):
@@ -118,8 +119,7 @@ def cut_out(images, batches, *, kinds, places, total, num_parallel_calls):
         _, other, good, *crops = tf.while_loop(
             lambda tries, other, good, *crops: ~good & (tries < _TRIES), attempt, start
         )
-        text = f"{_TRIES} images in a row cannot be read: is their disk still there?"
-        with tf.control_dependencies([tf.debugging.Assert(good, [text])]):
+        with tf.control_dependencies([tf.debugging.Assert(good, [f"{_TRIES} {UNREADABLE}"])]):
             return tf.identity(other), *crops
 
     decoded = batches.map(draw).unbatch()

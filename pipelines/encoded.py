@@ -95,7 +95,8 @@ class EncodedImages:
             raise DataError(
                 f"{self.name_of(row)} cannot be read any more: it is gone, or changed since it was "
                 "checked at the start. Start again, which leaves it out; a run goes on with "
-                "--resume."
+                "--resume.",
+                retry=True,
             ) from error
 
     def check(self, positions):

@@ -13,6 +13,7 @@ from keras_ssl.evaluation.features import FeatureExtractor
 from keras_ssl.evaluation.rows import Row
 from keras_ssl.evaluation.rows_of import cluster_rows
 from keras_ssl.layers.necks import bottleneck_of, codes_of
+from stages.errors import LeftOut
 
 CODES = "pretrained, codes"
 
@@ -28,14 +29,14 @@ def assigned(workdir, encoder, inputs):
         inputs: `Inputs` whose test images have labels.
 
     Returns:
-        (list of (`Row`, bool (images,) or None), list of str).
+        (list of (`Row`, bool (images,) or None), list of `LeftOut`).
     """
     pairs, left_out = code_rows(encoder, inputs), []
     try:
         method = float32_method(workdir, encoder)
     except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        left_out.append(f"the method's clusters: model.keras cannot be read: {reason}")
+        left_out.append(LeftOut(f"the method's clusters: model.keras cannot be read: {reason}"))
     else:
         pairs += head_rows(method, inputs) if method is not None else []
     return pairs, left_out

@@ -17,12 +17,11 @@ from keras_ssl.evaluation.probe_grid import probe_grid
 from keras_ssl.evaluation.rows import protocol_hash, read_meta, read_results, write_results
 from keras_ssl.evaluation.rows_of import cluster_rows, grid_rows
 from keras_ssl.evaluation.table import evaluate_features
-from pipelines.errors import DataError
 from stages.augmented import PROBE_VIEW, augmented_features
 from stages.build import float32_encoder
 from stages.clusters import assigned
 from stages.corrupted import corrupted
-from stages.errors import plain_errors
+from stages.errors import LeftOut, plain_errors
 from stages.readings import Readings, readings_of
 from stages.shifted import shifted_rows
 from stages.tables import format_tables, write_tables
@@ -32,24 +31,25 @@ STARTS = 3  # of k-means, of which the best counts
 TABLES = "tables"  # what an evaluation ends with
 
 
-class Unfinished(str):
-    """Why something is missing that may be had another time: a full disk, a file to be replaced."""
-
-
 @full_float32()
-def evaluate(recipe, inputs, encoder, workdir, resume=False):
+def evaluate(
+    recipe, inputs, encoder, workdir, resume=False, *, again="Run the same command again."
+):
     """Judge the encoder beside raw pixels and random weights; write and print the tables.
 
     Rows are written as they come, with a note of what they finish, and what cannot be measured is
     told and left out. With `resume` only what has no such note is measured.
 
+    Args:
+        again: str. How to get what is missing at another time, as the user is told.
+
     Raises:
-        UserError: in the end, where something is missing that `resume` may get.
+        UserError: in the end, where something is missing that another attempt may get.
     """
     data, workdir = inputs.data, Path(workdir)
     if data.train_labels is None or data.test_labels is None:
         print("No table: it needs labels for train and test images.")
-        return
+        return note_evaluated(workdir, data.name, recipe, [TABLES])
     directory = workdir / "features"
     remove_leftovers(directory)
     places = (None, None)
@@ -71,17 +71,19 @@ def evaluate(recipe, inputs, encoder, workdir, resume=False):
         pairs, missing = attempt(title, *task)
         # The hits first: a note of what is done shall cover them.
         save_hits(workdir / "results.npz", pairs, data, images)
-        done = [*done, title] if not unfinished(missing) else done
+        done = done if any(each.retry for each in missing) else [*done, title]
         note_evaluated(workdir, data.name, recipe, done, [row for row, _ in pairs])
         rows += [row for row, _ in pairs]
         left_out += missing
     write_tables(workdir)
     rows = read_results(workdir / "results.json") if resume else rows
-    print(format_tables(rows), *(f"Left out: {why}" for why in dict.fromkeys(left_out)), sep="\n")
-    if unfinished(left_out):
+    texts = dict.fromkeys(each.text for each in left_out)
+    print(format_tables(rows), *(f"Left out: {text}" for text in texts), sep="\n")
+    to_mend = [each.text.rstrip(".") for each in left_out if each.retry]
+    if to_mend:
         raise UserError(
-            f"The table is not complete, for reasons that can be mended: {unfinished(left_out)[0]} "
-            f"Then --resume --workdir={workdir} measures what is missing."
+            f"The table is not complete, for a reason that can be mended: {to_mend[0]}. {again}",
+            retry=True,
         )
     note_evaluated(workdir, data.name, recipe, [*done, TABLES])
 
@@ -153,24 +155,18 @@ def judge(readings, recipe, inputs, places=(None, None)):
 
 
 def attempt(title, measure, *arguments):
-    """What `measure` gives, or nothing and the reason why there is none."""
+    """What `measure` gives, or nothing and a `LeftOut` with the reason why there is none."""
     try:
         with plain_errors():
             return measure(*arguments)
     except (UserError, OSError) as error:
-        kind = Unfinished if isinstance(error, (DataError, OSError)) else str
-        return [], [kind(f"{title}: {error}")]
-
-
-def unfinished(reasons):
-    """Those of them that another attempt may do without."""
-    return [why for why in reasons if isinstance(why, Unfinished)]
+        return [], [LeftOut.by(title, error)]
 
 
 def judge_features(name, train, test, recipe, data):
     """Rows of k-NN and logistic regression of one representation."""
     wanted = recipe.evaluation
-    return evaluate_features(
+    pairs, left_out = evaluate_features(
         name,
         train,
         data.train_labels,
@@ -183,6 +179,7 @@ def judge_features(name, train, test, recipe, data):
         shares=wanted.label_shares,
         sweep=wanted.knn_sweep,
     )
+    return pairs, [LeftOut(text) for text in left_out]
 
 
 def clusters(name, test, recipe, data):

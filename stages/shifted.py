@@ -14,9 +14,8 @@ from keras_ssl.evaluation.linear_probe import ProbeResult, linear_classifier
 from keras_ssl.evaluation.rows_of import accuracy_rows
 from pipelines.datasets import load_test_part
 from pipelines.encoded import EncodedImages
-from pipelines.errors import DataError
 from pipelines.names import EMBEDDED
-from stages.errors import plain_errors
+from stages.errors import LeftOut, plain_errors
 from stages.inputs import in_memory
 
 _HELD = 2**26  # numbers of features of a shifted set that are held in memory at a time, 256 MiB
@@ -40,8 +39,8 @@ def shifted_rows(readings, train, test, recipe, inputs):
         inputs: `Inputs` of the run's own data.
 
     Returns:
-        `(pairs, left_out)`: list of (`Row`, bool (1, test images) which of them are right), and for
-        each thing that could not be done a sentence that tells why.
+        `(pairs, left_out)`: list of (`Row`, bool (1, test images) which of them are right), and a
+        `LeftOut` for each thing that could not be done.
 
     Reference: Hendrycks et al. 2021, arXiv:1907.07174 (ImageNet-A), section 4; and
     arXiv:2006.16241 (ImageNet-R).
@@ -61,8 +60,8 @@ def shifted_rows(readings, train, test, recipe, inputs):
                 if readings.model is None:
                     check_pixels(part, inputs.data)
                 more, missing = scored(part, classifiers)
-        except (UserError, DataError, OSError) as error:
-            more, missing = [], [f"{what}: {error}"]
+        except (UserError, OSError) as error:
+            more, missing = [], [LeftOut.by(what, error)]
         pairs += more
         left_out += missing
     return pairs, left_out
@@ -170,14 +169,14 @@ def fitted(readings, train, labels):
     """The regression of the table, of each representation.
 
     Returns:
-        ({name: `LinearClassifier`}, sentences on what could not be fitted).
+        ({name: `LinearClassifier`}, a `LeftOut` for each that could not be fitted).
     """
     found, left_out = {}, []
     for name in readings.names:
         try:
             found[name] = linear_classifier(readings.read(name, train), labels)
         except UserError as error:
-            left_out.append(f"{name}, linear, shifted: {error}")
+            left_out.append(LeftOut.by(f"{name}, linear, shifted", error))
     return found, left_out
 
 
@@ -266,7 +265,7 @@ def scored(part, classifiers):
         what = f"{task}, {title_of(part.name)}"
         why = next((block for block in blocks if isinstance(block, str)), None)
         if why is not None:
-            left_out.append(f"{name}, {what}: {why}")
+            left_out.append(LeftOut(f"{name}, {what}: {why}"))
             continue
         right = np.concatenate([block[0] for block in blocks]) == part.labels
         protocol = {**blocks[0][1], "among_classes": len(classes)}

@@ -75,7 +75,7 @@ def fit(session, workdir, resume):
     saver = checkpoints.Checkpoints(directory, step=step)
     # The saver comes before the watchers: what they run into costs no epoch.
     speed = Throughput(session.recipe.training.batch_size)
-    callbacks = [speed, StopAtDivergence(), saver, *watchers(session, workdir)]
+    callbacks = [speed, StopAtDivergence(step=step), saver, *watchers(session, workdir)]
     try:
         with plain_errors(), contextlib.suppress(checkpoints.Stopped):
             fit_from(session, step, callbacks, saver)

@@ -4,7 +4,16 @@ import difflib
 
 
 class UserError(ValueError):
-    """A caller's mistake; its message is one or two lines meant to be read without a traceback."""
+    """A caller's mistake; its message is one or two lines meant to be read without a traceback.
+
+    Args:
+        message: str.
+        retry: bool. Whether the same request may succeed another time, as when memory was short.
+    """
+
+    def __init__(self, message="", *, retry=False):
+        super().__init__(message)
+        self.retry = retry
 
 
 def did_you_mean(name, options):

@@ -17,40 +17,48 @@ class Diverged(UserError):
 class StopAtDivergence(keras.callbacks.Callback):
     """End `fit` by `Diverged` when the loss is not finite or the loss scale only falls.
 
-    It looks at every `every`th step and at the end of every epoch, since a look waits for the
-    device. Put it before callbacks that save. The model is a `keras_ssl.Method`.
+    It looks at every `every`th step and at the end of every epoch, before validation, since a look
+    waits for the device. Put it before callbacks that save. The model is a `keras_ssl.Method`.
 
     Args:
         every: int > 0. Steps between two looks.
+        step: int. Steps (batches) done before this `fit`.
 
     Raises:
         Diverged: with the step and the likely cause.
     """
 
-    def __init__(self, every=25):
+    def __init__(self, every=25, *, step=0):
         super().__init__()
         self.every = every
+        self.step = step
+        self._logs = {}
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch + 1
 
     def on_train_batch_end(self, batch, logs=None):
+        self.step += 1
+        self._logs = logs
         if (batch + 1) % self.every == 0:
-            self._check(logs)
+            self._check()
+
+    def on_test_begin(self, logs=None):
+        self._check()  # validation begins by resetting what counts the steps
 
     def on_epoch_end(self, epoch, logs=None):
-        self._check(logs)
+        self._check()
 
-    def _check(self, logs):
+    def _check(self):
         failed, seen = self.model.failed_steps()
         scale = getattr(self.model.optimizer, "dynamic_scale", None)
         if scale is None:
             diverged = failed > 0
         else:  # a step may be skipped
             diverged = float(ops.convert_to_numpy(scale)) < _SMALLEST_SCALE
-            diverged = diverged or (failed == seen > 1 and not math.isfinite(logs["loss"]))
+            diverged = diverged or (failed == seen > 1 and not math.isfinite(self._logs["loss"]))
         if diverged:
-            raise Diverged(_report(self.model, self._epoch, failed, seen))
+            raise Diverged(_report(self.model, self.step, self._epoch, failed, seen))
 
 
 def check_finite(model):
@@ -69,14 +77,14 @@ def check_finite(model):
         )
 
 
-def _report(model, epoch, failed, seen):
-    first = f"step {seen - failed + 1} of epoch {epoch}"
+def _report(model, step, epoch, failed, seen):
+    first = f"step {step - failed + 1} (epoch {epoch})"
     what, good = f"the loss or its gradients are not finite from {first} on.", model.step - failed
     if hasattr(model.optimizer, "dynamic_scale"):
         good = model.step
         what = (
-            f"{failed} of the {seen} steps of epoch {epoch} so far were skipped, as the gradients "
-            "were not finite at any loss scale."
+            f"{failed} of the {seen} steps up to step {step} (epoch {epoch}) were skipped, as the "
+            "gradients were not finite at any loss scale."
         )
     return f"Training diverged: {what} {_cause(model, int(good))} Earlier checkpoints stay."
 

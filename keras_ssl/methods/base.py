@@ -240,8 +240,12 @@ class Method(Configured, keras.Model):
     def fit(self, x=None, *args, steps_per_epoch=None, **kwargs):
         """`keras.Model.fit`, which refuses data without an end that would make one endless epoch.
 
+        What has an unknown cardinality, such as a generator or `.repeat().filter(...)`, may or may
+        not end: that it is endless cannot be seen, so give `steps_per_epoch` with it.
+
         Raises:
-            UserError: for such data without `steps_per_epoch`, or `validation_steps`.
+            UserError: for data known to be endless, without `steps_per_epoch` or
+                `validation_steps`.
         """
         _check_ends(x, steps_per_epoch, "steps_per_epoch")
         validation = kwargs.get("validation_data")
@@ -295,7 +299,7 @@ class Method(Configured, keras.Model):
         return {name: logs[name] for name in ("loss", *terms)}
 
     def failed_steps(self):
-        """(failed, seen): steps of the epoch so far, and of those that led nowhere: (int, int).
+        """Steps of the epoch so far that led nowhere, and all: (failed, seen), ints.
 
         With loss scaling the steps that it skipped; without, those from the first on whose loss or
         gradients were not finite. Waits for the device.
@@ -366,14 +370,19 @@ class Method(Configured, keras.Model):
             # Without an update (gradient accumulation, skipped steps) the targets wait too.
             move_towards(self._ema_pairs, ops.where(updated, momentum, 1.0))
 
-    def _log(self, values, finite=True):
-        """Means over the epoch; with loss scaling, of what is finite."""
+    def _log(self, values, finite=None):
+        """Means over the epoch; with loss scaling, of what is finite.
+
+        `finite` says whether a step of training was; None of one that is not training.
+        """
         scaled = self._scales_loss
         for name, value in values.items():
             known = ops.isfinite(value) if scaled else None
             value = ops.where(known, value, 0.0) if scaled else value
             self._means[name].update_state(value, sample_weight=known)
         logs = {name: _mean(self._means[name]) for name in values}
+        if finite is None:
+            return logs
         if not scaled:  # a mean that has once been NaN stays it to the end of the epoch
             finite = ops.logical_and(finite, ops.isfinite(logs["loss"]))
         self._failed.update_state(ops.logical_not(finite))

@@ -34,7 +34,7 @@ def records_in(shard):
                 file.seek(4, os.SEEK_CUR)
                 offset += length + 16
     except OSError as error:
-        raise DataError(f"{shard} cannot be read: {error.strerror}.") from error
+        raise DataError(f"{shard} cannot be read: {error.strerror}.", retry=True) from error
 
 
 def _length(head, shard, offset):

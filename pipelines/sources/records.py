@@ -107,7 +107,9 @@ def index_records(shards, *, image_keys=IMAGE_KEYS, label_keys=LABEL_KEYS, log=p
     try:
         stats = [os.stat(shard) for shard in shards]
     except OSError as error:
-        raise DataError(f"{error.filename} cannot be read: {error.strerror}.") from error
+        raise DataError(
+            f"{error.filename} cannot be read: {error.strerror}.", retry=True
+        ) from error
     stamps = [(stat.st_size, stat.st_mtime_ns) for stat in stats]
     key = _digest(_FORM, shards, image_keys, label_keys)
     state = _digest(key, stamps)

@@ -159,11 +159,83 @@ def test_good_images_train_among_corrupt_and_foreign_files(tmp_path, capsys):
     assert os.path.exists("w/export/encoder/1/saved_model.pb")
 
 
-@pytest.mark.usefixtures("without_export")
-def test_images_without_labels_train_and_say_why_there_is_no_table(capsys):
+def test_images_without_labels_train_are_exported_and_say_why_there_is_no_table(capsys):
     assert run.main(["run.py", *SMALL, npz(x_train=IMAGES), "--workdir=w"]) == 0
-    assert "labels" in capsys.readouterr().out
+    assert "No table: it needs labels" in capsys.readouterr().out
     assert os.path.exists("w/encoder.keras")
+    assert os.path.exists("w/export/encoder/1/saved_model.pb")
+    os.unlink("images.npz")  # what is done asks for no data
+    assert run.main(["run.py", "--resume", "--workdir=w"]) == 0
+    assert "No table" not in capsys.readouterr().out
+
+
+DIVERGENT = [
+    *SMALL,
+    "--set=optimizer.name=sgd",
+    "--set=optimizer.learning_rate=10000",
+    "--set=optimizer.weight_decay=100",
+    "--set=schedule.warmup_epochs=0",
+]
+
+
+def test_a_loss_that_diverges_ends_the_run_with_its_cause_and_no_model(capsys):
+    said = mistake(capsys, *DIVERGENT, npz(**GOOD), "--workdir=w")
+    assert "Training diverged" in said and "The learning rate, now" in said
+    assert re.search(r"not finite from step [5-8] \(epoch 2\) on", said), said
+    assert os.listdir("w/checkpoints") == ["step-00000004.weights.h5"]
+    assert not any(os.path.exists(f"w/{name}") for name in (*run.MODELS, "export"))
+
+
+@pytest.mark.usefixtures("copied")
+def test_a_table_that_is_not_complete_is_got_by_what_the_user_is_told(
+    finished, capsys, monkeypatch
+):
+    from stages import judging
+
+    def lacks(*_):
+        raise MemoryError
+
+    same = npz(finished / "images.npz", **GOOD)
+    monkeypatch.setattr(judging, "judge", lacks)
+    said = mistake(capsys, "--mode=evaluate", "--workdir=w", same, "--set=evaluation.knn_sweep=yes")
+    assert "Out of memory" in said and "Run the same command again." in said
+    assert "--resume" not in said
+
+
+@pytest.mark.usefixtures("without_export")
+def test_a_training_whose_table_is_not_complete_goes_on_with_resume(capsys, monkeypatch):
+    from stages import judging
+
+    def lacks(*_):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(judging, "judge", lacks)
+        said = mistake(capsys, *SMALL, npz(**GOOD), "--workdir=w")
+    assert "--resume --workdir=w measures what is missing." in said
+    assert run.main(["run.py", "--resume", "--workdir=w"]) == 0
+
+
+@pytest.mark.usefixtures("without_export")
+def test_a_disk_that_is_gone_while_training_is_told_in_words(tmp_path, capsys, monkeypatch):
+    from pipelines import batches
+    from stages import training
+
+    (tmp_path / "pictures").mkdir()
+    for index in range(20):
+        image = RNG.integers(0, 256, (9, 12, 3), dtype=np.uint8)
+        tf.io.write_file(f"pictures/{index}.png", tf.io.encode_png(image))
+    real = training.batches_from
+
+    def gone(session, step):
+        shutil.rmtree("pictures")
+        return real(session, step)
+
+    monkeypatch.setattr(batches, "_TRIES", 3)
+    monkeypatch.setattr(training, "batches_from", gone)
+    flags = ["--dataset=folder:pictures", "--set=data.image_size=8", "--set=data.in_memory=no"]
+    said = mistake(capsys, *SMALL, *flags, "--workdir=w")
+    assert "3 images in a row cannot be read: is their disk still there?" in said
 
 
 @pytest.mark.usefixtures("copied")
@@ -187,7 +259,7 @@ def test_full_disk_is_one_line_and_leaves_the_checkpoint_before(capsys, monkeypa
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         save(method, directory, step)
 
-    monkeypatch.setattr(stages, "evaluate", lambda *arguments: None)
+    monkeypatch.setattr(stages, "evaluate", lambda *arguments, **options: None)
     monkeypatch.setattr(checkpoints, "save", fails_the_second_time)
     assert "No space left" in mistake(capsys, *SMALL, npz(**GOOD), "--workdir=w")
     assert checkpoints.latest_step("w/checkpoints") == calls[0]

@@ -144,7 +144,7 @@ def stop_at(monkeypatch, place, what):
 
 
 def fail():
-    raise DataError("images.npz was replaced by something else.")
+    raise DataError("3.png cannot be read any more.", retry=True)
 
 
 def fill_the_disk():

@@ -118,7 +118,7 @@ def test_a_method_without_local_crops_refuses_them(monkeypatch):
 def test_a_run_with_local_crops_trains_and_leaves_an_encoder(tmp_path, capsys, monkeypatch):
     import stages
 
-    monkeypatch.setattr(stages, "evaluate", lambda *arguments: None)
+    monkeypatch.setattr(stages, "evaluate", lambda *arguments, **options: None)
     wishes = [f"--set={text}" for text in WISHES if "accumulate" not in text]
     flags = ["--method=sem_simclr", "--epochs=2", "--set=neck.num_simplices=4", *wishes]
     assert run.main(["run.py", *flags, f"--workdir={tmp_path / 'run'}"]) == 0

@@ -61,7 +61,7 @@ def train_only():
     import stages
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stages, "evaluate", lambda *arguments: None)
+        patch.setattr(stages, "evaluate", lambda *arguments, **options: None)
         patch.setattr(stages, "export", lambda *arguments: None)
         yield
 

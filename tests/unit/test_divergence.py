@@ -17,8 +17,8 @@ def batches(method, bad=(), count=6):
     return tf.data.Dataset.from_tensor_slices({"global": images})
 
 
-def fit(method, data, *callbacks, **options):
-    callbacks = [StopAtDivergence(every=2), *callbacks]
+def fit(method, data, *callbacks, step=0, **options):
+    callbacks = [StopAtDivergence(every=2, step=step), *callbacks]
     return method.fit(data, shuffle=False, verbose=0, callbacks=callbacks, **options).history
 
 
@@ -26,7 +26,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(t
     method = make_method("simsiam")
     saver = checkpoints.Checkpoints(tmp_path)
     data = batches(method).concatenate(batches(method, bad=[2]))
-    with pytest.raises(Diverged, match="from step 3 of epoch 2 on. The learning rate"):
+    with pytest.raises(Diverged, match=r"from step 9 \(epoch 2\) on. The learning"):
         fit(method, data, saver, steps_per_epoch=6, epochs=2)
     saver.restore_handlers()
     assert method.failed_steps() == (2, 4)  # not at each step, nor at the end only
@@ -37,8 +37,27 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(t
 
 def test_a_first_step_that_is_bad_does_not_blame_the_learning_rate():
     method = make_method("simsiam")
-    with pytest.raises(Diverged, match="from step 1 of epoch 1 on. It began so: look for images"):
+    with pytest.raises(Diverged, match=r"from step 1 \(epoch 1\) on. It began so: look for"):
         fit(method, batches(method, bad=[0], count=2))
+
+
+def test_a_run_resumed_within_an_epoch_names_the_step_of_the_run():
+    method = make_method("simsiam")
+    with pytest.raises(Diverged, match=r"from step 24 \(epoch 3\) on"):
+        fit(method, batches(method, bad=[3]), step=20, initial_epoch=2, epochs=3)
+
+
+def test_the_end_of_an_epoch_is_looked_at_before_validation():
+    method = make_method("simsiam")
+    with pytest.raises(Diverged, match=r"from step 3 \(epoch 1\) on"):
+        fit(method, batches(method, bad=[2], count=3), validation_data=batches(method, count=1))
+    assert method.failed_steps() == (1, 3)
+
+
+def test_steps_of_validation_are_not_counted():
+    method = make_method("simsiam")
+    method.evaluate(batches(method, count=2), verbose=0)
+    assert method.failed_steps() == (0, 0)
 
 
 def test_weights_that_are_not_finite_are_not_saved(tmp_path):

@@ -12,6 +12,7 @@ from pipelines.encoded import tell_lost
 from pipelines.errors import DataError
 from pipelines.policies import policy_for
 from pipelines.views import device_views, train_views
+from stages.errors import plain_errors
 
 SETTINGS = {"batch_size": 4, "image_size": 16, "mean": [0.0] * 3, "std": [1 / 255] * 3}
 
@@ -117,5 +118,9 @@ def test_a_disk_that_is_gone_ends_the_stream_in_words(folder, monkeypatch):
     for file in folder.iterdir():
         file.unlink()
     monkeypatch.setattr(batches, "_TRIES", 3)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="3 images in a row cannot be read"):
+    with (
+        pytest.raises(DataError, match="^3 images in a row cannot be read: is their disk") as found,
+        plain_errors(),
+    ):
         stream(images, 1)
+    assert found.value.retry

@@ -1,5 +1,6 @@
 """Judging a run: rows are kept as they come, and what fails takes nothing with it."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import keras
@@ -13,7 +14,9 @@ from keras_ssl.core.checks import UserError
 from keras_ssl.evaluation.compare import load_run
 from keras_ssl.evaluation.label_subsets import some_rows
 from keras_ssl.evaluation.rows import Row, read_results
-from keras_ssl.recipes.schema import Evaluation, Neck
+from keras_ssl.recipes.schema import Data, Evaluation, Neck
+from pipelines.errors import DataError
+from stages import shifted
 from stages.readings import Readings, readings_of
 from stages.tables import format_tables
 from tests.noise import noise
@@ -42,7 +45,9 @@ def pixels(*names):
     return [Readings(None, None, (name,)) for name in names]
 
 
-def test_what_was_judged_before_the_memory_ran_out_is_kept(inputs, tmp_path, monkeypatch, capsys):
+def test_what_was_judged_before_the_memory_ran_out_is_kept_and_the_rest_tried_again(
+    inputs, tmp_path, monkeypatch, capsys
+):
     def judge(readings, *rest):
         if readings.names == ("last",):
             raise MemoryError
@@ -52,12 +57,67 @@ def test_what_was_judged_before_the_memory_ran_out_is_kept(inputs, tmp_path, mon
     monkeypatch.setattr(judging, "judge", judge)
     monkeypatch.setattr(judging, "baselines", lambda *_: pixels("first", "last"))
     monkeypatch.setattr(judging, "readings_of", lambda *_: pixels("then"))
-    judging.evaluate(recipe_with(), inputs, None, tmp_path)
+    with pytest.raises(UserError, match="not complete.*: last: Out of memory.*the same command"):
+        judging.evaluate(recipe_with(), inputs, None, tmp_path)
     rows = read_results(tmp_path / "results.json")
     assert {row.representation for row in rows} == {"first", "then"}
     assert "Left out: last: Out of memory" in capsys.readouterr().out
     assert "last" not in (tmp_path / "results.md").read_text()
     assert len(load_run(tmp_path).hits) == len(rows)
+    monkeypatch.setattr(judging, "judge", real)
+    judging.evaluate(recipe_with(), inputs, None, tmp_path, resume=True)
+    assert capsys.readouterr().out.count("Judging") == 1
+    assert len(read_results(tmp_path / "results.json")) > len(rows)
+
+
+@pytest.mark.parametrize(
+    ("error", "retry"),
+    [
+        (MemoryError(), True),
+        (OSError(28, "No space left on device"), True),
+        (tf.errors.ResourceExhaustedError(None, None, "OOM"), True),
+        (DataError("'x' has no test part."), False),
+        (DataError("3.png cannot be read any more.", retry=True), True),
+        (UserError("It needs two images of a class."), False),
+    ],
+)
+def test_only_what_another_attempt_may_get_is_to_be_tried_again(error, retry):
+    def measure():
+        raise error
+
+    pairs, (missing,) = judging.attempt("title", measure)
+    assert pairs == [] and missing.text.startswith("title: ") and missing.retry == retry
+
+
+def test_what_can_never_be_measured_ends_with_a_finished_table(inputs, tmp_path, monkeypatch):
+    monkeypatch.setattr(judging, "baselines", lambda *_: pixels("pixels"))
+    monkeypatch.setattr(judging, "readings_of", lambda *_: [])
+    np.savez(tmp_path / "bare.npz", x_train=inputs.data.test_images)
+    recipe = recipe_with(shifted=(f"npz:{tmp_path / 'bare.npz'}",))
+    recipe.data = Data(dataset=inputs.data.name)
+    judging.evaluate(recipe, inputs, encoder_with(), tmp_path)
+    assert judging.is_evaluated(tmp_path, recipe)
+
+
+def test_memory_that_a_shifted_set_lacked_is_asked_for_again(inputs, monkeypatch):
+    def lacks(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(shifted, "shifted_part", lacks)
+    recipe, (found,) = recipe_with(shifted=("digits",)), pixels("pixels")
+    recipe.data = Data(dataset=inputs.data.name)
+    train = found.extract(inputs.data.train_images)
+    _, (missing,) = shifted.shifted_rows(found, train, None, recipe, inputs)
+    assert missing.retry and missing.text.startswith("digits: Out of memory")
+
+
+def test_a_run_without_labels_has_no_table_to_finish(inputs, tmp_path, capsys):
+    data = replace(inputs.data, train_labels=None)
+    recipe = recipe_with()
+    recipe.data = Data(dataset=data.name)
+    judging.evaluate(recipe, SimpleNamespace(data=data), None, tmp_path)
+    assert "labels" in capsys.readouterr().out
+    assert judging.is_evaluated(tmp_path, recipe)
 
 
 def test_a_task_that_features_do_not_allow_leaves_the_others(inputs, tmp_path, capsys, monkeypatch):

@@ -23,6 +23,7 @@ from pipelines.encoded import EncodedImages
 from pipelines.errors import DataError
 from pipelines.image_data import ImageData
 from stages import shifted, transfer
+from stages.errors import LeftOut
 from stages.inputs import Inputs, Preprocessing
 from stages.readings import Readings, readings_of
 
@@ -294,7 +295,7 @@ def test_one_black_image_costs_the_knn_of_its_representation_alone(tmp_path):
     pairs, left_out = scored(data, npz(tmp_path / "black.npz", black, parts=("test",)))
     assert [row.task for row, _ in pairs] == ["linear, black"]
     (why,) = left_out
-    assert why.startswith("raw pixels, knn, black: 1 of 45 test features are all zero")
+    assert why.text.startswith("raw pixels, knn, black: 1 of 45 test features are all zero")
 
 
 def test_a_regression_that_cannot_be_fitted_names_its_representation(tmp_path):
@@ -302,7 +303,7 @@ def test_a_regression_that_cannot_be_fitted_names_its_representation(tmp_path):
     few = dataclasses.replace(data, train_labels=np.minimum(np.arange(60), 2)[::-1])
     pairs, left_out = scored(few, npz(tmp_path / "x.npz", data, parts=("test",)))
     assert [row.task for row, _ in pairs] == ["knn, x"]
-    assert left_out[0].startswith("raw pixels, linear, shifted: ")
+    assert left_out[0].text.startswith("raw pixels, linear, shifted: ")
 
 
 def oblong(data, height, width):
@@ -322,7 +323,7 @@ def test_images_that_are_not_square_stay_so(tmp_path):
     expected = knn_accuracy(flat[0], data.train_labels, flat[1], data.test_labels)
     np.testing.assert_array_equal(pairs[0][1][0], expected.hits)
     reason = "The images are 4 x 8, those of 'npz:own.npz' 8 x 6."
-    assert left_out == [f"raw pixels, other: {reason}"]
+    assert left_out == [LeftOut(f"raw pixels, other: {reason}")]
 
     encoder = keras_ssl.create_backbone("tiny", (8, 8, 3), width=4)
     readings = Readings(encoder, RGB.function, ("pretrained",))
@@ -415,7 +416,7 @@ def test_what_cannot_be_scored_is_told_and_the_rest_is_kept(tmp_path):
     pairs, left_out = scored(data, bare, f"npz:{tmp_path}/gone.npz", far, good)
     assert {one.dataset for one, _ in pairs} == {good} and len(pairs) == 2
     for line, words in zip(left_out, ("no labels", "does not exist", "of: 3"), strict=True):
-        assert words in line
+        assert words in line.text and not line.retry
 
 
 def test_nothing_is_fitted_where_nothing_is_asked(monkeypatch):
