@@ -88,7 +88,7 @@ def test_a_damaged_method_is_told_and_the_codes_are_judged(tmp_path, inputs):
     (tmp_path / "model.keras").write_bytes(b"cut off")
     pairs, (why,) = found_in(tmp_path, inputs)
     assert {row.representation for row, _ in pairs} == {CODES}
-    assert "model.keras cannot be read" in why
+    assert "model.keras cannot be read" in why.text
 
 
 @pytest.mark.parametrize("name", ["dino", "cplearn", "sem_self_classifier"])
