@@ -42,7 +42,8 @@ def stream(images, steps=4, policy="simsiam_cifar", **settings):
     "policy", [pytest.param("simsiam_cifar", marks=pytest.mark.slow), "cifar_asymmetric"]
 )
 def test_views_of_files_are_those_of_the_same_images_in_memory(folder, policy):
-    policy = {"policy": policy, "local_policy": policy_for("only_crop", 2), "local_size": 8}
+    local_policy = policy_for(policy, 1)
+    policy = {"policy": policy, "local_policy": local_policy, "local_size": 8}
     arrays = stream(images_of(folder, True), **policy)
     files = stream(images_of(folder, False), **policy)
     for expected, found in zip(arrays, files, strict=True):
