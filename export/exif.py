@@ -2,9 +2,8 @@
 
 import tensorflow as tf
 
-_ORIENTATION = 0x0112
-_SHORT = 3  # the form of a number of 16 bits
-_MOST_ENTRIES = 512
+from keras_ssl.core import image_files
+
 _ENTRY = 12
 
 
@@ -40,15 +39,15 @@ def read_orientation(data, start, end):
         return tf.where(is_little, little, big)
 
     order = byte(start + tf.range(4, dtype=tf.int64))
-    is_little = tf.reduce_all(order == list(b"II*\0"))
-    is_big = tf.reduce_all(order == list(b"MM\0*"))
+    is_little = tf.reduce_all(order == list(image_files.EXIF_LITTLE))
+    is_big = tf.reduce_all(order == list(image_files.EXIF_BIG))
     directory = start + number(start + 4, 4)
-    count = tf.minimum(number(directory, 2), _MOST_ENTRIES)
+    count = tf.minimum(number(directory, 2), image_files.MOST_ENTRIES)
     entries = directory + 2 + _ENTRY * tf.range(count)
     whole = entries + 10 <= end
-    found = (number(entries, 2) == _ORIENTATION) & whole
+    found = (number(entries, 2) == image_files.ORIENTATION) & whole
     # The first entry with this tag; one more that is none stands for its absence.
     first = tf.argmax(tf.concat([found, [True]], axis=0))
     form, value = (tf.concat([number(entries + place, 2), [0]], axis=0)[first] for place in (2, 8))
-    fits = (is_little | is_big) & (form == _SHORT) & (value >= 1) & (value <= 8)
+    fits = (is_little | is_big) & (form == image_files.SHORT) & (value >= 1) & (value <= 8)
     return tf.where(fits, value, tf.constant(1, tf.int64))

@@ -3,31 +3,11 @@
 import tensorflow as tf
 
 from export.exif import read_orientation
+from keras_ssl.core import image_files
 
-_DAMAGED = "that cannot be decoded: damaged, or of a rare form"
 _PADDING = 32  # zeros behind the content, so that windows near its end need no care
 _MOST_PARTS = 1_000  # of a file before its pixels
 _MOST_GIF_BLOCKS = 20_000  # 5 MB, as encoders write them; bounds the time that a request takes
-_EXIF = (b"eXIfII*\0", b"eXIfMM\0*")
-
-# Formats that people have and TensorFlow does not read: where their mark is, the mark, the name.
-_OTHERS = (
-    (0, b"II*\0", "TIFF"),
-    (0, b"MM\0*", "TIFF"),
-    (0, b"II+\0", "BigTIFF"),
-    (0, b"MM\0+", "BigTIFF"),
-    (128, b"DICM", "DICOM"),
-    (4, b"ftypavif", "AVIF"),
-    (4, b"ftypavis", "AVIF"),
-    (4, b"ftyphei", "HEIC"),
-    (4, b"ftyphev", "HEIC"),
-    (4, b"ftypmif1", "HEIC"),
-    (4, b"ftypmsf1", "HEIC"),
-    (0, b"\xff\x0a", "JPEG XL"),
-    (4, b"JXL ", "JPEG XL"),
-    (4, b"jP  ", "JPEG 2000"),
-    (0, b"\xff\x4f\xff\x51", "JPEG 2000"),
-)
 _POWERS = (2**24, 2**16, 2**8, 1)
 
 
@@ -51,14 +31,9 @@ def read_header(content):
     """
     data = tf.concat([tf.io.decode_raw(content, tf.uint8), tf.zeros([_PADDING], tf.uint8)], axis=0)
     start = _window(data, 0)
-    kinds = {
-        "jpeg": _is(start, 0, b"\xff\xd8\xff"),
-        "png": _is(start, 0, b"\x89PNG\r\n\x1a\n"),
-        "gif": _is(start, 0, b"GIF8"),
-        "bmp": _is(start, 0, b"BM"),
-        "webp": _is(start, 0, b"RIFF") & _is(start, 8, b"WEBP"),
-        "": tf.constant(True),
-    }
+    kinds = {kind: _is(start, 0, mark) for kind, mark in image_files.STARTS.items()}
+    kinds["webp"] &= _is(start, 8, b"WEBP")
+    kinds[""] = tf.constant(True)
     kind = tf.argmax(tf.stack(list(kinds.values())), output_type=tf.int32)
     readers = {"jpeg": _jpeg, "png": _png, "gif": _gif, "bmp": _bmp, "webp": _webp, "": _unknown}
     width, height, orientation, frames, problem = tf.switch_case(
@@ -122,12 +97,12 @@ def _split(content, mark, place=0):
 
 
 def _unknown(data, content):
-    problems = [(_end(data) == 0, "empty file")]
+    problems = [(_end(data) == 0, image_files.EMPTY)]
     problems += [
-        (_is(_window(data, place), 0, mark), f"{name}, which is not read")
-        for place, mark, name in _OTHERS
+        (_is(_window(data, place), 0, mark), image_files.OTHER.format(name))
+        for place, mark, name, _ in image_files.OTHERS
     ]
-    return 0, 0, 1, 1, [*problems, (True, "not a JPEG, PNG, GIF, BMP or WebP image")]
+    return 0, 0, 1, 1, [*problems, (True, image_files.UNKNOWN)]
 
 
 def _jpeg(data, content):
@@ -143,11 +118,11 @@ def _jpeg(data, content):
         scan = whole & ~damaged & (marker == 0xDA)
         whole &= ~damaged & ~scan
         orientation = tf.cond(
-            whole & (orientation == 1) & (marker == 0xE1) & _is(bytes_, 4, b"Exif\0\0"),
+            whole & (orientation == 1) & (marker == 0xE1) & _is(bytes_, 4, image_files.EXIF_NAME),
             lambda: read_orientation(data, place + 10, tf.minimum(place + 2 + length, _end(data))),
             lambda: orientation,
         )
-        adobe |= whole & (marker == 0xEE) & _is(bytes_, 4, b"Adobe")
+        adobe |= whole & (marker == 0xEE) & _is(bytes_, 4, image_files.JPEG_ADOBE)
         table = (marker == 0xC4) | (marker == 0xC8) | (marker == 0xCC)
         size = whole & (marker >= 0xC0) & (marker <= 0xCF) & ~table
         told = (marker - 0xC0, bytes_[4], _big(bytes_, 5, 2), _big(bytes_, 7, 2), bytes_[9])
@@ -162,23 +137,15 @@ def _jpeg(data, content):
     state = (*_int64(2, 1), no, none, no, no)
     place, orientation, adobe, frame, scan, damaged, _ = _loop(segment, state, _MOST_PARTS)
     process, bits, height, width, channels = tf.unstack(frame)
-    lossless = (process == 3) | (process == 11)
-    plain = (process <= 2) | (process == 9) | (process == 10)
     problems = [
-        (damaged | (scan & (process < 0)), f"JPEG {_DAMAGED}"),
-        (~scan, "truncated image"),
-        (lossless, "lossless JPEG, which cannot be decoded"),
-        (~plain, "hierarchical JPEG, which cannot be decoded"),
-        (bits != 8, _told("JPEG of ", bits, " bits, which cannot be decoded")),
-        (
-            (channels != 1) & (channels != 3) & (channels != 4),
-            _told("JPEG of ", channels, " channels, which cannot be decoded"),
-        ),
-        (
-            (channels == 4) & ~adobe,
-            "CMYK JPEG without an Adobe mark, whose colors are not certain",
-        ),
-        (~_holds(content, b"\xff\xd9", place), "truncated image"),
+        (damaged | (scan & (process < 0)), image_files.DAMAGED.format("JPEG")),
+        (~scan, image_files.TRUNCATED),
+        (_among(process, image_files.JPEG_LOSSLESS), image_files.LOSSLESS),
+        (~_among(process, image_files.JPEG_DECODED), image_files.HIERARCHICAL),
+        (bits != 8, _told(image_files.JPEG_BITS, bits)),
+        (~_among(channels, (1, 3, 4)), _told(image_files.JPEG_CHANNELS, channels)),
+        ((channels == 4) & ~adobe, image_files.CMYK),
+        (~_holds(content, image_files.JPEG_END, place), image_files.TRUNCATED),
     ]
     return width, height, orientation, 1, problems
 
@@ -186,7 +153,7 @@ def _jpeg(data, content):
 def _png(data, content):
     """The orientation may lie before or behind the pixels."""
     start, orientation = _window(data, 16), tf.constant(1, tf.int64)
-    for mark in _EXIF:
+    for mark in image_files.PNG_EXIF:
         parts = _split(content, mark)
         place = tf.cast(tf.strings.length(parts[0]), tf.int64)
         length = _big(_window(data, place - 4), 0, 4)
@@ -197,8 +164,8 @@ def _png(data, content):
             lambda orientation=orientation: orientation,
         )
     problems = [
-        (_end(data) < 25, "truncated image"),
-        (~_holds(content, b"IEND\xaeB`\x82"), "truncated image"),
+        (_end(data) < 25, image_files.TRUNCATED),
+        (~_holds(content, image_files.PNG_END), image_files.TRUNCATED),
     ]
     return _big(start, 0, 4), _big(start, 4, 4), orientation, 1, problems
 
@@ -236,11 +203,11 @@ def _gif(data, content):
     state = (first, *_int64(0, 0, 0, 0, 0, 0))
     _, _, frames, partial, outside, ended, hollow, _ = _loop(block, state, _MOST_GIF_BLOCKS)
     problems = [
-        (hollow == 1, "GIF with an empty extension, which cannot be decoded"),
+        (hollow == 1, image_files.GIF_EXTENSION),
         (ended == 0, "damaged, truncated or very long GIF"),
-        (frames == 0, "claims no pixels"),
-        (partial == 1, "GIF whose first frame does not fill it"),
-        (outside == 1, "GIF with a frame larger than it"),
+        (frames == 0, image_files.NO_PIXELS),
+        (partial == 1, image_files.GIF_PARTIAL),
+        (outside == 1, image_files.GIF_OUTSIDE),
     ]
     return width, height, 1, tf.maximum(frames, 1), problems
 
@@ -256,7 +223,7 @@ def _bmp(data, content):
     start, size = _little(head, 0, 4), _little(head, 4, 4)
     width, height = (_signed(_little(head, place, 4)) for place in (8, 12))
     bits, packing = _little(head, 18, 2), _little(head, 20, 4)
-    masked = (packing == 3) & (bits == 32) & _is(tail, 12, b"\0\0\xff\0\0\xff\0\0\xff\0\0\0")
+    masked = (packing == 3) & (bits == 32) & _is(tail, 12, image_files.BMP_MASKS)
     levels = tf.clip_by_value((start - 14 - size) // 4, 0, 256)
     places = 14 + size + 4 * tf.range(256, dtype=tf.int64)[:, None] + tf.range(3, dtype=tf.int64)
     palette = tf.gather(data, tf.clip_by_value(places, 0, _end(data)))
@@ -264,30 +231,20 @@ def _bmp(data, content):
     colors = (tf.cast(palette, tf.int64) != level) & (level < levels)
     length = start + tf.abs(height) * ((width * bits + 31) // 32 * 4)
     problems = [
-        ((size < 40) | (size == 64), "BMP of OS/2, which cannot be decoded"),
-        (width < 0, f"BMP {_DAMAGED}"),
-        ((packing == 1) | (packing == 2), "BMP with run-length encoding, which cannot be decoded"),
-        ((packing == 3) & ~masked | (packing == 6), "BMP with bit masks, which cannot be decoded"),
-        (packing == 4, "BMP with a JPEG inside, which cannot be decoded"),
-        (packing == 5, "BMP with a PNG inside, which cannot be decoded"),
-        ((packing >= 11) & (packing <= 13), "BMP with CMYK, which cannot be decoded"),
+        ((size < 40) | (size == 64), image_files.BMP_OS2),
+        (width < 0, image_files.DAMAGED.format("BMP")),
+        *(
+            (_among(packing, numbers) & ~masked, image_files.BMP_PACKING.format(how))
+            for how, numbers in image_files.BMP_PACKINGS.items()
+        ),
         (
             (packing != 0) & ~masked,
-            _told("BMP with packing ", packing, ", which cannot be decoded"),
+            _told(image_files.BMP_PACKING.format("packing {}"), packing),
         ),
-        (
-            (bits == 1) | (bits == 2) | (bits == 4),
-            _told("BMP with a palette of ", bits, " bits, which cannot be decoded"),
-        ),
-        (
-            (bits != 8) & (bits != 24) & (bits != 32),
-            _told("BMP of ", bits, " bits, which cannot be decoded"),
-        ),
-        (
-            (bits == 8) & tf.reduce_any(colors),
-            "BMP with a palette of colors, which cannot be decoded",
-        ),
-        (_end(data) < length, "truncated image"),
+        (_among(bits, (1, 2, 4)), _told(image_files.BMP_PALETTE_BITS, bits)),
+        (~_among(bits, (8, 24, 32)), _told(image_files.BMP_BITS, bits)),
+        ((bits == 8) & tf.reduce_any(colors), image_files.BMP_PALETTE),
+        (_end(data) < length, image_files.TRUNCATED),
     ]
     return width, tf.abs(height), 1, 1, problems
 
@@ -317,9 +274,9 @@ def _webp(data, content):
         lambda: tf.constant(1, tf.int64),
     )
     problems = [
-        (~extended & ~lossy & ~lossless, f"WebP {_DAMAGED}"),
-        (extended & (start[20] & 2 > 0), "animated WebP, of which there is no single image"),
-        (_end(data) < length, "truncated image"),
+        (~extended & ~lossy & ~lossless, image_files.DAMAGED.format("WebP")),
+        (extended & (start[20] & 2 > 0), image_files.WEBP_ANIMATED),
+        (_end(data) < length, image_files.TRUNCATED),
     ]
     return width, height, orientation, 1, problems
 
@@ -329,7 +286,7 @@ def _webp_orientation(data, end):
         bytes_ = _window(data, place)
         length = _little(bytes_, 4, 4)
         found = _is(bytes_, 0, b"EXIF")
-        first = place + 8 + _pick(_is(bytes_, 8, b"Exif\0\0"), 6, 0)
+        first = place + 8 + _pick(_is(bytes_, 8, image_files.EXIF_NAME), 6, 0)
         orientation = tf.cond(
             found,
             lambda: read_orientation(data, first, tf.minimum(place + 8 + length, end)),
@@ -341,7 +298,12 @@ def _webp_orientation(data, end):
     return _loop(chunk, _int64(12, 1), _MOST_PARTS)[1]
 
 
-def _told(before, number, behind):
+def _among(number, numbers):
+    return tf.reduce_any(number == list(numbers))
+
+
+def _told(text, number):
+    before, behind = text.split("{}")
     return tf.strings.join([before, tf.as_string(number), behind])
 
 

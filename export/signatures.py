@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from export.headers import read_header
+from keras_ssl.core import image_files
 from keras_ssl.core.checks import UserError
 from keras_ssl.core.codes import code_dtype
 from keras_ssl.core.constants import MAX_PIXELS
@@ -197,7 +198,8 @@ def _usable(index, content, header, max_pixels):
     too_many = tf.strings.join(
         ["claims ", claim, f" pixels (width x height x frames); the limit is {max_pixels:,}"]
     )
-    problem = tf.where(pixels > max_pixels, too_many, tf.where(pixels < 1, "claims no pixels", ""))
+    problem = tf.where(pixels < 1, image_files.NO_PIXELS, "")
+    problem = tf.where(pixels > max_pixels, too_many, problem)
     problem = tf.where(header["problem"] == "", problem, header["problem"])
     with tf.control_dependencies([_check_usable(index, problem)]):
         return tf.identity(content)

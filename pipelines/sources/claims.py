@@ -2,16 +2,11 @@
 
 from typing import NamedTuple
 
+from keras_ssl.core import image_files
 from keras_ssl.core.constants import MAX_PIXELS
 
 MAX_BYTES = 2**28  # of an image file, and of a record
 FEWEST_BITS = 15  # of the 16 of a PNG with such samples; with fewer it comes out nearly black
-FEW_BITS = (
-    "16-bit PNG with values of ",
-    " bits, which would be nearly black: scale them to 16 bits, or to 8",
-)
-UNDECODABLE = "that cannot be decoded: damaged, or of a rare form"
-NAMES = {"jpeg": "JPEG", "png": "PNG", "gif": "GIF", "bmp": "BMP", "webp": "WebP"}
 
 
 class Unusable(Exception):
@@ -22,14 +17,14 @@ class Truncated(Unusable):
     """The content ends too early: it is only a part of the file, or the file was cut off."""
 
     def __init__(self):
-        super().__init__("truncated image")
+        super().__init__(image_files.TRUNCATED)
 
 
 class Damaged(Unusable):
     """The content is all there, but cannot be decoded."""
 
     def __init__(self, kind):
-        super().__init__(f"{NAMES[kind]} {UNDECODABLE}")
+        super().__init__(image_files.DAMAGED.format(image_files.NAMES[kind]))
 
 
 class Header(NamedTuple):
@@ -54,4 +49,4 @@ def check_pixels(width, height, what="pixels"):
     if width * height > MAX_PIXELS:
         raise Unusable(f"claims {width} x {height} {what}, more than {MAX_PIXELS:,}")
     if not width * height:
-        raise Unusable("claims no pixels")
+        raise Unusable(image_files.NO_PIXELS)

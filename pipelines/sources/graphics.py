@@ -2,12 +2,9 @@
 
 import struct
 
+from keras_ssl.core import image_files
 from pipelines.sources.claims import Damaged, Header, Truncated, Unusable, check_pixels
 from pipelines.sources.exif import orientation_of
-
-_BGR = b"".join(mask.to_bytes(4, "little") for mask in (0xFF0000, 0xFF00, 0xFF))
-_BMP_PACKINGS = dict.fromkeys((1, 2), "run-length encoding") | dict.fromkeys((3, 6), "bit masks")
-_BMP_PACKINGS |= {4: "a JPEG inside", 5: "a PNG inside"} | dict.fromkeys((11, 12, 13), "CMYK")
 
 
 def read_gif(content):
@@ -19,23 +16,23 @@ def read_gif(content):
         if content[place] == 0x2C:
             frame = struct.unpack_from("<4HB", content, place + 1)
             if not frames and frame[:4] != (0, 0, width, height):
-                raise Unusable("GIF whose first frame does not fill it")
+                raise Unusable(image_files.GIF_PARTIAL)
             if frame[0] + frame[2] > width or frame[1] + frame[3] > height:
-                raise Unusable("GIF with a frame larger than it")
+                raise Unusable(image_files.GIF_OUTSIDE)
             frames += 1
             check_pixels(width * height, frames, "frames")
             place += 11 + _palette(frame[4])
         elif content[place] == 0x21:
             place += 2
             if not content[place]:
-                raise Unusable("GIF with an empty extension, which cannot be decoded")
+                raise Unusable(image_files.GIF_EXTENSION)
         else:
             raise Damaged("gif")
         while content[place]:
             place += 1 + content[place]
         place += 1
     if not frames:
-        raise Unusable("claims no pixels")
+        raise Unusable(image_files.NO_PIXELS)
     return Header("gif", height, width)
 
 
@@ -47,24 +44,24 @@ def read_bmp(content):
     """`Header` of a BMP."""
     start, size = struct.unpack_from("<II", content, 10)
     if size < 40 or size == 64:
-        raise Unusable("BMP of OS/2, which cannot be decoded")
+        raise Unusable(image_files.BMP_OS2)
     width, height, _, bits, packing = struct.unpack_from("<iiHHI", content, 18)
     if width < 0:
         raise Damaged("bmp")
-    plain = packing == 0 or (packing == 3 and bits == 32 and _part(content, 54, 12) == _BGR)
-    if not plain:
-        how = _BMP_PACKINGS.get(packing, f"packing {packing}")
-        raise Unusable(f"BMP with {how}, which cannot be decoded")
+    masked = packing == 3 and bits == 32 and _part(content, 54, 12) == image_files.BMP_MASKS
+    if packing and not masked:
+        known = (how for how, numbers in image_files.BMP_PACKINGS.items() if packing in numbers)
+        raise Unusable(image_files.BMP_PACKING.format(next(known, f"packing {packing}")))
     if bits in (1, 2, 4):
-        raise Unusable(f"BMP with a palette of {bits} bits, which cannot be decoded")
+        raise Unusable(image_files.BMP_PALETTE_BITS.format(bits))
     if bits not in (8, 24, 32):
-        raise Unusable(f"BMP of {bits} bits, which cannot be decoded")
+        raise Unusable(image_files.BMP_BITS.format(bits))
     if bits == 8 and any(
         content[14 + size + 4 * level + color] != level
         for level in range((start - 14 - size) // 4)
         for color in range(3)
     ):
-        raise Unusable("BMP with a palette of colors, which cannot be decoded")
+        raise Unusable(image_files.BMP_PALETTE)
     if len(content) < start + abs(height) * ((width * bits + 31) // 32 * 4):
         raise Truncated()
     return Header("bmp", abs(height), width)
@@ -78,7 +75,7 @@ def read_webp(content):
     if name == b"VP8X":
         flags = content[20]
         if flags & 2:
-            raise Unusable("animated WebP, of which there is no single image")
+            raise Unusable(image_files.WEBP_ANIMATED)
         width = 1 + int.from_bytes(_part(content, 24, 3), "little")
         height = 1 + int.from_bytes(_part(content, 27, 3), "little")
         if flags & 8:
@@ -100,7 +97,8 @@ def _webp_orientation(content, end):
     while place + 8 <= end:
         name, length = struct.unpack_from("<4sI", content, place)
         if name == b"EXIF":
-            return orientation_of(_part(content, place + 8, length).removeprefix(b"Exif\0\0"))
+            exif = _part(content, place + 8, length)
+            return orientation_of(exif.removeprefix(image_files.EXIF_NAME))
         place += 8 + length + length % 2
     return 1
 

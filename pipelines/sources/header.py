@@ -2,6 +2,7 @@
 
 import struct
 
+from keras_ssl.core import image_files
 from pipelines.sources.claims import Header, Truncated, Unusable, check_pixels
 from pipelines.sources.graphics import read_bmp, read_gif, read_webp
 from pipelines.sources.photographs import read_jpeg, read_png
@@ -11,27 +12,9 @@ __all__ = ["SIGNATURE", "Header", "Unusable", "kind_of", "read_header"]
 SIGNATURE = 132  # bytes that tell the format
 
 _READERS = {"jpeg": read_jpeg, "png": read_png, "gif": read_gif, "bmp": read_bmp, "webp": read_webp}
-_STARTS = {"jpeg": b"\xff\xd8\xff", "png": b"\x89PNG\r\n\x1a\n", "gif": b"GIF8", "bmp": b"BM"}
-
-# Formats that people have and TensorFlow does not read: where their mark is, the mark, the name,
-# and a command that converts them.
-_OTHERS = (
-    (0, b"II*\0", "TIFF", "magick IN.tif OUT.png"),
-    (0, b"MM\0*", "TIFF", "magick IN.tif OUT.png"),
-    (0, b"II+\0", "BigTIFF", "magick IN.tif OUT.png"),
-    (0, b"MM\0+", "BigTIFF", "magick IN.tif OUT.png"),
-    (128, b"DICM", "DICOM", "dcm2img IN.dcm OUT.png"),
-    (4, b"ftypavif", "AVIF", "avifdec IN.avif OUT.png"),
-    (4, b"ftypavis", "AVIF", "avifdec IN.avif OUT.png"),
-    (4, b"ftyphei", "HEIC", "heif-convert IN.heic OUT.png"),
-    (4, b"ftyphev", "HEIC", "heif-convert IN.heic OUT.png"),
-    (4, b"ftypmif1", "HEIC", "heif-convert IN.heic OUT.png"),
-    (4, b"ftypmsf1", "HEIC", "heif-convert IN.heic OUT.png"),
-    (0, b"\xff\x0a", "JPEG XL", "djxl IN.jxl OUT.png"),
-    (4, b"JXL ", "JPEG XL", "djxl IN.jxl OUT.png"),
-    (4, b"jP  ", "JPEG 2000", "magick IN.jp2 OUT.png"),
-    (0, b"\xff\x4f\xff\x51", "JPEG 2000", "magick IN.j2k OUT.png"),
-)
+# What converts formats that are not read, by their suffix.
+_CONVERTERS = dict.fromkeys(("tif", "jp2", "j2k"), "magick")
+_CONVERTERS |= {"dcm": "dcm2img", "avif": "avifdec", "heic": "heif-convert", "jxl": "djxl"}
 
 
 def read_header(content):
@@ -73,13 +56,12 @@ def kind_of(content):
         Unusable: for anything else; names usual formats, and says how to convert them.
     """
     if not content:
-        raise Unusable("empty file")
-    for kind, start in _STARTS.items():
-        if content.startswith(start):
+        raise Unusable(image_files.EMPTY)
+    for kind, start in image_files.STARTS.items():
+        if content.startswith(start) and (kind != "webp" or content[8:12] == b"WEBP"):
             return kind
-    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
-        return "webp"
-    for place, mark, name, command in _OTHERS:
+    for place, mark, name, suffix in image_files.OTHERS:
         if content.startswith(mark, place):
-            raise Unusable(f"{name}, which is not read: convert it, such as by `{command}`")
-    raise Unusable("not a JPEG, PNG, GIF, BMP or WebP image")
+            command = f"{_CONVERTERS[suffix]} IN.{suffix} OUT.png"
+            raise Unusable(f"{image_files.OTHER.format(name)}: convert it, such as by `{command}`")
+    raise Unusable(image_files.UNKNOWN)

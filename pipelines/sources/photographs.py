@@ -2,14 +2,9 @@
 
 import struct
 
+from keras_ssl.core import image_files
 from pipelines.sources.claims import Damaged, Header, Truncated, Unusable
 from pipelines.sources.exif import orientation_of
-
-_JPEG_END = b"\xff\xd9"
-_PNG_END = b"IEND\xaeB`\x82"
-_PNG_EXIF = (b"eXIfII*\0", b"eXIfMM\0*")
-_DECODED = (0, 1, 2, 9, 10)  # processes of JPEG: baseline, sequential, progressive; arithmetic ones
-_LOSSLESS = (3, 11)
 
 
 def read_jpeg(content):
@@ -28,9 +23,10 @@ def read_jpeg(content):
             raise Damaged("jpeg")
         if marker == 0xDA:
             break
-        if orientation == 1 and marker == 0xE1 and content[place + 4 : place + 10] == b"Exif\0\0":
+        exif = marker == 0xE1 and content.startswith(image_files.EXIF_NAME, place + 4)
+        if orientation == 1 and exif:
             orientation = orientation_of(content[place + 10 : place + 2 + length])
-        adobe |= marker == 0xEE and content[place + 4 : place + 9] == b"Adobe"
+        adobe |= marker == 0xEE and content.startswith(image_files.JPEG_ADOBE, place + 4)
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             frame = marker - 0xC0, *struct.unpack_from(">BHHB", content, place + 4)
         place += 2 + length
@@ -38,30 +34,31 @@ def read_jpeg(content):
         raise Damaged("jpeg")
     process, bits, height, width, channels = frame
     _check_jpeg(process, bits, channels, adobe)
-    if content.rfind(_JPEG_END) < place:  # cameras append whole films to images
+    if content.rfind(image_files.JPEG_END) < place:  # cameras append whole films to images
         raise Truncated()
     return Header("jpeg", height, width, orientation)
 
 
 def _check_jpeg(process, bits, channels, adobe):
-    if process not in _DECODED:
-        kind = "lossless" if process in _LOSSLESS else "hierarchical"
-        raise Unusable(f"{kind} JPEG, which cannot be decoded")
+    if process in image_files.JPEG_LOSSLESS:
+        raise Unusable(image_files.LOSSLESS)
+    if process not in image_files.JPEG_DECODED:
+        raise Unusable(image_files.HIERARCHICAL)
     if bits != 8:
-        raise Unusable(f"JPEG of {bits} bits, which cannot be decoded")
+        raise Unusable(image_files.JPEG_BITS.format(bits))
     if channels not in (1, 3, 4):
-        raise Unusable(f"JPEG of {channels} channels, which cannot be decoded")
+        raise Unusable(image_files.JPEG_CHANNELS.format(channels))
     if channels == 4 and not adobe:  # which says whether the inks are inverted
-        raise Unusable("CMYK JPEG without an Adobe mark, whose colors are not certain")
+        raise Unusable(image_files.CMYK)
 
 
 def read_png(content):
     """`Header` of a PNG, whose orientation may lie before or behind its pixels."""
     width, height = struct.unpack_from(">II", content, 16)
-    if content.rfind(_PNG_END) < 0:
+    if content.rfind(image_files.PNG_END) < 0:
         raise Truncated()
     orientation = 1
-    for mark in _PNG_EXIF:
+    for mark in image_files.PNG_EXIF:
         place = content.find(mark)
         if place >= 4 and orientation == 1:
             (length,) = struct.unpack_from(">I", content, place - 4)

@@ -6,7 +6,8 @@ import threading
 
 import tensorflow as tf
 
-from pipelines.sources.claims import FEW_BITS, FEWEST_BITS, MAX_BYTES, Damaged, Unusable
+from keras_ssl.core import image_files
+from pipelines.sources.claims import FEWEST_BITS, MAX_BYTES, Damaged, Unusable
 from pipelines.sources.decode import bits_used, decode_window
 from pipelines.sources.header import SIGNATURE, kind_of, read_header
 
@@ -75,7 +76,7 @@ def check_depth(content, header):
     except tf.errors.OpError as error:
         raise Damaged(header.kind) from error
     if 0 < bits < FEWEST_BITS:
-        raise Unusable(f"{bits}".join(FEW_BITS))
+        raise Unusable(image_files.PNG_FEW_BITS.format(bits))
 
 
 _SPECS = [tf.TensorSpec((), dtype) for dtype in (tf.string, tf.bool, tf.int32, tf.int32)]

@@ -2,8 +2,9 @@
 
 import tensorflow as tf
 
+from keras_ssl.core import image_files
 from pipelines.preprocess import resized_middle, window_of_square
-from pipelines.sources.claims import FEW_BITS, FEWEST_BITS, NAMES, UNDECODABLE, Damaged
+from pipelines.sources.claims import FEWEST_BITS, Damaged
 from pipelines.sources.decode import bits_used, decode_window, guarded
 from pipelines.sources.reading import check_depth
 
@@ -58,16 +59,21 @@ def tried_square(content, is_jpeg, orientation, height, width, image_size):
     claims = (tf.cast(orientation, tf.uint8), tf.cast(height, tf.int32), tf.cast(width, tf.int32))
     nothing = tf.zeros((image_size, image_size, 3), tf.uint8), 16
     (square, bits), good = guarded(both, (content, is_jpeg, *claims), nothing)
-    few = tf.strings.join([FEW_BITS[0], tf.as_string(bits), FEW_BITS[1]])
+    few = _told(image_files.PNG_FEW_BITS, tf.as_string(bits))
     problem = tf.where((bits > 0) & (bits < FEWEST_BITS), few, "")
-    return square, tf.where(good, problem, tf.strings.join([_name(content), f" {UNDECODABLE}"]))
+    return square, tf.where(good, problem, _told(image_files.DAMAGED, _name(content)))
+
+
+def _told(text, what):
+    before, behind = text.split("{}")
+    return tf.strings.join([before, what, behind])
 
 
 def _name(content):
     start, name = tf.strings.substr(content, 0, 2), tf.constant("image")
     for first, kind in {b"\xff\xd8": "jpeg", b"\x89P": "png", b"GI": "gif", b"BM": "bmp"}.items():
-        name = tf.where(start == first, NAMES[kind], name)
-    return tf.where(start == b"RI", NAMES["webp"], name)
+        name = tf.where(start == first, image_files.NAMES[kind], name)
+    return tf.where(start == b"RI", image_files.NAMES["webp"], name)
 
 
 def square_of(header, content, image_size):

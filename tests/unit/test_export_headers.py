@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from export.headers import read_header
 from export.signatures import MAX_PIXELS
+from keras_ssl.core import image_files
 from pipelines.sources import header as evaluation
 from tests.unit.test_pipelines_decode import FIXTURES, fixture, jpeg, with_exif
 
@@ -105,6 +106,16 @@ def test_sizes_that_are_claimed_come_out_as_they_are():
     assert (found["width"], found["height"]) == (2**32 - 1, 3)
 
 
+def test_other_formats_are_refused_in_the_same_words_by_their_marks():
+    for place, mark, name, suffix in image_files.OTHERS:
+        content = bytes(place) + mark + bytes(9)
+        problem = read(content)["problem"].decode()
+        with pytest.raises(evaluation.Unusable) as refused:
+            evaluation.read_header(content)
+        assert name in problem and str(refused.value).startswith(f"{problem}: convert it")
+        assert f" IN.{suffix} OUT.png" in str(refused.value)
+
+
 def test_stumps_have_a_problem_and_are_no_error():
     for content in (b"", b"\xff", b"text", b"BM", b"GIF89a", b"RIFF....WEBP"):
         assert read(content)["problem"]
@@ -116,7 +127,11 @@ def test_long_nonsense_before_the_pixels_ends_soon(kind):
         "fill": b"\xff\xd8" + b"\xff" * 10**6,
         "chunks": png(4, 4, *[(b"tEXt", b"")] * 9999),
     }
-    assert read(nonsense[kind])["problem"] or kind == "chunks"
+    found = read(nonsense[kind])
+    if kind == "fill":
+        assert found["problem"] == b"truncated image"
+    else:  # the size stands before them; they are not gone through
+        assert (found["problem"], found["height"], found["width"]) == (b"", 4, 4)
 
 
 def test_damage_of_any_kind_is_found_or_harmless():
