@@ -32,7 +32,7 @@ class DINO(Method):
         center_momentum: float in [0, 1]. Share of the centre that stays at each step.
         hidden_dim: int > 0. Width of the head's two hidden layers.
         bottleneck_dim: int > 0. Width of what is compared with the prototypes.
-        num_prototypes: int > 0. Entries of the output.
+        num_prototypes: int > 1. Entries of the output.
         freeze_epochs: int >= 0. Epochs in which the prototypes do not move.
 
     Reference: Caron et al., Emerging properties in self-supervised vision transformers, 2021,

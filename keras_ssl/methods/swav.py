@@ -28,10 +28,10 @@ class SwAV(Method):
         temperature: float > 0. Of the predictions; smaller is sharper.
         hidden_dim: int > 0. Width of the projector's hidden layer.
         projection_dim: int > 0. Width of features and prototypes.
-        num_prototypes: int > 0. Number of clusters.
+        num_prototypes: int > 1. Number of clusters.
         epsilon: float > 0. Of Sinkhorn; smaller is sharper. If the loss stays at
             `log(num_prototypes)`, take a smaller one.
-        sinkhorn_iterations: int >= 0. More are more even.
+        sinkhorn_iterations: int > 0. More are more even.
         queue_size: int >= 0. Earlier features kept for each global view, a multiple of the batch; 0
             for none.
         queue_start_epoch: int >= 0. Epochs before the queue is used, once it is full.
