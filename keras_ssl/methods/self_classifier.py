@@ -22,7 +22,7 @@ class SelfClassifier(Method):
     over the classes, in both orders (sec. 3).
 
     Args:
-        num_classes: int > 0 each. Classes of each classifier.
+        num_classes: int > 1 each. Classes of each classifier.
         row_temperature: float > 0. Of the softmax over the classes, in the predictions.
         column_temperature: float > 0. Of the softmax over the images, in the targets.
         hidden_dim: int > 0. Width of the projector's hidden layer.
