@@ -332,7 +332,8 @@ def test_targets_normalise_by_their_own_batch(name):
     ],
 )
 def test_targets_wait_while_gradients_accumulate(name):
-    method = make_method(name, gradient_accumulation_steps=2, run_eagerly=True)
+    compiled = name == "sem_byol"  # the counters are read around the update: a trap of graphs
+    method = make_method(name, gradient_accumulation_steps=2, run_eagerly=not compiled)
     followers = [copy for _, copy in method._ema_pairs]
     before = [np.asarray(copy) for copy in followers]
     online = [np.asarray(v) for v in method.trainable_variables]
