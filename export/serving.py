@@ -55,7 +55,10 @@ def write_warm_up(version, name, signatures, images):
     try:
         from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
     except ImportError as error:
-        return f"No warm-up requests: {error}. They need `pip install tensorflow-serving-api`."
+        return (
+            f"Warm-up requests, which are optional, were left out: {error}. They need "
+            "`pip install tensorflow-serving-api`, of a release that fits TensorFlow's."
+        )
     samples = {"images": images, "image_bytes": encode_samples(images)}
     path = Path(version) / "assets.extra" / "tf_serving_warmup_requests"
     path.parent.mkdir()

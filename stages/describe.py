@@ -10,26 +10,24 @@ from keras_ssl.core.detection import detect
 from keras_ssl.core.hardware import device_line
 from stages.build import constant_rate
 from stages.devices import devices_for
+from stages.inputs import describe_data
 
 
 def describe(session, workdir, step):
     """The block that says what will run."""
     recipe, method, per_epoch = session.recipe, session.method, session.per_epoch
-    data, training = session.inputs.data, recipe.training
+    training = recipe.training
     size = session.inputs.preprocessing.image_size
     crops = ""
     if recipe.augment.local_views:
         side = recipe.augment.local_pixels(size)
         crops = f" + {recipe.augment.local_views} local of {side}x{side}"
-    labels = f", {data.num_classes} classes" if data.num_classes else ", no labels"
-    test = f" + {len(data.test_images):,} test" if data.test_images is not None else ""
     trained = millions(method.trainable_variables)
     backbone = millions(keras_ssl.backbone_of(method.encoder).trainable_variables)
     lines = {
         "method": f"{recipe.name}: {trained} parameters to train",
         "backbone": f"{describe_backbone(recipe.backbone, size)}: {backbone} parameters",
-        "data": f"{data.name}: {len(data.to_pretrain_on):,} train{test} images, "
-        f"{size}x{size}x{data.channels}{labels}",
+        "data": describe_data(session.inputs),
         "batch": f"{training.batch_size} images (global) x {recipe.augment.num_views} views"
         f"{crops}, {per_epoch} steps an epoch, {training.epochs} epochs",
         "learning": describe_rates(recipe),

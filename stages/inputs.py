@@ -176,6 +176,17 @@ def view_settings(recipe, preprocessing):
     }
 
 
+def describe_data(inputs):
+    """The images of a run in a line."""
+    data, size = inputs.data, inputs.preprocessing.image_size
+    labels = f", {data.num_classes} classes" if data.num_classes else ", no labels"
+    test = f" + {len(data.test_images):,} test" if data.test_images is not None else ""
+    return (
+        f"{data.name}: {len(data.to_pretrain_on):,} train{test} images, "
+        f"{size}x{size}x{data.channels}{labels}"
+    )
+
+
 def preview(recipe, directory, count=8):
     """Write `preview.png`: views of the first images of a run, as the network gets them."""
     if recipe.data.dataset.startswith("npz:"):  # of which a few rows are enough
@@ -183,6 +194,7 @@ def preview(recipe, directory, count=8):
     inputs = load_inputs(recipe)
     settings = view_settings(recipe, inputs.preprocessing)
     images = inputs.data.to_pretrain_on
+    print(f"data       {describe_data(inputs)}")
     settings["batch_size"] = min(settings["batch_size"], len(images))
     if isinstance(images, np.ndarray):
         batch = first_rows(images, settings["batch_size"], recipe.training.seed)

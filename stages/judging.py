@@ -62,12 +62,12 @@ def evaluate(
     ]
     tasks = [(of.names[0], judge, of, recipe, inputs, places) for of in every]
     if recipe.evaluation.clusters:
-        tasks.append(("clusters of the method", assigned, workdir, encoder, inputs))
+        tasks.append(("clusters", assigned, workdir, encoder, inputs))
     rows, left_out, done = [], [], evaluated(workdir, data.name, recipe) if resume else []
     for title, *task in tasks:
         if title in done:
             continue
-        print(f"Judging {title} ...", flush=True)
+        print(f"Evaluating {title} ...", flush=True)
         pairs, missing = attempt(title, *task)
         # The hits first: a note of what is done shall cover them.
         save_hits(workdir / "results.npz", pairs, data, images)

@@ -146,10 +146,11 @@ def _choose_size(paths, log):
         except Unusable:
             continue
     image_size = common_side(sides or [0])
-    log(
-        f"Images are resized to {image_size} x {image_size} (median shorter side "
-        f"{np.median(sides or [0]):.0f} pixels); image_size=N takes another size."
-    )
+    if sides:
+        log(
+            f"Images are resized to {image_size} x {image_size} (median shorter side "
+            f"{np.median(sides):.0f} pixels); --set data.image_size=N takes another size."
+        )
     return image_size
 
 

@@ -33,7 +33,7 @@ MISTAKES = {
     "--set transfer.datasets=npz:": "lacks the path: write npz:PATH",
     "--set transfer.datasets=digits,npz:no/such.npz": "no/such.npz does not exist",
     "--set transfer.datasets=digits,cifr10": "Did you mean 'cifar10'?",
-    "--set transfer.datasets=digits --set transfer.strengths=0": "must be a whole number from 1 to 1000",
+    "--set transfer.datasets=digits --set transfer.strengths=0": "a whole number from 1 to 1000",
     "--set transfer.dataset=digits": "transfer has: datasets, strengths",
     "--set transfer.datasets=digits --epochs=3": "cannot go on with 3",
     "--set transfer.datasets=digits --dataset=digits": "cannot go on with digits",

@@ -66,7 +66,7 @@ def test_what_was_judged_before_the_memory_ran_out_is_kept_and_the_rest_tried_ag
     assert len(load_run(tmp_path).hits) == len(rows)
     monkeypatch.setattr(judging, "judge", real)
     judging.evaluate(recipe_with(), inputs, None, tmp_path, resume=True)
-    assert capsys.readouterr().out.count("Judging") == 1
+    assert capsys.readouterr().out.count("Evaluating") == 1
     assert len(read_results(tmp_path / "results.json")) > len(rows)
 
 
