@@ -4,14 +4,13 @@ A program of its own for `stages/devices.py`. Its last line says what is wrong; 
 nothing is.
 """
 
-import os
 import sys
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-import keras_ssl
+import keras_ssl  # noqa: I001  (before TensorFlow: it sets up the environment)
 
 # Of the largest change of a weight: above the rounding of sums in another order, below any mistake
 # in how gradients or statistics are combined.
@@ -73,5 +72,4 @@ def main(count):
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.exit(main(int(sys.argv[1])))

@@ -70,6 +70,17 @@ def cplearn_resnet8(width, epochs=200, **views):
     }
 
 
+def gedi_resnet8(note, expected, width, num_clusters, dataset="", **options):
+    """GEDI's runs on ResNet-8, of which the number of clusters and the weights are not printed."""
+    return differences(
+        f"CPLearn, tables 1, 5 and 6; {note}, a cluster for each class",
+        expected,
+        dataset,
+        method={"num_clusters": num_clusters},
+        **cplearn_resnet8(width, **options),
+    )
+
+
 # The repository of SwAV and DeepCluster-v2: with a batch of 4096 the rates are 0.3, 4.8 and 0.0048.
 SWAV_IMAGENET = {
     "optimizer": {"variant": "larc", "exclude_1d": False, "learning_rate": 4.8 / 16},

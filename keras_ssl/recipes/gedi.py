@@ -1,19 +1,11 @@
 """Recipes of GEDI."""
 
+import functools
+
 from keras_ssl.recipes.differences import differences
-from keras_ssl.recipes.families import CPLEARN_VIEWS, DINO_IMAGENET, cplearn_resnet8
+from keras_ssl.recipes.families import CPLEARN_VIEWS, DINO_IMAGENET, gedi_resnet8
 
-
-def _resnet8(expected, width, num_clusters, dataset="", **options):
-    """The runs on ResNet-8, of which the number of clusters and the weights are not printed."""
-    return differences(
-        "CPLearn, tables 1, 5 and 6; heads and weights as for gedi_nogen, a cluster for each class",
-        expected,
-        dataset,
-        method={"num_clusters": num_clusters},
-        **cplearn_resnet8(width, **options),
-    )
-
+_resnet8 = functools.partial(gedi_resnet8, "heads and weights as for gedi_nogen")
 
 _OURS = {
     "hidden_dim": 512,

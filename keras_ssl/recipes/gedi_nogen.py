@@ -1,9 +1,10 @@
 """Recipes of GEDI without its generative term."""
 
+import functools
 from dataclasses import replace
 
 from keras_ssl.recipes.differences import differences
-from keras_ssl.recipes.families import DINO_IMAGENET, cplearn_resnet8
+from keras_ssl.recipes.families import DINO_IMAGENET, gedi_resnet8
 
 _CIFAR = differences(
     "CPLearn, scripts/pretrain/cifar/gedi_nogen.yaml, with ten clusters: those of its table 8, "
@@ -20,16 +21,7 @@ _CIFAR = differences(
 )
 
 
-def _resnet8(expected, width, num_clusters, dataset="", **options):
-    """The runs on ResNet-8, of which the number of clusters and the weights are not printed."""
-    return differences(
-        "CPLearn, tables 1, 5 and 6; weights of the run on ResNet-18, a cluster for each class",
-        expected,
-        dataset,
-        method={"num_clusters": num_clusters},
-        **cplearn_resnet8(width, **options),
-    )
-
+_resnet8 = functools.partial(gedi_resnet8, "weights of the run on ResNet-18")
 
 # Few clusters: a batch shall use each of them alike, and has to have some images of each.
 _OURS = {"hidden_dim": 512, "num_clusters": 10, "temperature": 1.0, "beta": 5.0}
