@@ -25,13 +25,13 @@ from pipelines.lazy import stand_in
 
 stand_in("keras_ssl")
 
-import keras_ssl.recipes as recipes  # noqa: E402
+import keras_ssl.config as config  # noqa: E402
 from keras_ssl.core import environment  # noqa: E402
 from keras_ssl.core.checks import UserError, did_you_mean, lookup  # noqa: E402
 from keras_ssl.core.files import remove_leftovers  # noqa: E402
 from keras_ssl.core.streams import open_streams  # noqa: E402
-from pipelines.names import check_exists, check_name  # noqa: E402
-from pipelines.policies import POLICIES, ViewPolicy, policy_for  # noqa: E402
+from pipelines.data.names import check_exists, check_name  # noqa: E402
+from pipelines.views.policies import POLICIES, ViewPolicy, policy_for  # noqa: E402
 
 # Flags for the settings that are wanted most; --set reaches all of them.
 SETTING_FLAGS = {
@@ -97,17 +97,17 @@ def parse_flags(argv):
 
 def read_catalog():
     """What there is to choose from."""
-    return recipes.Catalog(tuple(POLICIES), typing.get_type_hints(ViewPolicy, include_extras=True))
+    return config.Catalog(tuple(POLICIES), typing.get_type_hints(ViewPolicy, include_extras=True))
 
 
 def wishes_of(options):
     """The settings that the command line asks for: flags, then --set."""
     given = {name: getattr(options, name) for name in SETTING_FLAGS}
     return [
-        recipes.Change(SETTING_FLAGS[name][0], value, f"--{name}")
+        config.Change(SETTING_FLAGS[name][0], value, f"--{name}")
         for name, value in given.items()
         if value is not None
-    ] + [recipes.parse_set(text) for text in options.set]
+    ] + [config.parse_set(text) for text in options.set]
 
 
 def is_new(options):
@@ -123,22 +123,22 @@ def recipe_of(options, catalog):
     if is_new(options):
         if options.method is None:
             raise UserError("Which method? Try --method=sem_byol; --mode=list shows all.")
-        return recipes.resolve(catalog, options.method, wishes, options.recipe)
+        return config.resolve(catalog, options.method, wishes, options.recipe)
     if options.workdir is None:
         what = "--resume" if options.resume else f"--mode={options.mode}"
         raise UserError(f"{what} needs --workdir=DIRECTORY, that of a run.")
-    recipe = recipes.load(options.workdir, catalog)
+    recipe = config.load(options.workdir, catalog)
     for name, has in (("method", recipe.name), ("recipe", recipe.family)):
         if getattr(options, name) not in (None, has):
             raise UserError(f"The run in '{options.workdir}' has --{name}={has}. Leave it out.")
     also = ("data.dataset",) if options.mode in ("evaluate", "finetune", "codes") else ()
-    return recipes.amend(recipe, catalog, wishes, also)
+    return config.amend(recipe, catalog, wishes, also)
 
 
 def workdir_of(options, recipe):
     """--workdir, or the next free directory in runs/."""
     if options.workdir is None:
-        return recipes.new_workdir(recipe)
+        return config.new_workdir(recipe)
     path = Path(options.workdir)
     if options.mode == "pretrain" and not options.resume and (path / "recipe.json").exists():
         raise UserError(
@@ -174,7 +174,7 @@ def pretrain(recipe, workdir, resume):
     """Train, save, evaluate and export; what was computed is on disk before the next stage."""
     stages = import_stages()
     session = stages.prepare(stages.settle_hardware(recipe))  # a mistake leaves no directory
-    recipes.save(session.recipe, workdir)
+    config.save(session.recipe, workdir)
     if not stages.fit(session, workdir, resume):
         return INTERRUPTED
     recipe, inputs = session.recipe, session.inputs
@@ -300,16 +300,16 @@ def compare(folders):
 def run(options):
     """Do what the flags ask for."""
     if options.help:
-        return print(recipes.read_docstring(__file__), recipes.format_flags(FLAGS), sep="\n")
+        return print(config.read_docstring(__file__), config.format_flags(FLAGS), sep="\n")
     options.mode = options.mode or "pretrain"
     lookup(dict.fromkeys(MODES), options.mode, "mode")
     catalog = read_catalog()
     if options.method is not None:
         lookup(dict.fromkeys(catalog.method_names), options.method, "method")
     if options.mode == "list" and options.method is None:
-        return print(recipes.format_catalog(catalog))
+        return print(config.format_catalog(catalog))
     if options.mode == "list":
-        return print(recipes.format_method(catalog, options.method))
+        return print(config.format_method(catalog, options.method))
     if options.mode == "compare":
         return compare(options.runs)
     recipe = recipe_of(options, catalog)
@@ -319,7 +319,7 @@ def run(options):
     if recipe.export.one_hot and recipe.neck.kind == "none":
         raise UserError("export.one_hot: without a neck there are no codes. Leave it out.")
     if options.show_recipe:
-        return print(recipes.format_recipe(recipe))
+        return print(config.format_recipe(recipe))
     if options.mode == "preview":
         check_exists(recipe.data.dataset)
         return preview(recipe, options.workdir)

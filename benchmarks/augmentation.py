@@ -26,7 +26,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from attempts import Attempts  # noqa: E402
 
-from pipelines.policies import policy_for  # noqa: E402
+from pipelines.views.policies import policy_for  # noqa: E402
 
 BATCHES = {32: 256, 64: 128, 96: 64, 224: 32}  # images of a batch by the side of the views
 IMAGES = {32: 512, 64: 512, 96: 256, 256: 128}  # by their own side
@@ -111,7 +111,7 @@ def images_of(dataset, count, shape):
 
     rng = np.random.default_rng(0)
     if dataset:
-        from pipelines.datasets import load
+        from pipelines.data.load import load
 
         images = load(dataset).train_images
         small = images[np.arange(count) % len(images)].astype("float32")

@@ -15,9 +15,9 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from augmentation_clock import measure  # noqa: E402
 
-from pipelines.datasets import load  # noqa: E402
-from pipelines.view_policy import ViewPolicy  # noqa: E402
-from pipelines.views import train_views  # noqa: E402
+from pipelines.data.load import load  # noqa: E402
+from pipelines.views.view_policy import ViewPolicy  # noqa: E402
+from pipelines.views.stream import train_views  # noqa: E402
 
 
 def ours(case):

@@ -103,11 +103,11 @@ def measure(workdir):
     import keras
     import tensorflow as tf
 
-    from keras_ssl import recipes
+    from keras_ssl import config
 
     tf.get_logger().setLevel("ERROR")  # it warns of one trace for each network
 
-    session = stages.prepare(recipes.load(workdir, run.read_catalog()))
+    session = stages.prepare(config.load(workdir, run.read_catalog()))
     trained = keras.saving.load_model(workdir / "model.keras", compile=False)
     rows = json.loads((workdir / "results.json").read_text(encoding="utf-8"))["rows"]
     found = {"classes": session.inputs.data.num_classes}
@@ -127,7 +127,7 @@ def statistics_of(method, inputs):
 
     from keras_ssl.analysis.spectrum import rankme
     from keras_ssl.evaluation.features import extract
-    from keras_ssl.evaluation.online import feature_std
+    from keras_ssl.training.online import feature_std
 
     clusters = hasattr(method, "codes")
 

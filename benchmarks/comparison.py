@@ -51,7 +51,7 @@ def check_recipe(workdir, flags):
     catalog = run.read_catalog()
     asked = run.parse_flags(["run.py", "--mode=pretrain", *flags])
     asked = run.recipe_of(asked, catalog).settings
-    made = run.recipes.load(workdir, catalog).settings
+    made = run.config.load(workdir, catalog).settings
     values = {key: [s.get(key, ("unset",))[0] for s in (made, asked)] for key in {**made, **asked}}
     for key in ("training.precision", "augment.where"):
         if values[key][1] == "auto":  # the hardware chose what the run has

@@ -78,7 +78,7 @@ def measure(recipe, inputs, settings, weights, share):
 def results_of(directory, options, attempt):
     """{(start, share): summary} of a run, each measured once; None for what failed."""
     import run
-    from keras_ssl import recipes
+    from keras_ssl import config
 
     stages = run.import_stages()  # without what TensorFlow prints as it loads
     import tensorflow as tf
@@ -88,11 +88,11 @@ def results_of(directory, options, attempt):
     wishes = (
         []
         if options.dataset is None
-        else [recipes.Change("data.dataset", options.dataset, "--dataset")]
+        else [config.Change("data.dataset", options.dataset, "--dataset")]
     )
     catalog = run.read_catalog()
-    recipe = recipes.load(directory, catalog)
-    recipe = recipes.amend(recipe, catalog, wishes, ("data.dataset",))
+    recipe = config.load(directory, catalog)
+    recipe = config.amend(recipe, catalog, wishes, ("data.dataset",))
     encoder, preprocessing = stages.load_trained(directory)
     inputs = stages.load_inputs(recipe, preprocessing)
     weights = {"pretrained": encoder.get_weights(), "from scratch": None}

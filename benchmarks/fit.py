@@ -39,7 +39,7 @@ def build(options):
 
 def fit_once(session, batches, steps):
     """-> views a second, and the share of the time spent waiting, of `steps` steps of `fit`."""
-    from keras_ssl.evaluation.callbacks import Throughput
+    from keras_ssl.training.callbacks import Throughput
 
     watch = Throughput(session.recipe.training.batch_size)
     history = session.method.fit(

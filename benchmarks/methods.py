@@ -33,12 +33,12 @@ def measure(workdir):
     import numpy as np
 
     import keras_ssl
-    from keras_ssl import recipes
+    from keras_ssl import config
     from keras_ssl.analysis.spectrum import rankme
     from keras_ssl.evaluation.features import FeatureExtractor
 
     method = keras.saving.load_model(workdir / "model.keras", compile=False)
-    recipe = recipes.load(workdir, run.read_catalog())
+    recipe = config.load(workdir, run.read_catalog())
     encoder, preprocessing = stages.load_trained(workdir)
     images = stages.load_inputs(recipe, preprocessing).data.test_images
     extract = FeatureExtractor(keras_ssl.backbone_of(encoder), preprocessing.function)

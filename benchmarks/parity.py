@@ -59,8 +59,8 @@ def differences(readouts, preprocessing, serve, contents):
     import numpy as np
     import tensorflow as tf
 
-    from pipelines.sources.header import read_header
-    from pipelines.sources.squares import square_of
+    from pipelines.images.header import read_header
+    from pipelines.images.squares import square_of
 
     side = preprocessing.image_size
     squares = np.stack([square_of(read_header(c), c, side) for c in contents])
@@ -96,7 +96,7 @@ def main():
     stages = run.import_stages()
     import tensorflow as tf
 
-    recipe = run.recipes.load(options.run, run.read_catalog())
+    recipe = run.config.load(options.run, run.read_catalog())
     encoder, preprocessing = stages.load_trained(options.run)
     images = stages.load_inputs(recipe, preprocessing).data.to_judge_by[: options.images]
     if images.shape[-1] != 3:

@@ -43,7 +43,7 @@ def features_of(run_folder):
     from keras_ssl.evaluation.features import extract
     from keras_ssl.layers.necks import backbone_of, simplices_of
 
-    recipe = run.recipes.load(run_folder, run.read_catalog())
+    recipe = run.config.load(run_folder, run.read_catalog())
     encoder, preprocessing = stages.load_trained(run_folder)
     simplices = simplices_of(encoder)
     if simplices is None:

@@ -20,7 +20,7 @@ import numpy as np  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from keras_ssl import recipes  # noqa: E402
+import keras_ssl.config as config  # noqa: E402
 from keras_ssl.core.checks import UserError, lookup  # noqa: E402
 from keras_ssl.evaluation.compare import (  # noqa: E402
     RunResults,
@@ -33,7 +33,7 @@ from run import read_catalog  # noqa: E402
 
 RAW, RANDOM = "raw pixels", "random weights"
 # What makes no other method; of the evaluation each row says itself how it was done.
-UNFELT = (*recipes.UNFELT, "training.seed")
+UNFELT = (*config.UNFELT, "training.seed")
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def read(workdir, catalog):
     Raises:
         UserError: if it has no recipe or no table of results.
     """
-    recipe = recipes.load(workdir, catalog)
+    recipe = config.load(workdir, catalog)
     felt = {k: v for k, (v, _) in recipe.settings.items() if not k.startswith(UNFELT)}
     return Run(recipe.name, felt, recipe.training.seed, load_run(workdir))
 

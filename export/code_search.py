@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_ssl.core.checks import UserError
-from keras_ssl.core.codes import check_same_width, checked_codes, checked_matrix
+from keras_ssl.layers.codes import check_same_width, checked_codes, checked_matrix
 
 _ROWS = 2048  # codes that are packed and compared at a time
 _QUERIES = (

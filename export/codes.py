@@ -13,9 +13,9 @@ import tensorflow as tf
 
 from export.signatures import code_sizes
 from keras_ssl.core.checks import UserError
-from keras_ssl.core.codes import code_dtype
 from keras_ssl.core.files import write_text
 from keras_ssl.evaluation.features import FeatureExtractor
+from keras_ssl.layers.codes import code_dtype
 from keras_ssl.layers.necks import bottleneck_of, codes_of
 
 FILE, UNFINISHED, SIDE_FILE = "codes.npy", "codes.unfinished", "codes.json"

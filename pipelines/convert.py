@@ -21,8 +21,8 @@ if __name__ == "__main__":
 from keras_ssl.core import environment  # noqa: E402
 from keras_ssl.core.files import written_aside  # noqa: E402
 from keras_ssl.core.streams import open_streams  # noqa: E402
+from pipelines.data.names import EMBEDDED, check_exists, check_name  # noqa: E402
 from pipelines.errors import DataError  # noqa: E402
-from pipelines.names import EMBEDDED, check_exists, check_name  # noqa: E402
 from pipelines.progress import Progress  # noqa: E402
 
 _SHARD_SIZE = 4096
@@ -42,7 +42,7 @@ def convert(
     """Write a data set into a new directory, whole or not at all.
 
     Args:
-        name: of the data set, as `pipelines.datasets.load` takes it.
+        name: of the data set, as `pipelines.data.load.load` takes it.
         out: the directory; it must not exist.
         shards: int >= 1. Files of the training part, at most, all but the last of one size; by
             default as `shard_size` makes them.
@@ -60,7 +60,7 @@ def convert(
 
     import tensorflow as tf
 
-    from pipelines.datasets import load
+    from pipelines.data.load import load
 
     # Bytes that are copied have no size to be chosen, nor to be told of.
     size = image_size or (None if name == EMBEDDED or name.startswith("npz:") else 1)

@@ -4,8 +4,8 @@ import hashlib
 
 import numpy as np
 
-from pipelines.cache import read_cached, write_cached
-from pipelines.encoded import EncodedImages
+from pipelines.data.cache import read_cached, write_cached
+from pipelines.data.encoded import EncodedImages
 from pipelines.errors import DataError, did_you_mean
 from pipelines.preprocess import channel_statistics
 

@@ -26,8 +26,8 @@ from keras_ssl.core import environment  # noqa: E402
 from keras_ssl.core.constants import DATASET_PREFIXES  # noqa: E402
 from keras_ssl.core.files import written_aside  # noqa: E402
 from keras_ssl.core.streams import open_streams  # noqa: E402
+from pipelines.data.names import EMBEDDED, SUBSETS, check_exists, check_name  # noqa: E402
 from pipelines.errors import DataError  # noqa: E402
-from pipelines.names import EMBEDDED, SUBSETS, check_exists, check_name  # noqa: E402
 
 _POSITIONS = Path(__file__).with_name("cifar10_subset.npz")
 _PER_CLASS = {"train": 1000, "test": 500}
@@ -77,7 +77,7 @@ def _position(identity):
 
 def cifar10(data_dir=None):
     """Arrays of the subset of CIFAR-10 that the documents use, by name."""
-    from pipelines.sources.builders import find, prepare
+    from pipelines.data.builders import find, prepare
 
     builder = find("cifar10", data_dir)
     prepare(builder, "cifar10")
@@ -147,12 +147,12 @@ def balanced(name, *, train, test, seed, image_size=None, data_dir=None):
         train, test: int >= 1, images of each class; `test` counts only if there is a test part,
             and 0 leaves that out.
         seed: int >= 0.
-        image_size, data_dir: as for `pipelines.datasets.load`.
+        image_size, data_dir: as for `pipelines.data.load.load`.
 
     Raises:
         DataError: if there are no labels, or too few images of a class.
     """
-    from pipelines.datasets import load
+    from pipelines.data.load import load
 
     official = _official(name, data_dir)
     in_memory = True if official else None  # rows come in the order of the official positions
@@ -180,7 +180,7 @@ def _official(name, data_dir):
     """{part: official position of each row}, of sets of TensorFlow Datasets that say it."""
     if name.startswith(DATASET_PREFIXES) or name == EMBEDDED:
         return {}
-    from pipelines.sources.builders import find, prepare
+    from pipelines.data.builders import find, prepare
 
     stem = name.partition("#")[0]
     if stem.split(":")[0] in SUBSETS:

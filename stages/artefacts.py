@@ -8,8 +8,8 @@ from pathlib import Path
 import keras_ssl
 from export import encode, export_encoder
 from keras_ssl.core.checks import UserError
-from keras_ssl.core.precision import full_float32
 from keras_ssl.evaluation.rows import protocol_hash
+from keras_ssl.ops.precision import full_float32
 from pipelines.errors import DataError
 from stages.errors import plain_errors
 from stages.inputs import Preprocessing, load_inputs

@@ -13,9 +13,9 @@ from keras_ssl.evaluation.classifier import add_classifier
 from keras_ssl.evaluation.finetune import finetune as finetune_network
 from keras_ssl.evaluation.rows import Row, format_table, write_results
 from keras_ssl.layers.necks import simplices_of
-from pipelines.encoded import EncodedImages, tell_lost
-from pipelines.view_policy import ViewPolicy
-from pipelines.views import train_views
+from pipelines.data.encoded import EncodedImages, tell_lost
+from pipelines.views.stream import train_views
+from pipelines.views.view_policy import ViewPolicy
 from stages.build import encoder_in
 from stages.devices import set_determinism
 from stages.errors import plain_errors

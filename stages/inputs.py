@@ -7,17 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_ssl.config import storage
 from keras_ssl.core.checks import UserError
 from keras_ssl.core.files import write_text, written_aside
-from keras_ssl.recipes import storage
-from pipelines.datasets import ImageData, load
-from pipelines.fingerprint import changes, fingerprint
+from pipelines.data.fingerprint import changes, fingerprint
+from pipelines.data.load import ImageData, load
+from pipelines.images.squares import tried_square
 from pipelines.normalization import normalization
-from pipelines.policies import policy_for
 from pipelines.preprocess import make_preprocess
-from pipelines.preview import first_rows, preview_grid, write_png
-from pipelines.sources.squares import tried_square
-from pipelines.views import device_views, train_views
+from pipelines.views.policies import policy_for
+from pipelines.views.preview import first_rows, preview_grid, write_png
+from pipelines.views.stream import device_views, train_views
 
 FINGERPRINT = "fingerprint.npz"
 
@@ -50,7 +50,7 @@ class Inputs:
 
 
 def in_memory(settings):
-    """`data.in_memory` of the section `data`, as `pipelines.datasets.load` takes it."""
+    """`data.in_memory` of the section `data`, as `pipelines.data.load.load` takes it."""
     return {"yes": True, "no": False, "auto": None}[settings.in_memory]
 
 

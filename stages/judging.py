@@ -8,7 +8,6 @@ import numpy as np
 import keras_ssl
 from keras_ssl.core.checks import UserError
 from keras_ssl.core.files import remove_leftovers
-from keras_ssl.core.precision import full_float32
 from keras_ssl.evaluation.cache import digest_of_images
 from keras_ssl.evaluation.clustering import kmeans_agreement
 from keras_ssl.evaluation.compare import compare_runs, load_run
@@ -17,6 +16,7 @@ from keras_ssl.evaluation.probe_grid import probe_grid
 from keras_ssl.evaluation.rows import protocol_hash, read_meta, read_results, write_results
 from keras_ssl.evaluation.rows_of import cluster_rows, grid_rows
 from keras_ssl.evaluation.table import evaluate_features
+from keras_ssl.ops.precision import full_float32
 from stages.augmented import PROBE_VIEW, augmented_features
 from stages.build import float32_encoder
 from stages.clusters import assigned

@@ -12,9 +12,9 @@ from keras_ssl.evaluation.knn import knn_scores
 from keras_ssl.evaluation.linear_classifier import classifier_protocol
 from keras_ssl.evaluation.linear_probe import ProbeResult, linear_classifier
 from keras_ssl.evaluation.rows_of import accuracy_rows
-from pipelines.datasets import load_test_part
-from pipelines.encoded import EncodedImages
-from pipelines.names import EMBEDDED
+from pipelines.data.encoded import EncodedImages
+from pipelines.data.load import load_test_part
+from pipelines.data.names import EMBEDDED
 from stages.errors import LeftOut, plain_errors
 from stages.inputs import in_memory
 

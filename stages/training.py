@@ -8,17 +8,17 @@ from pathlib import Path
 import keras
 
 import keras_ssl
-from keras_ssl.core import checkpoints
+from keras_ssl.config import Recipe
 from keras_ssl.core.detection import detect
-from keras_ssl.core.divergence import StopAtDivergence
 from keras_ssl.core.files import remove_leftovers, save_model
-from keras_ssl.evaluation.callbacks import EventFiles, MetricsLog, OnlineEvaluation, Throughput
-from keras_ssl.evaluation.online import knn_judge
-from keras_ssl.evaluation.online_probe import FollowingProbe
 from keras_ssl.layers.necks import simplices_of
-from keras_ssl.recipes import Recipe
-from pipelines.encoded import tell_lost
-from pipelines.views import device_views, steps_per_epoch, train_views
+from keras_ssl.training import checkpoints
+from keras_ssl.training.callbacks import EventFiles, MetricsLog, OnlineEvaluation, Throughput
+from keras_ssl.training.divergence import StopAtDivergence
+from keras_ssl.training.online import knn_judge
+from keras_ssl.training.online_probe import FollowingProbe
+from pipelines.data.encoded import tell_lost
+from pipelines.views.stream import device_views, steps_per_epoch, train_views
 from stages.build import build_method, float32_encoder
 from stages.describe import describe
 from stages.devices import set_determinism

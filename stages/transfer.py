@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from keras_ssl.core.checks import UserError
-from keras_ssl.core.codes import code_dtype
-from keras_ssl.core.precision import full_float32
 from keras_ssl.evaluation.rows import Row, aligned, write_results
 from keras_ssl.evaluation.sparse_probe import codes_probe, dense_probe
-from pipelines.datasets import load
+from keras_ssl.layers.codes import code_dtype
+from keras_ssl.ops.precision import full_float32
+from pipelines.data.load import load
 from pipelines.errors import DataError
 from stages.errors import plain_errors
 from stages.inputs import Inputs, in_memory
@@ -173,7 +173,7 @@ def images_read(readings, data, image_size):
 
     Example:
 
-    >>> from pipelines.datasets import load
+    >>> from pipelines.data.load import load
     >>> from stages.readings import Readings
     >>> images_read(Readings(None, None, ("raw pixels",)), load("digits"), 32)
     {'image_size': [16, 16], 'images': 'arrays in their own size'}

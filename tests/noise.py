@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipelines.image_data import ImageData
+from pipelines.data.image_data import ImageData
 from stages.inputs import Inputs, Preprocessing
 
 

@@ -101,8 +101,8 @@ def digest_of_images(images):
 
     Args:
         images: uint8 (N, H, W, C); anything that has `shape` and gives arrays for slices. If it has
-            a method `digest()`, as `pipelines.encoded.EncodedImages`, what that says is hashed in
-            place of the pixels.
+            a method `digest()`, as encoded images have, what that says is hashed in place of the
+            pixels.
 
     Example:
 

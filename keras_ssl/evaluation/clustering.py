@@ -15,8 +15,8 @@ from sklearn.metrics import (
 from threadpoolctl import threadpool_limits
 
 from keras_ssl.core.checks import UserError
-from keras_ssl.core.codes import checked_matrix
 from keras_ssl.evaluation.checks import checked_features, checked_labels, unit_rows
+from keras_ssl.layers.codes import checked_matrix
 
 
 @dataclass(frozen=True)

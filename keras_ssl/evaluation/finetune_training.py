@@ -7,9 +7,9 @@ import numpy as np
 from keras import ops
 
 from keras_ssl.core.checks import lookup
-from keras_ssl.core.precision import full_float32
 from keras_ssl.evaluation.classifier import rate_multipliers
 from keras_ssl.evaluation.features import FeatureExtractor
+from keras_ssl.ops.precision import full_float32
 
 # The share of the peak that is left of a learning rate at a share of the training.
 SCHEDULES = {

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from keras_ssl.core.checks import UserError
-from keras_ssl.core.codes import checked_codes
+from keras_ssl.layers.codes import checked_codes
 
 _LARGEST_MERGED = 256  # entries of two simplices that are looked up as one
 _TILE_NONZEROS = 2**18  # ones that are spelt out at a time: 3 MiB

@@ -3,7 +3,6 @@
 import numpy as np
 
 from keras_ssl.core.checks import UserError
-from keras_ssl.core.codes import check_same_width, checked_codes
 from keras_ssl.evaluation.checks import checked_labels, checked_pair, numbered_classes
 from keras_ssl.evaluation.folds import noted_alone, stratified_parts
 from keras_ssl.evaluation.linear_probe import ProbeResult
@@ -14,6 +13,7 @@ from keras_ssl.evaluation.logistic import (
     scores,
 )
 from keras_ssl.evaluation.products import CodeProducts, DenseProducts
+from keras_ssl.layers.codes import check_same_width, checked_codes
 
 PROTOCOL = {
     "classifier": "multinomial logistic regression, L2, L-BFGS, each C from the solution before",

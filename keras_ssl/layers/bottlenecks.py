@@ -5,11 +5,11 @@ from keras import ops
 
 from keras_ssl.core.bounds import Count, Temperature, TwoOrMore
 from keras_ssl.core.constants import GUMBEL_TEMPERATURE
-from keras_ssl.core.precision import at_least_float32, float_spec
-from keras_ssl.core.random import uniform
 from keras_ssl.core.serialization import Configured, register
 from keras_ssl.layers.quantizer import straight_through
 from keras_ssl.layers.simplicial import check_width, simplicial_embedding
+from keras_ssl.ops.precision import at_least_float32, float_spec
+from keras_ssl.ops.random import uniform
 
 
 def gumbel_softmax(z, noise, *, temperature):

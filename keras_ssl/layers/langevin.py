@@ -5,9 +5,9 @@ import tensorflow as tf
 from keras import ops
 
 from keras_ssl.core.checks import UserError
-from keras_ssl.core.random import normal, uniform
 from keras_ssl.core.replicas import all_gather, num_replicas
 from keras_ssl.core.serialization import Configured, register
+from keras_ssl.ops.random import normal, uniform
 
 
 def langevin_step(energy, images, noise, *, step_size):

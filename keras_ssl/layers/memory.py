@@ -5,9 +5,9 @@ import numpy as np
 from keras import ops
 
 from keras_ssl.core.checks import UserError
-from keras_ssl.core.clustering import spherical_kmeans
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import Configured, register
+from keras_ssl.layers.clustering import spherical_kmeans
 from keras_ssl.layers.prototypes import Prototypes, unit_rows
 
 

@@ -7,8 +7,8 @@ from keras import ops
 
 from keras_ssl.core.bounds import Count, TemperatureOrZero, TwoOrMore
 from keras_ssl.core.checks import UserError
-from keras_ssl.core.precision import at_least_float32, float_spec
 from keras_ssl.core.serialization import Configured, register
+from keras_ssl.ops.precision import at_least_float32, float_spec
 
 
 def simplicial_embedding(z, num_simplices, simplex_size, temperature):

@@ -6,9 +6,9 @@ import keras
 from keras import ops
 
 from keras_ssl.core.checks import UserError
-from keras_ssl.core.precision import at_least_float32, float_spec
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import Configured, register
+from keras_ssl.ops.precision import at_least_float32, float_spec
 
 
 def sinkhorn(scores, *, weights=None, epsilon=0.05, iterations=3):

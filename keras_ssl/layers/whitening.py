@@ -10,10 +10,10 @@ import keras
 from keras import ops
 
 from keras_ssl.core.checks import UserError
-from keras_ssl.core.linalg import cholesky, inverse_square_root
-from keras_ssl.core.precision import at_least_float32, float_spec
 from keras_ssl.core.replicas import all_mean
 from keras_ssl.core.serialization import Configured, register
+from keras_ssl.ops.linalg import cholesky, inverse_square_root
+from keras_ssl.ops.precision import at_least_float32, float_spec
 
 _JITTER = 1e-14  # of the trace: above the rounding of float64, below any tolerance of float32
 

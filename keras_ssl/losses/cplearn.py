@@ -5,7 +5,7 @@ All logits are those of the global batch, (batch, codes); nothing is detached.
 
 from keras import ops
 
-from keras_ssl.core.precision import at_least_float32
+from keras_ssl.ops.precision import at_least_float32
 
 
 def cplearn_loss(logits_1, logits_2, *, beta=1.0, prior=None):

@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from keras_ssl.core.precision import at_least_float32
+from keras_ssl.ops.precision import at_least_float32
 
 
 def cluster_prediction_loss(scores, targets, *, temperature=0.1):

@@ -2,8 +2,8 @@
 
 from keras import ops
 
-from keras_ssl.core.precision import at_least_float32
 from keras_ssl.losses.swav import swapped_prediction_loss
+from keras_ssl.ops.precision import at_least_float32
 
 
 def dino_loss(student, teacher, *, teacher_temperature=0.04, student_temperature=0.1):

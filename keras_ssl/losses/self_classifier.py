@@ -4,7 +4,7 @@ import itertools
 
 from keras import ops
 
-from keras_ssl.core.precision import at_least_float32
+from keras_ssl.ops.precision import at_least_float32
 
 
 def batch_targets(logits, *, temperature=0.05, epsilon=1e-12):

@@ -6,9 +6,9 @@ Representations are (batch, views, dim) of the global batch; nothing is normalis
 from keras import ops
 
 from keras_ssl.core.checks import lookup
-from keras_ssl.core.linalg import singular_values
-from keras_ssl.core.neighbors import nearest_distances
-from keras_ssl.core.precision import at_least_float32
+from keras_ssl.ops.linalg import singular_values
+from keras_ssl.ops.neighbors import nearest_distances
+from keras_ssl.ops.precision import at_least_float32
 
 _SMALLEST = 1e-12  # a matrix of smaller norm has no direction to speak of
 

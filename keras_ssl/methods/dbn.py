@@ -4,7 +4,6 @@ from typing import Literal
 
 from keras_ssl.core.bounds import Count, Width
 from keras_ssl.core.checks import UserError, lookup
-from keras_ssl.core.random import permutation
 from keras_ssl.core.replicas import all_gather, known_rows
 from keras_ssl.core.serialization import register
 from keras_ssl.layers.norm import BatchNormalization
@@ -15,6 +14,7 @@ from keras_ssl.layers.whitening import (
 )
 from keras_ssl.losses.dbn import dbn_loss
 from keras_ssl.methods.base import Method
+from keras_ssl.ops.random import permutation
 
 # In float32: what is decorrelated to half precision is not decorrelated.
 _OPTIONS = {"name": "norm_out", "dtype": "float32"}

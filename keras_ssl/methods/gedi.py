@@ -16,12 +16,12 @@ from keras_ssl.core.bounds import (
     Weight,
     Width,
 )
-from keras_ssl.core.precision import at_least_float32
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
 from keras_ssl.layers.langevin import LangevinSampler
 from keras_ssl.losses.cplearn import gedi_nogen_loss
 from keras_ssl.methods.base import Method
+from keras_ssl.ops.precision import at_least_float32
 
 
 @register

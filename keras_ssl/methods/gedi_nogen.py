@@ -1,11 +1,11 @@
 """GEDI without its generative term: clusters that two views agree on and that are all used."""
 
 from keras_ssl.core.bounds import PositiveWeight, Temperature, TwoOrMore, Width
-from keras_ssl.core.precision import at_least_float32
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
 from keras_ssl.losses.cplearn import gedi_nogen_loss
 from keras_ssl.methods.base import Method
+from keras_ssl.ops.precision import at_least_float32
 
 
 @register

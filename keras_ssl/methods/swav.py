@@ -5,12 +5,12 @@ from keras import ops
 from keras_ssl.core.bounds import CountOrZero, Few, Temperature, TwoOrMore, Width
 from keras_ssl.core.replicas import num_replicas
 from keras_ssl.core.serialization import register
-from keras_ssl.core.vectors import l2_normalize
 from keras_ssl.layers.prototypes import Prototypes
 from keras_ssl.layers.queue import KeyQueue
 from keras_ssl.layers.sinkhorn import sinkhorn
 from keras_ssl.losses.swav import swapped_prediction_loss
 from keras_ssl.methods.base import Method
+from keras_ssl.ops.vectors import l2_normalize
 
 
 @register

@@ -2,12 +2,12 @@
 
 from keras_ssl.core.bounds import Few, TwoOrMore, Width
 from keras_ssl.core.checks import UserError
-from keras_ssl.core.random import permutation
 from keras_ssl.core.replicas import all_gather, known_rows
 from keras_ssl.core.serialization import register
 from keras_ssl.layers.whitening import whiten_sub_batches
 from keras_ssl.losses.wmse import wmse_loss
 from keras_ssl.methods.base import Method
+from keras_ssl.ops.random import permutation
 
 
 @register

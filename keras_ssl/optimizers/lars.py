@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from keras import ops
 
 from keras_ssl.core.bounds import Above, LearningRateOrZero, Share
-from keras_ssl.core.precision import at_least_float32
 from keras_ssl.core.serialization import register
+from keras_ssl.ops.precision import at_least_float32
 from keras_ssl.optimizers.exclusions import l2_decayed
 from keras_ssl.optimizers.sgd import SGD
 

@@ -1,7 +1,7 @@
 """What the recipes of all methods share on one kind of data."""
 
+from keras_ssl.config.differences import differences
 from keras_ssl.core.constants import CODEBOOK_SIZE, GUMBEL_TEMPERATURE, NUM_CODEBOOKS
-from keras_ssl.recipes.differences import differences
 
 _CIFAR = differences(
     "the CIFAR settings of solo-learn, which SEM took over",

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 import keras_ssl
-from keras_ssl.core import checkpoints
+from keras_ssl.training import checkpoints
 from tests.descriptors import (
     BATCH,
     CLUSTERS,

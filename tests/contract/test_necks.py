@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 
 import keras_ssl
-from keras_ssl.core import checkpoints
 from keras_ssl.layers.necks import backbone_output, bottleneck_of, projector_blocks, simplices_of
 from keras_ssl.layers.target import copy_for_target, parameter_pairs
+from keras_ssl.training import checkpoints
 from tests.descriptors import BATCH, INPUT_SHAPE, METHODS, NECKS, make_views
 
 every_neck = pytest.mark.parametrize("name", NECKS)

@@ -6,9 +6,6 @@ import tensorflow as tf
 from keras import ops
 
 from keras_ssl.analysis import entropy, semantics, spectrum
-from keras_ssl.core.linalg import singular_values
-from keras_ssl.core.neighbors import nearest_distances
-from keras_ssl.core.vectors import l2_normalize
 from keras_ssl.layers.bottlenecks import gumbel_softmax
 from keras_ssl.layers.hyperdimensional import (
     ACTIVATIONS,
@@ -35,6 +32,9 @@ from keras_ssl.losses.simmer import (
     view_means,
 )
 from keras_ssl.losses.wmse import wmse_loss
+from keras_ssl.ops.linalg import singular_values
+from keras_ssl.ops.neighbors import nearest_distances
+from keras_ssl.ops.vectors import l2_normalize
 from tests.golden.support import kernel, stack, tensor, value_and_grad
 
 # Largest error relative to the largest magnitude of the expected array, for float32 and float64.

@@ -18,11 +18,12 @@ import tensorflow as tf
 
 import keras_ssl
 import run
-from keras_ssl.core import checkpoints, hardware
+from keras_ssl.core import hardware
 from keras_ssl.core.detection import detect
 from keras_ssl.evaluation.finetune import finetune
-from pipelines.augment import make_augment
-from pipelines.policies import policy_for
+from keras_ssl.training import checkpoints
+from pipelines.views.augment import make_augment
+from pipelines.views.policies import policy_for
 from stages.devices import doubt_about
 from tests.contract.test_methods import fit
 from tests.descriptors import METHOD_NAMES, make_method

@@ -58,7 +58,7 @@ def unchecked_export(monkeypatch):
 @pytest.fixture(scope="module")
 def inputs(workdir):
     import stages
-    from keras_ssl.recipes import load
+    from keras_ssl.config import load
 
     recipe = load(workdir, run.read_catalog())
     return stages.load_inputs(recipe)

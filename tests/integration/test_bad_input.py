@@ -227,7 +227,7 @@ def test_a_training_whose_table_is_not_complete_goes_on_with_resume(capsys, monk
 
 @pytest.mark.usefixtures("without_export")
 def test_a_disk_that_is_gone_while_training_is_told_in_words(tmp_path, capsys, monkeypatch):
-    from pipelines import batches
+    from pipelines.views import batches
     from stages import training
 
     (tmp_path / "pictures").mkdir()
@@ -258,7 +258,7 @@ def test_classes_with_few_images_lose_a_column_and_not_the_table(capsys):
 @pytest.mark.usefixtures("without_export")
 def test_full_disk_is_one_line_and_leaves_the_checkpoint_before(capsys, monkeypatch):
     import stages
-    from keras_ssl.core import checkpoints
+    from keras_ssl.training import checkpoints
 
     save, calls = checkpoints.save, []
 
@@ -277,7 +277,7 @@ def test_full_disk_is_one_line_and_leaves_the_checkpoint_before(capsys, monkeypa
 
 
 def test_half_written_checkpoint_is_never_taken_for_a_whole_one(tmp_path):
-    from keras_ssl.core import checkpoints
+    from keras_ssl.training import checkpoints
 
     (tmp_path / ".writing-1-step-00000001.weights.h5").write_bytes(b"half")
     assert checkpoints.latest_step(tmp_path) is None

@@ -178,10 +178,10 @@ def start(*argv):
 
 def saved_run(path, *argv):
     import run
-    from keras_ssl import recipes
+    from keras_ssl import config
 
     options = run.parse_flags(["run.py", "--mode=pretrain", *argv])
-    recipes.save(run.recipe_of(options, run.read_catalog()), path)
+    config.save(run.recipe_of(options, run.read_catalog()), path)
 
 
 def test_runs_get_a_new_directory_each(done, tmp_path):

@@ -125,7 +125,7 @@ def test_without_the_message_classes_the_line_says_what_to_install(tmp_path, mon
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.slow  # tests/unit/test_export_parity.py has its parts
+@pytest.mark.slow  # tests/unit/export/test_parity.py has its parts
 def test_what_says_something_else_is_not_exported(exported, monkeypatch):
     directory = exported[0].parent
     before = sorted(path.name for path in directory.iterdir())

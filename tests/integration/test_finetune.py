@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import keras_ssl
-from pipelines.encoded import EncodedImages
-from pipelines.image_data import ImageData
+from pipelines.data.encoded import EncodedImages
+from pipelines.data.image_data import ImageData
 from stages.finetuning import finetuned, labelled_views, row_of, save_classifier
 from stages.inputs import Inputs, Preprocessing
 

@@ -16,10 +16,10 @@ import pytest
 import run
 from export import codes as export_codes
 from export import parity
-from keras_ssl.core import checkpoints
 from keras_ssl.core.files import numbered_aside
 from keras_ssl.evaluation.knn import knn_accuracy
 from keras_ssl.evaluation.rows_of import accuracy_rows
+from keras_ssl.training import checkpoints
 from pipelines.errors import DataError
 from stages import artefacts, judging
 
@@ -109,7 +109,7 @@ def assert_whole(workdir, whole):
         if fast
         else files(whole)
     )
-    assert judging.is_evaluated(workdir, run.recipes.load(workdir, run.read_catalog()))
+    assert judging.is_evaluated(workdir, run.config.load(workdir, run.read_catalog()))
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 import keras_ssl
 import run
-from keras_ssl.recipes import parse_set, resolve
+from keras_ssl.config import parse_set, resolve
 
 WISHES = [
     "data.image_size=16",

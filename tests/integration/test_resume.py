@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import run
-from keras_ssl.core import checkpoints
+from keras_ssl.training import checkpoints
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = [

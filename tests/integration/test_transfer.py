@@ -11,7 +11,7 @@ import pytest
 
 import keras_ssl
 import run
-from keras_ssl import recipes
+from keras_ssl import config
 from stages.inputs import Preprocessing
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,8 +43,8 @@ MISTAKES = {
 def saved_run(path, method, neck=None):
     """A run whose training has ended at once."""
     settings = ("backbone.name=tiny", "backbone.width=4", "data.dataset=npz:own.npz")
-    changes = [recipes.parse_set(text) for text in settings]
-    recipes.save(recipes.resolve(run.read_catalog(), method, changes), path)
+    changes = [config.parse_set(text) for text in settings]
+    config.save(config.resolve(run.read_catalog(), method, changes), path)
     encoder = keras_ssl.create_backbone("tiny", (8, 8, 3), width=4)
     encoder = encoder if neck is None else keras_ssl.sem_neck(encoder, **neck)
     encoder.save(path / "encoder.keras")

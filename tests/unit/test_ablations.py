@@ -7,9 +7,9 @@ import tensorflow as tf
 
 import keras_ssl
 import run
+from keras_ssl.config import parse_set, resolve
 from keras_ssl.losses.byol import byol_loss
 from keras_ssl.losses.simsiam import multi_crop_simsiam_loss
-from keras_ssl.recipes import parse_set, resolve
 from tests.descriptors import INPUT_SHAPE, METHODS, make_views
 
 ABLATIONS = {"simsiam": {"stop_gradient": False}, "byol": {"use_predictor": False}}

@@ -12,36 +12,52 @@ ALLOWED = {
     "pipelines": {"pipelines", "keras_ssl.core"},
     "export": {"export", "keras_ssl"},
     "keras_ssl/core": {"keras_ssl.core"},
-    "keras_ssl/losses": {"keras_ssl.losses", "keras_ssl.core"},
-    "keras_ssl/layers": {"keras_ssl.layers", "keras_ssl.core"},
+    "keras_ssl/ops": {"keras_ssl.ops", "keras_ssl.core"},
+    "keras_ssl/losses": {"keras_ssl.losses", "keras_ssl.ops", "keras_ssl.core"},
+    "keras_ssl/layers": {"keras_ssl.layers", "keras_ssl.ops", "keras_ssl.core"},
     "keras_ssl/backbones": {"keras_ssl.backbones", "keras_ssl.layers", "keras_ssl.core"},
-    "keras_ssl/optimizers": {"keras_ssl.optimizers", "keras_ssl.core"},
+    "keras_ssl/optimizers": {"keras_ssl.optimizers", "keras_ssl.ops", "keras_ssl.core"},
     "keras_ssl/schedules": {"keras_ssl.schedules", "keras_ssl.core"},
-    "keras_ssl/analysis": {"keras_ssl.analysis", "keras_ssl.core"},
-    "keras_ssl/evaluation": {"keras_ssl.evaluation", "keras_ssl.core"},
-    "keras_ssl/recipes": {"keras_ssl.recipes", "keras_ssl.core"},
+    "keras_ssl/analysis": {"keras_ssl.analysis", "keras_ssl.ops", "keras_ssl.core"},
+    "keras_ssl/evaluation": {
+        "keras_ssl.evaluation",
+        "keras_ssl.layers",
+        "keras_ssl.ops",
+        "keras_ssl.core",
+    },
+    "keras_ssl/training": {
+        "keras_ssl.training",
+        "keras_ssl.evaluation",
+        "keras_ssl.layers",
+        "keras_ssl.ops",
+        "keras_ssl.core",
+    },
+    "keras_ssl/config": {"keras_ssl.config", "keras_ssl.recipes", "keras_ssl.core"},
+    "keras_ssl/recipes": {"keras_ssl.recipes", "keras_ssl.config", "keras_ssl.core"},
 }
 METHOD_MAY = {
+    "keras_ssl.ops",
     "keras_ssl.layers",
     "keras_ssl.losses",
     "keras_ssl.schedules",
     "keras_ssl.core",
     "keras_ssl.methods.base",
+    "keras_ssl.methods.added_losses",
 }
 # Where TensorFlow itself may appear; the mathematics is on keras.ops.
 TENSORFLOW = {
     "keras_ssl/methods/base.py",
-    "keras_ssl/core/random.py",
+    "keras_ssl/ops/random.py",
     "keras_ssl/core/replicas.py",
     "keras_ssl/core/detection.py",
-    "keras_ssl/core/precision.py",
+    "keras_ssl/ops/precision.py",
     "keras_ssl/layers/langevin.py",
     "keras_ssl/layers/norm.py",
     "stages/devices.py",
     "stages/errors.py",
     "stages/replicas.py",
 }
-TENSORFLOW_FOLDERS = {"pipelines", "export", "keras_ssl/evaluation"}
+TENSORFLOW_FOLDERS = {"pipelines", "export", "keras_ssl/evaluation", "keras_ssl/training"}
 
 
 def modules_of(path):

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_ssl.core.checks import UserError
-from keras_ssl.recipes import (
+from keras_ssl.config import (
     Catalog,
     Change,
     format_method,
@@ -16,8 +15,9 @@ from keras_ssl.recipes import (
     resolve,
     to_json,
 )
-from keras_ssl.recipes.table import RECIPES
-from pipelines.policies import POLICIES, ViewPolicy
+from keras_ssl.core.checks import UserError
+from keras_ssl.recipes import RECIPES
+from pipelines.views.policies import POLICIES, ViewPolicy
 
 CATALOG = Catalog(tuple(POLICIES), inspect.get_annotations(ViewPolicy, eval_str=True))
 

@@ -1,0 +1,81 @@
+"""Matrix factorisations whose gradients stay finite at equal and at zero eigenvalues.
+
+The factors are computed without a gradient, in float64, and the result is then written as a
+function of the matrix with the right value and the right first derivative. Second derivatives are
+not those of the factorisation. Matrices that are not finite give NaN, and raise nothing.
+"""
+
+import keras
+from keras import ops
+
+from keras_ssl.ops.precision import at_least_float32
+
+_SMALLEST = 1e-15  # of the largest eigenvalue: below it there is only rounding
+
+
+def singular_values(matrix):
+    """Singular values in descending order: (rows, columns) -> (min(rows, columns),).
+
+    The gradient of value i is `u_i v_i^T`, one of its subgradients at ties, and 0 where the value
+    is exactly 0. Eigenvectors of the smaller Gram matrix serve instead of a direct decomposition,
+    which compilers turn into long loops. The number of rows must be static if it is below that of
+    the columns.
+    """
+    matrix = at_least_float32(matrix)
+    rows, columns = matrix.shape
+    tall = rows is None or rows >= columns
+    x = ops.cast(ops.transpose(matrix) if tall else matrix, "float64")  # the short side first
+    frozen = ops.stop_gradient(x)
+    _, vectors = _eigh(_finite(frozen @ ops.transpose(frozen)))
+    # Row i is sigma_i v_i; its norm is exact to second order in the error of the vectors.
+    squared = ops.sum(ops.square(ops.transpose(vectors) @ x), axis=-1)
+    zero = squared <= 0  # and not NaN
+    values = ops.where(zero, 0.0, ops.sqrt(ops.where(zero, 1.0, squared)))
+    return ops.cast(ops.flip(values), matrix.dtype)
+
+
+def inverse_square_root(matrix):
+    """`matrix ** (-1/2)` of symmetric positive definite float64 matrices: (..., d, d).
+
+    In the eigenbasis a change D of the matrix changes the result by
+    `-D_ij / (sqrt(l_i) sqrt(l_j) (sqrt(l_i) + sqrt(l_j)))`, the solution of a Lyapunov equation:
+    unlike the derivative of the eigenvectors it never divides by `l_i - l_j`.
+    """
+    frozen = ops.stop_gradient(matrix)
+    values, vectors = _eigh(_finite(frozen))
+    floor = _SMALLEST * ops.max(values, axis=-1, keepdims=True)
+    root = ops.sqrt(ops.maximum(values, floor))
+    rows = ops.swapaxes(vectors, -1, -2)
+    inverse = (vectors / root[..., None, :]) @ rows
+    a, b = root[..., :, None], root[..., None, :]
+    change = rows @ (matrix - frozen) @ vectors / (a * b * (a + b))  # 0, but for its gradient
+    return inverse - vectors @ change @ rows
+
+
+def cholesky(matrix):
+    """The lower factor of symmetric positive definite matrices: (..., d, d) -> (..., d, d)."""
+    known = _are_finite(matrix)
+    return ops.where(known, ops.cholesky(_finite(matrix)), float("nan"))
+
+
+def _finite(matrix):
+    """The matrices, with the identity for one that has an entry which is not finite.
+
+    TensorFlow raises where it cannot factorise, in the middle of a step that is to be skipped.
+    """
+    identity = ops.eye(matrix.shape[-1], dtype=matrix.dtype)
+    return ops.where(_are_finite(matrix), matrix, identity)
+
+
+def _are_finite(matrix):
+    return ops.all(ops.isfinite(matrix), axis=(-2, -1), keepdims=True)
+
+
+def _eigh(matrix):
+    """Eigenvalues and eigenvectors, by the CPU even where the rest runs on a GPU.
+
+    Many GPUs compute float64 at a small fraction of their speed, and small eigenproblems keep none
+    of them busy. Inside a function that XLA compiles the place has no effect.
+    """
+    with keras.device("cpu:0"):
+        return ops.eigh(matrix)

@@ -1,0 +1,33 @@
+"""Distances of the rows of a batch to their nearest other row."""
+
+from keras import ops
+
+from keras_ssl.ops.precision import at_least_float32
+
+
+def nearest_distances(x, *, floor=1e-12):
+    """Euclidean distance of every row to the nearest other one: (batch, dim) -> (batch,).
+
+    The gradient flows to the row and to its neighbour.
+
+    Args:
+        x: (batch, dim).
+        floor: float > 0. Smallest distance that is reported, without a gradient: of a duplicate,
+            and of the row of a batch that has no other.
+    """
+    x = at_least_float32(x)
+    difference = x - ops.take(x, nearest_rows(x), axis=0)
+    squared = ops.sum(ops.square(difference), axis=-1)
+    apart = squared > floor**2
+    return ops.where(apart, ops.sqrt(ops.where(apart, squared, 1.0)), floor)
+
+
+def nearest_rows(x):
+    """Index of the nearest other row of every row, by Euclidean distance: -> (batch,)."""
+    x = ops.stop_gradient(at_least_float32(x))
+    x = x - ops.mean(x, axis=0)  # smaller numbers to subtract from each other below
+    norms = ops.sum(ops.square(x), axis=-1)
+    squared = norms[:, None] + norms[None, :] - 2.0 * (x @ ops.transpose(x))  # (batch, batch)
+    row = ops.arange(ops.shape(x)[0])
+    self = ops.equal(row[:, None], row[None, :])
+    return ops.argmin(ops.where(self, float("inf"), squared), axis=-1)

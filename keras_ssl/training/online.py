@@ -1,0 +1,223 @@
+"""Watch a representation while it trains: k-NN, a linear probe and the spread of the features."""
+
+import functools
+import math
+import warnings
+
+import keras
+import numpy as np
+
+from keras_ssl.core.checks import UserError
+from keras_ssl.core.constants import KNN_NEIGHBOURS, KNN_TEMPERATURE
+from keras_ssl.evaluation.checks import checked_labels
+from keras_ssl.evaluation.features import FeatureExtractor
+from keras_ssl.evaluation.knn import knn_accuracy
+from keras_ssl.evaluation.label_subsets import some_rows
+from keras_ssl.training.online_probe import FollowingProbe
+
+
+class OnlineEvaluation(keras.callbacks.Callback):
+    """Every few epochs and after the last, judge the features of a fixed subset.
+
+    Features are read once for all judges, in inference mode, and nothing of the model, its
+    optimizer or the global random state changes. `feature_std` (the function below, on `images`)
+    is always added to the logs; the judges' numbers are left out unless both parts have labels.
+    They show a trend: the subset is fixed, but small.
+
+    Args:
+        encoder: callable `(float batch, training=False) -> (B, features)`, such as a model.
+        preprocess: callable `uint8 batch -> float batch`.
+        images: uint8 (N, H, W, C).
+        labels: integers (N,) or None.
+        test_images, test_labels: the same for the test part, or None.
+        judges: {name in the logs: callable}. A judge takes `(features, labels, test_features,
+            test_labels)`, float32 (rows, columns) and int64 (rows,), and returns a float:
+            `knn_judge()`, `FollowingProbe()` or one of your own. If it raises `UserError`, as for
+            features that are no longer finite, a warning says why and its value is NaN.
+        every: int >= 1. Epochs from one measurement to the next.
+        max_images: int >= 1. Most images of either part; a random subset drawn once.
+        batch_size: int >= 1. Images per call of the encoder.
+        seed: int. Draws the subsets.
+
+    Raises:
+        UserError: if labels do not fit their images, or `every` is not positive.
+
+    Example:
+
+    >>> images, labels = np.arange(64, dtype="uint8").reshape(4, 4, 4, 1), np.array([0, 0, 1, 1])
+    >>> model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten()])
+    >>> model.compile("sgd", "mse")
+    >>> judges = {"knn": knn_judge(k=2), "linear": FollowingProbe()}
+    >>> data = (images, labels, images, labels)
+    >>> watch = OnlineEvaluation(model, lambda x: x / 255, *data, judges=judges)
+    >>> fit = model.fit(images, np.zeros((4, 16)), epochs=2, verbose=0, callbacks=[watch])
+    >>> fit.history["knn"], len(fit.history["linear"])
+    ([100.0], 1)
+    """
+
+    def __init__(
+        self,
+        encoder,
+        preprocess,
+        images,
+        labels=None,
+        test_images=None,
+        test_labels=None,
+        *,
+        judges,
+        every=5,
+        max_images=5000,
+        batch_size=256,
+        seed=0,
+    ):
+        super().__init__()
+        if every < 1:
+            raise UserError(f"every must be 1 epoch or more. Received {every}.")
+        self.every, self.judges = every, dict(judges)
+        self.extract = FeatureExtractor(encoder, preprocess, batch_size=batch_size)
+        self.train = _subset(images, labels, "train", max_images, seed)
+        self.test = None
+        if labels is not None and test_images is not None and test_labels is not None:
+            self.test = _subset(test_images, test_labels, "test", max_images, seed + 1)
+
+    def on_epoch_end(self, epoch, logs=None):
+        last = epoch + 1 == self.params["epochs"]
+        if last or (epoch + 1) % self.every == 0:
+            logs.update(self.measure())
+
+    def measure(self):
+        """The values for the logs, as the encoder is now."""
+        images, labels = self.train
+        features = self.extract(images)
+        values = {"feature_std": feature_std(features)}
+        if self.test is not None:
+            test_images, test_labels = self.test
+            parts = (features, labels, self.extract(test_images), test_labels)
+            values |= {name: _judged(name, judge, parts) for name, judge in self.judges.items()}
+        return values
+
+
+class OnlineKNN(OnlineEvaluation):
+    """`OnlineEvaluation` with one judge: `knn`, the top-1 accuracy in percent of a weighted k-NN.
+
+    Args:
+        data, options: as for `OnlineEvaluation`, without judges.
+        k, temperature: as for `knn_judge`.
+
+    Raises:
+        UserError: as `OnlineEvaluation` and `knn_judge`.
+
+    Example:
+
+    >>> images, labels = np.arange(64, dtype="uint8").reshape(4, 4, 4, 1), np.array([0, 0, 1, 1])
+    >>> model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten()])
+    >>> model.compile("sgd", "mse")
+    >>> watch = OnlineKNN(model, lambda x: x / 255, images, labels, images, labels, k=2, every=1)
+    >>> fit = model.fit(images, np.zeros((4, 16)), epochs=2, verbose=0, callbacks=[watch])
+    >>> fit.history["knn"]
+    [100.0, 100.0]
+    """
+
+    def __init__(self, *data, k=KNN_NEIGHBOURS, temperature=KNN_TEMPERATURE, **options):
+        super().__init__(*data, judges={"knn": knn_judge(k, temperature)}, **options)
+
+
+class OnlineLinear(OnlineEvaluation):
+    """`OnlineEvaluation` with one judge: `linear`, the accuracy in percent of a linear probe.
+
+    The probe has its own weights and Adam and is trained a little further at each measurement, on
+    features that are numbers by then: no gradient reaches the encoder. See `FollowingProbe`.
+
+    Args:
+        data, options: as for `OnlineEvaluation`, without judges.
+        learning_rate, steps: as for `FollowingProbe`.
+        seed: int. Draws the subsets and the probe's minibatches.
+
+    Raises:
+        UserError: as `OnlineEvaluation` and `FollowingProbe`.
+
+    Example:
+
+    >>> images, labels = np.arange(64, dtype="uint8").reshape(4, 4, 4, 1), np.array([0, 0, 1, 1])
+    >>> model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten()])
+    >>> model.compile("sgd", "mse")
+    >>> watch = OnlineLinear(model, lambda x: x / 255, images, labels, images, labels, every=1)
+    >>> fit = model.fit(images, np.zeros((4, 16)), epochs=2, verbose=0, callbacks=[watch])
+    >>> fit.history["linear"]
+    [100.0, 100.0]
+    """
+
+    def __init__(self, *data, learning_rate=0.03, steps=200, seed=0, **options):
+        probe = FollowingProbe(learning_rate=learning_rate, steps=steps, seed=seed)
+        super().__init__(*data, judges={"linear": probe}, seed=seed, **options)
+
+
+def knn_judge(k=KNN_NEIGHBOURS, temperature=KNN_TEMPERATURE):
+    """A judge for `OnlineEvaluation`: weighted k-NN with the train part as neighbours.
+
+    It says NaN while features are zero or not finite: such features have no direction.
+
+    Args:
+        k: int >= 1. Neighbours, or all images if those are fewer.
+        temperature: float > 0. Of the cosine votes.
+
+    Raises:
+        UserError: if a setting is out of its range.
+    """
+    if k < 1 or temperature <= 0:
+        raise UserError(
+            f"An online k-NN needs k >= 1 and temperature > 0. Received {k} and {temperature}."
+        )
+    return functools.partial(_knn_percent, k, temperature)
+
+
+def feature_std(features):
+    """Spread of the directions of features: 0 if all collapsed to one, 1 if evenly spread.
+
+    `sqrt(d) * mean over columns of std(x / ||x||)`. Features that cannot be negative (after a
+    ReLU or a softmax) stay below 1 when healthy; look for the fall towards 0.
+
+    Args:
+        features: float (rows, d).
+
+    Example:
+
+    >>> feature_std(np.ones((4, 8)))
+    0.0
+    >>> feature_std(np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])).__round__(6)
+    1.0
+
+    Reference: Chen and He 2021, arXiv:2011.10566, section 4.1.
+    """
+    features = np.asarray(features, "float64")
+    norms = np.linalg.norm(features, axis=1, keepdims=True)
+    unit = features / np.maximum(norms, np.finfo("float64").tiny)
+    return float(math.sqrt(unit.shape[1]) * unit.std(axis=0).mean())
+
+
+def _judged(name, judge, parts):
+    try:
+        return judge(*parts)
+    except UserError as error:  # too late to end a training for it
+        warnings.warn(f"{name} is NaN: {error}", stacklevel=2)
+        return math.nan
+
+
+def _knn_percent(k, temperature, features, labels, test_features, test_labels):
+    if not (_have_direction(features) and _have_direction(test_features)):
+        return math.nan  # a collapse is worth seeing, not worth ending the run
+    settings = {"k": min(k, len(features)), "temperature": temperature}
+    return knn_accuracy(features, labels, test_features, test_labels, **settings).accuracy
+
+
+def _have_direction(features):
+    return bool(np.isfinite(features).all() and features.any(axis=1).all())
+
+
+def _subset(images, labels, name, most, seed):
+    if labels is not None:
+        labels = checked_labels(labels, images, name)
+    if len(images) <= most:
+        return images, labels
+    rows = some_rows(len(images), most, seed)
+    return images[rows], None if labels is None else labels[rows]

@@ -1,0 +1,207 @@
+"""Image sets of TensorFlow Datasets: small ones as arrays, large ones as records read by place."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.data.builders import find, prepare
+from pipelines.data.features import class_names_of, label_of, splits_of, value_at
+from pipelines.data.image_data import ImageData, check_memory, common_side, keep_in_memory
+from pipelines.data.names import SUBSETS
+from pipelines.errors import DataError
+from pipelines.progress import Progress
+
+_LISTS = Path(__file__).parents[1] / "class_lists"
+_SAMPLE = 100
+
+
+def load_from_catalog(name, *, data_dir=None, image_size=None, in_memory=None, log=print):
+    """Read the splits `train`, and `test` or `validation`, of a TensorFlow Datasets set.
+
+    Images of one square size stay as they are; others become squares of `image_size`, by default a
+    usual size that half of the first hundred have. The test part is the first of both splits that
+    has labels. A split `unlabelled` (STL-10) adds to what is pretrained on; others, such as `extra`
+    of SVHN, are not read. Sets that do not fit into memory stay in their record files.
+
+    Args:
+        name: as TensorFlow Datasets writes it: name, name/config or name:version; with
+            `#FEATURE` behind it, that feature is the label, as in `cifar100#coarse_label`.
+            `imagenet100` is imagenet2012 with the 100 classes of `class_lists/imagenet100.txt`,
+            labels 0 to 99 in the order of their WordNet ids.
+        data_dir: where TensorFlow Datasets keeps its files; by default its own place.
+        image_size: side of the images.
+        in_memory: as for `pipelines.data.load.load`.
+        log: called with each line for the user.
+
+    Raises:
+        DataError: if the name is unknown, the set cannot be had, or it is not one of images.
+    """
+    return _load(name, splits_of, data_dir, image_size, in_memory, log)
+
+
+def load_test_split(name, *, data_dir=None, image_size=None, in_memory=None, log=print):
+    """Read the test part alone, of a set that may have no split `train`.
+
+    Args:
+        name, data_dir, image_size, in_memory, log: as for `load_from_catalog`.
+
+    Returns:
+        (images, labels or `None`, class names or `None`).
+
+    Raises:
+        DataError: as `load_from_catalog` does, but for the split `train`.
+    """
+    data = _load(name, _only_test, data_dir, image_size, in_memory, log)
+    return data.train_images, data.train_labels, data.class_names
+
+
+def _only_test(builder, label, name):
+    """The split to judge by in the place of the training part, as `_load` takes it."""
+    there = builder.info.splits
+    tests = {split: split for split in ("test", "validation") if split in there}
+    if "train" in there:
+        tests = splits_of(builder, label, name)
+    split = tests.get("test", tests.get("validation"))
+    if split is None:
+        raise DataError(f"'{name}' has no split 'test' or 'validation': {', '.join(there)}.")
+    return {"train": split}
+
+
+def _load(name, choose, data_dir, image_size, in_memory, log):
+    """`ImageData` of the splits that `choose(builder, label, name)` says."""
+    stem, _, wanted = name.partition("#")
+    base = stem.split(":")[0]
+    source = SUBSETS.get(base, base) + stem.removeprefix(base)
+    builder = find(source, data_dir)
+    features = builder.info.features
+    if "image" not in (features or {}):
+        raise DataError(f"'{name}' has no feature 'image': {', '.join(features or ['none'])}.")
+    label = label_of(features, wanted, name)
+    prepare(builder, source)
+    splits = choose(builder, label, name)
+    channels = features["image"].shape[-1]
+    if channels not in (1, 3):
+        raise DataError(f"'{name}' has images of {channels} channels; 1 or 3 are needed.")
+    settings = {"image_size": image_size, "in_memory": in_memory, "log": log}
+    if base in SUBSETS:
+        return _from_records(name, builder, splits, label, classes_of(base), **settings)
+    side = image_size or _choose_size(builder, splits["train"], log)
+    count = sum(builder.info.splits[split].num_examples for split in splits.values())
+    if not keep_in_memory(in_memory, count, side, channels):
+        settings |= {"image_size": side, "in_memory": False}
+        return _from_records(name, builder, splits, label, None, **settings)
+    check_memory(count, side, channels, name)
+    return _from_arrays(name, builder, splits, label, side, log)
+
+
+def classes_of(subset):
+    """WordNet ids of the classes of a subset of ImageNet, in order of its labels.
+
+    Example:
+
+    >>> classes_of("imagenet100")[:2]
+    ('n01558993', 'n01692333')
+    """
+    lines = (_LISTS / f"{subset}.txt").read_text().splitlines()
+    return tuple(line for line in lines if not line.startswith("#"))
+
+
+def _from_records(name, builder, splits, label, wanted, *, image_size, in_memory, log):
+    """`ImageData` from the record files of a set; of the `wanted` classes, if not `None`."""
+    from pipelines.data.records import index_records
+    from pipelines.data.tfrecord import assemble
+
+    form = getattr(builder.info.file_format, "value", "unknown")
+    if form != "tfrecord":
+        raise DataError(
+            f"'{name}' is prepared as {form} files; what is not kept in memory is read from "
+            "tfrecord files. Prepare it with file_format='tfrecord', or take a smaller "
+            "image_size."
+        )
+    files = {
+        part: [str(path) for path in builder.info.splits[split].filepaths]
+        for part, split in splits.items()
+    }
+    index = index_records(
+        [file for part in files.values() for file in part],
+        image_keys=("image",),
+        label_keys=(label,) if label else (),
+        log=log,
+    )
+    labels, class_names = index.columns["label"], class_names_of(builder, label)
+    if wanted is not None:
+        labels, class_names = _renumbered(labels, class_names, wanted), wanted
+    rows = {part: index.rows_of(of) for part, of in files.items()}
+    if wanted is not None:
+        rows = {part: of[labels[of] >= 0] for part, of in rows.items()}
+    if not len(rows["train"]):
+        raise DataError(f"'{name}' has no usable image.")
+    settings = {"image_size": image_size, "in_memory": in_memory, "log": log}
+    return assemble(name, index, rows, labels, class_names, hold_out=False, **settings)
+
+
+def _renumbered(labels, names, wanted):
+    """Labels by the place of their class in `wanted`, -1 for the classes that are not in it."""
+    number = {name: place for place, name in enumerate(wanted)}
+    table = np.array([number.get(name, -1) for name in names] + [-1])
+    return table[labels]
+
+
+def _choose_size(builder, split, log):
+    height, width, _ = builder.info.features["image"].shape
+    if height is not None and height == width:
+        return height
+    examples = itertools.islice(builder.as_dataset(split=split), _SAMPLE)
+    side = common_side([min(example["image"].shape[:2]) for example in examples])
+    log(f"Images are resized to {side} pixels; --set data.image_size=N takes another size.")
+    return side
+
+
+def _from_arrays(name, builder, splits, label, side, log):
+    unlabelled = [splits[part] for part in ("unlabelled",) if part in splits]
+    images, labels = _read(name, builder, [splits["train"], *unlabelled], label, side, log)
+    count = builder.info.splits[splits["train"]].num_examples
+    test_images = test_labels = None
+    if "test" in splits:
+        test_images, test_labels = _read(name, builder, [splits["test"]], label, side, log)
+        test_labels = _known(test_labels)
+    train_labels = _known(labels[:count])
+    return ImageData(
+        name,
+        images[:count],
+        train_labels,
+        test_images,
+        test_labels,
+        class_names_of(builder, label) if train_labels is not None else None,
+        pretraining_images=images if unlabelled else None,
+    )
+
+
+def _known(labels):
+    return labels if labels.min() >= 0 else None
+
+
+def _read(name, builder, splits, label, side, log):
+    """Images of splits, one behind the other, and labels, -1 for none."""
+    import tensorflow as tf
+
+    from pipelines.preprocess import resize_to_square
+
+    def square(example):
+        number = -1 if label is None else tf.cast(value_at(example, label), tf.int64)
+        return resize_to_square(example["image"], side), number
+
+    counts = [builder.info.splits[split].num_examples for split in splits]
+    channels = builder.info.features["image"].shape[-1]
+    images = np.empty((sum(counts), side, side, channels), np.uint8)
+    labels, row = np.empty(len(images), np.int64), 0
+    with Progress(f"Reading {name}", "images", len(images), log=log) as progress:
+        for split in splits:
+            examples = builder.as_dataset(split=split)
+            examples = examples.map(square, num_parallel_calls=tf.data.AUTOTUNE)
+            for some, numbers in examples.batch(256).as_numpy_iterator():
+                images[row : row + len(some)], labels[row : row + len(some)] = some, numbers
+                row += len(some)
+                progress.add(len(some))
+    return images, labels

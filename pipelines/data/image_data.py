@@ -1,0 +1,205 @@
+"""A set of images in memory, and the rules that every source of images shares."""
+
+import dataclasses
+
+import numpy as np
+
+from pipelines.data.fingerprint import Files
+from pipelines.errors import DataError
+
+_MEMORY_LIMIT = 8 * 2**30
+_CUT_FROM_WHOLE = 128  # pixels from which on views are cut out of the whole image
+_NAMED = 5  # of what was skipped
+_SIDES = (32, 64, 96, 128, 160, 224)
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageData:
+    """Images, with labels and a test part where there are any.
+
+    Args:
+        name: as the user gave it.
+        train_images: uint8 (N, height, width, channels), channels 1 or 3; an array, or
+            `EncodedImages`, which reads like one.
+        train_labels: int64 (N,) or `None`.
+        test_images, test_labels: likewise, or `None`.
+        class_names: one per class, or `None`.
+        skipped: (path, reason) of each file that could not be used.
+        pretraining_images: the training images followed by those without labels, where a data set
+            has such besides (STL-10); `None` where the training images are all.
+        files: what the images were read from, where that is known.
+        held_out: whether the test part was held out of labelled images, since the data name none.
+    """
+
+    name: str
+    train_images: np.ndarray
+    train_labels: np.ndarray | None = None
+    test_images: np.ndarray | None = None
+    test_labels: np.ndarray | None = None
+    class_names: tuple[str, ...] | None = None
+    skipped: tuple[tuple[str, str], ...] = ()
+    pretraining_images: np.ndarray | None = None
+    files: Files | None = None
+    held_out: bool = False
+
+    @property
+    def to_pretrain_on(self):
+        """`pretraining_images`, or the training images where these are all."""
+        return self.train_images if self.pretraining_images is None else self.pretraining_images
+
+    @property
+    def to_judge_by(self):
+        """The test images, or the training images where there are none."""
+        return self.train_images if self.test_images is None else self.test_images
+
+    @property
+    def image_size(self):
+        """Height of the images in pixels."""
+        return self.train_images.shape[1]
+
+    @property
+    def channels(self):
+        """1 (gray) or 3 (RGB)."""
+        return self.train_images.shape[-1]
+
+    @property
+    def num_classes(self):
+        """Number of classes, or `None` without labels."""
+        if self.class_names is not None:
+            return len(self.class_names)
+        labels = [part for part in (self.train_labels, self.test_labels) if part is not None]
+        return int(max(part.max() for part in labels)) + 1 if labels else None
+
+
+def held_out(labels, keys):
+    """Mask of the images, about a fifth, that serve as test part where the data names none.
+
+    Whether an image is held out depends on its own key, so that images which come or go move no
+    other one from training to testing. A class that would be held out whole is trained on.
+
+    Args:
+        labels: int (N,), from 0.
+        keys: uint64 (N,), as `key_of` gives them: of an image's name or content.
+
+    Example:
+
+    >>> keys = np.array([0, 1, 2**63], np.uint64)
+    >>> held_out(np.array([0, 1, 1]), keys)
+    array([False,  True, False])
+    """
+    mask = np.asarray(keys) < 2**64 // 5
+    whole = np.bincount(labels) == np.bincount(labels[mask], minlength=labels.max() + 1)
+    return mask & ~whole[labels]
+
+
+def hold_out_mask(labels, keys, log):
+    """`held_out`, with a line for the user; `None` if that leaves no image to test on."""
+    mask = held_out(labels, keys)
+    if not mask.any():
+        log(f"No test part: none of {len(mask)} images falls into the fifth that is held out.")
+        return None
+    log(
+        f"No test part: {mask.sum()} of {len(mask)} images are held out, each by its own name or "
+        "content, the same ones each time."
+    )
+    return mask
+
+
+def hold_out(data, keys, log):
+    """`data` with about a fifth of its labelled training images as test part, if any falls in."""
+    test = hold_out_mask(data.train_labels, keys, log)
+    if test is None:
+        return data
+    parts = {"train": ~test, "test": test}
+    images, labels = data.train_images, data.train_labels
+    rows = images.__getitem__ if isinstance(images, np.ndarray) else images.take
+    return dataclasses.replace(
+        data,
+        held_out=True,
+        **{f"{part}_images": rows(mask) for part, mask in parts.items()},
+        **{f"{part}_labels": labels[mask] for part, mask in parts.items()},
+    )
+
+
+def dense_labels(labels, name, log):
+    """Number classes from 0 without gaps.
+
+    Args:
+        labels: sequence of int (N,), all from 0, or `None`.
+        name: what to call them.
+        log: called with a line for the user if they get other numbers.
+
+    Returns:
+        The labels, int64, and the names of the classes, which are the old numbers; `None` for the
+        names where the labels were dense.
+
+    Example:
+
+    >>> dense_labels([np.array([7, 10**9]), None], "y_train", print)[1]
+    y_train: 2 labels from 7 to 1000000000 become the classes 0 to 1, with the numbers as names.
+    ('7', '1000000000')
+    """
+    used = np.unique(np.concatenate([some for some in labels if some is not None]))
+    if used[-1] == len(used) - 1:
+        return labels, None
+    log(
+        f"{name}: {len(used)} labels from {used[0]} to {used[-1]} become the classes 0 to "
+        f"{len(used) - 1}, with the numbers as names."
+    )
+    dense = [None if some is None else np.searchsorted(used, some) for some in labels]
+    return dense, tuple(str(number) for number in used)
+
+
+def tell(skipped):
+    """What was skipped, (name, reason) each, in words: each reason once, with the first names.
+
+    Example:
+
+    >>> tell([("a.tif", "TIFF"), ("b", "empty file"), ("c.tif", "TIFF")])
+    ' TIFF: a.tif, c.tif. empty file: b.'
+    """
+    names = {}
+    for name, reason in skipped:
+        names.setdefault(reason, []).append(name)
+    told = []
+    for reason, some in sorted(names.items(), key=lambda item: -len(item[1]))[:_NAMED]:
+        more = f", and {len(some) - _NAMED} more" if len(some) > _NAMED else ""
+        told.append(f" {reason}: {', '.join(some[:_NAMED])}{more}.")
+    more = len(names) - len(told)
+    return "".join(told) + (f" And {more} more reasons." if more else "")
+
+
+def common_side(shorter_sides):
+    """The largest usual side that half of the images have, at least 32."""
+    median = np.median(shorter_sides)
+    return max((side for side in _SIDES if side <= median), default=_SIDES[0])
+
+
+def keep_in_memory(wish, count, side, channels):
+    """Whether images are decoded once and for all, or each time they are read.
+
+    Small ones are, if 8 GiB hold them: decoding them again and again would take longer than the
+    training. Views of 128 pixels and more are cut out of the whole image, as the papers do it.
+
+    Args:
+        wish: `True`, `False`, or `None` for the above.
+        count, side, channels: of the squares that would lie in memory.
+    """
+    if wish is not None:
+        return wish
+    return side < _CUT_FROM_WHOLE and count * side * side * channels <= _MEMORY_LIMIT
+
+
+def check_memory(count, side, channels, name):
+    """Refuse more than 8 GiB of images.
+
+    Raises:
+        DataError: with the size at which they would fit.
+    """
+    needed = count * side * side * channels
+    if needed > _MEMORY_LIMIT:
+        fits = int((_MEMORY_LIMIT / (count * channels)) ** 0.5)
+        raise DataError(
+            f"{name}: {count} images of {side} x {side} need {needed / 2**30:.1f} GiB of memory; "
+            f"the limit is {_MEMORY_LIMIT // 2**30}. Use image_size={fits} or less."
+        )

@@ -1,0 +1,89 @@
+"""Names of data sets: refuse at once, without reading anything, what cannot be one."""
+
+import difflib
+import os
+import re
+
+from keras_ssl.core.constants import DATASET_PREFIXES
+from pipelines.data.shards import find_shards
+from pipelines.errors import DataError, did_you_mean
+from pipelines.files import check_path
+
+EMBEDDED = "digits"
+SUBSETS = {"imagenet100": "imagenet2012"}  # the classes of each are in class_lists
+
+# Image sets of TensorFlow Datasets, only to tell a misspelt name from an unknown one: close
+# relatives must all be here, or the name of one would be taken for a typing error of the other.
+TFDS = """
+beans bee_dataset bigearthnet binarized_mnist binary_alpha_digits caltech101 caltech_birds2010
+caltech_birds2011 cars196 cassava cats_vs_dogs celeb_a celeb_a_hq chexpert cifar10 cifar100
+cifar100_n cifar10_1 cifar10_corrupted cifar10_h cifar10_n citrus_leaves cmaterdb
+colorectal_histology colorectal_histology_large cycle_gan deep_weeds
+diabetic_retinopathy_detection dmlab domainnet dtd emnist eurosat fashion_mnist food101
+geirhos_conflict_stimuli horses_or_humans i_naturalist2017 i_naturalist2018 i_naturalist2021
+imagenet2012 imagenet2012_corrupted imagenet2012_fewshot imagenet2012_multilabel imagenet2012_real
+imagenet2012_subset imagenet_a imagenet_lt imagenet_pi imagenet_r imagenet_resized imagenet_sketch
+imagenet_v2 imagenette imagewang kmnist lfw malaria mnist mnist_corrupted moving_mnist omniglot
+oxford_flowers102 oxford_iiit_pet patch_camelyon pet_finder places365_small placesfull
+plant_leaves plant_village plantae_k quickdraw_bitmap resisc45 rock_paper_scissors siscore
+smallnorb so2sat stanford_dogs stanford_online_products stl10 sun397 svhn_cropped tf_flowers
+uc_merced visual_domain_decathlon
+""".split()  # noqa: SIM905
+
+
+def check_name(name):
+    """Refuse a name that looks like a misspelt one; leave unknown ones to TensorFlow Datasets.
+
+    Raises:
+        DataError: if `name` lacks its path, is a path without its kind, is of an unknown kind, or
+            is near a known name.
+
+    Example:
+
+    >>> check_name("digits"), check_name("a_set_of_next_year")
+    (None, None)
+    """
+    if name in DATASET_PREFIXES:
+        raise DataError(f"The data set '{name}' lacks the path: write {name}PATH.")
+    if name.startswith(DATASET_PREFIXES):
+        return
+    whole, mark, feature = name.partition("#")
+    kind, _, rest = whole.partition(":")
+    stem = kind.split("/")[0]
+    if mark and (not feature or stem == EMBEDDED):
+        what = "has no other labels" if stem == EMBEDDED else "lacks the feature behind '#'"
+        raise DataError(f"The data set '{name}' {what}: write NAME, or NAME#FEATURE.")
+    if rest and not re.fullmatch(r"[\d.*]+", rest):  # a TFDS version is digits and dots
+        suggestion = did_you_mean(f"{kind}:", DATASET_PREFIXES)
+        if stem in TFDS:
+            suggestion = f" For a feature as the label write {kind}#{rest}."
+        known = ", ".join(DATASET_PREFIXES)
+        raise DataError(f"Unknown kind of data '{kind}:'.{suggestion} Known: {known}.")
+    if stem in (EMBEDDED, *SUBSETS, *TFDS):
+        return
+    if name.endswith(".npz") or os.path.exists(name):
+        prefix = "folder:" if os.path.isdir(name) else "npz:"
+        prefix = "tfrecord:" if ".tfrec" in os.path.basename(name) else prefix
+        raise DataError(f"Unknown data set '{name}'. Did you mean '{prefix}{name}'?")
+    # Stricter than for other names: the data sets that one could mean are not all known here.
+    near = difflib.get_close_matches(stem, [EMBEDDED, *SUBSETS, *TFDS, *DATASET_PREFIXES], 1, 0.75)
+    if near or not stem:
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        kinds = "digits, npz:PATH, folder:PATH, tfrecord:PATTERN, or a name of TensorFlow Datasets"
+        raise DataError(f"Unknown data set '{name}'.{hint} There are {kinds}.")
+
+
+def check_exists(name):
+    """Refuse a path at which there is nothing, before anything slow is imported to read it.
+
+    Raises:
+        DataError: if the path of npz:PATH or folder:PATH does not exist, or no file fits the
+            pattern of tfrecord:PATTERN.
+    """
+    kind, _, path = name.partition(":")
+    if not name.startswith(DATASET_PREFIXES) or "://" in path:
+        return
+    if kind == "tfrecord":
+        find_shards(os.path.expanduser(path))
+    else:
+        check_path(kind, os.path.expanduser(path))

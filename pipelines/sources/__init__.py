@@ -1,1 +1,0 @@
-"""Where images come from; each module fills an `ImageData`."""

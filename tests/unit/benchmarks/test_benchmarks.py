@@ -1,0 +1,380 @@
+"""The programs that compare methods: what they ask for, and what they make of what came out."""
+
+import functools
+import json
+import os
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+import run
+from keras_ssl import config
+from keras_ssl.core.checks import UserError
+from keras_ssl.evaluation.rows import Row, write_results
+
+BENCHMARKS = Path(run.__file__).parent / "benchmarks"
+sys.path.append(str(BENCHMARKS))
+
+import attempts  # noqa: E402
+import augmentation  # noqa: E402
+import augmentation_clock  # noqa: E402
+import codes  # noqa: E402
+import collapse  # noqa: E402
+import comparison  # noqa: E402
+import fit  # noqa: E402
+import methods  # noqa: E402
+import parity  # noqa: E402
+import seeds  # noqa: E402
+import serving  # noqa: E402
+import train_step  # noqa: E402
+
+BENCHED = augmentation.COLUMNS
+NEUTRAL = "none, only normalised"
+EVALUATED = "--set=evaluation.clusters=true"
+catalog = functools.cache(run.read_catalog)
+
+
+def options(workdir, *rest, dataset="digits"):
+    return types.SimpleNamespace(workdir=workdir, dataset=dataset, rest=list(rest))
+
+
+def recipe_of(name, *flags):
+    asked = run.parse_flags(["run.py", "--mode=pretrain", f"--method={name}", *flags])
+    return run.recipe_of(asked, catalog())
+
+
+def finished(workdir, *flags):
+    """A run of which nothing is left but its recipe and its results."""
+    config.save(recipe_of("simclr", *flags), workdir / "simclr")
+    (workdir / "simclr" / "results.json").write_text("{}")
+
+
+def test_a_finished_run_is_not_repeated(tmp_path):
+    finished(tmp_path, "--epochs=7")
+    assert comparison.train("simclr", options(tmp_path, "--epochs=7"))
+
+
+@pytest.mark.parametrize(
+    "made, asked, what",
+    [
+        (["--epochs=7"], ["--epochs=8"], "training.epochs=7, not 8"),
+        (["--epochs=7"], [], "training.epochs=7"),  # nor less than it was made with
+        ([], ["--set", "optimizer.weight_decay=0.5"], "optimizer.weight_decay=.*, not 0.5"),
+        ([], ["--dataset=npz:other.npz"], "data.dataset=digits"),
+    ],
+)
+def test_a_run_of_another_recipe_is_refused(made, asked, what, tmp_path):
+    finished(tmp_path, "--recipe=digits", *made)
+    with pytest.raises(run.UserError, match=what):
+        comparison.train("simclr", options(tmp_path, "--recipe=digits", *asked))
+
+
+def test_a_precision_that_the_hardware_chose_is_no_other_recipe(tmp_path):
+    finished(tmp_path, "--precision=mixed_bfloat16")
+    comparison.check_recipe(tmp_path / "simclr", ["--method=simclr"])
+    with pytest.raises(run.UserError, match="training.precision"):
+        comparison.check_recipe(tmp_path / "simclr", ["--method=simclr", "--precision=float32"])
+
+
+def test_what_was_not_measured_is_an_empty_cell():
+    summary = {
+        "labels per class": 5,
+        "rank": 3.25,
+        "seconds": None,
+        "parameters": 2_000_000,
+        "rows": {"random weights": {"knn": 10.0}, "pretrained": {"knn": 20.0, "few labels": 30.0}},
+    }
+    heading, *_, untrained, trained = methods.format_table(["byol"], [summary]).splitlines()
+    assert untrained == "| random weights | 10.0 |  |  |  |  |  |"
+    assert trained == "| `byol` | 20.0 |  | 30.0 | 3.2 |  | 2.00 M |"
+    assert heading.startswith("| method | k-NN | linear | 5 labels |")
+
+
+@pytest.mark.parametrize("dataset", ["digits", "npz:images.npz"])
+@pytest.mark.parametrize("name", collapse.CLAIMS)
+def test_every_setting_of_a_claim_fits_every_recipe(name, dataset, tmp_path):
+    for setting in collapse.CLAIMS[name].settings:
+        where = collapse.options_of(name, setting, 0, options(tmp_path, dataset=dataset))
+        recipe = recipe_of(name, f"--dataset={dataset}", *where.rest)
+        for key, value in collapse.CLAIMS[name].settings[setting].items():
+            assert recipe.settings[key][1] == "--set", (key, value)
+
+
+@pytest.mark.parametrize("family", ["digits", "small", "imagenet"])
+def test_byol_without_predictor_asks_for_no_learning_rate_of_it(family):
+    wishes = [config.parse_set(f"{key}={value}") for key, value in collapse.NO_PREDICTOR.items()]
+    recipe = config.resolve(run.read_catalog(), "byol", wishes, family)
+    assert recipe.method["use_predictor"] is False
+    assert recipe.optimizer.options["constant_lr_layers"] == ()
+    assert recipe.optimizer.constant_lr is None
+
+
+def test_a_measurement_is_made_once_and_kept(tmp_path):
+    path = tmp_path / "collapse.json"
+    measurements = iter([{"classes": 10}])
+    assert comparison.kept(path, lambda: next(measurements)) == {"classes": 10}
+    assert comparison.kept(path, lambda: next(measurements)) == json.loads(path.read_text())
+
+
+def test_speed_of_the_stream_is_told_as_a_share_of_the_constant_batch():
+    measured = {"stream": [(90.0, 0.1), (96.0, 0.2), (80.0, 0.3)], "constant": [(100.0, 0.0)] * 3}
+    _, _, stream, constant, _, last = fit.format_table(measured).splitlines()
+    assert stream == "| stream | 90 | 80 to 96 | 20.0% |"
+    assert constant == "| constant | 100 | 100 to 100 | 0.0% |"
+    assert last == "The stream has 90.0% of the constant batch."
+
+
+def test_a_stream_is_timed_after_its_first_batches():
+    asked = []
+
+    def batches():
+        for number in range(10**6):
+            asked.append(number)
+            yield number
+
+    found = augmentation_clock.measure(batches, 0.01, views=8, bytes_of=lambda batch: 4)
+    assert found["bytes"] == 4
+    assert 0 < found["views"] <= 8 * len(asked) / 0.01
+    assert found["memory"] is None or found["memory"] >= 0
+
+
+def test_requests_are_timed_by_turns_after_two_rounds_that_do_not_count():
+    order = []
+    times = serving.seconds([lambda: order.append("live"), lambda: order.append("exported")], 3)
+    assert order == 5 * ["live", "exported"]
+    assert times.shape == (2, 3) and (times > 0).all()
+    assert serving.cells(8, [0.002, 0.004, 0.004]) == ["4.00", "4.00", "2,000"]
+
+
+def test_a_peer_that_is_not_installed_has_a_row_that_says_so():
+    clock = {column: {"views": 1234.5, "bytes": 2**20, "memory": None} for column in BENCHED}
+    rows = {"ours": clock, "torchvision": None}
+    *_, ours, peer = augmentation.speed_table(rows).splitlines()
+    assert ours.startswith("| ours | 1,23") and peer.count("not installed") == len(BENCHED)
+    *_, batch, ours = augmentation.memory_table(rows).splitlines()
+    assert batch.startswith("| one batch | 1 |") and ours == "| ours |" + 5 * "  |"
+
+
+def test_operators_are_timed_alone():
+    cases = augmentation.operator_cases(224, Path("images"))
+    assert json.loads(json.dumps(cases)).keys() == augmentation.OPERATORS.keys()
+    for name, fields in augmentation.OPERATORS.items():
+        for view in cases[name]["policy"]:
+            active = {key for key in view if view[key] != cases[NEUTRAL]["policy"][0][key]}
+            assert active <= fields.keys(), name
+            assert active or name == NEUTRAL
+
+
+@pytest.mark.parametrize("dataset", ["", "digits"])
+def test_the_images_of_the_speed_table_are_colours_of_the_asked_size(dataset):
+    images = augmentation.images_of(dataset, 3, (10, 12))
+    assert images.shape == (3, 10, 12, 3) and images.dtype == "uint8"
+    assert (images == augmentation.images_of(dataset, 3, (10, 12))).all()
+    assert images.std() > 10
+
+
+def seeded(workdir, name, seed, *flags, k=20, random=30.0, **values):
+    """A run with a recipe and the k-NN of its representations, raw pixels among them."""
+    where = workdir / f"{name}-{seed}{''.join(flags)}"
+    config.save(recipe_of(name, f"--seed={seed}", *flags), where)
+    values = {"raw pixels": 40.0, "random weights": random, **values}
+    rows = [
+        Row(of, "knn", "accuracy", value, "digits", "test", {"k": k})
+        for of, value in values.items()
+    ]
+    write_results(where / "results.json", rows, {})
+    return seeds.read(where, catalog())
+
+
+def test_runs_that_differ_in_their_seed_only_are_one_row(tmp_path):
+    runs = [
+        seeded(tmp_path, "byol", seed, random=29.0 + seed, pretrained=value)
+        for seed, value in ((0, 50.0), (1, 52.0), (2, 54.0))
+    ]
+    again = seeded(tmp_path, "simclr", 0, random=29.0, pretrained=60.0)
+    text, apart = seeds.table([*runs, again])
+    assert text.splitlines() == [
+        "| method | representation | knn |",
+        "| --- | --- | ---: |",
+        "|  | raw pixels | 40.0 |",
+        "|  | random weights | 30.0 ± 1.0 (n=3) |",
+        "| byol | pretrained | 52.0 ± 2.0 (n=3) |",
+        "| simclr | pretrained | 60.0 (n=1) |",
+    ]
+    assert not apart
+
+
+def test_runs_of_other_settings_are_another_method_that_names_them(tmp_path):
+    runs = [
+        seeded(tmp_path, "byol", 0, "--learning_rate=0.1", pretrained=50.0),
+        seeded(tmp_path, "byol", 0, "--learning_rate=0.2", pretrained=60.0),
+        seeded(tmp_path, "byol", 1, "--learning_rate=0.2", EVALUATED, pretrained=62.0),
+    ]
+    *_, short, long = seeds.table(runs)[0].splitlines()
+    assert short == "| byol (optimizer.learning_rate=0.1) | pretrained | 50.0 (n=1) |"
+    assert long == "| byol (optimizer.learning_rate=0.2) | pretrained | 61.0 ± 1.4 (n=2) |"
+
+
+def test_what_no_network_feels_makes_no_other_method(tmp_path):
+    unfelt = ("--set=transfer.strengths=5", "--set=finetune.steps=30", EVALUATED)
+    runs = [
+        seeded(tmp_path, "byol", seed, *flags, pretrained=50.0)
+        for seed, flags in enumerate([(), *((flag,) for flag in unfelt)])
+    ]
+    assert [len(members) for members in seeds.grouped(runs).values()] == [4]
+
+
+def test_a_seed_counts_once(tmp_path):
+    runs = [seeded(tmp_path / part, "byol", 0, pretrained=50.0) for part in "ab"]
+    with pytest.raises(UserError, match="a/byol-0 and .*b/byol-0 are both byol with seed 0"):
+        seeds.table(runs)
+
+
+def test_numbers_of_other_protocols_have_a_column_of_their_own(tmp_path):
+    runs = [seeded(tmp_path, "byol", seed, k=k, pretrained=50.0) for seed, k in ((0, 20), (1, 5))]
+    text, apart = seeds.table(runs)
+    assert text.count("50.0 (n=1)") == 2 and text.count("knn digits/test [") == 2
+    assert len(apart) == 1 and apart[0].endswith("k is 20, not 5.")
+
+
+def test_raw_pixels_that_runs_disagree_on_show_it(tmp_path):
+    runs = [
+        seeded(tmp_path, "byol", seed, pretrained=50.0, **{"raw pixels": 40.0 + seed})
+        for seed in (0, 2)
+    ]
+    assert "| raw pixels | 41.0 ± 1.4 (n=2) |" in seeds.table(runs)[0]
+
+
+def test_differences_are_paired_by_seed_and_of_the_best_representation(tmp_path):
+    sem = [
+        {"pretrained, backbone": 10.0, "pretrained, SEM tau_d=1": value} for value in (51.0, 54.0)
+    ]
+    runs = [seeded(tmp_path, "byol", seed, pretrained=50.0 + seed) for seed in (0, 1, 2)]
+    runs += [seeded(tmp_path, "sem_byol", seed, **sem[seed]) for seed in (0, 1)]
+    runs.append(seeded(tmp_path, "simclr", 9, pretrained=70.0))
+    *_, ours, unpaired = seeds.differences(runs, "byol").splitlines()
+    assert ours == "| sem_byol | +2.0 ± 1.4 (n=2), SEM tau_d=1 |"
+    assert unpaired == "| simclr | - |"
+    with pytest.raises(UserError, match="Unknown method 'bjol'. Did you mean 'byol'"):
+        seeds.differences(runs, "bjol")
+
+
+def test_a_folder_that_is_no_finished_run_is_refused(tmp_path):
+    with pytest.raises(UserError, match="No run in"):
+        seeds.read(tmp_path, catalog())
+    config.save(recipe_of("simclr"), tmp_path)
+    with pytest.raises(UserError, match="evaluate the run first"):
+        seeds.read(tmp_path, catalog())
+
+
+def test_a_train_step_that_fails_leaves_the_others_their_rows(monkeypatch, capsys):
+    def build(width, precision):
+        if width == 64:
+            raise MemoryError("too wide")
+
+    monkeypatch.setattr(train_step, "build", build)
+    monkeypatch.setattr(train_step, "measure", lambda *_: [3.0, 1.0, 2.0])
+    monkeypatch.setattr(sys, "argv", ["train_step.py", "--widths=64,16"])
+    with pytest.raises(SystemExit):
+        train_step.main()
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[-2:] == [
+        "| 64 | float32 | failed |  |",
+        "| 16 | float32 | 2 | 1 to 3 |",
+    ]
+    assert "width 64, float32: MemoryError: too wide" in printed.err
+
+
+def test_a_row_that_fails_is_told_and_costs_no_other(capsys):
+    attempt = attempts.Attempts()
+    assert attempt("halves", lambda x: x / 2, 3) == 1.5
+    attempt.finish()  # nothing to tell
+    assert attempt("zeroth", lambda: 1 / 0) is None
+    assert attempt("exit", sys.exit, "ended with status 3") is None
+    assert "zeroth: ZeroDivisionError: division by zero" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="Failed: zeroth, exit. The other"):
+        attempt.finish()
+
+
+def test_tables_say_which_rows_failed():
+    assert codes.line_of("codes", "ours", None) == "| codes | ours | failed |  |  |  |  |"
+    assert codes.line_of("codes", "ours", (128, 97.0, 0.1, 2.0, 30)).count("|") == 8
+    lines = fit.format_table({"stream": [None], "constant": [None, (100.0, 0.0)]}).splitlines()
+    assert lines[2:] == ["| stream | failed | | |", "| constant | 100 | 100 to 100 | 0.0% |"]
+    assert parity.format_table({"PNG": None}).endswith("| PNG | failed | |")
+    clock = {column: {"views": 1.0, "bytes": 2**20, "memory": 2**20} for column in BENCHED}
+    first = next(iter(BENCHED))
+    partly = {"ours": {first: clock[first]}, "peer": {}}
+    *_, ours, peer = augmentation.speed_table(partly).splitlines()
+    assert ours.count("failed") == len(BENCHED) - 1 and peer.count("failed") == len(BENCHED)
+    *_, batch, ours = augmentation.memory_table(partly).splitlines()
+    assert batch.startswith("| one batch | 1 |  |") and ours.startswith("| ours | 1 |  |")
+
+
+def test_a_run_that_cannot_be_measured_costs_no_other_its_line(tmp_path, monkeypatch, capsys):
+    def measure(workdir):
+        if workdir.name == "byol":
+            raise OSError("no model")
+        found = {"rank": 1.0, "seconds": None, "parameters": 10**6, "rows": {}}
+        return {**found, "labels per class": 10}
+
+    monkeypatch.setattr(methods, "train", lambda *_: True)
+    monkeypatch.setattr(methods, "measure", measure)
+    monkeypatch.setattr(methods, "kept", lambda path, measured: measured())
+    flags = ["--dataset=digits", f"--workdir={tmp_path}", "--only=byol,simclr"]
+    monkeypatch.setattr(sys, "argv", ["methods.py", *flags])
+    with pytest.raises(SystemExit, match="Missing: byol"):
+        methods.main()
+    printed = capsys.readouterr()
+    assert "| `simclr` |" in printed.out and "byol: OSError: no model" in printed.err
+
+
+def test_a_case_that_aborts_its_process_costs_no_other(tmp_path, monkeypatch):
+    program = """import json, os, sys
+print("a library says hello")
+for name in json.loads(sys.argv[1])["cases"]:
+    if name == "b":
+        os.abort()
+    print(json.dumps({name: {"views": 1.0}}), flush=True)
+"""
+    (tmp_path / "augmentation_streams.py").write_text(program)
+    monkeypatch.setattr(augmentation, "HERE", tmp_path)
+    attempt, options = attempts.Attempts(), types.SimpleNamespace(seconds=1, workers=1)
+    found = augmentation.measured("ours", dict.fromkeys("abc"), options, attempt)
+    assert found == dict.fromkeys("ac", {"views": 1.0}) and attempt.failed == ["ours, b"]
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_only_missing_operators_of_torchvision_are_declared(compiled, tmp_path):
+    """With packages of the form of torch and torchvision, which are not installed for the tests."""
+    packages = {
+        "torch": """import os, types
+class Library:
+    def __init__(self, *names): pass
+    def define(self, text):
+        if os.path.exists(os.path.join(os.path.dirname(__file__), "../torchvision/_C.so")):
+            os.abort()  # as two operators of one name do
+        defined.append(text.partition("(")[0])
+defined = []
+library = types.SimpleNamespace(Library=Library)
+utils = types.SimpleNamespace(data=types.SimpleNamespace(Dataset=object))
+""",
+        "torchvision": "import torch\ntransforms = None\nprint(*torch.defined)\n",
+        "PIL": "Image = ImageFilter = None\n",
+    }
+    for name, text in packages.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(text)
+    if compiled:
+        (tmp_path / "torchvision" / "_C.so").touch()
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "augmentation_torchvision.py"), '{"cases": {}}'],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ([] if compiled else ["nms", "qnms"])

@@ -1,0 +1,193 @@
+"""Logistic regression on codes and on dense features: scikit-learn's optimum, the same protocol."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+from sklearn.linear_model import LogisticRegression
+
+from keras_ssl.core.checks import UserError
+from keras_ssl.evaluation import logistic, products
+from keras_ssl.evaluation.logistic import Problem
+from keras_ssl.evaluation.products import CodeProducts, DenseProducts, one_hot_csr
+from keras_ssl.evaluation.sparse_probe import codes_probe, dense_probe, held_out
+
+_PATH = Path(__file__).parents[3] / "benchmarks" / "codes.py"
+_SPEC = importlib.util.spec_from_file_location("benchmark_of_codes", _PATH)
+benchmark = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(benchmark)
+
+
+def some_codes(rows=60, width=5, size=4, classes=3, seed=0):
+    """Codes of which most simplices tell the class."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(rows) % classes
+    codes = (labels[:, None] + np.arange(width)) % size
+    noise = rng.random((rows, width)) < 0.5
+    return np.where(noise, rng.integers(0, size, codes.shape), codes).astype("uint8"), labels
+
+
+@pytest.mark.parametrize("width, size", [(5, 4), (4, 4), (1, 2), (3, 17), (3, 16), (2, 300)])
+def test_products_of_codes_are_those_of_the_one_hot_matrix(width, size, monkeypatch):
+    monkeypatch.setattr(products, "_TILE_NONZEROS", 7)
+    monkeypatch.setattr(products, "_TILE_WEIGHTS", 4 * size)
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, size, (11, width)).astype(np.min_scalar_type(size - 1))
+    dense = np.eye(size)[codes].reshape(11, -1)
+    of_codes = CodeProducts(codes, size)
+    weights, residuals = rng.normal(size=(width * size, 3)), rng.normal(size=(11, 3))
+    assert of_codes.shape == dense.shape
+    np.testing.assert_allclose(of_codes.forward(weights), dense @ weights, atol=1e-12)
+    np.testing.assert_allclose(of_codes.backward(residuals), dense.T @ residuals, atol=1e-12)
+
+
+def test_the_csr_matrix_has_a_one_per_simplex_and_small_indices():
+    codes, _ = some_codes()
+    matrix = one_hot_csr(codes, 4)
+    assert isinstance(matrix, csr_matrix) and matrix.indices.dtype == "int32"
+    assert matrix.nnz == codes.size
+    np.testing.assert_array_equal(matrix.toarray(), np.eye(4)[codes].reshape(60, -1))
+
+
+@pytest.mark.parametrize("c", [1e-3, 0.1, 10.0])
+@pytest.mark.parametrize("kind", ["codes", "dense"])
+def test_the_solution_is_that_of_scikit_learn(kind, c, monkeypatch):
+    monkeypatch.setattr(logistic, "TOLERANCE", 1e-8)
+    codes, labels = some_codes()
+    matrix = one_hot_csr(codes, 4)
+    product = CodeProducts(codes, 4) if kind == "codes" else DenseProducts(matrix.toarray())
+    problem = Problem(product, labels, np.ones(60, bool))
+    solution, logits = problem.fit(c, *problem.start())
+    theirs = LogisticRegression(C=c, tol=1e-8, max_iter=1000).fit(matrix, labels)
+    np.testing.assert_allclose(solution[:-1].T, theirs.coef_, atol=1e-4)
+    np.testing.assert_allclose(
+        solution[-1] - solution[-1].mean(), theirs.intercept_ - theirs.intercept_.mean(), atol=1e-4
+    )
+    np.testing.assert_allclose(logits, logistic.scores(product, solution), atol=1e-9)
+
+
+def test_rows_that_are_held_out_do_not_matter():
+    codes, labels = some_codes()
+    fitted = np.arange(60) < 40
+    problem = Problem(CodeProducts(codes, 4), labels, fitted)
+    alone = Problem(CodeProducts(codes[:40], 4), labels[:40], np.ones(40, bool))
+    solution, _ = problem.fit(1.0, *problem.start())
+    np.testing.assert_allclose(solution, alone.fit(1.0, *alone.start())[0], atol=1e-9)
+
+
+def test_a_warm_start_reaches_what_a_cold_one_reaches(monkeypatch):
+    monkeypatch.setattr(logistic, "TOLERANCE", 1e-8)
+    codes, labels = some_codes()
+    problem = Problem(CodeProducts(codes, 4), labels, np.ones(60, bool))
+    warm, _ = problem.fit(1.0, *problem.fit(0.01, *problem.start()))
+    np.testing.assert_allclose(warm, problem.fit(1.0, *problem.start())[0], atol=1e-5)
+
+
+def test_codes_and_their_one_hot_features_give_the_same_accuracy():
+    train, train_labels = some_codes(90)
+    test, test_labels = some_codes(60, seed=1)
+    dense = [one_hot_csr(part, 4).toarray() for part in (train, test)]
+    by_codes = codes_probe(train, train_labels, test, test_labels, simplex_size=4, strengths=12)
+    by_features = dense_probe(dense[0], train_labels, dense[1], test_labels, strengths=12)
+    assert by_codes.accuracy == by_features.accuracy > 60
+    assert by_codes.c == by_features.c
+    assert by_codes.protocol["features"] == "one-hot codes"
+    assert {**by_features.protocol, "features": None} == {
+        key: None if key == "features" else value
+        for key, value in by_codes.protocol.items()
+        if key not in ("num_simplices", "simplex_size")
+    }
+
+
+def test_the_protocol_names_45_strengths_and_a_seed_gives_the_same_again():
+    codes, labels = some_codes()
+    first = codes_probe(codes, labels, codes, labels, simplex_size=4)
+    assert first.protocol["strengths"] == 45 and first.protocol["c_range"] == [1e-6, 1e5]
+    assert first == codes_probe(codes, labels, codes, labels, simplex_size=4)
+
+
+def test_labels_need_not_be_numbered_from_0():
+    codes, labels = some_codes()
+    plain = codes_probe(codes, labels, codes, labels, simplex_size=4, strengths=5)
+    renamed = codes_probe(codes, 7 * labels + 2, codes, 7 * labels + 2, simplex_size=4, strengths=5)
+    assert plain.accuracy == renamed.accuracy
+
+
+def test_shuffled_labels_are_at_chance():
+    codes, labels = some_codes(300)
+    test, test_labels = some_codes(300, seed=1)
+    shuffled = np.random.default_rng(2).permutation(labels)
+    result = codes_probe(codes, shuffled, test, test_labels, simplex_size=4, strengths=9)
+    assert abs(result.accuracy - 100 / 3) < 12
+
+
+def test_a_fifth_of_each_class_is_held_out():
+    mask, folds = held_out(np.repeat([0, 1], [20, 10]))
+    assert folds == 5 and mask[:20].sum() == 4 and mask[20:].sum() == 2
+    assert held_out(np.repeat([0, 1], [20, 2]))[1] == 2
+
+
+CODES, LABELS = some_codes()
+
+
+@pytest.mark.parametrize(
+    "change, what",
+    [
+        ({"train": CODES[:0], "train_labels": LABELS[:0]}, "non-empty matrix"),
+        ({"train": CODES[:, :3]}, "same number of simplices"),
+        ({"test": CODES + 1}, "test codes must lie in 0 to 3. Received 1 to 4"),
+        ({"train": np.full(CODES.shape, np.nan)}, "train codes must be integers"),
+        ({"simplex_size": 1}, "simplex_size must be 2 or more"),
+        ({"strengths": 0}, "strengths must be 1 or more"),
+        ({"train_labels": LABELS / 2}, "labels must be integers"),
+        ({"test_labels": LABELS + 1}, "without a train image: 3"),
+        ({"train_labels": LABELS * 0, "test_labels": LABELS * 0}, "two classes or more"),
+        ({"test_labels": LABELS[:3]}, "one test label per image"),
+    ],
+)
+def test_what_does_not_fit_is_refused(change, what):
+    parts = {"train": CODES, "train_labels": LABELS, "test": CODES, "test_labels": LABELS}
+    with pytest.raises(UserError, match=what):
+        codes_probe(**{**parts, "simplex_size": 4, **change})
+
+
+def test_dense_features_with_nan_are_refused():
+    features = np.eye(3)[LABELS]
+    with pytest.raises(UserError, match="NaN"):
+        dense_probe(features * np.nan, LABELS, features, LABELS)
+
+
+def test_scikit_learn_by_the_same_protocol_chooses_and_reaches_the_same():
+    train, train_labels = some_codes(90)
+    test, test_labels = some_codes(60, seed=1)
+    parts = (train, train_labels, test, test_labels)
+    ours = codes_probe(*parts, simplex_size=4, strengths=7)
+    accuracy, c = benchmark.scikit_learn_probe(*parts, 7, simplex_size=4)
+    assert (ours.accuracy, ours.c) == (accuracy, (c,))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_features_that_tell_nothing_are_at_chance(dtype):
+    features = np.full((60, 4), 0.3, dtype)
+    with np.errstate(all="raise"):
+        result = dense_probe(features, LABELS, features, LABELS, strengths=12)
+    assert result.accuracy == pytest.approx(100 / 3)
+    same = codes_probe(0 * CODES, LABELS, 0 * CODES, LABELS, simplex_size=4, strengths=12)
+    assert same.accuracy == pytest.approx(100 / 3)
+
+
+def test_a_search_of_the_length_stops_at_the_least_value_of_the_line():
+    problem = Problem(CodeProducts(CODES, 4), LABELS, np.ones(60, bool))
+    solution, logits = problem.start()
+    direction = -problem._gradient(solution, logits, decay=0.01)
+    along = logistic.scores(problem.products, direction)
+    length = problem._length(solution, direction, logits, along, decay=0.01)
+
+    def slope(length):
+        there, reached = solution + length * direction, logits + length * along
+        return np.vdot(problem._gradient(there, reached, decay=0.01), direction)
+
+    assert abs(slope(length)) <= 0.1 * abs(slope(0.0))
+    assert problem._length(solution, -direction, logits, -along, decay=0.01) == 0

@@ -1,0 +1,289 @@
+import itertools
+import socket
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+tfds = pytest.importorskip("tensorflow_datasets")
+
+from pipelines import progress  # noqa: E402
+from pipelines.data import builders, catalog  # noqa: E402
+from pipelines.data.load import load  # noqa: E402
+from pipelines.errors import DataError  # noqa: E402
+
+IMAGE = tfds.features.Image(shape=(None, None, 3))
+LABEL = tfds.features.ClassLabel(names=["round", "square"])
+
+
+class Builder:
+    """Stands for a prepared set of images of 9 x 12 pixels, each of the level of its index."""
+
+    def __init__(self, counts, features=None, labels=(0, 1), problem=None):
+        splits = {name: SimpleNamespace(num_examples=count) for name, count in counts.items()}
+        features = {"image": IMAGE, "label": LABEL} if features is None else features
+        self.info = SimpleNamespace(features=features, splits=splits)
+        self.labels, self.problem = labels, problem
+
+    def download_and_prepare(self):
+        if self.problem:
+            raise self.problem
+
+    def as_dataset(self, split):
+        index = np.arange(self.info.splits[split].num_examples)
+        images = np.broadcast_to(index[:, None, None, None], (len(index), 9, 12, 3))
+        labels = np.take(self.labels, index % 2)
+        return tf.data.Dataset.from_tensor_slices(
+            {"image": images.astype(np.uint8), "label": labels.astype(np.int64)}
+        )
+
+
+def load_from(monkeypatch, builder, **settings):
+    monkeypatch.setattr(tfds, "builder", lambda name, data_dir: builder)
+    return load("shapes", **settings)
+
+
+def test_splits_become_arrays_with_labels_and_names(monkeypatch):
+    lines = []
+    builder = Builder({"train": 4, "validation": 2})
+    data = load_from(monkeypatch, builder, log=lines.append)
+    assert data.train_images.shape == (4, 32, 32, 3) and data.train_images.dtype == np.uint8
+    assert data.test_images.shape == (2, 32, 32, 3) and "32 pixels" in lines[0]
+    assert data.class_names == ("round", "square")
+    np.testing.assert_array_equal(data.train_images[:, 0, 0, 0], [0, 1, 2, 3])
+    np.testing.assert_array_equal(data.train_labels, [0, 1, 0, 1])
+
+
+def test_image_size_is_obeyed_and_a_test_part_not_needed(monkeypatch):
+    data = load_from(monkeypatch, Builder({"train": 4}), image_size=8)
+    assert data.image_size == 8 and data.test_images is data.test_labels is None
+
+
+def test_a_long_reading_is_shown(monkeypatch):
+    lines = []
+    monkeypatch.setattr(progress, "_FIRST", {False: 0.0})
+    load_from(monkeypatch, Builder({"train": 4}), image_size=8, log=lines.append)
+    assert lines[0].startswith("Reading shapes: 4 of 4 images, ")
+
+
+def test_images_of_one_square_size_stay_as_they_are(monkeypatch):
+    builder = Builder({"train": 2}, features={"image": tfds.features.Image(shape=(9, 9, 3))})
+    data = load_from(monkeypatch, builder)
+    assert data.image_size == 9 and data.train_labels is data.num_classes is None
+
+
+def test_labels_below_zero_mean_none(monkeypatch):
+    data = load_from(monkeypatch, Builder({"train": 2}, labels=(-1, -1)), image_size=8)
+    assert data.train_labels is data.num_classes is None
+
+
+@pytest.mark.parametrize(
+    "builder, message",
+    [
+        (
+            Builder({"train": 2}, features={"text": tfds.features.Text()}),
+            "no feature 'image': text",
+        ),
+        (Builder({"validation": 2}), "no split 'train': validation"),
+        (Builder({"train": 2}, problem=OSError("No host\nlong story")), "OSError: No host\n"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_with_the_reason(monkeypatch, builder, message):
+    with pytest.raises(DataError, match=message):
+        load_from(monkeypatch, builder)
+
+
+class Downloading(Builder):
+    """One that downloads as TensorFlow Datasets does, to a folder."""
+
+    def __init__(self, url, folder):
+        super().__init__({"train": 2})
+        self.url, self.folder = url, folder
+
+    def download_and_prepare(self):
+        tfds.download.DownloadManager(download_dir=str(self.folder)).download(self.url)
+
+
+@pytest.fixture
+def listening():
+    """The port of a server that takes connections and never answers, and one that nobody has."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        with socket.create_server(("127.0.0.1", 0)) as closed:
+            free = closed.getsockname()[1]
+        yield {"silent": silent.getsockname()[1], "refused": free}
+
+
+@pytest.mark.parametrize("host", ["silent", "refused"])
+def test_a_host_that_does_not_answer_is_named_within_seconds(
+    host, listening, monkeypatch, tmp_path
+):
+    import requests
+    from tensorflow_datasets.core.download import downloader
+
+    before = requests.Session.request, downloader.MAX_RETRIES
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setattr(builders, "_SECONDS", (0.2, 0.2))
+    builder = Downloading(f"http://127.0.0.1:{listening[host]}/shapes.zip", tmp_path)
+    started = time.monotonic()
+    with pytest.raises(DataError, match="no answer from 127.0.0.1.\nPrepare it where"):
+        load_from(monkeypatch, builder)
+    assert time.monotonic() - started < 10
+    assert (requests.Session.request, downloader.MAX_RETRIES) == before
+
+
+def test_a_set_that_is_prepared_needs_no_network(monkeypatch):
+    def connect(*arguments, **options):
+        raise AssertionError("a connection")
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    assert load_from(monkeypatch, Builder({"train": 2}), image_size=8).image_size == 8
+
+
+def test_an_unknown_name_is_answered_with_the_nearest(tmp_path):
+    with pytest.raises(DataError, match="Did you mean 'cifar10'"):
+        load("cifr10", data_dir=str(tmp_path))
+
+
+class Written(tfds.core.GeneratorBasedBuilder):
+    """A small set that TensorFlow Datasets writes as it writes all others."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    names, counts, side, channels, labels = ("a", "b"), {"train": 4, "test": 2}, 8, 3, {}
+
+    def _info(self):
+        features = {
+            "image": tfds.features.Image(shape=(self.side, self.side, self.channels)),
+            "label": tfds.features.ClassLabel(names=list(self.names)),
+            "coarse": tfds.features.ClassLabel(num_classes=2),
+            "flags": {"even": np.bool_},
+            "text": tfds.features.Text(),
+        }
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, manager):
+        return {split: self._generate_examples(split) for split in self.counts}
+
+    def _generate_examples(self, split):
+        for number in range(self.counts[split]):
+            image = np.full((self.side or 9 + number, self.side or 12, self.channels), number)
+            label = number % len(self.names) if self.labels.get(split, True) else -1
+            yield (
+                number,
+                {
+                    "image": image.astype(np.uint8),
+                    "label": label,
+                    "coarse": number % 2,
+                    "flags": {"even": number % 2 == 0},
+                    "text": str(number),
+                },
+            )
+
+
+@pytest.fixture
+def written(tmp_path, monkeypatch):
+    """Function from what the set shall be, and settings of `load`, to its `ImageData`."""
+    monkeypatch.setenv("KERAS_SSL_CACHE", str(tmp_path / "cache"))
+    folders = itertools.count()
+
+    def read(name="written", parts=None, **settings):
+        for part, value in (parts or {}).items():
+            monkeypatch.setattr(Written, part, value)
+        builder = Written(data_dir=str(tmp_path / str(next(folders))))
+        monkeypatch.setattr(tfds, "builder", lambda name, data_dir: builder)
+        return load(name, log=lambda line: None, **settings)
+
+    return read
+
+
+def level(images):
+    """The level of each image, which is its number."""
+    return sorted(images[:][:, 0, 0, 0])
+
+
+def test_large_sets_are_read_from_their_record_files(written):
+    arrays, places = written(in_memory=True), written(in_memory=False)
+    assert isinstance(arrays.train_images, np.ndarray)
+    assert not isinstance(places.train_images, np.ndarray)
+    for part in ("train_images", "train_labels", "test_images", "test_labels"):
+        np.testing.assert_array_equal(getattr(places, part)[:], getattr(arrays, part))
+    assert places.class_names == arrays.class_names == ("a", "b")
+
+
+def test_images_of_many_sizes_stay_in_their_files_when_they_are_wanted_large(written):
+    data = written(parts={"side": None}, image_size=160)
+    assert not isinstance(data.train_images, np.ndarray) and data.image_size == 160
+    assert sorted(data.train_images.heights) == [9, 10, 11, 12]
+
+
+def test_files_of_another_form_are_refused_with_what_to_do(monkeypatch):
+    builder = Builder({"train": 4})
+    builder.info.file_format = tfds.core.FileFormat.RIEGELI
+    with pytest.raises(DataError, match="'shapes' is prepared as riegeli files.*tfrecord"):
+        load_from(monkeypatch, builder, in_memory=False)
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_another_feature_serves_as_the_label(written, in_memory):
+    three = {"names": ("a", "b", "c")}
+    data = written("written#coarse", three, in_memory=in_memory)
+    wanted = [number % 2 for number in data.train_images[:][:, 0, 0, 0]]
+    np.testing.assert_array_equal(data.train_labels, wanted)
+    assert data.num_classes == 2
+    data = written("written#flags/even", three, in_memory=in_memory)
+    np.testing.assert_array_equal(data.train_labels, 1 - np.array(wanted))
+
+
+def test_a_feature_that_is_no_label_is_refused_with_those_that_are(written):
+    with pytest.raises(DataError, match="'corse' .*Did you mean 'coarse'.*label, coarse, flags/ev"):
+        written("written#corse")
+    with pytest.raises(DataError, match="'text' is no feature that can be a label"):
+        written("written#text")
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_unlabelled_images_are_pretrained_on_besides(written, in_memory):
+    parts = {
+        "counts": {"train": 4, "test": 2, "unlabelled": 5},
+        "labels": {"unlabelled": False},
+    }
+    data = written(parts=parts, in_memory=in_memory)
+    assert len(data.train_images) == len(data.train_labels) == 4
+    assert len(data.pretraining_images) == 9
+    np.testing.assert_array_equal(data.pretraining_images[:4], data.train_images[:])
+    assert level(data.pretraining_images[4:]) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_splits_that_are_not_asked_for_are_not_read(written, in_memory):
+    data = written(parts={"counts": {"train": 4, "test": 2, "extra": 9}}, in_memory=in_memory)
+    assert len(data.train_images) == 4 and data.pretraining_images is None
+
+
+def test_a_test_split_without_labels_gives_way_to_the_validation_split(written):
+    parts = {
+        "counts": {"train": 4, "validation": 3, "test": 2},
+        "labels": {"test": False},
+    }
+    assert len(written(parts=parts).test_images) == 3
+    assert len(written(parts=parts | {"labels": {}}).test_images) == 2
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_imagenet100_is_the_images_of_its_classes_numbered_anew(written, in_memory):
+    wanted = catalog.classes_of("imagenet100")
+    names = ("n01440764", wanted[3], wanted[0])
+    parts = {"names": names, "counts": {"train": 9, "validation": 3}}
+    data = written("imagenet100", parts, in_memory=in_memory)
+    numbers = data.train_images[:][:, 0, 0, 0]
+    assert sorted(numbers) == [1, 2, 4, 5, 7, 8]
+    np.testing.assert_array_equal(data.train_labels, np.where(numbers % 3 == 1, 3, 0))
+    assert len(data.test_images) == 2 and data.num_classes == 100 and data.class_names == wanted
+
+
+def test_imagenet100_lists_a_hundred_classes_of_imagenet_in_ascending_order():
+    wanted = catalog.classes_of("imagenet100")
+    known = set(tfds.builder("imagenet2012").info.features["label"].names)
+    assert len(set(wanted)) == 100 and set(wanted) <= known
+    assert list(wanted) == sorted(wanted)

@@ -1,0 +1,518 @@
+"""Other data sets and further test sets: what is read of them, and what is scored."""
+
+import dataclasses
+import gc
+import weakref
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+import keras_ssl
+import run
+from keras_ssl import config
+from keras_ssl.config import parse_set, resolve
+from keras_ssl.core.checks import UserError
+from keras_ssl.evaluation import linear_probe as probes
+from keras_ssl.evaluation.knn import knn_accuracy, knn_scores
+from keras_ssl.evaluation.linear_probe import linear_probe
+from keras_ssl.evaluation.rows import Row, protocol_hash
+from keras_ssl.evaluation.sparse_probe import dense_probe
+from pipelines.data.encoded import EncodedImages
+from pipelines.data.image_data import ImageData
+from pipelines.data.load import ImagePart, load_test_part
+from pipelines.errors import DataError
+from stages import shifted, transfer
+from stages.errors import LeftOut
+from stages.inputs import Inputs, Preprocessing
+from stages.readings import Readings, readings_of
+
+RGB = Preprocessing(8, 3, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
+GRAY = Preprocessing(8, 1, (0.5,), (0.25,))
+
+
+def squares(count, seed=0, classes=3, size=8, channels=3):
+    """Images of some classes, each brighter in other rows, in noise that hides some of them."""
+    draw, labels = np.random.RandomState(seed), np.arange(count) % classes
+    images = draw.randint(0, 200, (count, size, size, channels))
+    bright = np.arange(size) % classes == labels[:, None]
+    return (images + 15 * bright[:, :, None, None]).astype("uint8"), labels
+
+
+def data_of(name="npz:own.npz", names=None, **sizes):
+    return ImageData(name, *squares(60, **sizes), *squares(45, seed=1, **sizes), names)
+
+
+def recipe(*wishes, method="simclr"):
+    small = ("backbone.name=tiny", "backbone.width=4")
+    return resolve(run.read_catalog(), method, [parse_set(text) for text in (*small, *wishes)])
+
+
+def npz(path, data, parts=("train", "test"), labels=True):
+    arrays = {}
+    for part in parts:
+        arrays[f"x_{part}"] = getattr(data, f"{part}_images")
+        if labels:
+            arrays[f"y_{part}"] = getattr(data, f"{part}_labels")
+    if data.class_names:
+        arrays["class_names"] = np.array(data.class_names)
+    np.savez(path, **arrays)
+    return f"npz:{path}"
+
+
+# Transfer.
+
+
+def sem_encoder():
+    encoder = keras_ssl.create_backbone("tiny", (8, 8, 3), width=4)
+    return keras_ssl.sem_neck(encoder, num_simplices=5, simplex_size=3)
+
+
+def test_codes_are_what_the_one_hot_features_are_under_the_same_protocol():
+    encoder, data = sem_encoder(), data_of()
+    every = transfer.representations(recipe(method="sem_simclr"), RGB, encoder)
+    found = {row.representation: row for readings in every for row in measured(readings, data)}
+    assert list(found) == [
+        *("raw pixels", "random weights", "pretrained, backbone"),
+        *("pretrained, SEM tau_d=0.1", "pretrained, SEM tau_d=1", "pretrained, SEM tau_d=0"),
+    ]
+    one_hot = Readings(keras_ssl.at_temperature(encoder, 0), RGB.function, ("one-hot",))
+    parts = [one_hot.extract(images) for images in (data.train_images, data.test_images)]
+    result = dense_probe(parts[0], data.train_labels, parts[1], data.test_labels, strengths=3)
+    assert found["pretrained, SEM tau_d=0"].value == pytest.approx(result.accuracy)
+    assert len({str(row.protocol) for row in found.values()}) == 1  # a single column to compare
+
+
+def measured(readings, data, strengths=3):
+    rows, left_out = transfer.measured(readings, data, strengths, 8)
+    assert left_out == []
+    return rows
+
+
+def test_codes_fit_where_the_features_behind_them_do_not(monkeypatch):
+    readings = readings_of(sem_encoder(), recipe(method="sem_simclr"), RGB.function)[1]
+    codes = transfer.CodeReadings(readings)
+    data, wide = data_of(), 4 * 15 * 105 / 2**30
+    monkeypatch.setattr(transfer, "FEATURE_LIMIT", wide / 2)
+    rows, left_out = transfer.measured(readings, data, 3, 8)
+    assert rows == [] and "features need" in left_out[0]
+    assert len(measured(codes, data)) == 1
+
+
+def test_a_representation_that_cannot_be_measured_is_told_and_the_others_stay():
+    data = data_of()
+    lonely = ImageData(
+        *("lonely", data.train_images, np.arange(60) // 59, data.test_images, np.zeros(45, int))
+    )
+    rows, left_out = transfer.measured(Readings(None, RGB.function, ("raw pixels",)), lonely, 3, 8)
+    assert rows == [] and left_out[0].startswith("lonely, raw pixels: ")
+
+
+def test_other_sizes_that_were_read_are_other_protocols():
+    encoder = keras_ssl.create_backbone("tiny", (8, 8, 3), width=4)
+    pixels, features = (
+        Readings(model, RGB.function, (name,))
+        for model, name in ((None, "raw pixels"), (encoder, "pretrained"))
+    )
+    found = {}
+    for side in (6, 8):
+        for readings in (pixels, features):
+            (one,) = measured(readings, data_of(size=side))
+            found[side, one.representation] = one.protocol
+    sizes = {key: protocol["image_size"] for key, protocol in found.items()}
+    assert sizes[6, "raw pixels"] == [6, 6] and sizes[6, "pretrained"] == [8, 8]
+    assert found[8, "raw pixels"] == found[8, "pretrained"]
+    assert "by the preprocessing" in found[6, "pretrained"]["images"]
+    assert protocol_hash(found[6, "raw pixels"]) != protocol_hash(found[8, "raw pixels"])
+    at_size = transfer.images_read(pixels, data_of("cifar10"), 8)
+    assert at_size == {"image_size": [8, 8], "images": transfer.READ_AT_SIZE}
+
+
+@pytest.mark.parametrize("wish, passed", [("yes", True), ("no", False), ("auto", None)])
+def test_images_are_decoded_when_the_recipe_says(monkeypatch, wish, passed):
+    seen, wanted = [], recipe(f"data.in_memory={wish}", f"data.data_dir=/{wish}")
+    for module, name in ((transfer, "load"), (shifted, "load_test_part")):
+        monkeypatch.setattr(module, name, lambda *_, in_memory, **__: seen.append(in_memory))
+    for read in (transfer.load_other, lambda n, r, _: shifted.shifted_part(n, r.data, data_of())):
+        with pytest.raises(AttributeError, match="NoneType"):
+            read("cifar10", wanted, RGB)
+    shifted._loaded.cache_clear()
+    assert seen == [passed, passed]
+
+
+def test_paths_of_other_sets_hold_in_every_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    texts = ("evaluation.shifted=npz:a.npz", "transfer.datasets=digits,npz:b.npz")
+    amended = config.amend(recipe(), run.read_catalog(), [parse_set(text) for text in texts])
+    for one in (recipe(*texts), amended):
+        assert one.evaluation.shifted == (f"npz:{tmp_path}/a.npz",)
+        assert one.transfer.datasets == ("digits", f"npz:{tmp_path}/b.npz")
+
+
+def loaded(path, data, preprocessing=RGB, **settings):
+    return transfer.load_other(npz(path / "x.npz", data, **settings), recipe(), preprocessing)
+
+
+def test_gray_images_reach_an_encoder_of_colours(tmp_path):
+    data = loaded(tmp_path, data_of(channels=1, size=6))
+    assert data.train_images.shape == (60, 6, 6, 3) and data.test_images.shape[-1] == 3
+    np.testing.assert_array_equal(data.test_images[..., 0], data.test_images[..., 2])
+    features = Readings(None, RGB.function, ("raw pixels",)).extract(data.test_images)
+    assert features.shape == (45, 108)
+    encoder = keras_ssl.create_backbone("tiny", (8, 8, 3), width=4)
+    assert len(Readings(encoder, RGB.function, ("x",)).extract(data.test_images)) == 45
+
+
+def test_colours_do_not_reach_an_encoder_of_gray_images(tmp_path):
+    with pytest.raises(UserError, match="takes gray images, .*x.npz' has 3 channels"):
+        loaded(tmp_path, data_of(), GRAY)
+
+
+def test_data_that_cannot_be_scored_say_what_they_lack(tmp_path):
+    with pytest.raises(UserError, match="there are no labels for both parts"):
+        loaded(tmp_path, data_of(), labels=False)
+    with pytest.raises(UserError, match="there is no test part"):
+        loaded(tmp_path, data_of(), labels=False, parts=("train",))
+
+
+def row(representation, dataset, value):
+    return Row(representation, "transfer", "accuracy", value, dataset, "test", {})
+
+
+def test_the_mean_is_of_all_data_sets_or_none():
+    rows = [row("a", "x", 10.0), row("a", "npz:/1/y.npz", 21.0), row("b", "x", 30.0)]
+    assert [line.split() for line in transfer.format_transfer(rows).splitlines()] == [
+        ["representation", "x", "y", "mean"],
+        ["a", "10.0", "21.0", "15.5"],
+        ["b", "30.0", "-", "-"],
+    ]
+
+
+def test_data_sets_of_one_file_name_keep_their_paths_in_the_heading():
+    rows = [row("a", "npz:/1/y.npz", 10.0), row("a", "npz:/2/y.npz", 20.0)]
+    heading = transfer.format_transfer(rows).splitlines()[0]
+    assert heading.split()[1:] == ["npz:/1/y.npz", "npz:/2/y.npz", "mean"]
+
+
+# Shifted test sets.
+
+
+def scored(data, *datasets, names=("raw pixels",)):
+    wanted = recipe(f"evaluation.shifted={','.join(datasets)}")
+    readings = Readings(None, RGB.function, names)
+    train = readings.extract(data.train_images)
+    return shifted.shifted_rows(readings, train, None, wanted, Inputs(data, RGB))
+
+
+def test_a_shifted_set_that_is_the_test_part_scores_as_the_test_part_does(tmp_path):
+    data = data_of()
+    pairs, left_out = scored(data, npz(tmp_path / "same.npz", data, parts=("test",)))
+    flat = [part.reshape(len(part), -1) / 255 for part in (data.train_images, data.test_images)]
+    parts = [part.astype("float32") for part in flat]
+    parts = (parts[0], data.train_labels, parts[1], data.test_labels)
+    knn, linear = knn_accuracy(*parts), linear_probe(*parts)
+    assert left_out == [] and [one.task for one, _ in pairs] == ["knn, same", "linear, same"]
+    assert 40 < knn.accuracy < 100 and 40 < linear.accuracy < 100
+    for (one, hits), whole in zip(pairs, (knn, linear), strict=True):
+        np.testing.assert_array_equal(hits, np.atleast_2d(whole.hits))
+        assert one.value == pytest.approx(whole.accuracy)
+        assert whole.protocol | {"among_classes": 3} == one.protocol
+        assert one.dataset == f"npz:{tmp_path}/same.npz"
+
+
+def test_every_temperature_of_the_simplices_is_scored_as_it_is_read(tmp_path):
+    wanted, data = recipe(method="sem_simclr"), data_of()
+    dataset = npz(tmp_path / "same.npz", data, parts=("test",))
+    evaluation = dataclasses.replace(wanted.evaluation, shifted=(dataset,), knn_neighbours=7)
+    wanted = dataclasses.replace(wanted, evaluation=evaluation)
+    readings = readings_of(sem_encoder(), wanted, RGB.function)[1]
+    train, test = (readings.extract(part) for part in (data.train_images, data.test_images))
+    pairs, left_out = shifted.shifted_rows(readings, train, None, wanted, Inputs(data, RGB))
+    assert left_out == [] and len(pairs) == 6
+    for name in readings.names:
+        parts = (readings.read(name, train), data.train_labels, readings.read(name, test))
+        expected = knn_accuracy(*parts, data.test_labels, k=7).accuracy
+        assert expected == pytest.approx(
+            next(r.value for r, _ in pairs if r.representation == name and "knn" in r.task)
+        )
+
+
+def classifiers(count=60, k=20, classes=3):
+    """The classifiers of some images, and the features of others."""
+    images, labels = squares(count, classes=classes)
+    wanted = recipe(f"evaluation.knn_neighbours={k}").evaluation
+    readings = Readings(None, RGB.function, ("raw pixels",))
+    train, unseen = (readings.extract(part) for part in (images, squares(45, seed=2)[0]))
+    fitted, left_out = shifted.fitted(readings, train, labels)
+    assert left_out == []
+    return shifted.Classifiers(readings, train, labels, fitted, wanted), unseen
+
+
+@pytest.mark.parametrize("task", ["knn", "linear"])
+@pytest.mark.parametrize("classes", [(0, 2), (1,), (0, 1, 2)])
+def test_predictions_are_among_the_classes_that_occur(task, classes):
+    by, unseen = classifiers()
+    answers, _ = by.answers("raw pixels", unseen, np.array(classes))[task]
+    assert set(answers) == set(classes)
+
+
+def test_two_classes_are_told_apart_as_many_are():
+    by, _ = classifiers(classes=2)
+    answers, _ = by.likeliest("raw pixels", by.train, np.array([0, 1]))
+    assert np.mean(answers == by.labels) > 0.9
+
+
+def test_the_protocol_of_a_knn_is_that_of_the_search():
+    by, unseen = classifiers(k=30)
+    rows = by.labels != 1
+    scores = knn_scores(by.train[rows], by.labels[rows], unseen, k=30, num_classes=3)
+    answers, protocol = by.nearest("raw pixels", unseen, np.array([0, 2]))
+    np.testing.assert_array_equal(answers, scores.argmax(axis=1))
+    assert (protocol["k"], protocol["train_images"]) == (30, 40)
+    _, protocol = by.nearest("raw pixels", unseen, np.array([2]))
+    assert (protocol["k"], protocol["train_images"]) == (20, 20)
+
+
+def test_the_regression_is_fitted_once_however_many_sets_and_blocks_there_are(
+    tmp_path, monkeypatch
+):
+    data, calls, columns = data_of(), [], probes.scaling
+    paths = [npz(tmp_path / f"{name}.npz", data, parts=("test",)) for name in "ab"]
+    whole, _ = scored(data, *paths)
+    monkeypatch.setattr(probes, "scaling", lambda train: calls.append(0) or columns(train))
+    monkeypatch.setattr(shifted, "_HELD", 10 * 192)
+    in_blocks, _ = scored(data, *paths)
+    assert len(calls) == 1 and len(in_blocks) == 4
+    for (row, hits), (other, expected) in zip(in_blocks, whole, strict=True):
+        assert row == other
+        np.testing.assert_array_equal(hits, expected)
+
+
+def test_one_black_image_costs_the_knn_of_its_representation_alone(tmp_path):
+    data = data_of()
+    black = np.concatenate([data.test_images[:-1], np.zeros_like(data.test_images[:1])])
+    black = dataclasses.replace(data, test_images=black)
+    pairs, left_out = scored(data, npz(tmp_path / "black.npz", black, parts=("test",)))
+    assert [row.task for row, _ in pairs] == ["linear, black"]
+    (why,) = left_out
+    assert why.text.startswith("raw pixels, knn, black: 1 of 45 test features are all zero")
+
+
+def test_a_regression_that_cannot_be_fitted_names_its_representation(tmp_path):
+    data = data_of()
+    few = dataclasses.replace(data, train_labels=np.minimum(np.arange(60), 2)[::-1])
+    pairs, left_out = scored(few, npz(tmp_path / "x.npz", data, parts=("test",)))
+    assert [row.task for row, _ in pairs] == ["knn, x"]
+    assert left_out[0].text.startswith("raw pixels, linear, shifted: ")
+
+
+def oblong(data, height, width):
+    parts = {f"{part}_images": getattr(data, f"{part}_images") for part in ("train", "test")}
+    cut = {name: images[:, :height, :width] for name, images in parts.items()}
+    return dataclasses.replace(data, **cut)
+
+
+def test_images_that_are_not_square_stay_so(tmp_path):
+    data = oblong(data_of(), 8, 6)
+    own = npz(tmp_path / "own.npz", data, parts=("test",))
+    other = npz(tmp_path / "other.npz", oblong(data_of(), 4, 8), parts=("test",))
+    pairs, left_out = scored(data, own, other)
+    assert [row.task for row, _ in pairs] == ["knn, own", "linear, own"]
+    images = data.train_images, data.test_images
+    flat = [part.reshape(len(part), -1).astype("float32") / 255 for part in images]
+    expected = knn_accuracy(flat[0], data.train_labels, flat[1], data.test_labels)
+    np.testing.assert_array_equal(pairs[0][1][0], expected.hits)
+    reason = "The images are 4 x 8, those of 'npz:own.npz' 8 x 6."
+    assert left_out == [LeftOut(f"raw pixels, other: {reason}")]
+
+    encoder = keras_ssl.create_backbone("tiny", (8, 8, 3), width=4)
+    readings = Readings(encoder, RGB.function, ("pretrained",))
+    wanted, train = recipe(f"evaluation.shifted={other}"), readings.extract(data.train_images)
+    pairs, left_out = shifted.shifted_rows(readings, train, None, wanted, Inputs(data, RGB))
+    assert len(pairs) == 2 and left_out == []
+
+
+class Counted:
+    """Readings that notice how many of their representations of the train images are held."""
+
+    model, names, most = object(), ("a", "b", "c"), 0
+
+    def __init__(self, train):
+        self.train, self.held = train, []
+
+    def extract(self, images):
+        return images.reshape(len(images), -1) / np.float32(255)
+
+    def width(self, images):
+        return images.size
+
+    def read(self, name, features):
+        gc.collect()
+        if features is not self.train:
+            return features
+        self.held = [one for one in self.held if one() is not None]
+        found = features + "abc".index(name)
+        self.held.append(weakref.ref(found))
+        self.most = max(self.most, len(self.held))
+        return found
+
+
+@pytest.mark.slow
+def test_one_representation_of_the_train_images_is_held_at_a_time(tmp_path):
+    data = data_of()
+    paths = [npz(tmp_path / f"{name}.npz", data, parts=("test",)) for name in "xyz"]
+    wanted = recipe(f"evaluation.shifted={','.join(paths)}")
+    readings = Counted(data.train_images.reshape(60, -1) / np.float32(255))
+    inputs = Inputs(data, RGB)
+    pairs, left_out = shifted.shifted_rows(readings, readings.train, None, wanted, inputs)
+    assert len(pairs) == 18 and left_out == [] and readings.most == 1
+    assert shifted._loaded.cache_info().currsize <= 2
+
+
+def test_what_is_right_among_all_classes_is_right_among_those_that_occur(tmp_path):
+    data = data_of()
+    rows = data.test_labels < 2
+    few = ImageData("few", *squares(3), data.test_images[rows], data.test_labels[rows])
+    paths = [npz(tmp_path / f"{part.name}.npz", part, parts=("test",)) for part in (data, few)]
+    pairs, _ = scored(data, *paths)
+    (_, among_all), (row, among_two) = [pair for pair in pairs if "linear" in pair[0].task]
+    assert row.protocol["among_classes"] == 2
+    assert (among_two >= among_all[:, rows]).all() and among_two.sum() > among_all[:, rows].sum()
+
+
+@pytest.mark.parametrize(
+    "own, other, labels",
+    [
+        (None, None, [1, 2]),
+        (("a", "b", "c"), None, [1, 2]),
+        (("a", "b", "c"), ("0", "1", "2"), [1, 2]),  # the numbers are no names
+        (("a", "b", "c"), ("c", "b", "a"), [1, 0]),
+        (("c", "a", "b"), ("a", "b", "c", "d"), [2, 0]),
+        (("1", "2", "5"), None, [0, 1]),  # labels with gaps, named by their numbers
+        (None, ("0", "2", "1"), [2, 1]),
+    ],
+)
+def test_classes_are_matched_by_name_where_both_sets_have_names(own, other, labels):
+    part = ImagePart("other", None, np.array([1, 2]), other)
+    np.testing.assert_array_equal(shifted.labels_in(data_of(names=own), part), labels)
+
+
+def test_classes_that_the_run_has_no_train_image_of_are_refused():
+    with pytest.raises(
+        UserError, match="'far' has classes that 'npz:own.npz' has no train image of: 7"
+    ):
+        shifted.labels_in(data_of(), ImagePart("far", None, np.array([1, 7]), None))
+    names = ImagePart("far", None, np.array([0, 1]), ("b", "z"))
+    with pytest.raises(UserError, match="no train image of: z"):
+        shifted.labels_in(data_of(names=("a", "b", "c")), names)
+
+
+def test_what_cannot_be_scored_is_told_and_the_rest_is_kept(tmp_path):
+    data = data_of()
+    good = npz(tmp_path / "good.npz", data, parts=("test",))
+    bare = npz(tmp_path / "bare.npz", data, parts=("test",), labels=False)
+    far = ImageData("far", *squares(3), data.test_images, data.test_labels + 1)
+    far = npz(tmp_path / "far.npz", far, parts=("test",))
+    pairs, left_out = scored(data, bare, f"npz:{tmp_path}/gone.npz", far, good)
+    assert {one.dataset for one, _ in pairs} == {good} and len(pairs) == 2
+    for line, words in zip(left_out, ("no labels", "does not exist", "of: 3"), strict=True):
+        assert words in line.text and not line.retry
+
+
+def test_nothing_is_fitted_where_nothing_is_asked(monkeypatch):
+    monkeypatch.setattr(shifted, "fitted", None)
+    assert scored(data_of()) == ([], [])
+
+
+# Test parts alone.
+
+
+def test_a_file_may_have_test_images_alone(tmp_path):
+    data = data_of(names=("a", "b", "c"))
+    part = load_test_part(npz(tmp_path / "x.npz", data, parts=("test",)), image_size=6)
+    assert part.images.shape == (45, 6, 6, 3) and part.class_names == ("a", "b", "c")
+    np.testing.assert_array_equal(part.labels, data.test_labels)
+
+
+def test_of_other_data_it_is_the_test_part_of_the_whole(tmp_path, capsys):
+    part = load_test_part(npz(tmp_path / "x.npz", data_of(), parts=("train",)))
+    assert f"{len(part.images)} of 60 images are held out" in capsys.readouterr().out
+    assert len(load_test_part("digits").images) == 360
+    with pytest.raises(DataError, match="x.npz' has no test part"):
+        load_test_part(npz(tmp_path / "x.npz", data_of(), parts=("train",), labels=False))
+
+
+class Shapes(tfds.core.GeneratorBasedBuilder):
+    """A small set that TensorFlow Datasets writes, with any splits."""
+
+    VERSION, counts = tfds.core.Version("1.0.0"), {}
+
+    def _info(self):
+        features = {
+            "image": tfds.features.Image(shape=(None, None, 3)),
+            "label": tfds.features.ClassLabel(names=["a", "b"]),
+        }
+        features = tfds.features.FeaturesDict(features)
+        return tfds.core.DatasetInfo(builder=self, features=features)
+
+    def _split_generators(self, manager):
+        return {split: self._generate_examples(split) for split in self.counts}
+
+    def _generate_examples(self, split):
+        for number in range(self.counts[split]):
+            image = np.full((9, 12 + number, 3), number + 10 * (split == "train"), "uint8")
+            yield number, {"image": image, "label": number % 2}
+
+
+@pytest.fixture
+def read_test(tmp_path, monkeypatch):
+    """Function from {split: count} to `load_test_part` of such a set of TensorFlow Datasets."""
+    monkeypatch.setenv("KERAS_SSL_CACHE", str(tmp_path / "cache"))
+
+    def read(counts, **settings):
+        monkeypatch.setattr(Shapes, "counts", counts)
+        made = Shapes(data_dir=str(tmp_path / "-".join(counts)))
+        monkeypatch.setattr(tfds, "builder", lambda name, data_dir: made)
+        return load_test_part("shapes", log=lambda line: None, **settings)
+
+    return read
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+@pytest.mark.parametrize("counts", [{"test": 4}, {"validation": 4}, {"train": 6, "test": 4}])
+def test_a_set_may_have_a_test_split_alone(read_test, counts, in_memory):
+    part = read_test(counts, image_size=8, in_memory=in_memory)
+    levels = part.images[:][:, 0, 0, 0]
+    assert part.images.shape == (4, 8, 8, 3) and sorted(levels) == [0, 1, 2, 3]
+    np.testing.assert_array_equal(part.labels, levels % 2)
+    assert part.class_names == ("a", "b")
+
+
+def test_blocks_of_encoded_images_stay_encoded_until_they_are_read(read_test, monkeypatch):
+    class Watched(Counted):
+        seen = ()
+
+        def width(self, images):
+            return len(images) * 192
+
+        def extract(self, images):
+            self.seen += ((type(images), len(images)),)
+            return super().extract(images[:]) + 1  # one of them is black
+
+    part, data = read_test({"test": 4}, image_size=8, in_memory=False), data_of()
+    monkeypatch.setattr(shifted, "_HELD", 2 * 192)
+    readings = Watched(data.train_images.reshape(60, -1) / np.float32(255))
+    wanted = recipe().evaluation
+    by = shifted.Classifiers(readings, readings.train, data.train_labels, {}, wanted)
+    pairs, _ = shifted.scored(part, by)
+    assert readings.seen == ((EncodedImages, 2), (EncodedImages, 2))
+    assert pairs and all(hits.shape == (1, 4) for _, hits in pairs)
+
+
+def test_a_test_split_alone_chooses_its_own_size(read_test):
+    assert read_test({"test": 4}).images.shape == (4, 32, 32, 3)
+
+
+def test_a_set_without_a_split_to_judge_by_is_refused_with_what_it_has(read_test):
+    with pytest.raises(DataError, match="'shapes' has no split 'test' or 'validation': train"):
+        read_test({"train": 4})
