@@ -1,4 +1,4 @@
-"""Print each `NAME>=VERSION` of setup.cfg, the extra `test` included, as the constraint `NAME==VERSION`."""
+"""Print every `NAME>=VERSION` of setup.cfg, the extra `test` included, as `NAME==VERSION`."""
 
 import configparser
 
