@@ -65,9 +65,12 @@ def encode(encoder, images, preprocess, directory, *, made_from=None, batch_size
 
     Example:
 
-    >>> codes = encode(encoder, images, preprocess, "runs/a/codes")
-    >>> search(codes.array, codes.array[:1], k=3, simplex_size=codes.simplex_size).rows.tolist()
-    [[0, 4071, 512]]
+    >>> backbone = keras_ssl.create_backbone("tiny", (8, 8, 1))
+    >>> encoder = keras_ssl.sem_neck(backbone, num_simplices=4, simplex_size=3)
+    >>> images = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 1), "uint8")
+    >>> codes = encode(encoder, images, lambda images: images / 255, "run/codes")
+    >>> codes.array.shape
+    (6, 4)
     """
     if bottleneck_of(encoder) is None:
         raise UserError(f"Encoder '{encoder.name}' has no neck, so no codes: train a sem_ method.")

@@ -52,8 +52,10 @@ def export_form(encoder, form, path, images, *, downstream_temperature=0.1):
 
     Example:
 
-    >>> export_form(encoder, "onnx", "run/encoder.onnx", preprocess(test_images[:16]))
-    2.5331974029541016e-07
+    >>> encoder = keras_ssl.create_backbone("tiny", (8, 8, 1))
+    >>> images = np.random.default_rng(0).random((4, 8, 8, 1), "float32")
+    >>> export_form(encoder, "weights", "encoder.weights.h5", images)
+    0.0
     """
     kind, path = lookup(FORMS, form, "form"), Path(path)
     if not path.name.endswith(kind.suffix):

@@ -68,10 +68,13 @@ def export_encoder(
 
     Example:
 
-    >>> path = export_encoder(encoder, preprocess, "run/export/encoder", images=test_images)
+    >>> encoder = keras_ssl.create_backbone("tiny", (8, 8, 1))
+    >>> def preprocess(images):
+    ...     return tf.image.resize(tf.cast(images, tf.float32) / 255, (8, 8))
+    >>> path = export_encoder(encoder, preprocess, "run/export/encoder", log=lambda line: None)
     >>> serve = tf.saved_model.load(path).signatures["serving_default"]
-    >>> serve(images=tf.zeros((1, 32, 32, 3), tf.uint8))["features"].shape
-    TensorShape([1, 128])
+    >>> serve(images=tf.zeros((1, 28, 28, 1), tf.uint8))["features"].shape
+    TensorShape([1, 8])
     """
     directory = Path(directory)
     encoder = parity.on_the_host(encoder)

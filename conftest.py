@@ -1,4 +1,4 @@
-"""Set up TensorFlow once for all tests: quiet, two virtual CPU devices, fixed seeds.
+"""Set up TensorFlow once for all tests and examples: quiet, two virtual CPU devices, fixed seeds.
 
 GPUs are hidden, but from `pytest -m gpu`; that is one process, since each takes what memory it can.
 """
@@ -6,6 +6,8 @@ GPUs are hidden, but from `pytest -m gpu`; that is one process, since each takes
 import os
 
 import pytest
+
+collect_ignore = ["export/fresh_process.py"]  # a program that hides our packages from itself
 
 
 def pytest_configure(config):
@@ -41,3 +43,18 @@ def fresh_state():
     keras.utils.set_random_seed(0)
     yield
     keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture(autouse=True)
+def setting_of_examples(request, doctest_namespace):
+    """An example has keras, keras_ssl, np and tf, and writes its files to a folder of its own."""
+    if not isinstance(request.node, pytest.DoctestItem):
+        return
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    import keras_ssl
+
+    doctest_namespace.update(keras=keras, keras_ssl=keras_ssl, np=np, tf=tf)
+    request.getfixturevalue("monkeypatch").chdir(request.getfixturevalue("tmp_path"))
