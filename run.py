@@ -100,11 +100,11 @@ def read_catalog():
     return config.Catalog(tuple(POLICIES), typing.get_type_hints(ViewPolicy, include_extras=True))
 
 
-def wishes_of(options):
+def overrides_of(options):
     """The settings that the command line asks for: flags, then --set."""
     given = {name: getattr(options, name) for name in SETTING_FLAGS}
     return [
-        config.Change(SETTING_FLAGS[name][0], value, f"--{name}")
+        config.Override(SETTING_FLAGS[name][0], value, f"--{name}")
         for name, value in given.items()
         if value is not None
     ] + [config.parse_set(text) for text in options.set]
@@ -119,11 +119,11 @@ def is_new(options):
 
 def recipe_of(options, catalog):
     """The recipe of a new run, or that of the run in --workdir."""
-    wishes = wishes_of(options)
+    overrides = overrides_of(options)
     if is_new(options):
         if options.method is None:
             raise UserError("Which method? Try --method=sem_byol; --mode=list shows all.")
-        return config.resolve(catalog, options.method, wishes, options.recipe)
+        return config.resolve(catalog, options.method, overrides, options.recipe)
     if options.workdir is None:
         what = "--resume" if options.resume else f"--mode={options.mode}"
         raise UserError(f"{what} needs --workdir=DIRECTORY, that of a run.")
@@ -132,7 +132,7 @@ def recipe_of(options, catalog):
         if getattr(options, name) not in (None, has):
             raise UserError(f"The run in '{options.workdir}' has --{name}={has}. Leave it out.")
     also = ("data.dataset",) if options.mode in ("evaluate", "finetune", "codes") else ()
-    return config.amend(recipe, catalog, wishes, also)
+    return config.override(recipe, overrides, also)
 
 
 def workdir_of(options, recipe):

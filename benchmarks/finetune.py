@@ -85,14 +85,14 @@ def results_of(directory, options, attempt):
 
     tf.get_logger().setLevel("ERROR")  # it warns of one trace for each network
     settings = settings_of(options)
-    wishes = (
+    overrides = (
         []
         if options.dataset is None
-        else [config.Change("data.dataset", options.dataset, "--dataset")]
+        else [config.Override("data.dataset", options.dataset, "--dataset")]
     )
     catalog = run.read_catalog()
     recipe = config.load(directory, catalog)
-    recipe = config.amend(recipe, catalog, wishes, ("data.dataset",))
+    recipe = config.override(recipe, overrides, ("data.dataset",))
     encoder, preprocessing = stages.load_trained(directory)
     inputs = stages.load_inputs(recipe, preprocessing)
     weights = {"pretrained": encoder.get_weights(), "from scratch": None}

@@ -33,7 +33,7 @@ from run import read_catalog  # noqa: E402
 
 RAW, RANDOM = "raw pixels", "random weights"
 # What makes no other method; of the evaluation each row says itself how it was done.
-UNFELT = (*config.UNFELT, "training.seed")
+NOT_TRAINING = (*config.NOT_TRAINING, "training.seed")
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ def read(workdir, catalog):
         UserError: if it has no recipe or no table of results.
     """
     recipe = config.load(workdir, catalog)
-    felt = {k: v for k, (v, _) in recipe.settings.items() if not k.startswith(UNFELT)}
-    return Run(recipe.name, felt, recipe.training.seed, load_run(workdir))
+    trained = {k: v for k, (v, _) in recipe.settings.items() if not k.startswith(NOT_TRAINING)}
+    return Run(recipe.name, trained, recipe.training.seed, load_run(workdir))
 
 
 def grouped(runs, kind=lambda run: (run.method, run.settings)):

@@ -3,7 +3,7 @@
 import functools
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import tensorflow as tf
@@ -54,21 +54,13 @@ def settle_hardware(recipe):
             "--augment=device: views are drawn by functions that XLA compiles, which does not work "
             f"on the {hardware.gpus[0].name}: {hardware.xla_failure}. Take --augment=host."
         )
-    settings = dict(recipe.settings)
-    chosen = {"training": {}, "augment": {}}
-    for section, field, choose in (
-        ("training", "precision", precision_for),
-        (
-            "augment",
-            "where",
-            functools.partial(place_of_views, deterministic=recipe.training.deterministic),
-        ),
-    ):
-        if getattr(getattr(recipe, section), field) == "auto":
-            chosen[section][field] = choose(hardware)
-            settings[f"{section}.{field}"] = (choose(hardware), "auto, by the hardware")
-    sections = {name: replace(getattr(recipe, name), **new) for name, new in chosen.items()}
-    return replace(recipe, settings=settings, **sections)
+    chosen = {}
+    if recipe.training.precision == "auto":
+        chosen["training.precision"] = precision_for(hardware)
+    if recipe.augment.where == "auto":
+        deterministic = recipe.training.deterministic
+        chosen["augment.where"] = place_of_views(hardware, deterministic=deterministic)
+    return recipe.with_(chosen, origin="auto, by the hardware")
 
 
 def devices_for(recipe, hardware=None, doubt=None):

@@ -1,7 +1,7 @@
 """Fine-tune the encoder of a run on shares of the labels, beside the same network from scratch."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import keras_ssl
@@ -144,7 +144,7 @@ def describe_result(start, share, result):
 
 def save_classifier(recipe, inputs, settings, result, path):
     """Write the fine-tuned network in float32, whatever it was trained in."""
-    recipe = replace(recipe, training=replace(recipe.training, precision="float32"))
+    recipe = recipe.with_({"training.precision": "float32"}, origin="--mode=finetune")
     model = add_classifier(starting_network(recipe, inputs, settings), len(result.classes))
     model.set_weights(result.model.get_weights())
     save_model(model.save, path)

@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -190,7 +190,7 @@ def describe_data(inputs):
 def preview(recipe, directory, count=8):
     """Write `preview.png`: views of the first images of a run, as the network gets them."""
     if recipe.data.dataset.startswith("npz:"):  # of which a few rows are enough
-        recipe = replace(recipe, data=replace(recipe.data, in_memory="no"))
+        recipe = recipe.with_({"data.in_memory": "no"}, origin="--mode=preview")
     inputs = load_inputs(recipe)
     settings = view_settings(recipe, inputs.preprocessing)
     images = inputs.data.to_pretrain_on

@@ -58,7 +58,7 @@ def representations(recipe, preprocessing, encoder):
     Reference: Lavoie et al., Simplicial Embeddings, appendix B.4 (tau_d = 0).
     """
     soft = tuple(tau for tau in recipe.evaluation.temperatures if tau > 0)
-    asked = replace(recipe, evaluation=replace(recipe.evaluation, temperatures=soft))
+    asked = recipe.with_({"evaluation.temperatures": soft}, origin="--mode=transfer")
     found = readings_of(encoder, asked, preprocessing.function)
     codes = [CodeReadings(readings) for readings in found if readings.sizes]
     found = [readings for readings in found if readings.names]

@@ -2,16 +2,15 @@
 
 from keras_ssl.config.catalog import Catalog, read_docstring
 from keras_ssl.config.listing import format_catalog, format_flags, format_method, format_recipe
-from keras_ssl.config.resolve import UNFELT, Change, parse_set, resolve
-from keras_ssl.config.schema import Recipe
-from keras_ssl.config.storage import amend, from_json, load, new_workdir, save, to_json
+from keras_ssl.config.recipe import NOT_TRAINING, Override, Recipe
+from keras_ssl.config.resolve import parse_set, resolve
+from keras_ssl.config.storage import from_json, load, new_workdir, override, save, to_json
 
 __all__ = [
-    "UNFELT",
+    "NOT_TRAINING",
     "Catalog",
-    "Change",
+    "Override",
     "Recipe",
-    "amend",
     "format_catalog",
     "format_flags",
     "format_method",
@@ -19,6 +18,7 @@ __all__ = [
     "from_json",
     "load",
     "new_workdir",
+    "override",
     "parse_set",
     "read_docstring",
     "resolve",

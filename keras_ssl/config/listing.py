@@ -4,20 +4,28 @@ import textwrap
 from dataclasses import replace
 
 from keras_ssl.config.catalog import PREFIX
-from keras_ssl.config.datasets import DESCRIPTIONS
+from keras_ssl.config.recipe import SECTIONS, merge
 from keras_ssl.config.resolve import (
     family_in,
-    merge,
     own_neck,
     provenance,
     recipe_layers,
     recipe_names,
 )
-from keras_ssl.config.schema import SECTIONS, declared, neck_fields
+from keras_ssl.config.schema import declared, neck_fields
 from keras_ssl.config.values import as_text
 from keras_ssl.core.bounds import describe, members_of, parts
 from keras_ssl.recipes.families import FAMILIES
 
+DATASETS = {
+    "digits": "1,797 handwritten digits of 8x8 pixels, part of scikit-learn",
+    "npz:PATH": "a file with the arrays x_train, y_train, x_test, y_test",
+    "folder:PATH": "a folder of images; its subfolders, if there are any, are the classes",
+    "tfrecord:PATTERN": "TensorFlow records of encoded images, such as those of pipelines.convert",
+    "NAME": "any image set of TensorFlow Datasets, such as cifar10 or stl10",
+    "NAME#FEATURE": "the same with another feature as the label, such as cifar100#coarse_label",
+    "imagenet100": "the 100 classes of imagenet2012 that CMC drew",
+}
 WIDTH = 100
 _SEM = (
     "SEM: Lavoie et al., Simplicial embeddings in self-supervised learning and downstream "
@@ -42,7 +50,7 @@ def format_catalog(catalog):
         [
             _table(methods, _summaries(catalog.methods)),
             _table("Backbones", _summaries(catalog.backbones)),
-            _table("Data sets", DESCRIPTIONS),
+            _table("Data sets", DATASETS),
             _table("Optimizers", _summaries(catalog.optimizers)),
             _table("Augmentation policies", {"": ", ".join(catalog.policies)}),
             _table("Recipes (by the data set, or --recipe)", _families()),
@@ -87,7 +95,7 @@ def _families():
 
 def _neck(kind):
     """{setting: meaning and range} of a neck."""
-    settings = declared("neck")
+    settings = declared(SECTIONS["neck"])
     settings["kind"] = replace(settings["kind"], default=kind)
     shown = {name: settings[name] for name in ("kind", *neck_fields(kind, "linear"))}
     return {

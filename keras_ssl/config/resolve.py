@@ -1,94 +1,86 @@
-"""Settle every setting of a run: defaults, recipe, flags and `--set`, each with its origin."""
+"""Make the recipe of a run: defaults, what the recipes of its method say, flags and `--set`."""
 
 import re
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Iterable
 
-from keras_ssl.config.catalog import PREFIX
-from keras_ssl.config.datasets import PUBLISHED_ON, from_anywhere, recipe_of
-from keras_ssl.config.schema import SECTIONS, assemble, declared, neck_fields
-from keras_ssl.config.values import OPTIONAL, REQUIRED, Setting, as_text, read
-from keras_ssl.core.checks import UserError, did_you_mean, lookup
-from keras_ssl.recipes import RECIPES
-from keras_ssl.recipes.families import FAMILIES, NECK_FAMILIES
-
-# Another backbone, optimizer, policy or neck than that of the recipe below starts from its own
-# defaults: what was said in that section was said of the other choice.
-_CHOICES = ("backbone.name", "optimizer.name", "augment.policy", "neck.kind")
-_INDEPENDENT = (
-    "augment.num_views",
-    "augment.local_views",
-    "augment.local_size",
-    "augment.local_scale",
+from keras_ssl.config.catalog import PREFIX, Catalog
+from keras_ssl.config.recipe import (
+    CHOICES,
+    NOT_TRAINING,
+    SECTIONS,
+    Override,
+    Recipe,
+    complete,
+    merge,
 )
+from keras_ssl.config.schema import declared
+from keras_ssl.config.values import as_text, read
+from keras_ssl.core.checks import UserError, lookup
+from keras_ssl.recipes import RECIPES
+from keras_ssl.recipes.families import FAMILIES, FAMILY_OF, NECK_FAMILIES, PUBLISHED_ON
 
-# Keys, or what they start with, that the trained network does not feel: these may change between
-# the commands of one run.
-UNFELT = ("data.data_dir", "training.strategy")
-UNFELT += ("evaluation.", "finetune.", "transfer.", "export.")
 # With these as well it is another training of the same setting: a published result holds for it.
-_SAME_SETTING = (*UNFELT, "augment.where", "training.seed", "training.precision")
+_SAME_SETTING = (*NOT_TRAINING, "augment.where", "training.seed", "training.precision")
 
 
-@dataclass(frozen=True)
-class Change:
-    """`key` ("section.field") shall be `value`, which may be text; `origin` says so."""
-
-    key: str
-    value: object
-    origin: str
-
-    @property
-    def label(self):
-        """What a message calls it: the flag if it was one, else the key."""
-        is_flag = self.origin.startswith("--") and self.origin != "--set"
-        return self.origin if is_flag else self.key
-
-
-def read_change(setting, change):
-    """The value of a change as the type of its setting, paths as they hold in every directory."""
-    return from_anywhere(change.key, read(setting, change.value, change.label))
-
-
-def parse_set(text):
-    """Read `section.field=value` as a `Change`."""
+def parse_set(text: str) -> Override:
+    """Read `section.field=value` as an `Override`."""
     key, equals, value = text.partition("=")
     if not equals:
         raise UserError(f"--set takes section.field=value. Received '{text}'.")
-    return Change(key.strip(), value.strip(), "--set")
+    return Override(key.strip(), value.strip(), "--set")
 
 
-def resolve(catalog, method, wishes=(), family=None):
+def resolve(
+    catalog: Catalog, method: str, overrides: Iterable[Override] = (), family: str | None = None
+) -> Recipe:
     """Make the recipe of a run.
 
     Args:
-        catalog: `Catalog`.
-        method: str. A name of `catalog.method_names`.
-        wishes: sequence of `Change`, later ones over earlier ones.
-        family: str or None. The recipe's name, such as "digits" or "cifar100/resnet50"; by default
-            that of the data set.
-
-    Returns:
-        A `Recipe`.
+        catalog: what there is to choose from.
+        method: a name of `catalog.method_names`.
+        overrides: values for settings, later ones over earlier ones.
+        family: the recipe's name, such as "digits" or "cifar100/resnet50"; by default that of the
+            data set.
 
     Raises:
         UserError: for names or keys that do not exist, values of the wrong type or out of range,
             and settings that contradict each other.
+
+    Example:
+
+    >>> recipe = resolve(Catalog(("digits",)), "sem_byol", [parse_set("training.epochs=3")])
+    >>> recipe.training.epochs, recipe.neck.kind, recipe.settings["data.image_size"]
+    (3, 'sem', (16, 'recipe digits'))
     """
     lookup(dict.fromkeys(catalog.method_names), method, "method")
-    wishes = {wish.key: wish for wish in wishes}
+    overrides = {override.key: override for override in overrides}
     known = dict.fromkeys(recipe_names(method))
     if family is None:
-        dataset = wishes.get("data.dataset", Change("", declared("data")["dataset"].default, ""))
-        family = recipe_of(dataset.value)
+        given = overrides.get("data.dataset")
+        family = recipe_of(given.value if given else SECTIONS["data"].dataset)
         family = family if family in known else family_in(family)
     lookup(known, family, "recipe")
-    neck = wishes.get("neck.kind")
-    kind = read(declared("neck")["kind"], neck.value, neck.label) if neck else own_neck(method)
-    settings = settle(catalog, method, merge([*recipe_layers(method, family, kind), wishes]))
+    neck, kind = overrides.get("neck.kind"), own_neck(method)
+    if neck:
+        kind = read(declared(SECTIONS["neck"])["kind"], neck.value, neck.label)
+    settings = complete(catalog, method, merge([*recipe_layers(method, family, kind), overrides]))
     source, _ = provenance(method, family)
     expected = expected_of(catalog, method, family, settings)
-    return assemble(method, family, settings, source, expected)
+    return Recipe(method, family, settings, source, expected, catalog)
+
+
+def recipe_of(dataset: str) -> str:
+    """The recipe for a data set by its name: that of small images where nothing is known.
+
+    A method that does not have it takes that of the family, which its name begins with.
+
+    Example:
+
+    >>> recipe_of("cifar10:3.0.2"), recipe_of("cifar100#coarse_label"), recipe_of("npz:images.npz")
+    ('cifar10', 'cifar100', 'small')
+    """
+    return FAMILY_OF.get(re.split("[/:#]", dataset)[0], "small")
 
 
 def own_neck(method):
@@ -131,9 +123,9 @@ def _own_parts(method, name):
 
 
 def recipe_layers(method, name, neck):
-    """`recipe_parts` as layers for `merge`: a list of {key: Change}."""
+    """`recipe_parts` as layers for `merge`: a list of {key: Override}."""
     return [
-        {key: Change(key, value, f"recipe {origin}") for key, value in part.settings.items()}
+        {key: Override(key, value, f"recipe {origin}") for key, value in part.settings.items()}
         for origin, part in recipe_parts(method, name, neck).items()
     ]
 
@@ -164,7 +156,7 @@ def expected_of(catalog, method, name, settings):
         part = own.get(other)
         if part is None or not part.expected:
             continue
-        theirs = settle(catalog, method, merge(recipe_layers(method, other, own_neck(method))))
+        theirs = complete(catalog, method, merge(recipe_layers(method, other, own_neck(method))))
         dataset = part.dataset or PUBLISHED_ON[family_in(other)]
         changed = _changed({**theirs, "data.dataset": (dataset, "")}, settings)
         if not changed:
@@ -184,109 +176,7 @@ def _changed(theirs, ours):
         if not key.startswith(_SAME_SETTING) and (key not in theirs or theirs[key] != value)
     ]
     # Of another optimizer, neck, backbone or policy everything is another.
-    replaced = [choice for choice in _CHOICES if choice in keys]
+    replaced = [choice for choice in CHOICES if choice in keys]
     sections = tuple(choice.split(".")[0] + "." for choice in replaced)
     keys = [key for key in keys if key in replaced or not key.startswith(sections)]
     return [f"{key}={as_text(theirs[key])}" if key in theirs else f"no {key}" for key in keys]
-
-
-def merge(layers):
-    """Lay {key: Change} over one another, later over earlier."""
-    merged = {}
-    for layer in layers:
-        for choice in _CHOICES:
-            section, name = choice.split(".")
-            before = merged[choice].value if choice in merged else declared(section)[name].default
-            if choice in layer and layer[choice].value != before:
-                kept = [k for k in merged if not k.startswith(f"{section}.") or k in _INDEPENDENT]
-                merged = {key: merged[key] for key in kept}
-        merged.update(layer)
-    return merged
-
-
-def settle(catalog, method, changes):
-    """Check changes and fill in the rest: {key: Change} -> {key: (value, origin)}."""
-    space = available(catalog, method, changes["optimizer.name"])
-    check_keys(changes, space)
-    settings = {}
-    for key, setting in space.items():
-        if key in changes:
-            change = changes[key]
-            settings[key] = (read_change(setting, change), change.origin)
-        elif setting.default is REQUIRED:
-            raise UserError(
-                f"{key} has no default, and the recipe's belongs to another {key.split('.')[0]}. "
-                f"Give --set {key}=VALUE as well."
-            )
-        elif setting.default is not OPTIONAL:
-            settings[key] = (setting.default, "default")
-    return _shorten_warmup(_drop_unused_neck(settings))
-
-
-def available(catalog, method, optimizer):
-    """Every setting of a run of `method` with the optimizer of a `Change`: {key: Setting}."""
-    sections = {"method": dict(catalog.methods[method.removeprefix(PREFIX)].settings)}
-    sections.update({section: declared(section) for section in SECTIONS})
-    _limit(sections["backbone"], "name", catalog.backbones)
-    _limit(sections["augment"], "policy", catalog.policies)
-    _limit(sections["augment"], "local_policy", ("same", *catalog.policies))
-    _limit(sections["optimizer"], "name", catalog.optimizers)
-    chosen = read(sections["optimizer"]["name"], optimizer.value, optimizer.label)
-    sections["optimizer"].update(catalog.optimizers[chosen].settings)
-    views = catalog.view_fields.items()
-    sections["augment"].update({name: Setting(kind, OPTIONAL) for name, kind in views})
-    if "momentum" not in sections["method"]:
-        del sections["schedule"]["final_momentum"]  # a method without moving averages
-    return {f"{section}.{name}": s for section, own in sections.items() for name, s in own.items()}
-
-
-def check_keys(keys, space):
-    """Refuse keys that are not in `space`, with the nearest one and its neighbours.
-
-    Raises:
-        UserError: for the first such key.
-    """
-    for key in keys:
-        if key in space:
-            continue
-        section, _, name = key.rpartition(".")
-        elsewhere = [other for other in space if other.split(".")[1] == name]
-        hint = f" Did you mean '{elsewhere[0]}'?" if elsewhere else did_you_mean(key, space)
-        known = [other.split(".")[1] for other in space if other.startswith(section + ".")]
-        known = known or dict.fromkeys(other.split(".")[0] for other in space)
-        where = f"{section} has" if section in {o.split(".")[0] for o in space} else "Sections"
-        raise UserError(f"Unknown setting '{key}'.{hint} {where}: {', '.join(known)}.")
-
-
-def _limit(settings, name, choices):
-    settings[name] = replace(settings[name], kind=Literal[tuple(choices)])
-
-
-def _drop_unused_neck(settings):
-    kind, embedder = settings["neck.kind"][0], settings["neck.embedder"][0]
-    fields = neck_fields(kind, embedder)
-    names = [key.removeprefix("neck.") for key in settings if key.startswith("neck.")]
-    unused = [f"neck.{name}" for name in names if name not in ("kind", *fields)]
-    for key in unused:
-        if settings[key][1] == "--set" and kind == "none":
-            raise UserError(
-                f"{key} does nothing without a neck. Take the sem_ method of the name, or set "
-                "neck.kind too."
-            )
-        if settings[key][1] == "--set":
-            raise UserError(
-                f"{key} does nothing with neck.kind={kind} and neck.embedder={embedder}, which "
-                f"take: {', '.join(fields)}."
-            )
-    return {key: entry for key, entry in settings.items() if key not in unused}
-
-
-def _shorten_warmup(settings):
-    """Let a short run warm up for half of its epochs at most, unless it was told otherwise."""
-    epochs, epochs_origin = settings["training.epochs"]
-    warmup, origin = settings["schedule.warmup_epochs"]
-    if warmup <= epochs / 2 or (origin == "--set" and warmup < epochs):
-        return settings
-    if origin == "--set":
-        raise UserError(f"schedule.warmup_epochs={warmup:g} leaves nothing of {epochs} epochs.")
-    return {**settings, "schedule.warmup_epochs": (epochs / 2, f"half of {epochs_origin}")}

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Annotated, Literal
 
-from keras_ssl.config.catalog import PREFIX, read_meanings
+from keras_ssl.config.catalog import read_meanings
 from keras_ssl.config.values import Setting
 from keras_ssl.core.bounds import (
     Above,
@@ -367,95 +367,30 @@ class Export(Checked):
     one_hot: bool = False
 
 
-SECTIONS = {
-    "neck": Neck,
-    "backbone": Backbone,
-    "data": Data,
-    "augment": Augment,
-    "optimizer": Optimizer,
-    "schedule": Schedule,
-    "training": Training,
-    "evaluation": Evaluation,
-    "finetune": Finetune,
-    "transfer": Transfer,
-    "export": Export,
-}
-# Fields that take whatever else a section is told; the keys depend on the method, the optimizer
-# and the policy.
-OPEN = {"augment": "overrides", "optimizer": "options"}
-
-
-def declared(section):
-    """The settings of one of `SECTIONS`: {field: Setting}."""
-    cls = SECTIONS[section]
+def declared(cls: type) -> dict[str, Setting]:
+    """The settings that a section's class declares: {field: Setting}."""
     meanings = _meanings()[cls.__name__]
     return {
         part.name: Setting(part.type, part.default, meanings[part.name])
         for part in fields(cls)
-        if part.name != OPEN.get(section)
+        if not _is_open(part)
     }
+
+
+def build(cls: type, values: Mapping):
+    """An object of a section's class; values that it does not declare go to its open field."""
+    names = {part.name: _is_open(part) for part in fields(cls)}
+    known = {name: value for name, value in values.items() if name in names}
+    rest = {name: value for name, value in values.items() if name not in names}
+    opened = next((name for name, is_open in names.items() if is_open), None)
+    return cls(**known, **({opened: rest} if opened else rest))
+
+
+def _is_open(part):
+    """Whether a field takes settings whose names depend on the optimizer or the policy."""
+    return part.type is Mapping
 
 
 @functools.cache
 def _meanings():
     return read_meanings(__file__)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that decides a run, resolved.
-
-    Args:
-        name: the method as the command line has it, such as "sem_byol".
-        family: the recipe it follows, such as "digits".
-        settings: {"section.field": (value, origin)}; the sections below are made of it.
-        source: where the recipe's values come from.
-        expected: the result to expect of it.
-        method: {name: value}, the arguments of the method's class.
-    """
-
-    name: str
-    family: str
-    settings: Mapping
-    source: str
-    expected: str
-    method: Mapping
-    neck: Neck
-    backbone: Backbone
-    data: Data
-    augment: Augment
-    optimizer: Optimizer
-    schedule: Schedule
-    training: Training
-    evaluation: Evaluation
-    finetune: Finetune
-    transfer: Transfer
-    export: Export
-
-    @property
-    def base_name(self):
-        """The method's name without the prefix for SEM."""
-        return self.name.removeprefix(PREFIX)
-
-    def scaled(self, learning_rate):
-        """A learning rate per 256 images as that of one update, however many images it takes."""
-        return learning_rate * self.training.batch_size * self.training.accumulate / 256
-
-
-def assemble(name, family, settings, source="", expected=""):
-    """Make a `Recipe` of checked settings; a field that is not among them has its default."""
-    values = {section: {} for section in ("method", *SECTIONS)}
-    for key, (value, _) in settings.items():
-        section, field_name = key.split(".")
-        values[section][field_name] = value
-    sections = {section: _build(section, values[section]) for section in SECTIONS}
-    return Recipe(name, family, settings, source, expected, values["method"], **sections)
-
-
-def _build(section, values):
-    if section not in OPEN:
-        return SECTIONS[section](**values)
-    own = {part.name for part in fields(SECTIONS[section])}
-    known = {name: value for name, value in values.items() if name in own}
-    rest = {name: value for name, value in values.items() if name not in own}
-    return SECTIONS[section](**known, **{OPEN[section]: rest})

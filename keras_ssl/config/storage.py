@@ -1,19 +1,21 @@
-"""A recipe on disk: written once per run, read to go on with it or to look at its results."""
+"""A recipe on disk: written once per run, read to resume it or to evaluate its encoder."""
 
 import itertools
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
-from keras_ssl.config.resolve import (
-    UNFELT,
-    Change,
+from keras_ssl.config.catalog import Catalog
+from keras_ssl.config.recipe import (
+    NOT_TRAINING,
+    Override,
+    Recipe,
     available,
     check_keys,
-    read_change,
-    settle,
+    complete,
+    read_override,
 )
-from keras_ssl.config.schema import assemble
 from keras_ssl.core.checks import UserError, lookup
 from keras_ssl.core.constants import DATASET_PREFIXES
 from keras_ssl.core.files import write_text
@@ -21,7 +23,7 @@ from keras_ssl.core.files import write_text
 FILE = "recipe.json"
 
 
-def to_json(recipe):
+def to_json(recipe: Recipe) -> str:
     """Text from which `from_json` makes the same recipe; each setting with its origin."""
     settings = {
         key: {"value": value, "origin": origin} for key, (value, origin) in recipe.settings.items()
@@ -31,7 +33,7 @@ def to_json(recipe):
     return json.dumps({**head, "settings": settings, **tail}, indent=1) + "\n"
 
 
-def from_json(text, catalog):
+def from_json(text: str, catalog: Catalog) -> Recipe:
     """Read what `to_json` wrote, checked like a new recipe.
 
     Raises:
@@ -39,17 +41,17 @@ def from_json(text, catalog):
     """
     try:
         data = json.loads(text)
-        stored = [Change(key, s["value"], s["origin"]) for key, s in data["settings"].items()]
+        stored = [Override(key, s["value"], s["origin"]) for key, s in data["settings"].items()]
         head = [data[name] for name in ("method", "recipe", "source", "expected")]
     except (ValueError, KeyError, TypeError, AttributeError):
         raise UserError("It is not a recipe that this program wrote.") from None
     method, family, source, expected = head
     lookup(dict.fromkeys(catalog.method_names), method, "method")
-    settings = settle(catalog, method, {change.key: change for change in stored})
-    return assemble(method, family, settings, source, expected)
+    settings = complete(catalog, method, {override.key: override for override in stored})
+    return Recipe(method, family, settings, source, expected, catalog)
 
 
-def save(recipe, workdir):
+def save(recipe: Recipe, workdir: str | Path):
     """Make the directory and write `recipe.json`, whole or not at all.
 
     Raises:
@@ -66,7 +68,7 @@ def save(recipe, workdir):
         ) from error
 
 
-def load(workdir, catalog):
+def load(workdir: str | Path, catalog: Catalog) -> Recipe:
     """Read the recipe of a run.
 
     Raises:
@@ -83,7 +85,7 @@ def load(workdir, catalog):
         raise UserError(f"Cannot use {path}: {error}") from error
 
 
-def new_workdir(recipe, root="runs"):
+def new_workdir(recipe: Recipe, root: str | Path = "runs") -> Path:
     """The first of `root/METHOD-DATA-1`, `-2`, ... that does not exist."""
     name = recipe.data.dataset
     name = Path(name.split(":", 1)[1]).stem if name.startswith(DATASET_PREFIXES) else name
@@ -92,31 +94,29 @@ def new_workdir(recipe, root="runs"):
     return next(path for path in paths if not path.exists())
 
 
-def amend(recipe, catalog, wishes, also=()):
+def override(recipe: Recipe, overrides: Iterable[Override], also: Iterable[str] = ()) -> Recipe:
     """The recipe of a run with what a later command may change in it.
 
     Args:
-        recipe: `Recipe`.
-        catalog: `Catalog`.
-        wishes: sequence of `Change`. Saying again what the run has is allowed for every key.
-        also: keys that may change besides those that never matter to the trained network.
+        recipe: that of the run.
+        overrides: values for settings. One that the run already has is allowed for every key.
+        also: keys that may change besides those that do not affect training.
 
     Raises:
-        UserError: for a wish that would change what the run has trained or will train.
+        UserError: for an override that would change what the run has trained or will train.
     """
-    chosen = {key: Change(key, *entry) for key, entry in recipe.settings.items()}
-    space = available(catalog, recipe.name, chosen["optimizer.name"])
-    for wish in wishes:
-        check_keys([wish.key], space)
-        value = read_change(space[wish.key], wish)
-        had = chosen[wish.key].value if wish.key in chosen else None
-        if value == had:
+    optimizer = Override("optimizer.name", recipe.optimizer.name, "")
+    space = available(recipe.catalog, recipe.name, optimizer)
+    for each in overrides:
+        check_keys([each.key], space)
+        value = read_override(space[each.key], each)
+        has, _ = recipe.settings.get(each.key, (None, None))
+        if value == has:
             continue
-        if not wish.key.startswith(UNFELT) and wish.key not in also:
+        if not each.key.startswith(NOT_TRAINING) and each.key not in also:
             raise UserError(
-                f"The run was started with {wish.key}={had} and cannot go on with {value} "
-                f"({wish.origin}). Leave it out, or start a new run."
+                f"The run was started with {each.key}={has} and cannot resume with {value} "
+                f"({each.origin}). Leave it out, or start a new run."
             )
-        chosen[wish.key] = wish
-    settings = settle(catalog, recipe.name, chosen)
-    return assemble(recipe.name, recipe.family, settings, recipe.source, recipe.expected)
+        recipe = recipe.with_({each.key: each.value}, each.origin)
+    return recipe

@@ -1,6 +1,6 @@
 """Recipes of Barlow Twins, and of Barlow Twins with SEM."""
 
-from keras_ssl.config.differences import differences
+from keras_ssl.recipes.differences import differences
 
 _CIFAR = differences(
     "solo-learn, scripts/pretrain/cifar/barlow.yaml",

@@ -1,6 +1,6 @@
 """Recipes of BYOL, and of BYOL with SEM."""
 
-from keras_ssl.config.differences import differences
+from keras_ssl.recipes.differences import differences
 
 _CIFAR = differences(
     "solo-learn, scripts/pretrain/cifar/byol.yaml",

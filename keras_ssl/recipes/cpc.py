@@ -1,6 +1,6 @@
 """Recipes of CPC."""
 
-from keras_ssl.config.differences import differences
+from keras_ssl.recipes.differences import differences
 
 _VIEW = {"policy": "cpc", "num_views": 1}
 _OURS = {"patch_size": 8, "num_steps": 2, "context_dim": 128, "context_blocks": 2}

@@ -4,7 +4,7 @@ All have the reverse divergence (`method.divergence`), as the authors' code has 
 paper prints it for ImageNet-100 (appendix N) and the forward one elsewhere (eq. 2).
 """
 
-from keras_ssl.config.differences import differences
+from keras_ssl.recipes.differences import differences
 from keras_ssl.recipes.families import CPLEARN_VIEWS, DINO_IMAGENET, cplearn_resnet8
 
 _CIFAR = differences(

@@ -1,6 +1,6 @@
 """Recipes of Shuffled-DBN."""
 
-from keras_ssl.config.differences import differences
+from keras_ssl.recipes.differences import differences
 
 _CIFAR = {
     "backbone": {"stem_padding": 1},

@@ -1,6 +1,6 @@
 """Recipes of DeepCluster-v2."""
 
-from keras_ssl.config.differences import differences
+from keras_ssl.recipes.differences import differences
 from keras_ssl.recipes.families import OUR_SGD, SWAV_IMAGENET
 
 _CIFAR = differences(

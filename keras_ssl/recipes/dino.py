@@ -1,6 +1,6 @@
 """Recipes of DINO, and of DINO with SEM."""
 
-from keras_ssl.config.differences import differences
+from keras_ssl.recipes.differences import differences
 from keras_ssl.recipes.families import DINO_IMAGENET
 
 _CIFAR = differences(

@@ -1,7 +1,7 @@
 """What the recipes of all methods share on one kind of data."""
 
-from keras_ssl.config.differences import differences
 from keras_ssl.core.constants import CODEBOOK_SIZE, GUMBEL_TEMPERATURE, NUM_CODEBOOKS
+from keras_ssl.recipes.differences import differences
 
 _CIFAR = differences(
     "the CIFAR settings of solo-learn, which SEM took over",
@@ -49,6 +49,24 @@ FAMILIES = {
         augment={"policy": "imagenet_asymmetric"},
         optimizer={"name": "lars", "learning_rate": 0.3, "weight_decay": 1e-6},
     ),
+}
+
+# The recipe for a data set of TensorFlow Datasets, or "digits"; "small" for all others.
+FAMILY_OF = {
+    "digits": "digits",
+    "cifar10": "cifar10",
+    "cifar100": "cifar100",
+    "imagenet2012": "imagenet",
+    "imagenet100": "imagenet",
+    "svhn_cropped": "small/svhn",
+}
+# The data set of a family's published results, unless a recipe names another.
+PUBLISHED_ON = {
+    "digits": "digits",
+    "small": "",
+    "cifar10": "cifar10",
+    "cifar100": "cifar100",
+    "imagenet": "imagenet2012",
 }
 
 # Facts that several methods' recipes say.

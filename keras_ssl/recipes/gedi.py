@@ -2,7 +2,7 @@
 
 import functools
 
-from keras_ssl.config.differences import differences
+from keras_ssl.recipes.differences import differences
 from keras_ssl.recipes.families import CPLEARN_VIEWS, DINO_IMAGENET, gedi_resnet8
 
 _resnet8 = functools.partial(gedi_resnet8, "heads and weights as for gedi_nogen")

@@ -3,7 +3,7 @@
 import functools
 from dataclasses import replace
 
-from keras_ssl.config.differences import differences
+from keras_ssl.recipes.differences import differences
 from keras_ssl.recipes.families import DINO_IMAGENET, gedi_resnet8
 
 _CIFAR = differences(

@@ -1,6 +1,6 @@
 """Recipes of MoCo, and of MoCo with SEM."""
 
-from keras_ssl.config.differences import differences
+from keras_ssl.recipes.differences import differences
 from keras_ssl.recipes.families import OUR_SGD
 
 _SGD = {"name": "sgd", "exclude_1d": False}  # the authors decay everything

@@ -1,6 +1,6 @@
 """Recipes of Self-Classifier, whose final version has none for CIFAR."""
 
-from keras_ssl.config.differences import differences
+from keras_ssl.recipes.differences import differences
 from keras_ssl.recipes.families import OUR_SGD
 
 _CIFAR = differences(

@@ -1,6 +1,6 @@
 """Recipes of SimCLR, and of SimCLR with SEM."""
 
-from keras_ssl.config.differences import differences
+from keras_ssl.recipes.differences import differences
 
 _CIFAR = differences(
     "solo-learn, scripts/pretrain/cifar/simclr.yaml, with the weight decay of SEM's scripts",

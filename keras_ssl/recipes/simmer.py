@@ -1,6 +1,6 @@
 """Recipes of SimMER."""
 
-from keras_ssl.config.differences import differences
+from keras_ssl.recipes.differences import differences
 
 _TRAINING = {
     "optimizer": {"name": "adamw", "learning_rate": 1e-3, "weight_decay": 1e-6},

@@ -1,6 +1,6 @@
 """Recipes of SimSiam."""
 
-from keras_ssl.config.differences import differences
+from keras_ssl.recipes.differences import differences
 
 # The authors decay everything and leave the predictor's learning rate alone, as solo-learn does.
 _SGD = {"name": "sgd", "exclude_1d": False, "constant_lr_layers": ("predictor",)}

@@ -1,6 +1,6 @@
 """Recipes of VICReg, and of VICReg with SEM."""
 
-from keras_ssl.config.differences import differences
+from keras_ssl.recipes.differences import differences
 
 _CIFAR = differences(
     "solo-learn, scripts/pretrain/cifar/vicreg.yaml",

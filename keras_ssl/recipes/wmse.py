@@ -1,6 +1,6 @@
 """Recipes of W-MSE."""
 
-from keras_ssl.config.differences import differences
+from keras_ssl.recipes.differences import differences
 
 # The authors' own runs drop the learning rate in steps, and draw weaker colours before the crop:
 # augment.policy=wmse.

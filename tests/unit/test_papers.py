@@ -7,7 +7,7 @@ import pytest
 
 from keras_ssl.config import (
     Catalog,
-    Change,
+    Override,
     format_method,
     format_recipe,
     from_json,
@@ -97,7 +97,7 @@ RESULTS = [
 
 
 def on(dataset, *texts):
-    return [Change("data.dataset", dataset, "--dataset"), *map(parse_set, texts)]
+    return [Override("data.dataset", dataset, "--dataset"), *map(parse_set, texts)]
 
 
 @pytest.mark.parametrize("place, method, name, printed", PRINTED)

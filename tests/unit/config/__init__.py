@@ -1,0 +1,20 @@
+"""The catalog and recipes that tests of settings share."""
+
+from typing import get_type_hints
+
+from keras_ssl.config import Catalog, Override
+from keras_ssl.config.resolve import recipe_names
+from pipelines.views.policies import POLICIES, ViewPolicy
+
+CATALOG = Catalog(tuple(POLICIES), get_type_hints(ViewPolicy, include_extras=True))
+EVERY = [(name, recipe) for name in CATALOG.method_names for recipe in recipe_names(name)]
+
+
+def flag(key, value):
+    """An override as a flag gives it."""
+    return Override(key, value, f"--{key.split('.')[1]}")
+
+
+def settings_of(recipe):
+    """{key: value}, without origins."""
+    return {key: value for key, (value, _) in recipe.settings.items()}

@@ -11,8 +11,8 @@ from typing import get_type_hints
 import pytest
 
 import keras_ssl
-from keras_ssl.config import Catalog, schema
-from keras_ssl.config.resolve import Change, available
+from keras_ssl.config import Catalog
+from keras_ssl.config.recipe import SECTIONS, Override, available
 from keras_ssl.config.values import OPTIONAL, REQUIRED, Setting, read
 from keras_ssl.core.bounds import describe, fits, members_of, parts
 from keras_ssl.core.checks import UserError
@@ -27,7 +27,7 @@ def every_setting():
     settings = {}
     for method in CATALOG.methods:
         for optimizer in CATALOG.optimizers:
-            space = available(CATALOG, method, Change("optimizer.name", optimizer, "--set"))
+            space = available(CATALOG, method, Override("optimizer.name", optimizer, "--set"))
             sources = {"method": method, "optimizer": optimizer}
             settings |= {(k, sources.get(k.split(".")[0], "")): s for k, s in space.items()}
     return settings
@@ -47,7 +47,7 @@ WRONG = ["0", "-1", "1e30", "-1e30", "1" + "0" * 400, "nan", "inf", "text", "", 
 
 def test_the_numeric_settings_are_all_there():
     sections = {key.split(".")[0] for key, _ in NUMERIC}
-    assert sections == {"method", *schema.SECTIONS} - {"export"}
+    assert sections == {"method", *SECTIONS} - {"export"}
     assert {source for key, source in NUMERIC if key.startswith("method.")} == set(CATALOG.methods)
     assert ("augment.blur_sigma", "") in NUMERIC and ("optimizer.momentum", "lars") in NUMERIC
 

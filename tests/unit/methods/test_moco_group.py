@@ -8,7 +8,7 @@ from keras import ops
 
 import keras_ssl
 import stages
-from keras_ssl.config import Change, resolve
+from keras_ssl.config import Override, resolve
 from keras_ssl.core.checks import UserError
 from keras_ssl.layers.queue import NeighbourQueue
 from keras_ssl.layers.sinkhorn import sinkhorn
@@ -19,7 +19,7 @@ from keras_ssl.losses.simsiam import multi_crop_simsiam_loss, simsiam_loss
 from keras_ssl.ops.vectors import cosine, l2_normalize
 from keras_ssl.training import checkpoints
 from tests.descriptors import BATCH, METHODS, STEPS_PER_EPOCH, make_method, make_views
-from tests.unit.config.test_recipes import CATALOG
+from tests.unit.config import CATALOG
 
 STEPS = 5
 
@@ -423,7 +423,7 @@ def test_a_recipe_with_a_final_weight_decay_gets_a_cosine():
 def test_a_constant_learning_rate_is_per_256_images_and_by_default_the_peak():
     peak = resolve(CATALOG, "simsiam", family="imagenet")  # 0.05 per 256, batches of 512
     assert stages.build_optimizer(peak, updates=200).constant_lr == pytest.approx(0.1)
-    own = [Change("optimizer.constant_lr", "0.4", "--set")]
+    own = [Override("optimizer.constant_lr", "0.4", "--set")]
     recipe = resolve(CATALOG, "simsiam", own, family="imagenet")
     assert stages.build_optimizer(recipe, updates=200).constant_lr == pytest.approx(0.8)
     alone = resolve(CATALOG, "simclr", own, family="digits")

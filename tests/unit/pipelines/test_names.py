@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from keras_ssl.config.datasets import recipe_of
+from keras_ssl.config.resolve import recipe_of
 from pipelines.data.names import check_exists, check_name
 from pipelines.data.shards import find_shards, parts_of
 from pipelines.errors import DataError

@@ -143,7 +143,7 @@ def test_images_are_decoded_when_the_recipe_says(monkeypatch, wish, passed):
 def test_paths_of_other_sets_hold_in_every_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     texts = ("evaluation.shifted=npz:a.npz", "transfer.datasets=digits,npz:b.npz")
-    amended = config.amend(recipe(), run.read_catalog(), [parse_set(text) for text in texts])
+    amended = config.override(recipe(), [parse_set(text) for text in texts])
     for one in (recipe(*texts), amended):
         assert one.evaluation.shifted == (f"npz:{tmp_path}/a.npz",)
         assert one.transfer.datasets == ("digits", f"npz:{tmp_path}/b.npz")
@@ -223,8 +223,8 @@ def test_a_shifted_set_that_is_the_test_part_scores_as_the_test_part_does(tmp_pa
 def test_every_temperature_of_the_simplices_is_scored_as_it_is_read(tmp_path):
     wanted, data = recipe(method="sem_simclr"), data_of()
     dataset = npz(tmp_path / "same.npz", data, parts=("test",))
-    evaluation = dataclasses.replace(wanted.evaluation, shifted=(dataset,), knn_neighbours=7)
-    wanted = dataclasses.replace(wanted, evaluation=evaluation)
+    settings = {"evaluation.shifted": (dataset,), "evaluation.knn_neighbours": 7}
+    wanted = wanted.with_(settings, origin="a test")
     readings = readings_of(sem_encoder(), wanted, RGB.function)[1]
     train, test = (readings.extract(part) for part in (data.train_images, data.test_images))
     pairs, left_out = shifted.shifted_rows(readings, train, None, wanted, Inputs(data, RGB))
