@@ -35,8 +35,8 @@ MISTAKES = {
     "--set transfer.datasets=digits,cifr10": "Did you mean 'cifar10'?",
     "--set transfer.datasets=digits --set transfer.strengths=0": "a whole number from 1 to 1000",
     "--set transfer.dataset=digits": "transfer has: datasets, strengths",
-    "--set transfer.datasets=digits --epochs=3": "cannot go on with 3",
-    "--set transfer.datasets=digits --dataset=digits": "cannot go on with digits",
+    "--set transfer.datasets=digits --epochs=3": "cannot resume with 3",
+    "--set transfer.datasets=digits --dataset=digits": "cannot resume with digits",
 }
 
 
