@@ -4,9 +4,9 @@ import math
 
 from keras import ops
 
-from keras_ssl.ops.neighbors import nearest_distances
+from keras_ssl.ops.norms import l2_normalize
+from keras_ssl.ops.pairs import nearest_distances
 from keras_ssl.ops.precision import at_least_float32
-from keras_ssl.ops.vectors import l2_normalize
 
 EULER_GAMMA = 0.5772156649015329
 _TINY = 1e-8  # DINOv2's, on the difference and on the distance

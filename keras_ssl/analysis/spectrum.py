@@ -4,8 +4,8 @@ import math
 
 from keras import ops
 
+from keras_ssl.ops.norms import l2_normalize
 from keras_ssl.ops.precision import at_least_float32
-from keras_ssl.ops.vectors import l2_normalize
 
 _SELF = -1e9  # the exponent of a row with itself; exp() of it is 0 in float32 and float64
 

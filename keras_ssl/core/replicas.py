@@ -1,9 +1,11 @@
-"""Let a loss look at the global batch: gather and mean over replicas, with gradients.
+"""Replicas: gather and mean over them, with gradients, so that a loss sees the global batch.
 
 On one replica both are the identity. The gradient of a gather sums what every replica asks of a
 row, so with the loss divided by the number of replicas (as the base class does) two replicas of B
 images give the gradient of one replica of 2B.
 """
+
+import threading
 
 import tensorflow as tf
 
@@ -58,3 +60,30 @@ def all_true(x):
         return x
     false = tf.cast(tf.logical_not(x), tf.float32)
     return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, false) == 0
+
+
+class AddedLosses:
+    """Losses that layers added in this step, apart for each replica.
+
+    Replicas are threads, and share the list in which Keras keeps a layer's losses: what one of them
+    took belongs to no other.
+    """
+
+    def __init__(self):
+        self._own = threading.local()
+        self._taken = []  # by any replica; held, so that no other loss gets the same identity
+
+    def clear(self):
+        """Begin a step of this replica."""
+        self._own.losses = []
+        self._taken.clear()
+
+    def extend(self, losses):
+        """Add to this replica's those of `losses` that no replica has taken yet."""
+        fresh = [loss for loss in losses if all(loss is not taken for taken in self._taken)]
+        self._taken.extend(fresh)
+        self._own.losses = [*getattr(self._own, "losses", []), *fresh]
+
+    def total(self):
+        """The sum of this replica's losses in this step: a scalar, 0 without any."""
+        return sum(self._own.losses)

@@ -8,8 +8,8 @@ from keras import ops
 from keras_ssl.core.checks import UserError, lookup
 from keras_ssl.core.replicas import num_replicas
 from keras_ssl.core.serialization import Configured, register
+from keras_ssl.ops.norms import l2_normalize
 from keras_ssl.ops.precision import at_least_float32, float_spec
-from keras_ssl.ops.vectors import l2_normalize
 
 
 def tanh_embedding(x, batch_size):

@@ -8,8 +8,8 @@ from keras import ops
 from keras_ssl.core.serialization import Configured, register
 from keras_ssl.layers.norm import BatchNormalization
 from keras_ssl.layers.simplicial import BlockDiagonalDense
+from keras_ssl.ops.norms import l2_normalize
 from keras_ssl.ops.precision import at_least_float32, float_spec
-from keras_ssl.ops.vectors import l2_normalize
 
 _ROUNDING = 1e-6  # of a squared length in float32; below it, scaling would only stir the last bits
 

@@ -2,9 +2,9 @@
 
 from keras import ops
 
-from keras_ssl.ops.matrices import off_diagonal_energy
+from keras_ssl.ops.linalg import off_diagonal_energy
+from keras_ssl.ops.pairs import mean_over_pairs
 from keras_ssl.ops.precision import at_least_float32
-from keras_ssl.ops.views import mean_over_pairs
 
 
 def cross_correlation(z1, z2, *, epsilon=1e-5):

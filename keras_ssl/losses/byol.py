@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from keras_ssl.ops.vectors import cosine
+from keras_ssl.ops.norms import cosine
 
 
 def regression_loss(prediction, target):

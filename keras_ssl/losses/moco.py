@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from keras_ssl.ops.vectors import l2_normalize
+from keras_ssl.ops.norms import l2_normalize
 
 
 def moco_logits(queries, keys, queue, *, temperature=0.2):

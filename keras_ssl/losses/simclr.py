@@ -3,8 +3,8 @@
 from keras import ops
 
 from keras_ssl.losses.infonce import symmetric_decoupled_infonce
-from keras_ssl.ops.vectors import l2_normalize
-from keras_ssl.ops.views import mean_over_pairs
+from keras_ssl.ops.norms import l2_normalize
+from keras_ssl.ops.pairs import mean_over_pairs
 
 _SELF = -1e9  # added to a row's similarity with itself; exp() of it is 0 in float32 and float64
 

@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_ssl.core.checks import lookup
 from keras_ssl.ops.linalg import singular_values
-from keras_ssl.ops.neighbors import nearest_distances
+from keras_ssl.ops.pairs import nearest_distances
 from keras_ssl.ops.precision import at_least_float32
 
 _SMALLEST = 1e-12  # a matrix of smaller norm has no direction to speak of

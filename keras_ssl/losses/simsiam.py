@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from keras_ssl.ops.vectors import cosine
+from keras_ssl.ops.norms import cosine
 
 
 def simsiam_loss(prediction_1, prediction_2, projection_1, projection_2):

@@ -2,8 +2,8 @@
 
 from keras import ops
 
-from keras_ssl.ops.vectors import cosine
-from keras_ssl.ops.views import mean_over_pairs
+from keras_ssl.ops.norms import cosine
+from keras_ssl.ops.pairs import mean_over_pairs
 
 
 def wmse_loss(*views):

@@ -14,7 +14,6 @@ from keras_ssl.core.serialization import Configured
 from keras_ssl.layers.mlp import mlp
 from keras_ssl.layers.necks import at_temperature, check_encoder, projector_blocks, simplices_of
 from keras_ssl.layers.target import copy_for_target, move_towards, parameter_pairs
-from keras_ssl.methods.added_losses import AddedLosses
 
 
 class Method(Configured, keras.Model):
@@ -76,7 +75,7 @@ class Method(Configured, keras.Model):
         self._failed = keras.metrics.Mean("failed_steps")
         # Kept out of Keras's tracking: these share or repeat what is tracked elsewhere.
         object.__setattr__(self, "_ema_pairs", [])
-        object.__setattr__(self, "_added_losses", AddedLosses())
+        object.__setattr__(self, "_added_losses", replicas.AddedLosses())
         object.__setattr__(self, "_second_view_encoder", self._read_second_view(encoder))
         if self._counts_epochs:
             self._last_epoch = self.add_weight(

@@ -1,4 +1,4 @@
-"""Matrix factorisations whose gradients stay finite at equal and at zero eigenvalues.
+"""Linear algebra: factorizations with finite gradients at equal and at zero eigenvalues.
 
 The factors are computed without a gradient, in float64, and the result is then written as a
 function of the matrix with the right value and the right first derivative. Second derivatives are
@@ -56,6 +56,12 @@ def cholesky(matrix):
     """The lower factor of symmetric positive definite matrices: (..., d, d) -> (..., d, d)."""
     known = _are_finite(matrix)
     return ops.where(known, ops.cholesky(_finite(matrix)), float("nan"))
+
+
+def off_diagonal_energy(matrix):
+    """`sum_{i != j} M_ij^2`: (dim, dim) -> scalar >= 0."""
+    # Masked and not subtracted: the diagonal is far larger than what is sought.
+    return ops.sum(ops.square(matrix * (1.0 - ops.eye(matrix.shape[0], dtype=matrix.dtype))))
 
 
 def _finite(matrix):

@@ -33,8 +33,8 @@ from keras_ssl.losses.simmer import (
 )
 from keras_ssl.losses.wmse import wmse_loss
 from keras_ssl.ops.linalg import singular_values
-from keras_ssl.ops.neighbors import nearest_distances
-from keras_ssl.ops.vectors import l2_normalize
+from keras_ssl.ops.norms import l2_normalize
+from keras_ssl.ops.pairs import nearest_distances
 from tests.golden.support import kernel, stack, tensor, value_and_grad
 
 # Largest error relative to the largest magnitude of the expected array, for float32 and float64.

@@ -42,7 +42,6 @@ METHOD_MAY = {
     "keras_ssl.schedules",
     "keras_ssl.core",
     "keras_ssl.methods.base",
-    "keras_ssl.methods.added_losses",
 }
 # Where TensorFlow itself may appear; the mathematics is on keras.ops.
 TENSORFLOW = {

@@ -39,7 +39,7 @@ from keras_ssl.losses.simmer import (
     total_variance,
 )
 from keras_ssl.losses.wmse import wmse_loss
-from keras_ssl.ops.neighbors import nearest_distances
+from keras_ssl.ops.pairs import nearest_distances
 
 
 def random(*shape, seed=0, dtype="float32"):

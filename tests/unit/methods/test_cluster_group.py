@@ -7,9 +7,9 @@ import tensorflow as tf
 from keras import ops
 
 from keras_ssl.core.checks import UserError
-from keras_ssl.layers import clustering
-from keras_ssl.layers.clustering import nearest, spherical_kmeans
+from keras_ssl.layers import memory
 from keras_ssl.layers.langevin import LangevinSampler, langevin_step
+from keras_ssl.layers.memory import nearest, spherical_kmeans
 from keras_ssl.layers.patches import patch_grid, row_context
 from keras_ssl.losses.cpc import infonce, row_prediction_loss
 from keras_ssl.losses.cplearn import (
@@ -20,7 +20,7 @@ from keras_ssl.losses.cplearn import (
     symmetric_cplearn_forward_loss,
 )
 from keras_ssl.losses.deepcluster import cluster_prediction_loss
-from keras_ssl.ops.vectors import l2_normalize
+from keras_ssl.ops.norms import l2_normalize
 from tests.descriptors import BATCH, INPUT_SHAPE, METHODS, make_method, make_views
 
 PRIOR = np.array([4.0, 2.0, 1.0, 1.0], "float32")
@@ -278,7 +278,7 @@ def test_a_cluster_that_lost_its_rows_keeps_its_centroid():
 def test_clusters_do_not_depend_on_the_blocks_they_are_found_in(monkeypatch):
     rows = ops.array(unit(30, 4))
     whole = spherical_kmeans(rows, 5, seed=3)
-    monkeypatch.setattr(clustering, "BLOCK", 7)
+    monkeypatch.setattr(memory, "BLOCK", 7)
     parts = spherical_kmeans(rows, 5, seed=3)
     np.testing.assert_allclose(whole[0], parts[0], rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(whole[1], parts[1])

@@ -16,7 +16,7 @@ from keras_ssl.losses.byol import byol_loss, multi_crop_byol_loss
 from keras_ssl.losses.infonce import symmetric_decoupled_infonce
 from keras_ssl.losses.simclr import decoupled_nt_xent, nt_xent
 from keras_ssl.losses.simsiam import multi_crop_simsiam_loss, simsiam_loss
-from keras_ssl.ops.vectors import cosine, l2_normalize
+from keras_ssl.ops.norms import cosine, l2_normalize
 from keras_ssl.training import checkpoints
 from tests.descriptors import BATCH, METHODS, STEPS_PER_EPOCH, make_method, make_views
 from tests.unit.config import CATALOG

@@ -29,8 +29,8 @@ from keras_ssl.methods.dbn import DBN, VARIANTS
 from keras_ssl.methods.simmer import SimMER
 from keras_ssl.methods.vicreg import VICReg
 from keras_ssl.methods.wmse import WMSE
+from keras_ssl.ops.pairs import mean_over_pairs
 from keras_ssl.ops.random import permutation
-from keras_ssl.ops.views import mean_over_pairs
 from keras_ssl.training import checkpoints
 from pipelines.views.policies import POLICIES, ViewPolicy
 from tests.descriptors import make_method, make_views
