@@ -16,7 +16,6 @@ import sys
 import tempfile
 import threading
 import types
-import typing
 from pathlib import Path
 
 from absl import flags
@@ -97,7 +96,7 @@ def parse_flags(argv):
 
 def read_catalog():
     """What there is to choose from."""
-    return config.Catalog(tuple(POLICIES), typing.get_type_hints(ViewPolicy, include_extras=True))
+    return config.Catalog(tuple(POLICIES), config.declared(ViewPolicy))
 
 
 def overrides_of(options):

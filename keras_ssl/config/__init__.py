@@ -1,6 +1,6 @@
 """What a run is told: recipes per method and kind of data, flags over them; no TensorFlow."""
 
-from keras_ssl.config.catalog import Catalog, read_docstring
+from keras_ssl.config.catalog import Catalog, declared, read_docstring
 from keras_ssl.config.listing import format_catalog, format_flags, format_method, format_recipe
 from keras_ssl.config.recipe import NOT_TRAINING, Override, Recipe
 from keras_ssl.config.resolve import parse_set, resolve
@@ -11,6 +11,7 @@ __all__ = [
     "Catalog",
     "Override",
     "Recipe",
+    "declared",
     "format_catalog",
     "format_flags",
     "format_method",

@@ -6,9 +6,12 @@ value and its bounds thus have one home, the signature, and the command line rea
 """
 
 import ast
+import functools
 import re
+import sys
 import typing
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from keras_ssl.config.values import Setting
@@ -42,29 +45,29 @@ class Catalog:
 
     Args:
         policies: names of the augmentation policies.
-        view_fields: {name: type}, the fields of a policy.
+        view_settings: {name: Setting}, the fields of a policy.
         methods, backbones, optimizers: {name: Entry}; read from the package by default.
     """
 
     policies: tuple[str, ...] = ()
-    view_fields: dict[str, object] = field(default_factory=dict)
+    view_settings: dict[str, Setting] = field(default_factory=dict)
     methods: dict[str, Entry] = field(default_factory=lambda: read_table("methods"))
     backbones: dict[str, Entry] = field(default_factory=lambda: read_table("backbones"))
     optimizers: dict[str, Entry] = field(default_factory=lambda: read_table("optimizers"))
 
     @property
-    def method_names(self):
+    def method_names(self) -> list[str]:
         """The names that `--method` takes."""
         return [*self.methods, *(PREFIX + name for name in self.methods)]
 
 
-def read_table(package, root=PACKAGE):
+def read_table(package: str, root: Path = PACKAGE) -> dict[str, Entry]:
     """Read the table of `package`, an upper-case dict of names in its `__init__.py`.
 
     Args:
-        package: str. Name of a folder in `root` whose `__init__.py` assigns the dict
+        package: name of a folder in `root` whose `__init__.py` assigns the dict
             `PACKAGE_NAME_IN_CAPITALS = {"name": ClassOrFunction, ...}`.
-        root: Path.
+        root: the folder.
 
     Returns:
         {name: Entry}, in the order of the table.
@@ -85,22 +88,33 @@ def read_table(package, root=PACKAGE):
     }
 
 
-def read_meanings(path):
-    """What the docstrings of a file's classes say of their arguments: {class: {argument: meaning}}.
+def declared(cls: type) -> dict[str, Setting]:
+    """The fields of a dataclass as settings; those of type `Mapping` take settings of any name.
 
-    Read from the source text: `python -OO` keeps no docstrings.
+    Meanings are read from the source text: `python -OO` keeps no docstrings.
     """
+    meanings = _meanings(sys.modules[cls.__module__].__file__)[cls.__name__]
+    return {
+        part.name: Setting(part.type, part.default, meanings[part.name])
+        for part in fields(cls)
+        if part.type is not Mapping
+    }
+
+
+@functools.cache
+def _meanings(path):
+    """What the docstrings of a file's classes say of their arguments: {class: {name: meaning}}."""
     tree = ast.parse(Path(path).read_text(encoding="utf-8"), path)
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
     return {node.name: parse_docstring(ast.get_docstring(node) or "")[1] for node in classes}
 
 
-def read_docstring(path):
+def read_docstring(path: str | Path) -> str:
     """The docstring of a file, from its text."""
     return ast.get_docstring(ast.parse(Path(path).read_text(encoding="utf-8"), path))
 
 
-def parse_docstring(text):
+def parse_docstring(text: str) -> tuple[str, dict[str, str], str]:
     """Split a docstring: (description, {argument: meaning}, reference)."""
     starts = [match.start() for match in _SECTION.finditer(text)] + [len(text)]
     parts = [text[start:end] for start, end in zip(starts, starts[1:], strict=False)]

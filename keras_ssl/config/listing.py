@@ -1,10 +1,13 @@
 """Recipes and what there is to choose from, as text for a terminal."""
 
+import re
 import textwrap
+import typing
+from collections.abc import Mapping
 from dataclasses import replace
 
-from keras_ssl.config.catalog import PREFIX
-from keras_ssl.config.recipe import SECTIONS, merge
+from keras_ssl.config.catalog import PREFIX, Catalog, declared
+from keras_ssl.config.recipe import SECTIONS, Override, Recipe, available, merge
 from keras_ssl.config.resolve import (
     family_in,
     own_neck,
@@ -12,8 +15,8 @@ from keras_ssl.config.resolve import (
     recipe_layers,
     recipe_names,
 )
-from keras_ssl.config.schema import declared, neck_fields
-from keras_ssl.config.values import as_text
+from keras_ssl.config.schema import Neck, neck_fields
+from keras_ssl.config.values import OPTIONAL, REQUIRED, as_text
 from keras_ssl.core.bounds import describe, members_of, parts
 from keras_ssl.recipes.families import FAMILIES
 
@@ -27,13 +30,14 @@ DATASETS = {
     "imagenet100": "the 100 classes of imagenet2012 that CMC drew",
 }
 WIDTH = 100
+_FEW = 6  # choices of a setting that are written out
 _SEM = (
     "SEM: Lavoie et al., Simplicial embeddings in self-supervised learning and downstream "
     "classification, 2023, sec. 3."
 )
 
 
-def format_recipe(recipe):
+def format_recipe(recipe: Recipe) -> str:
     """Every setting of a recipe as `section.field = value  (origin)`."""
     rows = [(key, as_text(value), origin) for key, (value, origin) in recipe.settings.items()]
     keys = max(len(key) for key, _, _ in rows)
@@ -43,7 +47,7 @@ def format_recipe(recipe):
     return "\n".join([head, *_origin_lines(recipe.source, recipe.expected, ""), "", *lines])
 
 
-def format_catalog(catalog):
+def format_catalog(catalog: Catalog) -> str:
     """Methods, backbones, data sets, optimizers, policies and recipes, each with one line."""
     methods = f"Methods; {PREFIX}NAME is the same behind Simplicial Embeddings"
     return "\n\n".join(
@@ -60,27 +64,30 @@ def format_catalog(catalog):
     )
 
 
-def format_method(catalog, name):
-    """One method: description, reference, hyper-parameters and recipes."""
+def format_method(catalog: Catalog, name: str) -> str:
+    """One method: description, reference, the settings of a run by section, and recipes."""
     entry = catalog.methods[name.removeprefix(PREFIX)]
     text, reference = entry.description, entry.reference
-    parameters = {
-        f"method.{key} = {as_text(setting.default)}": _with_range(setting)
-        for key, setting in entry.settings.items()
-    }
-    tables = [_table("Hyper-parameters (--set method.NAME=VALUE), with defaults", parameters)]
     if name.startswith(PREFIX):
         text += "\n\nThis is the method behind Simplicial Embeddings: see the neck below."
         reference = f"{reference} {_SEM}"
-        tables.append(_table("Neck (--set neck.NAME=VALUE), with defaults", _neck("sem")))
     text = f"{text}\n\nReference: {reference}"
     paragraphs = ["\n".join(_wrap(part)) for part in text.split("\n\n")]
-    title = "Recipes (by the data set, or --recipe); --show_recipe adds what all methods share"
-    recipes = "\n".join([title, *_recipes(name)])
-    return "\n\n".join([name, *paragraphs, *tables, recipes])
+    sections = [
+        _table(f"[{title}]", {_line(*pair): _meaning(pair[1]) for pair in settings.items()})
+        for title, settings in _settings(catalog, name).items()
+    ]
+    recipes = "\n".join(
+        [
+            "Recipes (by the data set, or --recipe); --show_recipe adds what all methods share",
+            *_recipes(name),
+        ]
+    )
+    title = "Settings (--set section.name=VALUE) with their defaults, which recipes replace:"
+    return "\n\n".join([name, *paragraphs, title, *sections, recipes])
 
 
-def format_flags(flags):
+def format_flags(flags: Mapping[str, str]) -> str:
     """{name: help} as an aligned list."""
     return _table("Flags", {f"--{name}": text for name, text in flags.items()})
 
@@ -93,26 +100,37 @@ def _families():
     return {family: part.source for family, part in FAMILIES.items()}
 
 
-def _neck(kind):
-    """{setting: meaning and range} of a neck."""
-    settings = declared(SECTIONS["neck"])
-    settings["kind"] = replace(settings["kind"], default=kind)
-    shown = {name: settings[name] for name in ("kind", *neck_fields(kind, "linear"))}
-    return {
-        f"neck.{name} = {as_text(part.default)}": f"{part.meaning[:-1]} ({describe(part.kind)})."
-        for name, part in shown.items()
-    }
+def _settings(catalog, method):
+    """The settings of a run of `method`: {section: {key: Setting}}, options by optimizer."""
+    tables, kind = {section: {} for section in ("method", *SECTIONS)}, own_neck(method)
+    shared = {f"optimizer.{name}" for name in declared(SECTIONS["optimizer"])}
+    for optimizer in catalog.optimizers:
+        space = available(catalog, method, Override("optimizer.name", optimizer, ""))
+        for key, setting in space.items():
+            section = key.split(".")[0]
+            if section == "optimizer" and key not in shared:
+                section = f"optimizer, with name={optimizer}"
+            tables.setdefault(section, {})[key] = setting
+    neck, tables["neck"] = tables["neck"], {}
+    if kind != "none":
+        neck["neck.kind"] = replace(neck["neck.kind"], default=kind)
+        names = ("kind", *neck_fields(kind, Neck.embedder))
+        tables["neck"] = {f"neck.{name}": neck[f"neck.{name}"] for name in names}
+    order = list(tables)
+    order.sort(key=lambda title: ["method", *SECTIONS].index(title.split(",")[0]))
+    return {section: tables[section] for section in order if tables[section]}
 
 
-def _with_range(setting):
-    """The meaning of a setting and, where that is numbers, what it takes."""
-    if not {int, float}.intersection(map(_number_of, members_of(setting.kind))):
-        return setting.meaning
-    return f"{setting.meaning} Takes {describe(setting.kind)}."
+def _line(key, setting):
+    return key if setting.default in (OPTIONAL, REQUIRED) else f"{key} = {as_text(setting.default)}"
 
 
-def _number_of(kind):
-    return parts(kind)[0]
+def _meaning(setting):
+    """The meaning of a setting and what it takes, which a docstring for Python may begin with."""
+    meaning = re.sub(r"^(int|float|bool|str|tuple)\b.*?\.( |$)", "", setting.meaning)
+    kinds = {parts(kind)[0] for kind in members_of(setting.kind)}
+    named = kinds <= {bool, str, type(None)} or len(typing.get_args(setting.kind)) > _FEW
+    return meaning if named else f"{meaning.removesuffix('.')} ({describe(setting.kind)}).".strip()
 
 
 def _recipes(method):
@@ -124,7 +142,7 @@ def _recipes(method):
         yield from _labelled(label, "; ".join(own) or "nothing of its own", "    ")
 
 
-def own_settings(method, name):
+def own_settings(method: str, name: str) -> dict:
     """What a recipe says beyond what it starts from: {key: value}.
 
     A family's recipe starts from what all methods have there, another from that of its family.
@@ -152,10 +170,13 @@ def _wrap(text, width=WIDTH, **indents):
 
 
 def _table(title, rows):
-    column = max(map(len, rows)) + 4
+    column = min(max(map(len, rows)) + 4, WIDTH // 2)
     lines = [title]
     for name, text in rows.items():
-        wrapped = _wrap(text, WIDTH - column) or [""]
-        lines.append(f"  {name}".ljust(column) + wrapped[0])
-        lines += [" " * column + line for line in wrapped[1:]]
+        first, *rest = _wrap(text, WIDTH - column) or [""]
+        if len(name) + 3 < column:
+            lines.append(f"  {name}".ljust(column) + first)
+        else:
+            lines += [f"  {name}", " " * column + first]
+        lines += [" " * column + line for line in rest]
     return "\n".join(line.rstrip() for line in lines)

@@ -3,11 +3,11 @@
 import os
 import types
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Generic, Literal, TypeVar
 
 from keras_ssl.config import schema
-from keras_ssl.config.catalog import PREFIX, Catalog
+from keras_ssl.config.catalog import PREFIX, Catalog, declared
 from keras_ssl.config.values import OPTIONAL, REQUIRED, Setting, read
 from keras_ssl.core.checks import UserError, did_you_mean
 from keras_ssl.core.constants import DATASET_PREFIXES
@@ -64,7 +64,7 @@ class Section(Generic[T]):
     def __get__(self, recipe, owner=None) -> T:
         if recipe is None:
             return self
-        view = recipe.__dict__[self.name] = schema.build(self.cls, recipe.values(self.name))
+        view = recipe.__dict__[self.name] = _build(self.cls, recipe.values(self.name))
         return view
 
 
@@ -160,6 +160,15 @@ class Recipe:
 SECTIONS = {name: part.cls for name, part in vars(Recipe).items() if isinstance(part, Section)}
 
 
+def _build(cls, values):
+    """An object of a section's class; its field of type `Mapping` takes what has no field."""
+    kinds = {part.name: part.type for part in fields(cls)}
+    known = {name: value for name, value in values.items() if name in kinds}
+    rest = {name: value for name, value in values.items() if name not in kinds}
+    opened = [name for name, kind in kinds.items() if kind is Mapping]
+    return cls(**known, **({opened[0]: rest} if opened else rest))
+
+
 def merge(layers: Iterable[Mapping[str, Override]]) -> dict[str, Override]:
     """Lay {key: Override} over one another, later over earlier."""
     merged = {}
@@ -197,15 +206,15 @@ def complete(catalog: Catalog, method: str, overrides: Mapping[str, Override]) -
 def available(catalog: Catalog, method: str, optimizer: Override) -> dict[str, Setting]:
     """Every setting of a run of `method` with an optimizer: {key: Setting}."""
     sections = {"method": dict(catalog.methods[method.removeprefix(PREFIX)].settings)}
-    sections.update({section: schema.declared(cls) for section, cls in SECTIONS.items()})
+    sections.update({section: declared(cls) for section, cls in SECTIONS.items()})
     _limit(sections["backbone"], "name", catalog.backbones)
     _limit(sections["augment"], "policy", catalog.policies)
     _limit(sections["augment"], "local_policy", ("same", *catalog.policies))
     _limit(sections["optimizer"], "name", catalog.optimizers)
     chosen = read(sections["optimizer"]["name"], optimizer.value, optimizer.label)
     sections["optimizer"].update(catalog.optimizers[chosen].settings)
-    views = catalog.view_fields.items()
-    sections["augment"].update({name: Setting(kind, OPTIONAL) for name, kind in views})
+    views = catalog.view_settings.items()
+    sections["augment"].update({name: replace(view, default=OPTIONAL) for name, view in views})
     if "momentum" not in sections["method"]:
         del sections["schedule"]["final_momentum"]  # a method without moving averages
     return {f"{section}.{name}": s for section, own in sections.items() for name, s in own.items()}

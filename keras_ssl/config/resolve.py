@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from keras_ssl.config.catalog import PREFIX, Catalog
+from keras_ssl.config.catalog import PREFIX, Catalog, declared
 from keras_ssl.config.recipe import (
     CHOICES,
     NOT_TRAINING,
@@ -13,7 +13,6 @@ from keras_ssl.config.recipe import (
     complete,
     merge,
 )
-from keras_ssl.config.schema import declared
 from keras_ssl.config.values import as_text, read
 from keras_ssl.core.checks import UserError, lookup
 from keras_ssl.recipes import RECIPES

@@ -1,12 +1,9 @@
-"""The sections of a recipe: what a run can be told, with type, default, range and meaning."""
+"""The sections of a recipe: every setting of a run with type, bounds, default and meaning."""
 
-import functools
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Literal
 
-from keras_ssl.config.catalog import read_meanings
-from keras_ssl.config.values import Setting
 from keras_ssl.core.bounds import (
     Above,
     Between,
@@ -50,18 +47,20 @@ class Neck(Checked):
     """What is put between the backbone and the heads.
 
     Args:
-        kind: "sem" for Simplicial Embeddings; to compare them with, "embed" for no softmax,
-            "gumbel" for one-hot samples, "vq" for codebooks; "none" for the backbone's features.
+        kind: "sem" is Simplicial Embeddings. Baselines for it: "embed" without the softmax,
+            "gumbel" with one-hot samples, "vq" with codebooks. "none" leaves the backbone's
+            features.
         num_simplices: L, the number of simplices or codebooks.
-        simplex_size: V, the entries of a simplex or of a codebook.
-        temperature: tau_p, of the softmax while training.
-        target_temperature: tau'_p, of the momentum copy, or of view 2 where there is none; none
-            for the same as `temperature`.
-        embedder: the map from the features to the neck; identity takes the features themselves.
-        embedder_norm: whether the embedder ends in batch normalisation.
-        num_blocks: blocks of the embedder and of the first projector layer (SEM/n); 1 is dense.
-        code_dim: length of a codebook's vectors.
-        commitment: weight of the pull of the embedder's output towards its code.
+        simplex_size: V, the number of entries of a simplex or of a codebook.
+        temperature: tau_p, of the softmax in training.
+        target_temperature: tau'_p, of the momentum encoder, or of view 2 where there is none;
+            defaults to `temperature`.
+        embedder: Map from the features to the neck; "identity" takes the features as they are.
+        embedder_norm: Whether the embedder ends in batch normalization.
+        num_blocks: Diagonal blocks of the embedder and of the first projector layer (SEM/n); 1 is
+            dense.
+        code_dim: Length of the vectors in a codebook.
+        commitment: Commitment-loss weight.
     """
 
     kind: Literal["none", "sem", "embed", "gumbel", "vq"] = "none"
@@ -77,7 +76,7 @@ class Neck(Checked):
 
     @property
     def options(self):
-        """What this neck is made of: {field: value}, without the fields that do nothing in it."""
+        """The fields that have an effect in this kind of neck: {field: value}."""
         return {name: getattr(self, name) for name in neck_fields(self.kind, self.embedder)}
 
 
@@ -97,7 +96,7 @@ _EMBEDDER_FIELDS = {
 
 
 def neck_fields(kind, embedder):
-    """The fields of `Neck`, besides the kind, that do something in a neck of this kind."""
+    """The fields of `Neck`, besides the kind, that have an effect in a neck of this kind."""
     used = _NECK_FIELDS[kind]
     return used and (*used, *_EMBEDDER_FIELDS[embedder])
 
@@ -107,12 +106,13 @@ class Backbone(Checked):
     """The network from images to features.
 
     Args:
-        name: a name of the table of backbones.
-        width: channels of the first stage; none for the backbone's own.
-        stem: how images enter; auto by the image size.
-        stem_padding: zeros around the images of the CIFAR stem.
-        zero_init_residual: start every residual block as the identity.
-        patch_size: pixels of a side of a Vision Transformer's patch; none by the image size.
+        name: Name of a backbone, see --mode=list.
+        width: Channels of the first stage; `none` takes the backbone's own.
+        stem: First layers; "auto" chooses by the image size.
+        stem_padding: Pixels of zero padding around the images in the CIFAR stem.
+        zero_init_residual: Whether every residual block is initialized as the identity.
+        patch_size: Side of a Vision Transformer's patch in pixels; `none` chooses by the image
+            size.
     """
 
     name: str = "resnet18"
@@ -124,7 +124,7 @@ class Backbone(Checked):
 
     @property
     def options(self):
-        """The options that differ from what every backbone does anyway: {name: value}."""
+        """The fields that differ from their defaults: {name: value}."""
         plain = asdict(Backbone(self.name))
         return {name: value for name, value in asdict(self).items() if value != plain[name]}
 
@@ -136,13 +136,13 @@ class Data(Checked):
     Args:
         dataset: "digits", "npz:PATH", "folder:PATH", "tfrecord:PATTERN", or a name of TensorFlow
             Datasets.
-        data_dir: where TensorFlow Datasets keeps its files; none for its own place.
-        image_size: pixels of a view's side; 0 for that of the images.
-        in_memory: yes decodes all images once, to squares of that size; no decodes each whenever
-            it is read and cuts crops out of the whole image; auto is yes below 128 pixels, if 8
-            GiB hold them.
-        normalization: whose mean and standard deviation views get; data for those of the training
-            images.
+        data_dir: Directory of TensorFlow Datasets; `none` takes its default.
+        image_size: Side of a view in pixels; 0 takes that of the images.
+        in_memory: "yes" decodes all images once, to squares of that size; "no" decodes an image
+            whenever it is read and crops from the whole of it; "auto" is "yes" below 128 pixels if
+            the images fit into 8 GiB.
+        normalization: Whose mean and standard deviation normalize the views; "data" computes those
+            of the training images.
     """
 
     dataset: str = "digits"
@@ -154,18 +154,18 @@ class Data(Checked):
 
 @dataclass(frozen=True)
 class Augment(Checked):
-    """How views are made of an image; `overrides` replace fields of the policy in all views.
+    """How views are drawn. `overrides` are fields of `ViewPolicy`, for all views of the policy.
 
     Args:
-        policy: a name of the table of augmentation policies.
-        where: host draws the views while the batch before them trains; device draws the same
-            ones inside of the train step, from batches of whole images; auto is device on a GPU.
-        num_views: views of an image.
-        local_views: small crops of an image beside its views.
-        local_policy: the policy whose first view they are drawn as; same for `policy`.
-        local_size: pixels of a small crop's side, at least 8; 0 for 3/7 of a view's, rounded to a
-            multiple of 8.
-        local_scale: smallest and largest share of an image's area that a small crop shows.
+        policy: Name of an augmentation policy, see --mode=list.
+        where: "host" draws views while the previous batch trains; "device" draws the same views
+            inside the train step, from batches of whole images; "auto" is "device" on a GPU.
+        num_views: Views per image.
+        local_views: Small crops per image, in addition to the views.
+        local_policy: Policy whose first view they are drawn by; "same" takes `policy`.
+        local_size: Side of a small crop in pixels, at least 8; 0 takes 3/7 of a view's, rounded to
+            a multiple of 8.
+        local_scale: Smallest and largest fraction of an image's area in a small crop.
     """
 
     policy: str = "cifar_symmetric"
@@ -185,7 +185,7 @@ class Augment(Checked):
             )
 
     def local_pixels(self, image_size):
-        """The side of a small crop beside views of `image_size` pixels: 96 for 224, 16 for 32.
+        """The side of a small crop for views of `image_size` pixels: 96 for 224, 16 for 32.
 
         Raises:
             UserError: if that is more than the views have.
@@ -201,13 +201,14 @@ class Augment(Checked):
 
 @dataclass(frozen=True)
 class Optimizer(Checked):
-    """The optimizer; `options` are those of its class, such as weight_decay.
+    """The optimizer. `options` are arguments of its class, such as weight_decay.
 
     Args:
-        name: a name of the table of optimizers.
-        learning_rate: peak, per 256 images of a batch.
-        constant_lr: of the layers in `constant_lr_layers`, per 256 images; none for the peak.
-        clipnorm: largest norm of a variable's gradient; none for no limit.
+        name: Name of an optimizer, see --mode=list.
+        learning_rate: Peak, per 256 images of a batch.
+        constant_lr: Learning rate of the layers in `constant_lr_layers`, per 256 images; defaults
+            to the peak.
+        clipnorm: Largest norm of each variable's gradient; `none` disables clipping.
     """
 
     name: str
@@ -219,16 +220,17 @@ class Optimizer(Checked):
 
 @dataclass(frozen=True)
 class Schedule(Checked):
-    """The learning rate and the momentum of targets over training; a warm-up, then cosines.
+    """Learning rate, weight decay and momentum over training: linear warm-up, then cosine.
 
     Args:
-        warmup_epochs: length of the warm-up; fractions count.
-        warmup_start: learning rate at step 0 of the warm-up, per 256 images.
-        warmup_inclusive: reach the peak at the last step of the warm-up, not after it.
-        final_learning_rate: learning rate at the end, per 256 images.
-        hold: how often the learning rate moves.
-        final_momentum: momentum of targets at the end; method.momentum is that of the start.
-        final_weight_decay: weight decay at the end, by a cosine; none for the same throughout.
+        warmup_epochs: Length of the warm-up; may be a fraction.
+        warmup_start: Learning rate at step 0 of the warm-up, per 256 images.
+        warmup_inclusive: Whether the last step of the warm-up reaches the peak, instead of the step
+            after it.
+        final_learning_rate: Learning rate at the end, per 256 images.
+        hold: Whether the learning rate is updated every step or every epoch.
+        final_momentum: Momentum of the target network at the end; it starts at method.momentum.
+        final_weight_decay: Weight decay at the end, by a cosine; `none` keeps it constant.
     """
 
     warmup_epochs: Annotated[float, Between(0, 10**6)] = 10.0
@@ -242,17 +244,17 @@ class Schedule(Checked):
 
 @dataclass(frozen=True)
 class Training(Checked):
-    """How long, in which portions and how exactly to train.
+    """Length, batches and numerics of training.
 
     Args:
-        epochs: passes over the training images.
-        batch_size: images of a step, over all replicas.
-        seed: of weights, order and augmentation.
-        precision: numbers of the network; auto by the hardware.
-        strategy: mirrored for one replica per GPU; none for one GPU; auto for all GPUs where a
-            step of them equals that of one.
-        accumulate: steps whose gradients are averaged into one update.
-        deterministic: whether a GPU shall give the same bits every time; without XLA, so slower.
+        epochs: Passes over the training images.
+        batch_size: Images per step, over all replicas.
+        seed: Seed of weights, order and augmentation.
+        precision: Dtype policy of the network; "auto" chooses by the hardware.
+        strategy: "mirrored" runs one replica per GPU, "none" uses one GPU, "auto" uses all GPUs if
+            their step equals that of one.
+        accumulate: Steps whose gradients are averaged into one update.
+        deterministic: Whether a GPU gives the same bits every time; disables XLA, so it is slower.
     """
 
     epochs: Count = 100
@@ -266,28 +268,30 @@ class Training(Checked):
 
 @dataclass(frozen=True)
 class Evaluation(Checked):
-    """How features are judged, while training and after.
+    """How representations are evaluated, in training and after it.
 
     Args:
         knn_neighbours: k of the weighted k-NN.
-        knn_temperature: of its votes.
-        knn_sweep: whether k-NN is also measured at k 5, 20, 200, at T 0.07, 0.1, and by distances.
-        labels_per_class: labels that the rows with few labels use.
-        label_shares: shares of the labels, such as 0.01, that further linear probes use.
-        temperatures: tau_d at which SEM is read for the table; 0 is one-hot.
-        downstream_temperature: tau_d while training and in the exported encoder.
-        every_epochs: epochs between two k-NN and linear accuracies while training; 0 for none.
-        gradient_probe: linear probe by gradient descent, its grid trained at once; none for none.
-        probe_seeds: starts of that probe.
-        probe_views: whether that probe trains on features of the images as they are, or augmented
+        knn_temperature: Temperature of its votes.
+        knn_sweep: Whether k-NN is also measured at k = 5, 20, 200, at T = 0.07, 0.1, and with
+            Euclidean distance.
+        labels_per_class: Labels per class of the few-label rows.
+        label_shares: Fractions of the labels, such as 0.01, for further linear probes.
+        temperatures: Values of tau_d at which SEM is evaluated after training; 0 is one-hot.
+        downstream_temperature: tau_d of the evaluation in training and of the exported encoder.
+        every_epochs: Epochs between online evaluations; 0 disables them.
+        gradient_probe: Linear probe by gradient descent, its whole grid trained in parallel; "none"
+            disables it.
+        probe_seeds: Seeds of that probe.
+        probe_views: Whether that probe trains on cached features or on images that are augmented
             anew in every epoch.
-        clusters: whether clusters of the test images are compared with the classes.
-        embedding: whether the numbers below the simplices are judged too and, with a neck that has
-            no softmax, what one would make of them.
-        keep_features: whether features are kept in the run's directory, where they are read again.
-        corrupted_images: test images that are corrupted in 75 ways; 0 for none.
-        shifted: further test sets of the same classes, written as data.dataset, which the
-            classifiers of the run's own train features are scored on.
+        clusters: Whether clusters of the test images are compared with the classes.
+        embedding: Whether the embeddings before the softmax are evaluated too and, with a neck that
+            has no softmax, the simplices that one would give.
+        keep_features: Whether features are cached in the run's directory.
+        corrupted_images: Test images that are evaluated under 75 corruptions; 0 disables it.
+        shifted: Further test sets of the same classes, written as data.dataset, on which the
+            classifiers of this run's training features are scored.
     """
 
     knn_neighbours: Count = KNN_NEIGHBOURS
@@ -314,19 +318,18 @@ class Finetune(Checked):
     """How --mode=finetune trains the encoder and a classifier on labels.
 
     Args:
-        shares: shares of each class's labels to learn from, one result for each.
-        learning_rates: peaks to choose from on a fifth of the labels, per 256 images of a batch.
-        weight_decays: to choose from together with them.
-        steps: of each training.
-        batch_size: images of a step; fewer labels make a smaller batch.
-        schedule: of the learning rate; cosine to zero, or steps for a tenth after 60 % and again
-            after 80 % of the training.
-        layer_decay: learning rate of a block as a share of that of the block above it; 1 for the
-            same in all.
+        shares: Fractions of each class's labels to train on, one result per fraction.
+        learning_rates: Peaks to choose from on a fifth of the labels, per 256 images of a batch.
+        weight_decays: Weight decays to choose from together with them.
+        steps: Steps of each training.
+        batch_size: Images per step; fewer labels make a smaller batch.
+        schedule: Learning-rate schedule; "steps" divides by 10 after 60 % and 80 % of the steps.
+        layer_decay: Factor from a block's learning rate to that of the block below it; 1 gives all
+            blocks the same.
         temperature: tau_d of Simplicial Embeddings.
-        crop_scale: smallest and largest share of an image's area that a training view shows.
-        flip: probability that a training view is mirrored.
-        from_scratch: whether the same network is trained from random weights beside it.
+        crop_scale: Smallest and largest fraction of an image's area in a training view.
+        flip: Probability of mirroring a training view.
+        from_scratch: Whether the same network is also trained from random initialization.
     """
 
     # SEM, table 5, has results at 1 and 10 %, of another protocol: that of appendix B.6.
@@ -345,11 +348,11 @@ class Finetune(Checked):
 
 @dataclass(frozen=True)
 class Transfer(Checked):
-    """How --mode=transfer evaluates the encoder on other data sets than it was trained on.
+    """How --mode=transfer evaluates the encoder on other data sets.
 
     Args:
-        datasets: the data sets, each written as data.dataset.
-        strengths: how many values of C, from 1e-6 to 1e5, logistic regression chooses from.
+        datasets: Data sets, each written as data.dataset.
+        strengths: Number of values of C, from 1e-6 to 1e5, that logistic regression chooses from.
     """
 
     datasets: tuple[str, ...] = ()
@@ -361,36 +364,7 @@ class Export(Checked):
     """What the SavedModel of the encoder serves.
 
     Args:
-        one_hot: whether the codes are served one-hot as well.
+        one_hot: Whether codes are also served one-hot.
     """
 
     one_hot: bool = False
-
-
-def declared(cls: type) -> dict[str, Setting]:
-    """The settings that a section's class declares: {field: Setting}."""
-    meanings = _meanings()[cls.__name__]
-    return {
-        part.name: Setting(part.type, part.default, meanings[part.name])
-        for part in fields(cls)
-        if not _is_open(part)
-    }
-
-
-def build(cls: type, values: Mapping):
-    """An object of a section's class; values that it does not declare go to its open field."""
-    names = {part.name: _is_open(part) for part in fields(cls)}
-    known = {name: value for name, value in values.items() if name in names}
-    rest = {name: value for name, value in values.items() if name not in names}
-    opened = next((name for name, is_open in names.items() if is_open), None)
-    return cls(**known, **({opened: rest} if opened else rest))
-
-
-def _is_open(part):
-    """Whether a field takes settings whose names depend on the optimizer or the policy."""
-    return part.type is Mapping
-
-
-@functools.cache
-def _meanings():
-    return read_meanings(__file__)

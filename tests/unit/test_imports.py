@@ -1,6 +1,8 @@
 """Imports point one way."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,7 +35,7 @@ ALLOWED = {
         "keras_ssl.core",
     },
     "keras_ssl/config": {"keras_ssl.config", "keras_ssl.recipes", "keras_ssl.core"},
-    "keras_ssl/recipes": {"keras_ssl.recipes", "keras_ssl.config", "keras_ssl.core"},
+    "keras_ssl/recipes": {"keras_ssl.recipes", "keras_ssl.core"},
 }
 METHOD_MAY = {
     "keras_ssl.ops",
@@ -89,6 +91,27 @@ def test_folder_imports_only_what_lies_below_it(folder):
         if ours(module) and not within(module, ALLOWED[folder])
     }
     assert not wrong
+
+
+def test_settings_are_read_without_tensorflow():
+    """`--mode=list` and `--show_recipe` answer at once."""
+    code = "import sys, run; run.main(['run.py', '--method=sem_byol', '--show_recipe'])\n"
+    code += "sys.exit(any(name in sys.modules for name in ('tensorflow', 'keras', 'numpy')))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and "training.epochs" in done.stdout
+
+
+def test_recipes_are_changed_by_with_only():
+    """`dataclasses.replace` would change a section, or settings, without the check."""
+    replaced = {
+        f"{path.relative_to(ROOT)}: {ast.unparse(node)}"
+        for folder in ("keras_ssl", "stages", "benchmarks", "tests")
+        for path in files(folder)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "replace"
+        if node.args and ast.unparse(node.args[0]).split(".")[0] == "recipe"
+    }
+    assert not replaced
 
 
 def test_no_method_imports_another():

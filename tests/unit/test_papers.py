@@ -1,6 +1,5 @@
 """Recipes against what the papers print: values with their places, and results with their runs."""
 
-import inspect
 from pathlib import Path
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from keras_ssl.config import (
     Catalog,
     Override,
+    declared,
     format_method,
     format_recipe,
     from_json,
@@ -19,7 +19,7 @@ from keras_ssl.core.checks import UserError
 from keras_ssl.recipes import RECIPES
 from pipelines.views.policies import POLICIES, ViewPolicy
 
-CATALOG = Catalog(tuple(POLICIES), inspect.get_annotations(ViewPolicy, eval_str=True))
+CATALOG = Catalog(tuple(POLICIES), declared(ViewPolicy))
 
 RESNET8 = {
     "backbone.name": "resnet8",

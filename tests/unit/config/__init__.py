@@ -1,12 +1,10 @@
 """The catalog and recipes that tests of settings share."""
 
-from typing import get_type_hints
-
-from keras_ssl.config import Catalog, Override
+from keras_ssl.config import Catalog, Override, declared
 from keras_ssl.config.resolve import recipe_names
 from pipelines.views.policies import POLICIES, ViewPolicy
 
-CATALOG = Catalog(tuple(POLICIES), get_type_hints(ViewPolicy, include_extras=True))
+CATALOG = Catalog(tuple(POLICIES), declared(ViewPolicy))
 EVERY = [(name, recipe) for name in CATALOG.method_names for recipe in recipe_names(name)]
 
 

@@ -6,12 +6,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_type_hints
 
 import pytest
 
 import keras_ssl
-from keras_ssl.config import Catalog
+from keras_ssl.config import Catalog, declared
 from keras_ssl.config.recipe import SECTIONS, Override, available
 from keras_ssl.config.values import OPTIONAL, REQUIRED, Setting, read
 from keras_ssl.core.bounds import describe, fits, members_of, parts
@@ -19,7 +18,7 @@ from keras_ssl.core.checks import UserError
 from pipelines.views.policies import POLICIES, ViewPolicy
 
 ROOT = Path(__file__).parents[3]
-CATALOG = Catalog(tuple(POLICIES), get_type_hints(ViewPolicy, include_extras=True))
+CATALOG = Catalog(tuple(POLICIES), declared(ViewPolicy))
 
 
 def every_setting():
@@ -136,9 +135,9 @@ def test_optimizers_refuse_in_python_what_the_command_line_refuses(name):
                 cls(**{"learning_rate": 0.1, key: wrong})
 
 
-@pytest.mark.parametrize("field", [key for key in CATALOG.view_fields])
+@pytest.mark.parametrize("field", [key for key in CATALOG.view_settings])
 def test_views_refuse_in_python_what_the_command_line_refuses(field):
-    if numeric(CATALOG.view_fields[field]):
+    if numeric(CATALOG.view_settings[field].kind):
         for wrong in (-1, 1e30, math.nan, "text", (-1, 1), (0.5, 1e30)):
             with pytest.raises(UserError, match=f"^{field} must be .* Received"):
                 ViewPolicy(**{field: wrong})

@@ -1,7 +1,6 @@
 """Necks: SEM and what it is compared with, their readings, and the sizes that the paper prints."""
 
 import inspect
-from typing import get_type_hints
 
 import keras
 import numpy as np
@@ -10,14 +9,14 @@ from keras import ops
 
 import keras_ssl
 import stages
-from keras_ssl.config import Catalog, parse_set, resolve
+from keras_ssl.config import Catalog, declared, parse_set, resolve
 from keras_ssl.config.schema import neck_fields
 from keras_ssl.layers.necks import NECKS, projector_blocks, simplices_of
 from keras_ssl.layers.simplicial import SimplicialEmbedding, simplicial_embedding
 from keras_ssl.layers.target import copy_for_target, move_towards, parameter_pairs
 from pipelines.views.policies import POLICIES, ViewPolicy
 
-CATALOG = Catalog(tuple(POLICIES), get_type_hints(ViewPolicy, include_extras=True))
+CATALOG = Catalog(tuple(POLICIES), declared(ViewPolicy))
 
 
 def small_sem(**options):
