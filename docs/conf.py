@@ -39,7 +39,7 @@ _OURS = re.compile(r"\b(?:keras_ssl|pipelines|export)(?:\.[a-z_0-9]+)+\.(?=[A-Z]
 
 
 def to_rst(app, what, name, obj, options, lines):
-    """Docstrings are prose with backquotes and indented formulas: escape what else means something."""
+    """Docstrings are prose with backquotes and indented formulas: escape all other markup."""
     section = formula = code = options_of = False
     result = []
     for number, line in enumerate(lines):
