@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 import keras_ssl
-from keras_ssl.backbones import resolve_stem
+from keras_ssl.backbones.stems import resolve_stem
 from keras_ssl.backbones.vit import resolve_patch_size
 from keras_ssl.core.detection import detect
 from keras_ssl.core.hardware import device_line

@@ -23,7 +23,7 @@ from keras_ssl.losses.byol import byol_loss
 from keras_ssl.losses.cpc import infonce
 from keras_ssl.losses.cplearn import cplearn_forward_loss, cplearn_loss, gedi_nogen_loss
 from keras_ssl.losses.dbn import dbn_loss
-from keras_ssl.losses.infonce import decoupled_infonce
+from keras_ssl.losses.decoupled import decoupled_infonce
 from keras_ssl.losses.simclr import nt_xent
 from keras_ssl.losses.simmer import simmer_loss
 from keras_ssl.losses.simsiam import simsiam_loss

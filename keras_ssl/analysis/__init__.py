@@ -1,0 +1,29 @@
+"""Analysis: entropy, spectrum and geometry of a batch of embeddings; pure functions on arrays."""
+
+from keras_ssl.analysis.entropy import (
+    koleo,
+    kozachenko_leonenko,
+    kozachenko_leonenko_1d,
+    kozachenko_leonenko_psi,
+)
+from keras_ssl.analysis.semantics import semantic_coherence
+from keras_ssl.analysis.spectrum import (
+    alignment,
+    covariance_spectrum,
+    rank_tau,
+    rankme,
+    uniformity,
+)
+
+__all__ = [
+    "alignment",
+    "covariance_spectrum",
+    "koleo",
+    "kozachenko_leonenko",
+    "kozachenko_leonenko_1d",
+    "kozachenko_leonenko_psi",
+    "rank_tau",
+    "rankme",
+    "semantic_coherence",
+    "uniformity",
+]

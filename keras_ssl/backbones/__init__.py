@@ -4,7 +4,6 @@ import inspect
 
 from keras_ssl.backbones.resnet import resnet14, resnet18, resnet50
 from keras_ssl.backbones.resnet8 import resnet8
-from keras_ssl.backbones.stems import resolve_stem
 from keras_ssl.backbones.tiny import tiny
 from keras_ssl.backbones.vit import vit_small, vit_tiny
 from keras_ssl.core.checks import UserError, did_you_mean, lookup
@@ -16,7 +15,6 @@ __all__ = [
     "resnet18",
     "resnet50",
     "resnet8",
-    "resolve_stem",
     "tiny",
     "vit_small",
     "vit_tiny",

@@ -1,13 +1,9 @@
-"""Prototypes: products of a unit feature with learnt unit vectors, and the heads before them."""
-
-import math
+"""Prototypes: products of a unit feature with learned unit vectors."""
 
 import keras
 from keras import ops
 
 from keras_ssl.core.serialization import Configured, register
-from keras_ssl.layers.norm import BatchNormalization
-from keras_ssl.layers.simplicial import BlockDiagonalDense
 from keras_ssl.ops.norms import l2_normalize
 from keras_ssl.ops.precision import at_least_float32, float_spec
 
@@ -128,87 +124,6 @@ class WeightNormalizedPrototypes(Configured, keras.layers.Layer):
 
     def compute_output_spec(self, x):
         return float_spec(x, self.num_prototypes)
-
-
-@register
-def exact_gelu(x):
-    """`x P(N(0, 1) < x)`, to full precision: TensorFlow rounds sqrt(2) to float32 in any type."""
-    return 0.5 * x * (1.0 + ops.erf(x / math.sqrt(2.0)))
-
-
-def dino_head(
-    input_dim,
-    *,
-    hidden_dim=2048,
-    bottleneck_dim=256,
-    num_prototypes=65536,
-    num_blocks=1,
-    name="projector",
-    dtype=None,
-):
-    """DINO's head: three Dense layers with exact GELUs between, then weight-normalised prototypes.
-
-    Args:
-        input_dim: int > 0. Width of the input.
-        hidden_dim: int > 0. Width of the two hidden layers.
-        bottleneck_dim: int > 0. Width of what is normalised and compared with the prototypes.
-        num_prototypes: int > 0.
-        num_blocks: int > 0. Blocks of the first layer's matrix; see `keras_ssl.layers.mlp`.
-        name: str.
-        dtype: dtype policy of the layers; None for the global one.
-
-    Returns:
-        A built `keras.Sequential` with layers `dense0`, `gelu0`, `dense1`, `gelu1`, `dense2`,
-        `norm` (of length) and `prototypes`: (batch, input_dim) -> (batch, num_prototypes).
-
-    Reference: Caron et al., Emerging properties in self-supervised vision transformers, 2021,
-    appendix C; facebookresearch/dino, without batch normalisation.
-    """
-    layers = [keras.Input((input_dim,))]
-    for index, width in enumerate((hidden_dim, hidden_dim, bottleneck_dim)):
-        layers.append(_dense(index, width, num_blocks, dtype))
-        if index < 2:
-            layers.append(keras.layers.Activation(exact_gelu, name=f"gelu{index}", dtype=dtype))
-    layers.append(L2Normalization(name="norm", dtype=dtype))
-    layers.append(WeightNormalizedPrototypes(num_prototypes, name="prototypes", dtype=dtype))
-    return keras.Sequential(layers, name=name)
-
-
-def self_classifier_head(
-    input_dim, *, hidden_dim=4096, embedding_dim=128, num_blocks=1, name="projector", dtype=None
-):
-    """Self-Classifier's head below the classifiers: Dense, BN, LeakyReLU, Dense, unit rows.
-
-    Args:
-        input_dim: int > 0. Width of the input.
-        hidden_dim: int > 0. Width of the hidden layer.
-        embedding_dim: int > 0. Width of what the classifiers read.
-        num_blocks: int > 0. Blocks of the first layer's matrix; see `keras_ssl.layers.mlp`.
-        name: str.
-        dtype: dtype policy of the layers; None for the global one.
-
-    Returns:
-        A built `keras.Sequential`: (batch, input_dim) -> (batch, embedding_dim).
-
-    Reference: Amrani et al., Self-supervised classification network, 2022, as in the authors' code.
-    """
-    layers = [
-        keras.Input((input_dim,)),
-        _dense(0, hidden_dim, num_blocks, dtype),
-        BatchNormalization(name="norm0", dtype=dtype),
-        keras.layers.LeakyReLU(negative_slope=0.01, name="relu0", dtype=dtype),
-        _dense(1, embedding_dim, num_blocks, dtype),
-        L2Normalization(name="norm", dtype=dtype),
-    ]
-    return keras.Sequential(layers, name=name)
-
-
-def _dense(index, width, num_blocks, dtype):
-    name = f"dense{index}"
-    if index == 0 and num_blocks > 1:
-        return BlockDiagonalDense(width, num_blocks, name=name, dtype=dtype)
-    draw = keras.initializers.TruncatedNormal(stddev=0.02)
-    return keras.layers.Dense(width, kernel_initializer=draw, name=name, dtype=dtype)
 
 
 def unit_rows(shape, dtype=None):

@@ -1,0 +1,62 @@
+"""Losses: pure functions of projections, predictions, logits or codes to a scalar."""
+
+from keras_ssl.losses.barlow_twins import barlow_twins_loss
+from keras_ssl.losses.byol import byol_loss, multi_crop_byol_loss
+from keras_ssl.losses.cpc import infonce, row_prediction_loss
+from keras_ssl.losses.cplearn import (
+    cplearn_forward_loss,
+    cplearn_loss,
+    gedi_nogen_loss,
+    symmetric_cplearn_forward_loss,
+)
+from keras_ssl.losses.dbn import dbn_loss
+from keras_ssl.losses.decoupled import (
+    decoupled_infonce,
+    infonce_split,
+    infonce_upper_bound,
+    symmetric_decoupled_infonce,
+    von_mises_fisher_weights,
+    weighted_decoupled_infonce,
+)
+from keras_ssl.losses.deepcluster import cluster_prediction_loss
+from keras_ssl.losses.dino import dino_loss
+from keras_ssl.losses.moco import moco_loss, symmetric_moco_loss
+from keras_ssl.losses.self_classifier import self_classifier_loss
+from keras_ssl.losses.simclr import decoupled_nt_xent, nt_xent
+from keras_ssl.losses.simmer import simmer_loss
+from keras_ssl.losses.simsiam import multi_crop_simsiam_loss, simsiam_loss
+from keras_ssl.losses.swav import swapped_prediction_loss
+from keras_ssl.losses.vicreg import vicreg_loss
+from keras_ssl.losses.wmse import wmse_loss
+
+__all__ = [
+    "barlow_twins_loss",
+    "byol_loss",
+    "cluster_prediction_loss",
+    "cplearn_forward_loss",
+    "cplearn_loss",
+    "dbn_loss",
+    "decoupled_infonce",
+    "decoupled_nt_xent",
+    "dino_loss",
+    "gedi_nogen_loss",
+    "infonce",
+    "infonce_split",
+    "infonce_upper_bound",
+    "moco_loss",
+    "multi_crop_byol_loss",
+    "multi_crop_simsiam_loss",
+    "nt_xent",
+    "row_prediction_loss",
+    "self_classifier_loss",
+    "simmer_loss",
+    "simsiam_loss",
+    "swapped_prediction_loss",
+    "symmetric_cplearn_forward_loss",
+    "symmetric_decoupled_infonce",
+    "symmetric_moco_loss",
+    "vicreg_loss",
+    "von_mises_fisher_weights",
+    "weighted_decoupled_infonce",
+    "wmse_loss",
+]

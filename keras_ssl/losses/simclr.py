@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from keras_ssl.losses.infonce import symmetric_decoupled_infonce
+from keras_ssl.losses.decoupled import symmetric_decoupled_infonce
 from keras_ssl.ops.norms import l2_normalize
 from keras_ssl.ops.pairs import mean_over_pairs
 
@@ -66,7 +66,7 @@ def decoupled_nt_xent(*views, temperature=0.2):
     Raises:
         ValueError: if fewer than two views are given.
 
-    Reference: Cosentino et al., eq. 1; see `keras_ssl.losses.infonce`.
+    Reference: Cosentino et al., eq. 1; see `keras_ssl.losses.decoupled`.
     """
     return mean_over_pairs(
         lambda a, b: symmetric_decoupled_infonce(a, b, temperature=temperature), views

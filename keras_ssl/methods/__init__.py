@@ -1,6 +1,7 @@
 """Every method by its name on the command line; `sem_NAME` is the same method behind a SEM neck."""
 
 from keras_ssl.methods.barlow_twins import BarlowTwins
+from keras_ssl.methods.base import Method
 from keras_ssl.methods.byol import BYOL
 from keras_ssl.methods.cpc import CPC
 from keras_ssl.methods.cplearn import CPLearn
@@ -17,6 +18,28 @@ from keras_ssl.methods.simsiam import SimSiam
 from keras_ssl.methods.swav import SwAV
 from keras_ssl.methods.vicreg import VICReg
 from keras_ssl.methods.wmse import WMSE
+
+__all__ = [
+    "BYOL",
+    "CPC",
+    "DBN",
+    "DINO",
+    "GEDI",
+    "METHODS",
+    "WMSE",
+    "BarlowTwins",
+    "CPLearn",
+    "DeepCluster",
+    "GEDINoGen",
+    "Method",
+    "MoCo",
+    "SelfClassifier",
+    "SimCLR",
+    "SimMER",
+    "SimSiam",
+    "SwAV",
+    "VICReg",
+]
 
 METHODS = {
     "simclr": SimCLR,

@@ -11,7 +11,7 @@ from keras_ssl.core import replicas
 from keras_ssl.core.bounds import Seed, Steps
 from keras_ssl.core.checks import UserError
 from keras_ssl.core.serialization import Configured
-from keras_ssl.layers.mlp import mlp
+from keras_ssl.layers.heads import mlp
 from keras_ssl.layers.necks import at_temperature, check_encoder, projector_blocks, simplices_of
 from keras_ssl.layers.target import copy_for_target, move_towards, parameter_pairs
 

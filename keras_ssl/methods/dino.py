@@ -5,7 +5,7 @@ from keras import ops
 from keras_ssl.core.bounds import CountOrZero, Share, Temperature, TwoOrMore, Width
 from keras_ssl.core.serialization import register
 from keras_ssl.layers.centering import Centering
-from keras_ssl.layers.prototypes import dino_head
+from keras_ssl.layers.heads import dino_head
 from keras_ssl.losses.dino import dino_loss
 from keras_ssl.methods.base import Method
 from keras_ssl.schedules import linear_then_constant

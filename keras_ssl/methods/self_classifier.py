@@ -5,7 +5,8 @@ from keras import ops
 from keras_ssl.core.bounds import ClusterCounts, CountOrZero, Temperature, Width
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
-from keras_ssl.layers.prototypes import WeightNormalizedPrototypes, self_classifier_head
+from keras_ssl.layers.heads import self_classifier_head
+from keras_ssl.layers.prototypes import WeightNormalizedPrototypes
 from keras_ssl.layers.queue import NeighbourQueue
 from keras_ssl.losses.self_classifier import self_classifier_loss
 from keras_ssl.methods.base import Method

@@ -1,8 +1,7 @@
 """Schedules: from a step to the value of a learning rate, a momentum or a temperature."""
 
-from keras_ssl.schedules.cosine import Cosine, CosineEMA
 from keras_ssl.schedules.curves import cosine, linear_then_constant, warmup_cosine
-from keras_ssl.schedules.learning_rate import WarmupCosine
+from keras_ssl.schedules.objects import Cosine, CosineEMA, WarmupCosine
 
 __all__ = [
     "Cosine",

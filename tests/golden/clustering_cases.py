@@ -5,10 +5,11 @@ import tensorflow as tf
 from keras import ops
 
 from keras_ssl.layers.centering import Centering
-from keras_ssl.layers.prototypes import Prototypes, dino_head
+from keras_ssl.layers.heads import dino_head
+from keras_ssl.layers.prototypes import Prototypes
 from keras_ssl.layers.queue import KeyQueue
 from keras_ssl.layers.sinkhorn import sinkhorn
-from keras_ssl.losses import barlow_twins, infonce
+from keras_ssl.losses import barlow_twins, decoupled
 from keras_ssl.losses import vicreg as vicreg_terms
 from keras_ssl.losses.dino import dino_loss
 from keras_ssl.losses.moco import moco_logits, moco_loss, symmetric_moco_loss
@@ -40,18 +41,18 @@ def infonce_at(data, temperature):
     z1, z2 = data["z1"], data["z2"]
 
     def weighted(a, b, treat=lambda weights: weights):
-        weights = infonce.von_mises_fisher_weights(a, b, sigma=sigma)
-        return infonce.weighted_decoupled_infonce(a, b, treat(weights), **options)
+        weights = decoupled.von_mises_fisher_weights(a, b, sigma=sigma)
+        return decoupled.weighted_decoupled_infonce(a, b, treat(weights), **options)
 
-    split = infonce.infonce_split(tensor(z1), tensor(z2), **options)
+    split = decoupled.infonce_split(tensor(z1), tensor(z2), **options)
     result = {name: getattr(split, name) for name in ("per_sample", "entropy", "expected")}
     result["hardest"] = split.hardest
-    result["upper"] = infonce.infonce_upper_bound(tensor(z1), tensor(z2), **options)
+    result["upper"] = decoupled.infonce_upper_bound(tensor(z1), tensor(z2), **options)
     result["loss"], (result["dz1"], result["dz2"]) = value_and_grad(
-        lambda a, b: infonce.decoupled_infonce(a, b, **options), z1, z2
+        lambda a, b: decoupled.decoupled_infonce(a, b, **options), z1, z2
     )
     result["loss_sym"], (result["dz1_sym"], result["dz2_sym"]) = value_and_grad(
-        lambda a, b: infonce.symmetric_decoupled_infonce(a, b, **options), z1, z2
+        lambda a, b: decoupled.symmetric_decoupled_infonce(a, b, **options), z1, z2
     )
     result["dclw"], (result["dclw_dz1"], result["dclw_dz2"]) = value_and_grad(weighted, z1, z2)
     _, (result["dclw_dz1_nograd_w"], result["dclw_dz2_nograd_w"]) = value_and_grad(

@@ -8,16 +8,15 @@ from keras import ops
 
 from keras_ssl.core.checks import UserError
 from keras_ssl.layers.centering import Centering
+from keras_ssl.layers.heads import dino_head, exact_gelu
 from keras_ssl.layers.prototypes import (
     L2Normalization,
     Prototypes,
     WeightNormalizedPrototypes,
-    dino_head,
-    exact_gelu,
 )
 from keras_ssl.layers.queue import KeyQueue
 from keras_ssl.layers.sinkhorn import Sinkhorn, sinkhorn
-from keras_ssl.losses import barlow_twins, infonce, vicreg
+from keras_ssl.losses import barlow_twins, decoupled, vicreg
 from keras_ssl.losses.deepcluster import cluster_prediction_loss
 from keras_ssl.losses.dino import dino_loss
 from keras_ssl.losses.moco import moco_logits, moco_loss, symmetric_moco_loss
@@ -54,12 +53,12 @@ def swav(a, b):
 
 # Every loss as a function of two views (batch, dim).
 LOSSES = {
-    "decoupled_infonce": infonce.decoupled_infonce,
-    "symmetric_decoupled_infonce": infonce.symmetric_decoupled_infonce,
-    "weighted_decoupled_infonce": lambda a, b: infonce.weighted_decoupled_infonce(
-        a, b, infonce.von_mises_fisher_weights(a, b)
+    "decoupled_infonce": decoupled.decoupled_infonce,
+    "symmetric_decoupled_infonce": decoupled.symmetric_decoupled_infonce,
+    "weighted_decoupled_infonce": lambda a, b: decoupled.weighted_decoupled_infonce(
+        a, b, decoupled.von_mises_fisher_weights(a, b)
     ),
-    "infonce_upper_bound": infonce.infonce_upper_bound,
+    "infonce_upper_bound": decoupled.infonce_upper_bound,
     "moco": lambda a, b: moco_loss(a, b, fixed_queue(a.dtype)),
     "symmetric_moco": lambda a, b: symmetric_moco_loss((a, b), (a, b), [fixed_queue(a.dtype)] * 2),
     "barlow_twins": barlow_twins.barlow_twins_loss,
@@ -110,10 +109,10 @@ def test_loss_and_gradients_are_float32_and_finite_on_degenerate_batches(name, d
 # Every loss with a temperature, as a function of two views and the temperature.
 SHARP = {
     "nt_xent": lambda a, b, tau: nt_xent(a, b, temperature=tau),
-    "decoupled_infonce": lambda a, b, tau: infonce.decoupled_infonce(a, b, temperature=tau),
-    "infonce_upper_bound": lambda a, b, tau: infonce.infonce_upper_bound(a, b, temperature=tau),
-    "weighted_decoupled_infonce": lambda a, b, tau: infonce.weighted_decoupled_infonce(
-        a, b, infonce.von_mises_fisher_weights(a, b), temperature=tau
+    "decoupled_infonce": lambda a, b, tau: decoupled.decoupled_infonce(a, b, temperature=tau),
+    "infonce_upper_bound": lambda a, b, tau: decoupled.infonce_upper_bound(a, b, temperature=tau),
+    "weighted_decoupled_infonce": lambda a, b, tau: decoupled.weighted_decoupled_infonce(
+        a, b, decoupled.von_mises_fisher_weights(a, b), temperature=tau
     ),
     "moco": lambda a, b, tau: moco_loss(a, b, fixed_queue(a.dtype), temperature=tau),
     "swav": lambda a, b, tau: swapped_prediction_loss(
@@ -157,13 +156,13 @@ def test_loss_in_float64_stays_in_float64(name):
 @pytest.mark.parametrize("temperature", [0.05, 0.5, 5.0])
 def test_upper_bound_lies_above_the_loss_by_less_than_the_log_of_the_negatives(temperature):
     a, b = random(2, N, D)
-    gap = infonce.infonce_upper_bound(a, b, temperature=temperature)
-    gap -= infonce.decoupled_infonce(a, b, temperature=temperature)
+    gap = decoupled.infonce_upper_bound(a, b, temperature=temperature)
+    gap -= decoupled.decoupled_infonce(a, b, temperature=temperature)
     assert 0.0 <= float(gap) <= np.log(2 * (N - 1))
 
 
 def test_split_adds_up_and_its_entropy_stays_within_its_range():
-    split = infonce.infonce_split(*random(2, N, D), temperature=0.2)
+    split = decoupled.infonce_split(*random(2, N, D), temperature=0.2)
     total = (split.expected - split.positive) / 0.2 + split.entropy
     np.testing.assert_allclose(split.per_sample, total, rtol=1e-5, atol=1e-5)
     assert np.all(split.entropy >= 0.0) and np.all(split.entropy <= np.log(2 * (N - 1)) + 1e-6)
@@ -171,27 +170,27 @@ def test_split_adds_up_and_its_entropy_stays_within_its_range():
 
 
 def test_entropy_of_equal_negatives_is_the_log_of_their_number():
-    split = infonce.infonce_split(ops.ones((N, D)), ops.ones((N, D)))
+    split = decoupled.infonce_split(ops.ones((N, D)), ops.ones((N, D)))
     np.testing.assert_allclose(split.entropy, np.log(2 * (N - 1)), rtol=1e-5)
 
 
 def test_positive_is_not_in_the_denominator():
     a = ops.eye(4)  # similarity 1 with the positive, 0 with all negatives
-    loss = infonce.decoupled_infonce(a, a, temperature=1.0)
+    loss = decoupled.decoupled_infonce(a, a, temperature=1.0)
     np.testing.assert_allclose(loss, np.log(6.0) - 1.0, rtol=1e-5)
 
 
 def test_weights_have_mean_one_and_grow_where_the_views_disagree():
-    weights = infonce.von_mises_fisher_weights(random(N, D), random(N, D, seed=2)).numpy()
+    weights = decoupled.von_mises_fisher_weights(random(N, D), random(N, D, seed=2)).numpy()
     np.testing.assert_allclose(weights.mean(), 1.0, rtol=1e-5)
-    positive = infonce.infonce_split(random(N, D), random(N, D, seed=2)).positive
+    positive = decoupled.infonce_split(random(N, D), random(N, D, seed=2)).positive
     assert np.array_equal(np.argsort(weights), np.argsort(-positive.numpy()))
 
 
 def test_equal_weights_of_one_change_nothing():
     a, b = random(2, N, D)
-    weighted = infonce.weighted_decoupled_infonce(a, b, ops.ones((N,)))
-    np.testing.assert_allclose(weighted, infonce.decoupled_infonce(a, b), rtol=1e-6)
+    weighted = decoupled.weighted_decoupled_infonce(a, b, ops.ones((N,)))
+    np.testing.assert_allclose(weighted, decoupled.decoupled_infonce(a, b), rtol=1e-6)
 
 
 # MoCo and its queue

@@ -13,7 +13,7 @@ from keras_ssl.core.checks import UserError
 from keras_ssl.layers.queue import NeighbourQueue
 from keras_ssl.layers.sinkhorn import sinkhorn
 from keras_ssl.losses.byol import byol_loss, multi_crop_byol_loss
-from keras_ssl.losses.infonce import symmetric_decoupled_infonce
+from keras_ssl.losses.decoupled import symmetric_decoupled_infonce
 from keras_ssl.losses.simclr import decoupled_nt_xent, nt_xent
 from keras_ssl.losses.simsiam import multi_crop_simsiam_loss, simsiam_loss
 from keras_ssl.ops.norms import cosine, l2_normalize
