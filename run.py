@@ -26,7 +26,7 @@ stand_in("keras_ssl")
 
 import keras_ssl.config as config  # noqa: E402
 from keras_ssl.core import environment  # noqa: E402
-from keras_ssl.core.checks import UserError, did_you_mean, lookup  # noqa: E402
+from keras_ssl.core.errors import UserError, did_you_mean, lookup  # noqa: E402
 from keras_ssl.core.files import remove_leftovers  # noqa: E402
 from keras_ssl.core.streams import open_streams  # noqa: E402
 from pipelines.data.names import check_exists, check_name  # noqa: E402

@@ -21,7 +21,7 @@ import numpy as np  # noqa: E402
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import keras_ssl.config as config  # noqa: E402
-from keras_ssl.core.checks import UserError, lookup  # noqa: E402
+from keras_ssl.core.errors import UserError, lookup  # noqa: E402
 from keras_ssl.evaluation.compare import (  # noqa: E402
     RunResults,
     column_of,

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.layers.codes import check_same_width, checked_codes, checked_matrix
 
 _ROWS = 2048  # codes that are packed and compared at a time

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from export.signatures import code_sizes
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.core.files import write_text
 from keras_ssl.evaluation.features import FeatureExtractor
 from keras_ssl.layers.codes import code_dtype

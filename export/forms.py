@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from export.parity import TOLERANCE, ExportError, on_the_host
 from export.signatures import readouts_of
-from keras_ssl.core.checks import UserError, lookup
+from keras_ssl.core.errors import UserError, lookup
 from keras_ssl.core.files import save_model, written_aside
 
 

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 
 LOADERS = {"saved_model": "tf.saved_model", "tf1": "TF1 loader"}
 TOLERANCE = 1e-4

@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from export.headers import read_header
 from keras_ssl.core import image_files
-from keras_ssl.core.checks import UserError
 from keras_ssl.core.constants import MAX_PIXELS
+from keras_ssl.core.errors import UserError
 from keras_ssl.layers.codes import code_dtype
 from keras_ssl.layers.necks import (
     at_temperature,

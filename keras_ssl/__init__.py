@@ -12,7 +12,7 @@ environment.check_keras()
 
 from keras_ssl.backbones import BACKBONES, create_backbone
 from keras_ssl.backbones.torch_weights import import_weights
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.factory import create, load_encoder
 from keras_ssl.layers import add_neck, at_temperature, backbone_of, codes_of, sem_neck
 from keras_ssl.methods import (

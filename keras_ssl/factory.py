@@ -5,7 +5,7 @@ import warnings
 import keras
 
 from keras_ssl.backbones import create_backbone
-from keras_ssl.core.checks import lookup
+from keras_ssl.core.errors import lookup
 from keras_ssl.layers.necks import add_neck
 from keras_ssl.methods import METHODS
 

@@ -1,6 +1,6 @@
 """Say what is wrong with someone's data: what came, what fits, what to do."""
 
-from keras_ssl.core.checks import UserError, did_you_mean
+from keras_ssl.core.errors import UserError, did_you_mean
 
 __all__ = ["DataError", "did_you_mean"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import keras_ssl
 from export import encode, export_encoder
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.rows import protocol_hash
 from keras_ssl.ops.precision import full_float32
 from pipelines.errors import DataError

@@ -3,7 +3,7 @@
 import keras
 
 import keras_ssl
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from stages.devices import devices_for, strategy_for
 
 

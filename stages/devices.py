@@ -9,8 +9,8 @@ from pathlib import Path
 import tensorflow as tf
 
 import keras_ssl
-from keras_ssl.core.checks import UserError
 from keras_ssl.core.detection import detect
+from keras_ssl.core.errors import UserError
 from keras_ssl.core.hardware import (
     Choice,
     notes,

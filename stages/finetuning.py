@@ -5,8 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 import keras_ssl
-from keras_ssl.core.checks import UserError
 from keras_ssl.core.detection import detect
+from keras_ssl.core.errors import UserError
 from keras_ssl.core.files import save_model, write_text
 from keras_ssl.core.hardware import xla_for
 from keras_ssl.evaluation.classifier import add_classifier

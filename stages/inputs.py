@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_ssl.config import storage
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.core.files import write_text, written_aside
 from pipelines.data.fingerprint import changes, fingerprint
 from pipelines.data.load import ImageData, load

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 import keras_ssl
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.core.files import remove_leftovers
 from keras_ssl.evaluation.cache import digest_of_images
 from keras_ssl.evaluation.clustering import kmeans_agreement

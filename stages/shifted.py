@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_ssl.core.checks import UserError
 from keras_ssl.core.constants import DATASET_PREFIXES
+from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.knn import knn_scores
 from keras_ssl.evaluation.linear_classifier import classifier_protocol
 from keras_ssl.evaluation.linear_probe import ProbeResult, linear_classifier

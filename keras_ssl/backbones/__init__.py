@@ -6,7 +6,7 @@ from keras_ssl.backbones.resnet import resnet14, resnet18, resnet50
 from keras_ssl.backbones.resnet8 import resnet8
 from keras_ssl.backbones.tiny import tiny
 from keras_ssl.backbones.vit import vit_small, vit_tiny
-from keras_ssl.core.checks import UserError, did_you_mean, lookup
+from keras_ssl.core.errors import UserError, did_you_mean, lookup
 
 __all__ = [
     "BACKBONES",

@@ -5,7 +5,7 @@ import numbers
 import keras
 from keras import layers
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.layers.norm import BatchNormalization
 
 MIN_IMAGE_SIZE = 8

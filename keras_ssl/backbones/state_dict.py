@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 
 
 def read_state_dict(path):

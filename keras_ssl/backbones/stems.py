@@ -3,7 +3,7 @@
 from keras import layers
 
 from keras_ssl.backbones.parts import conv_norm
-from keras_ssl.core.checks import UserError, lookup
+from keras_ssl.core.errors import UserError, lookup
 
 CIFAR_MAX_SIZE = 64
 

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 
 # Copies that follow the trained network; taken only where they are all there is, or asked for.
 _FOLLOWS = {"momentum", "teacher", "target", "ema", "k", "key"}

@@ -7,7 +7,7 @@ import numpy as np
 from keras_ssl.backbones import create_backbone
 from keras_ssl.backbones.state_dict import read_state_dict
 from keras_ssl.backbones.torch_resnet import find_resnet, some
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 
 _NETWORKS = {((2, 2, 2, 2), 2): "resnet18", ((3, 4, 6, 3), 3): "resnet50"}
 _STEMS = {(7, 7): "imagenet", (3, 3): "cifar"}

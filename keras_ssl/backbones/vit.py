@@ -8,7 +8,7 @@ from keras import layers
 from keras_ssl.backbones.parts import check_width, image_input
 from keras_ssl.backbones.stems import CIFAR_MAX_SIZE
 from keras_ssl.backbones.tokens import INITIALIZER, SelfAttention, Tokens
-from keras_ssl.core.checks import UserError, lookup
+from keras_ssl.core.errors import UserError, lookup
 
 HEAD_WIDTH = 64  # DeiT, table 1: 3 heads at width 192, 6 at 384
 

@@ -9,8 +9,8 @@ from typing import Generic, Literal, TypeVar
 from keras_ssl.config import schema
 from keras_ssl.config.catalog import PREFIX, Catalog, declared
 from keras_ssl.config.values import OPTIONAL, REQUIRED, Setting, read
-from keras_ssl.core.checks import UserError, did_you_mean
 from keras_ssl.core.constants import DATASET_PREFIXES
+from keras_ssl.core.errors import UserError, did_you_mean
 
 # Settings, or what they start with, that do not affect training: the commands of one run may have
 # different values of them.

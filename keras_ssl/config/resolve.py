@@ -14,7 +14,7 @@ from keras_ssl.config.recipe import (
     merge,
 )
 from keras_ssl.config.values import as_text, read
-from keras_ssl.core.checks import UserError, lookup
+from keras_ssl.core.errors import UserError, lookup
 from keras_ssl.recipes import RECIPES
 from keras_ssl.recipes.families import FAMILIES, FAMILY_OF, NECK_FAMILIES, PUBLISHED_ON
 

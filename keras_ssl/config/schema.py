@@ -28,7 +28,6 @@ from keras_ssl.core.bounds import (
     Weight,
     Width,
 )
-from keras_ssl.core.checks import UserError
 from keras_ssl.core.constants import (
     CODE_DIM,
     COMMITMENT,
@@ -38,6 +37,7 @@ from keras_ssl.core.constants import (
     NUM_SIMPLICES,
     SIMPLEX_SIZE,
 )
+from keras_ssl.core.errors import UserError
 
 SMALLEST_CROP = 8  # pixels; what every backbone takes
 

@@ -16,8 +16,8 @@ from keras_ssl.config.recipe import (
     complete,
     read_override,
 )
-from keras_ssl.core.checks import UserError, lookup
 from keras_ssl.core.constants import DATASET_PREFIXES
+from keras_ssl.core.errors import UserError, lookup
 from keras_ssl.core.files import write_text
 
 FILE = "recipe.json"

@@ -5,7 +5,7 @@ import math
 import typing
 
 from keras_ssl.core.bounds import check, fits, is_union, parts, refusal
-from keras_ssl.core.checks import lookup
+from keras_ssl.core.errors import lookup
 
 # In the place of a default: a recipe or a flag must give a value; or it may stay unset.
 REQUIRED = dataclasses.MISSING

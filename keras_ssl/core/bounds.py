@@ -15,7 +15,7 @@ import typing
 from dataclasses import dataclass
 from typing import Annotated
 
-from keras_ssl.core.checks import UserError, lookup
+from keras_ssl.core.errors import UserError, lookup
 
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 _NUMBERS = {int: numbers.Integral, float: numbers.Real}
@@ -116,7 +116,7 @@ class Checked:
     >>> Softmax(0)
     Traceback (most recent call last):
     ...
-    keras_ssl.core.checks.UserError: temperature must be a number from 0.0001 to 1000. Received 0.
+    keras_ssl.core.errors.UserError: temperature must be a number from 0.0001 to 1000. Received 0.
     """
 
     def __new__(cls, *args, **kwargs):

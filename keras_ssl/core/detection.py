@@ -14,7 +14,7 @@ from pathlib import Path
 import tensorflow as tf
 from packaging.requirements import InvalidRequirement, Requirement
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.core.hardware import GPU, Hardware, complaints_in, refusal
 
 

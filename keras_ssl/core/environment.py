@@ -6,7 +6,7 @@ import platform
 import sys
 from pathlib import Path
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 
 # What the layers here are written for, by the names that keras.json has for it, Keras's default
 # first. Half precision is a policy of the layers (--precision); as the type of all numbers it is

@@ -9,7 +9,7 @@ import threading
 
 import tensorflow as tf
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 
 
 def num_replicas():

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.core.files import write_text, written_aside
 from keras_ssl.evaluation.features import FeatureExtractor
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 
 
 def checked_features(features, name, dtype=None):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.hits import read_hits, row_key
 from keras_ssl.evaluation.rows import aligned, headings, markdown_table
 

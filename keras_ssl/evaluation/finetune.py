@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
-from keras_ssl.core.checks import UserError, lookup
 from keras_ssl.core.constants import FINETUNE_LEARNING_RATES
+from keras_ssl.core.errors import UserError, lookup
 from keras_ssl.evaluation.checks import checked_labels, numbered_classes
 from keras_ssl.evaluation.classifier import add_classifier
 from keras_ssl.evaluation.finetune_training import SCHEDULES, Trainer, batch_norm_momentum

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_ssl.core.checks import lookup
+from keras_ssl.core.errors import lookup
 from keras_ssl.evaluation.classifier import rate_multipliers
 from keras_ssl.evaluation.features import FeatureExtractor
 from keras_ssl.ops.precision import full_float32

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.core.files import written_aside
 from keras_ssl.evaluation.rows import protocol_hash
 

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_ssl.core.checks import UserError
 from keras_ssl.core.constants import KNN_NEIGHBOURS, KNN_TEMPERATURE
+from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.checks import checked_labels, checked_pair
 from keras_ssl.evaluation.nearest import check_metric, nearest_blocks
 

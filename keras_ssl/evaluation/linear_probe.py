@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.checks import checked_labels, checked_pair, numbered_classes
 from keras_ssl.evaluation.label_subsets import label_subset, subset_digest
 from keras_ssl.evaluation.linear_classifier import (

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from keras_ssl.core.checks import lookup
+from keras_ssl.core.errors import lookup
 from keras_ssl.evaluation.checks import unit_rows
 
 _BLOCK_VALUES = 2**25  # values per temporary: 128 MiB in float32

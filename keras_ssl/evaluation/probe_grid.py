@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from keras_ssl.core.checks import UserError, lookup
+from keras_ssl.core.errors import UserError, lookup
 from keras_ssl.evaluation.checks import checked_classes, checked_labels, checked_pair
 from keras_ssl.evaluation.folds import noted_alone
 from keras_ssl.evaluation.probe_protocols import OPTIMIZERS, PROBES, SCHEDULES, ProbeProtocol

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.layers.codes import checked_codes
 
 _LARGEST_MERGED = 256  # entries of two simplices that are looked up as one

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.checks import checked_labels
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.checks import checked_labels, checked_pair, numbered_classes
 from keras_ssl.evaluation.folds import noted_alone, stratified_parts
 from keras_ssl.evaluation.linear_probe import ProbeResult

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.core.replicas import all_mean
 from keras_ssl.core.serialization import Configured, register
 from keras_ssl.ops.precision import at_least_float32, float_spec

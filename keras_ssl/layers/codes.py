@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 
 
 def code_dtype(simplex_size):

@@ -2,7 +2,7 @@
 
 from keras import layers
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.layers.norm import BatchNormalization
 from keras_ssl.layers.simplicial import BlockDiagonalDense
 

@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from keras_ssl.core.checks import UserError, lookup
+from keras_ssl.core.errors import UserError, lookup
 from keras_ssl.core.replicas import num_replicas
 from keras_ssl.core.serialization import Configured, register
 from keras_ssl.ops.norms import l2_normalize

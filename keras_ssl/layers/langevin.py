@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.core.replicas import all_gather, num_replicas
 from keras_ssl.core.serialization import Configured, register
 from keras_ssl.ops.random import normal, uniform

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import Configured, register
 from keras_ssl.layers.prototypes import Prototypes, unit_rows

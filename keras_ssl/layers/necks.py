@@ -17,7 +17,6 @@ from keras_ssl.core.bounds import (
     Width,
     check,
 )
-from keras_ssl.core.checks import UserError, did_you_mean, lookup
 from keras_ssl.core.constants import (
     CODE_DIM,
     CODEBOOK_SIZE,
@@ -27,6 +26,7 @@ from keras_ssl.core.constants import (
     NUM_SIMPLICES,
     SIMPLEX_SIZE,
 )
+from keras_ssl.core.errors import UserError, did_you_mean, lookup
 from keras_ssl.layers.bottlenecks import GumbelBottleneck, IdentityBottleneck
 from keras_ssl.layers.embedders import EMBEDDERS
 from keras_ssl.layers.quantizer import QuantizerCodes, VectorQuantizer

@@ -6,8 +6,8 @@ import keras
 from keras import ops
 
 from keras_ssl.core.bounds import Count, TwoOrMore, Weight
-from keras_ssl.core.checks import UserError
 from keras_ssl.core.constants import CODEBOOK_SIZE, COMMITMENT, NUM_CODEBOOKS
+from keras_ssl.core.errors import UserError
 from keras_ssl.core.serialization import Configured, register
 from keras_ssl.ops.precision import at_least_float32, float_spec
 

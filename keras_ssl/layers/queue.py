@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.core.replicas import all_gather, num_replicas
 from keras_ssl.core.serialization import Configured, register
 from keras_ssl.ops.norms import l2_normalize

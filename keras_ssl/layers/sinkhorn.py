@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import Configured, register
 from keras_ssl.ops.precision import at_least_float32, float_spec

@@ -9,7 +9,7 @@ import math
 import keras
 from keras import ops
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.core.replicas import all_mean
 from keras_ssl.core.serialization import Configured, register
 from keras_ssl.ops.linalg import cholesky, inverse_square_root

@@ -5,7 +5,7 @@ Representations are (batch, views, dim) of the global batch; nothing is normalis
 
 from keras import ops
 
-from keras_ssl.core.checks import lookup
+from keras_ssl.core.errors import lookup
 from keras_ssl.ops.linalg import singular_values
 from keras_ssl.ops.pairs import nearest_distances
 from keras_ssl.ops.precision import at_least_float32

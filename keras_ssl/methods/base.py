@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_ssl.core import replicas
 from keras_ssl.core.bounds import Seed, Steps
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.core.serialization import Configured
 from keras_ssl.layers.heads import mlp
 from keras_ssl.layers.necks import at_temperature, check_encoder, projector_blocks, simplices_of

@@ -4,7 +4,7 @@ import keras
 from keras import layers, ops
 
 from keras_ssl.core.bounds import Few, PixelsOrZero, Width
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
 from keras_ssl.layers.patches import patch_grid, row_context

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 from keras_ssl.core.bounds import Between, Count, PositiveWeight, TwoOrMore, Width
-from keras_ssl.core.checks import UserError, lookup
+from keras_ssl.core.errors import UserError, lookup
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
 from keras_ssl.layers.hyperdimensional import HyperdimensionalProjection

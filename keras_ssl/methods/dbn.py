@@ -3,7 +3,7 @@
 from typing import Literal
 
 from keras_ssl.core.bounds import Count, Width
-from keras_ssl.core.checks import UserError, lookup
+from keras_ssl.core.errors import UserError, lookup
 from keras_ssl.core.replicas import all_gather, known_rows
 from keras_ssl.core.serialization import register
 from keras_ssl.layers.norm import BatchNormalization

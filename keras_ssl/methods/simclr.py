@@ -3,7 +3,7 @@
 from typing import Literal
 
 from keras_ssl.core.bounds import Temperature, Width, WidthOrZero
-from keras_ssl.core.checks import lookup
+from keras_ssl.core.errors import lookup
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
 from keras_ssl.losses.simclr import decoupled_nt_xent, nt_xent

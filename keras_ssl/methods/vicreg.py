@@ -1,7 +1,7 @@
 """VICReg: agree between views, vary over the batch, decorrelate the features."""
 
 from keras_ssl.core.bounds import Weight, Width
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
 from keras_ssl.losses.vicreg import vicreg_terms

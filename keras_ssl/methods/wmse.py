@@ -1,7 +1,7 @@
 """W-MSE: views of an image agree after whitening, which alone keeps them from collapsing."""
 
 from keras_ssl.core.bounds import Few, TwoOrMore, Width
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.core.replicas import all_gather, known_rows
 from keras_ssl.core.serialization import register
 from keras_ssl.layers.whitening import whiten_sub_batches

@@ -5,7 +5,7 @@ from keras import ops
 from keras.optimizers.schedules import LearningRateSchedule
 
 from keras_ssl.core.bounds import Checked, LearningRate, LearningRateOrZero, Weight
-from keras_ssl.core.checks import UserError, did_you_mean
+from keras_ssl.core.errors import UserError, did_you_mean
 from keras_ssl.core.serialization import constructor_arguments
 
 

@@ -3,7 +3,7 @@
 from keras import ops
 from keras.optimizers.schedules import LearningRateSchedule
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.core.serialization import Configured, register
 from keras_ssl.schedules.curves import cosine, warmup_cosine
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import keras
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.core.files import save_model
 from keras_ssl.training.divergence import check_finite
 

@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 
 _SMALLEST_SCALE = 1e-4  # of a loss, as in fairseq: from 2**15 on, 29 steps in a row were skipped
 

@@ -7,8 +7,8 @@ import warnings
 import keras
 import numpy as np
 
-from keras_ssl.core.checks import UserError
 from keras_ssl.core.constants import KNN_NEIGHBOURS, KNN_TEMPERATURE
+from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.checks import checked_labels
 from keras_ssl.evaluation.features import FeatureExtractor
 from keras_ssl.evaluation.knn import knn_accuracy

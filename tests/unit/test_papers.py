@@ -15,7 +15,7 @@ from keras_ssl.config import (
     resolve,
     to_json,
 )
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.recipes import RECIPES
 from pipelines.views.policies import POLICIES, ViewPolicy
 

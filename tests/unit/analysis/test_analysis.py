@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from keras_ssl.analysis import entropy, semantics, spectrum
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 
 
 def random(*shape, seed=0, dtype="float32"):

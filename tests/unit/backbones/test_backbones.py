@@ -7,7 +7,7 @@ from keras_ssl.backbones import BACKBONES, create_backbone
 from keras_ssl.backbones.parts import conv
 from keras_ssl.backbones.stems import resolve_stem
 from keras_ssl.config.schema import Backbone
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.layers.norm import BatchNormalization
 
 NAMES = sorted(BACKBONES)

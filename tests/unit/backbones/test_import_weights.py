@@ -10,7 +10,7 @@ import keras_ssl
 from keras_ssl.backbones import import_weights as command
 from keras_ssl.backbones.state_dict import read_state_dict
 from keras_ssl.backbones.torch_weights import import_weights
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from tests.unit.backbones.torchvision_features import CASES, PATH, images, reference_features, state
 
 NUMBERS = {"conv1": "0", "bn1": "1"}

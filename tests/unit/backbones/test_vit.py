@@ -9,7 +9,7 @@ from keras import ops
 from keras_ssl.backbones import create_backbone
 from keras_ssl.backbones.tokens import SelfAttention, Tokens, bicubic_matrix, resize_positions
 from keras_ssl.backbones.vit import resolve_patch_size
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 
 
 def small(shape=(16, 16, 3), **options):

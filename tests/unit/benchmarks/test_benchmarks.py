@@ -12,7 +12,7 @@ import pytest
 
 import run
 from keras_ssl import config
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.rows import Row, write_results
 
 BENCHMARKS = Path(run.__file__).parent / "benchmarks"

@@ -4,7 +4,7 @@ import pytest
 
 from keras_ssl.config import Override, from_json, resolve, to_json
 from keras_ssl.config.recipe import SECTIONS, merge
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from tests.unit.config import CATALOG, flag, settings_of
 
 

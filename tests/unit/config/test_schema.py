@@ -3,7 +3,7 @@
 import pytest
 
 from keras_ssl.config.schema import Augment
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 
 
 def test_the_size_of_local_crops_follows_that_of_the_views():

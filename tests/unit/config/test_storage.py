@@ -14,7 +14,7 @@ from keras_ssl.config import (
     save,
     to_json,
 )
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from tests.unit.config import CATALOG, EVERY, flag
 
 

@@ -7,7 +7,7 @@ import pytest
 from keras_ssl.config import Override, resolve
 from keras_ssl.config.recipe import available
 from keras_ssl.config.values import Setting, as_text, read
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from tests.unit.config import CATALOG, EVERY, settings_of
 
 

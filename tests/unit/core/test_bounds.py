@@ -14,7 +14,7 @@ from keras_ssl.config import Catalog, declared
 from keras_ssl.config.recipe import SECTIONS, Override, available
 from keras_ssl.config.values import OPTIONAL, REQUIRED, Setting, read
 from keras_ssl.core.bounds import describe, fits, members_of, parts
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from pipelines.views.policies import POLICIES, ViewPolicy
 
 ROOT = Path(__file__).parents[3]

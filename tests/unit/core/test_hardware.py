@@ -14,7 +14,7 @@ import run
 import stages
 from keras_ssl.config import parse_set, resolve
 from keras_ssl.core import detection, hardware
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.core.hardware import GPU, Hardware
 from keras_ssl.ops import linalg
 from stages import devices, finetuning, replicas

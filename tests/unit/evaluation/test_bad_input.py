@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.checks import unit_rows
 from keras_ssl.evaluation.clustering import cluster_agreement, code_agreement, kmeans_agreement
 from keras_ssl.evaluation.finetune import finetune

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation import cache as module
 from keras_ssl.evaluation.cache import cached_features, digest_of_images, fingerprint
 from keras_ssl.evaluation.features import extract

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.compare import (
     compare_runs,
     load_run,

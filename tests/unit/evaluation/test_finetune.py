@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import keras_ssl
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation import finetune as module
 from keras_ssl.evaluation.classifier import add_classifier, layer_groups, rate_multipliers
 from keras_ssl.evaluation.finetune import finetune, label_subset

@@ -4,7 +4,7 @@ import tensorflow as tf
 from sklearn.metrics import top_k_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation import nearest as module
 from keras_ssl.evaluation.knn import knn_accuracy, knn_scores, knn_sweep, top_accuracy
 from keras_ssl.evaluation.nearest import rows_at_a_time

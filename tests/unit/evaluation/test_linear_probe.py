@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation import linear_classifier as classifier_module
 from keras_ssl.evaluation import linear_probe as module
 from keras_ssl.evaluation.finetune import label_subset

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.training.callbacks import OnlineEvaluation, OnlineKNN, OnlineLinear
 from keras_ssl.training.online import knn_judge
 from keras_ssl.training.online_probe import FollowingProbe

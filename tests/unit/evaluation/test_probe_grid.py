@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.probe_grid import _hits, held_out, probe_grid
 from keras_ssl.evaluation.probe_protocols import PROBES, SCHEDULES, ProbeProtocol
 from keras_ssl.evaluation.probe_training import probe_logits, train_probes

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.robustness import corruption_accuracy
 
 IMAGES = np.zeros((4, 2, 2, 1), "uint8")

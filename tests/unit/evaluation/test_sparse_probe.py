@@ -8,7 +8,7 @@ import pytest
 from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation import logistic, products
 from keras_ssl.evaluation.logistic import Problem
 from keras_ssl.evaluation.products import CodeProducts, DenseProducts, one_hot_csr

@@ -10,7 +10,7 @@ import tensorflow as tf
 import keras_ssl
 from export import codes as export_codes
 from export.codes import encode, load_codes
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.layers.codes import code_dtype
 from keras_ssl.layers.necks import codes_of
 

@@ -6,7 +6,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from export import code_search
 from export.code_search import search
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 
 
 def random_codes(rows, width, size, seed=0):

@@ -7,7 +7,7 @@ import pytest
 
 import keras_ssl
 from export import ExportError, export_form, forms
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 
 IMAGES = np.random.default_rng(0).normal(size=(3, 8, 8, 1)).astype("float32")
 NEEDS = {

@@ -7,7 +7,7 @@ import tensorflow as tf
 import keras_ssl
 from export.saved_model import write_saved_model
 from export.signatures import make_signatures, readouts_of
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.layers.necks import codes_of
 
 NECKS = {

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.layers.centering import Centering
 from keras_ssl.layers.heads import dino_head, exact_gelu
 from keras_ssl.layers.prototypes import (

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.layers.bottlenecks import GumbelBottleneck, gumbel_softmax
 from keras_ssl.layers.hyperdimensional import (
     ACTIVATIONS,

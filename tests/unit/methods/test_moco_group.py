@@ -9,7 +9,7 @@ from keras import ops
 import keras_ssl
 import stages
 from keras_ssl.config import Override, resolve
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.layers.queue import NeighbourQueue
 from keras_ssl.layers.sinkhorn import sinkhorn
 from keras_ssl.losses.byol import byol_loss, multi_crop_byol_loss

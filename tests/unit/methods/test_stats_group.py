@@ -10,7 +10,7 @@ from keras import ops
 
 import keras_ssl
 from keras_ssl.config import Catalog, resolve
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.core.replicas import all_gather, known_rows
 from keras_ssl.layers.whitening import (
     DecorrelatedBatchNormalization,

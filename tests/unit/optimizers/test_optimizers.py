@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.optimizers import LARS, OPTIMIZERS, SGD, AdamW
 from keras_ssl.optimizers.lars import VARIANTS
 from keras_ssl.schedules import Cosine, WarmupCosine

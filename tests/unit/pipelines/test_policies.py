@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from pipelines.errors import DataError
 from pipelines.views.policies import POLICIES, ViewPolicy, policy_for
 

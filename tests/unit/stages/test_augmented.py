@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import keras_ssl
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.features import extract
 from keras_ssl.evaluation.probe_grid import probe_grid
 from keras_ssl.evaluation.probe_protocols import PROBES

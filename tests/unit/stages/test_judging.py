@@ -11,7 +11,7 @@ import tensorflow as tf
 import keras_ssl
 import stages.judging as judging
 from keras_ssl.config.schema import Data, Evaluation, Neck
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.compare import load_run
 from keras_ssl.evaluation.label_subsets import some_rows
 from keras_ssl.evaluation.rows import Row, read_results

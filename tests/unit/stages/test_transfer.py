@@ -12,7 +12,7 @@ import keras_ssl
 import run
 from keras_ssl import config
 from keras_ssl.config import parse_set, resolve
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation import linear_probe as probes
 from keras_ssl.evaluation.knn import knn_accuracy, knn_scores
 from keras_ssl.evaluation.linear_probe import linear_probe

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ssl.core.checks import UserError
+from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.knn import knn_accuracy
 from keras_ssl.training.callbacks import EventFiles, MetricsLog, OnlineKNN, Throughput
 from keras_ssl.training.online import feature_std

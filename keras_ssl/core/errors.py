@@ -1,4 +1,4 @@
-"""Phrase every complaint about a caller's input the same way: what came, what fits, what to do."""
+"""Mistakes of a caller, phrased in one way: what came, what fits, what to do."""
 
 import difflib
 
@@ -28,7 +28,7 @@ def lookup(table, name, kind):
     Args:
         table: mapping from names to values.
         name: the name to look up.
-        kind: what the names stand for, as the message shall call it ("optimizer").
+        kind: what the names stand for, as the message calls it ("optimizer").
 
     Raises:
         UserError: if `name` is not in `table`.
