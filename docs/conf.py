@@ -13,10 +13,11 @@ version = release = runpy.run_path(ROOT / "keras_ssl" / "version.py")["__version
 extensions = ["myst_parser", "sphinx.ext.napoleon", "autoapi.extension", "sphinx_copybutton"]
 exclude_patterns = ["_build"]
 myst_heading_anchors = 3
-smartquotes = False
+smartquotes_action = "D"  # dashes alone: quotes in docstrings are code
 
 html_theme = "furo"
 html_title = f"keras-ssl {version}"
+html_show_copyright = False
 html_static_path = ["_static"]
 html_css_files = ["keras_ssl.css"]
 copybutton_exclude = ".linenos, .gp, .go"
@@ -27,13 +28,14 @@ autoapi_generate_api_docs = False
 autoapi_add_toctree_entry = False
 autoapi_options = ["members", "imported-members", "show-inheritance"]
 napoleon_numpy_docstring = False
+napoleon_custom_sections = [("Class attributes", "params_style")]
 default_role = "code"
 # Constants of a tuple assignment, which the reader of the source does not follow.
 suppress_warnings = ["autoapi.python_import_resolution"]
 
 toc_object_entries_show_parents = "hide"
 
-_SECTION = re.compile(r"(Args|Attributes|Example|Examples|Raises|Returns|Yields):$")
+_SECTION = re.compile(r"(Args|Attributes|Class attributes|Examples?|Raises|Returns|Yields):$")
 _OPTION = re.compile(r"        (\w+(?:, \w+)*): ")
 _OURS = re.compile(r"\b(?:keras_ssl|pipelines|export)(?:\.[a-z_0-9]+)+\.(?=[A-Z])")
 
@@ -49,7 +51,7 @@ def to_rst(app, what, name, obj, options, lines):
         code = stripped.startswith((">>>", "...")) or (code and bool(stripped))
         indented = line.startswith("    ") and not section
         if indented and not formula and not code and not lines[number - 1].strip():
-            result += ["::", ""]
+            result += [".. code-block:: text", ""]
             formula = True
         elif formula and stripped and not indented:
             formula = False
