@@ -1,0 +1,56 @@
+"""GEDI: the energy, its samples and its losses."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from tests.descriptors import BATCH, INPUT_SHAPE, METHODS, make_method, make_views
+
+
+def random(*shape, seed=1):
+    return keras.random.normal(shape, seed=seed)
+
+
+def changed(name, **arguments):
+    """A small method with other arguments than the table's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(METHODS, name, {**METHODS[name], **arguments})
+        return make_method(name)
+
+
+def test_sampling_changes_nothing_but_the_buffer():
+    method = make_method("gedi")
+    buffer = {variable.path for variable in method.sampler.variables}
+    before = {v.path: np.asarray(v).copy() for v in method.variables}
+    views = method.prepare(make_views(method))
+    assert views["samples"].shape == (BATCH, *INPUT_SHAPE)
+    moved = {v.path for v in method.variables if np.any(np.asarray(v) != before[v.path])}
+    assert moved == buffer
+
+
+def test_the_energy_is_that_of_the_logits_and_of_each_image_alone():
+    method = make_method("gedi")
+    method.embed(method.prepare(make_views(method)), training=True)  # moves running statistics
+    images = make_views(method)["global"][:, 0]
+    logits = np.asarray(method.projector(method.encoder(images)))
+    energy = method.energy(images)
+    np.testing.assert_allclose(energy, -np.log(np.exp(logits).sum(-1)), rtol=1e-5)
+    np.testing.assert_allclose(method.energy(images[:2]), energy[:2], rtol=1e-5)
+    sharp = changed("gedi", temperature=0.5)
+    sharp.set_weights(method.get_weights())
+    np.testing.assert_allclose(sharp.energy(images), -np.log(np.exp(2 * logits).sum(-1)), rtol=1e-5)
+
+
+def test_the_generative_term_lowers_real_images_under_samples():
+    method = changed("gedi", generative_weight=0.5)
+    outputs = {
+        "logits": [random(4, 6), random(4, 6, seed=2)],
+        "real": ops.array([1.0, 2.0, 3.0, 4.0]),
+        "samples": ops.array([0.0, 0.0, 1.0, 1.0]),
+    }
+    assert float(method.loss_terms(outputs)["generative"]) == 1.0
+    plain = make_method("gedi_nogen").loss_terms(outputs["logits"])
+    np.testing.assert_allclose(
+        method.loss_terms(outputs)["gedi_nogen"], plain["gedi_nogen"], rtol=1e-6
+    )

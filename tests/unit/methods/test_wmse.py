@@ -1,0 +1,123 @@
+"""W-MSE: its sub-batches and the sizes it can whiten."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_ssl
+from keras_ssl.core.errors import UserError
+from keras_ssl.methods.wmse import WMSE
+from keras_ssl.ops.random import permutation
+from tests.descriptors import make_method, make_views
+
+
+def random(*shape, seed=0, dtype="float32"):
+    return tf.constant(np.random.default_rng(seed).normal(size=shape), dtype)
+
+
+def features_as_images(method_class, features, **options):
+    """A compiled method whose encoder is the identity on (batch, features), with a fixed seed."""
+    inputs = keras.Input((features,))
+    method = method_class(keras.Model(inputs, keras.layers.Identity()(inputs)), **options)
+    method.compile(keras_ssl.OPTIMIZERS["sgd"](0.1), jit_compile=False)
+    method.optimizer.build(method.trainable_variables)
+    return method
+
+
+def at_step(method, step):
+    method.optimizer.iterations.assign(step)
+    return method
+
+
+def total(method, outputs):
+    return float(sum(method.loss_terms(outputs).values()))
+
+
+def small_wmse(**options):
+    sizes = {"hidden_dim": 5, "projection_dim": 2, "whitening_size": 4} | options
+    return features_as_images(WMSE, 4, **sizes)
+
+
+def numpy_wmse(views, order, size):
+    """Ermolov et al.: whiten each part of each view, then the mean over pairs of 2 - 2 cos."""
+    whitened = []
+    for view in views:
+        white = np.empty_like(view)
+        for rows in order.reshape(-1, size):
+            centered = view[rows] - view[rows].mean(0)
+            factor = np.linalg.cholesky(centered.T @ centered / (size - 1))
+            white[rows] = np.linalg.solve(factor, centered.T).T
+        whitened.append(white / np.linalg.norm(white, axis=1, keepdims=True))
+    pairs = itertools.combinations(whitened, 2)
+    return np.mean([2 - 2 * np.mean(np.sum(a * b, axis=1)) for a, b in pairs])
+
+
+@pytest.mark.parametrize("num_splits, num_views", [(1, 2), (3, 3)])
+def test_wmse_of_each_step_is_that_of_its_splits_of_all_views_alike(num_splits, num_views):
+    method = small_wmse(num_splits=num_splits, seed=5)
+    views = [random(12, 2, seed=seed, dtype="float64") for seed in range(num_views)]
+    losses = []
+    for step in (0, 1, 1000):
+        losses.append(total(at_step(method, step), views))
+        orders = [permutation(12, 5, step * num_splits + split) for split in range(num_splits)]
+        arrays = [view.numpy() for view in views]
+        wanted = np.mean([numpy_wmse(arrays, np.asarray(order), 4) for order in orders])
+        np.testing.assert_allclose(losses[-1], wanted, rtol=1e-6)
+    assert len({round(loss, 6) for loss in losses}) == 3
+    assert total(at_step(method, 1), views) == losses[1]
+
+
+def test_both_views_of_wmse_learn():
+    a, b = random(8, 2), random(8, 2, seed=1)
+    with tf.GradientTape() as tape:
+        tape.watch([a, b])
+        loss = small_wmse().loss_terms([a, b])["wmse"]
+    for gradient in tape.gradient(loss, [a, b]):
+        assert np.any(np.abs(tf.convert_to_tensor(gradient)) > 1e-3)
+
+
+def test_wmse_splits_the_global_batch(two_replicas):
+    a, b = random(8, 2), random(8, 2, seed=1)
+    single = at_step(small_wmse(), 2)
+    with tf.GradientTape() as tape:
+        tape.watch([a, b])
+        wanted = single.loss_terms([a, b])["wmse"]
+    wanted_gradient = tf.convert_to_tensor(tape.gradient(wanted, a))
+    with two_replicas.scope():
+        double = at_step(small_wmse(), 2)
+
+    @tf.function(autograph=False)
+    def step(part):
+        with tf.GradientTape() as tape:
+            tape.watch(part)
+            loss = double.loss_terms(list(part))["wmse"]
+            scaled = loss / 2
+        return loss, tape.gradient(scaled, part[0])
+
+    parts = two_replicas.experimental_distribute_values_from_function(
+        lambda context: tuple(z[4 * context.replica_id_in_sync_group :][:4] for z in (a, b))
+    )
+    losses, gradients = two_replicas.run(step, (parts,))
+    for loss in two_replicas.experimental_local_results(losses):
+        np.testing.assert_allclose(loss, wanted, rtol=1e-5)
+    gradients = np.concatenate(two_replicas.experimental_local_results(gradients))
+    np.testing.assert_allclose(gradients, wanted_gradient, rtol=1e-3, atol=1e-5)
+
+
+def test_sizes_that_wmse_cannot_whiten_are_refused_with_sizes_that_it_can():
+    with pytest.raises(UserError, match="whitening_size=2 .* take 4 images or fewer features"):
+        small_wmse(whitening_size=2)
+    for batch, fits in ((6, "a batch size of 4"), (3, "a batch size of 4"), (11, "of 8")):
+        views = [random(batch, 2), random(batch, 2)]
+        with pytest.raises(UserError, match=f"whitening_size=4: take .*{fits}.*divides {batch}"):
+            small_wmse().loss_terms(views)
+
+
+def test_a_batch_that_wmse_cannot_split_ends_training_with_that_message():
+    method = make_method("wmse")
+    views = {"global": make_views(method)["global"][:6]}
+    with pytest.raises(UserError, match="^A batch of 6 images does not divide"):
+        method.fit(tf.data.Dataset.from_tensors(views), verbose=0, shuffle=False)
