@@ -137,8 +137,8 @@ def test_ablation_is_saved_with_the_method(name, tmp_path):
 def test_ablation_can_be_set_from_the_command_line_and_is_off_by_default(name):
     (option,) = ABLATIONS[name]
     catalog = run.read_catalog()
-    wish = parse_set(f"method.{option}=false")
-    assert resolve(catalog, name, [wish]).method[option] is False
+    override = parse_set(f"method.{option}=false")
+    assert resolve(catalog, name, [override]).method[option] is False
     assert resolve(catalog, name).method[option] is True
 
 

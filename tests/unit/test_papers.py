@@ -136,7 +136,7 @@ def test_a_changed_run_is_not_promised_the_result(method, dataset, text, differs
     assert "expected: not published; " in format_recipe(recipe)
 
 
-def test_a_result_holds_whatever_the_run_does_not_feel():
+def test_a_result_holds_whatever_does_not_affect_training():
     texts = ("training.seed=7", "training.precision=float32", "augment.where=device")
     changed = resolve(CATALOG, "byol", on("cifar100:3.0.2", *texts, "evaluation.clusters=false"))
     assert changed.expected == resolve(CATALOG, "byol", on("cifar100")).expected
@@ -155,13 +155,13 @@ def test_published_runs_are_recipes_of_their_methods_only():
         resolve(CATALOG, "simclr", family="cifar100/resnet50")
 
 
-def test_every_run_with_a_name_of_its_own_is_told_in_the_documents():
+def test_every_named_run_is_in_the_documents():
     page = Path(__file__).parents[2].joinpath("docs", "methods.md").read_text(encoding="utf-8")
     names = {name for recipes in RECIPES.values() for name in recipes if "/" in name}
     assert [name for name in names if f"`{name}`" not in page] == []
 
 
-def test_the_table_of_sizes_tells_the_clusters_of_gedi():
+def test_the_table_of_sizes_implies_the_clusters_of_gedi():
     """CPLearn, table 8: 47 MB, of a ResNet-18 of CIFAR, 512 -> 2048 -> clusters, in float32."""
     method = resolve(CATALOG, "gedi_nogen", family="cifar10").method
     hidden, clusters = method["hidden_dim"], method["num_clusters"]

@@ -80,12 +80,12 @@ def test_set_beats_flag_beats_recipe_beats_default():
     assert resolve(CATALOG, "byol").settings["training.seed"] == (0, "default")
     by_recipe = resolve(CATALOG, "byol").settings["method.momentum"]
     assert by_recipe == (0.98, "recipe byol/digits")
-    wishes = [flag("training.epochs", "40"), parse_set("method.momentum=0.9")]
-    recipe = resolve(CATALOG, "byol", wishes)
+    overrides = [flag("training.epochs", "40"), parse_set("method.momentum=0.9")]
+    recipe = resolve(CATALOG, "byol", overrides)
     assert recipe.settings["training.epochs"] == (40, "--epochs")
     assert recipe.settings["method.momentum"] == (0.9, "--set")
     assert (recipe.training.epochs, recipe.method["momentum"]) == (40, 0.9)
-    both = resolve(CATALOG, "byol", [wishes[0], parse_set("training.epochs=50")])
+    both = resolve(CATALOG, "byol", [overrides[0], parse_set("training.epochs=50")])
     assert both.settings["training.epochs"] == (50, "--set")
 
 
@@ -104,19 +104,19 @@ def test_set_beats_flag_beats_recipe_beats_default():
 )
 def test_the_data_set_chooses_the_recipe(dataset, family):
     assert recipe_of(dataset) == family
-    wishes = [flag("data.dataset", dataset)]
-    assert resolve(CATALOG, "cplearn", wishes).family == family
-    assert resolve(CATALOG, "byol", wishes).family == family_in(family)  # it has no run on SVHN
-    assert resolve(CATALOG, "byol", wishes, "imagenet").family == "imagenet"
+    overrides = [flag("data.dataset", dataset)]
+    assert resolve(CATALOG, "cplearn", overrides).family == family
+    assert resolve(CATALOG, "byol", overrides).family == family_in(family)  # it has no run on SVHN
+    assert resolve(CATALOG, "byol", overrides, "imagenet").family == "imagenet"
 
 
 def test_another_optimizer_starts_from_its_own_defaults():
-    wishes = [parse_set("optimizer.name=sgd"), flag("optimizer.learning_rate", "0.1")]
-    recipe = resolve(CATALOG, "byol", wishes, "cifar10")
+    overrides = [parse_set("optimizer.name=sgd"), flag("optimizer.learning_rate", "0.1")]
+    recipe = resolve(CATALOG, "byol", overrides, "cifar10")
     assert recipe.optimizer.options["weight_decay"] == 0.0
     assert "trust_coefficient" not in recipe.optimizer.options
     with pytest.raises(UserError, match="optimizer.learning_rate has no default"):
-        resolve(CATALOG, "byol", wishes[:1], "cifar10")
+        resolve(CATALOG, "byol", overrides[:1], "cifar10")
 
 
 def test_the_same_optimizer_keeps_what_the_recipe_says():
@@ -130,7 +130,7 @@ def test_another_backbone_starts_from_its_own_defaults():
     assert resolve(CATALOG, "byol", family="cifar10").backbone.options == {"stem_padding": 2}
 
 
-def test_policy_fields_are_overridden_only_where_told():
+def test_policy_fields_are_overridden_only_where_given():
     assert resolve(CATALOG, "byol").augment.overrides == {}
     recipe = resolve(CATALOG, "byol", [parse_set("augment.crop_scale=0.5,1")])
     assert recipe.augment.overrides == {"crop_scale": (0.5, 1.0)}
@@ -140,12 +140,12 @@ def test_a_short_run_warms_up_for_half_of_its_epochs():
     recipe = resolve(CATALOG, "byol", [flag("training.epochs", "3")])
     assert recipe.settings["schedule.warmup_epochs"] == (1.5, "half of --epochs")
     with pytest.raises(UserError, match="leaves nothing of 3 epochs"):
-        told = [flag("training.epochs", "3"), parse_set("schedule.warmup_epochs=3")]
-        resolve(CATALOG, "byol", told)
+        overrides = [flag("training.epochs", "3"), parse_set("schedule.warmup_epochs=3")]
+        resolve(CATALOG, "byol", overrides)
 
 
 @pytest.mark.parametrize(
-    "wish, words",
+    "text, words",
     [
         ("training.epoch=3", "Did you mean 'training.epochs'"),
         ("epochs=3", "Did you mean 'training.epochs'"),
@@ -172,9 +172,9 @@ def test_a_short_run_warms_up_for_half_of_its_epochs():
         ("novalue", "section.field=value"),
     ],
 )
-def test_wishes_that_cannot_be_are_refused(wish, words):
+def test_overrides_that_cannot_be_are_refused(text, words):
     with pytest.raises(UserError, match=words):
-        resolve(CATALOG, "byol", [parse_set(wish)])
+        resolve(CATALOG, "byol", [parse_set(text)])
 
 
 def test_an_end_of_the_momentum_exists_only_for_methods_with_one():

@@ -65,14 +65,14 @@ def test_a_run_keeps_what_it_was_started_with():
         override(recipe, [parse_set("training.epoch=40")])
 
 
-def test_a_run_may_be_judged_otherwise_and_on_other_data():
+def test_a_run_may_be_evaluated_otherwise_and_on_other_data():
     recipe = resolve(CATALOG, "byol")
     other = override(recipe, [parse_set("evaluation.knn_neighbours=5")])
     assert other.evaluation.knn_neighbours == 5 and other.training == recipe.training
-    wish = [flag("data.dataset", "npz:/other.npz")]
+    other = [flag("data.dataset", "npz:/other.npz")]
     with pytest.raises(UserError, match="cannot resume"):
-        override(recipe, wish)
-    assert override(recipe, wish, ["data.dataset"]).data.dataset == "npz:/other.npz"
+        override(recipe, other)
+    assert override(recipe, other, ["data.dataset"]).data.dataset == "npz:/other.npz"
 
 
 @pytest.mark.parametrize(
@@ -89,10 +89,10 @@ def test_a_run_finds_its_data_from_every_directory(tmp_path, monkeypatch, given,
     places = {"here": tmp_path / "here", "above": tmp_path, "home": Path.home()}
     places["here"].mkdir()
     monkeypatch.chdir(places["here"])
-    wishes = [flag("data.dataset", given), flag("data.data_dir", "tfds")]
-    save(resolve(CATALOG, "byol", wishes), "run")
+    overrides = [flag("data.dataset", given), flag("data.data_dir", "tfds")]
+    save(resolve(CATALOG, "byol", overrides), "run")
     again = load("run", CATALOG)
-    assert override(again, wishes) == again  # said again, it is the same
+    assert override(again, overrides) == again  # said again, it is the same
     monkeypatch.chdir(tmp_path)
     data = load("here/run", CATALOG).data
     assert data.dataset == kept.format(**places)

@@ -170,7 +170,7 @@ def test_python_without_docstrings_lists_and_shows_the_same():
         "        status = run.main(['run.py', *argv])\n"
         "    print(json.dumps([status, out.getvalue()]))\n"
     )
-    told = [
+    printed = [
         subprocess.run(
             [sys.executable, *flags, "-c", code],
             cwd=ROOT,
@@ -181,5 +181,5 @@ def test_python_without_docstrings_lists_and_shows_the_same():
         ).stdout
         for flags in ([], ["-OO"])
     ]
-    assert told[0] == told[1]
-    assert all(json.loads(line)[0] == 0 for line in told[0].splitlines())
+    assert printed[0] == told[1]
+    assert all(json.loads(line)[0] == 0 for line in printed[0].splitlines())
