@@ -1,4 +1,4 @@
-"""What a run is told: recipes per method and kind of data, flags over them; no TensorFlow."""
+"""Settings of a run: defaults, recipes, flags over them. Imports no TensorFlow."""
 
 from keras_ssl.config.catalog import Catalog, declared, read_docstring
 from keras_ssl.config.listing import format_catalog, format_flags, format_method, format_recipe

@@ -1,8 +1,8 @@
-"""What the package offers, read from its source text, so that listing it imports nothing heavy.
+"""What the package offers, read from its source text, so that listing it imports no TensorFlow.
 
-Names come from the tables (`METHODS`, `BACKBONES`, `OPTIMIZERS`) in the packages' `__init__.py`;
-descriptions, hyper-parameters and their meaning from the classes and functions that these name. A
-value and its bounds thus have one home, the signature, and the command line reads them there.
+Names come from the tables (`METHODS`, `BACKBONES`, `OPTIMIZERS`) in the packages' `__init__.py`,
+types, bounds and defaults of hyper-parameters from the signatures of the classes there. Docstrings
+are only shown.
 """
 
 import ast
@@ -163,7 +163,7 @@ def _defaults(arguments):
 
 
 def _kind(annotation):
-    """An annotation of our own source text as the object that importing would make of it."""
+    """An annotation in the source text as the object that importing would make of it."""
     return eval(ast.unparse(annotation), {"__builtins__": {}}, _KINDS)
 
 

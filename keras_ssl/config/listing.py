@@ -58,7 +58,7 @@ def format_catalog(catalog: Catalog) -> str:
             _table("Optimizers", _summaries(catalog.optimizers)),
             _table("Augmentation policies", {"": ", ".join(catalog.policies)}),
             _table("Recipes (by the data set, or --recipe)", _families()),
-            "--mode=list --method=NAME tells more about a method and its other recipes, "
+            "--mode=list --method=NAME describes a method, its settings and its recipes, "
             "--show_recipe what would run.",
         ]
     )

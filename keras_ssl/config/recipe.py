@@ -286,7 +286,7 @@ def _drop_unused_neck(settings):
 
 
 def _shorten_warmup(settings):
-    """Let a short run warm up for half of its epochs at most, unless it was told otherwise."""
+    """Let a short run warm up for half of its epochs at most, unless a length was given."""
     epochs, epochs_origin = settings["training.epochs"]
     warmup, origin = settings["schedule.warmup_epochs"]
     explicit = not origin.startswith(_IMPLICIT)

@@ -1,4 +1,4 @@
-"""Settings and their values: read text as a declared type, refuse what does not fit."""
+"""Settings and their values: text is read as the type of a setting, or refused."""
 
 import dataclasses
 import math
@@ -16,13 +16,13 @@ _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, 
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """One thing that can be set.
+    """What is known of a setting.
 
     Args:
         kind: its type and bounds as an annotation writes them: `Width | None`,
             `tuple[Share, Share]`, `Literal["step", "epoch"]`.
-        default: its value where nothing else is said, or `REQUIRED`, or `OPTIONAL`.
-        meaning: str. What it stands for.
+        default: its value unless another is given, or `REQUIRED`, or `OPTIONAL`.
+        meaning: its description, for --mode=list.
     """
 
     kind: object
@@ -30,13 +30,13 @@ class Setting:
     meaning: str = ""
 
 
-def read(setting, value, key):
+def read(setting: Setting, value: object, key: str) -> object:
     """Return `value` as the type of `setting`.
 
     Args:
-        setting: a `Setting`.
+        setting: the setting.
         value: text from the command line, or a value from a recipe or from JSON.
-        key: str. What the message shall call the setting.
+        key: its name in a message.
 
     Raises:
         UserError: if `value` is of another type, out of range, or none of the choices.
@@ -57,11 +57,14 @@ def read(setting, value, key):
     return result
 
 
-def convert(value, kind):
-    """Return `value`, text or not, as `kind` whatever its bounds; ValueError if it is not one.
+def convert(value: object, kind: object) -> object:
+    """Return `value`, text or not, as the type of `kind`; bounds are not checked.
 
-    Text stands for what Python would read, with `true`/`false` in any case, `none`, and tuples
-    written with commas only. Numbers must be finite, and whole ones do for `float`.
+    Text is read as Python would, with `true` and `false` in any case, `none`, and tuples written
+    with commas only. Numbers must be finite; a whole number is converted to `float` where needed.
+
+    Raises:
+        ValueError: if `value` is not of that type.
     """
     kind, _ = parts(kind)
     origin, members = typing.get_origin(kind), typing.get_args(kind)
@@ -90,7 +93,7 @@ def _finite(value):
     return value
 
 
-def as_text(value):
+def as_text(value: object) -> str:
     """A value as `--set` takes it."""
     if isinstance(value, tuple):
         return ",".join(map(as_text, value))

@@ -1,8 +1,7 @@
-"""What an argument takes: bounds that stand in annotations, and the one check that reads them.
+"""Bounds in annotations, and the check that reads them.
 
-`temperature: Temperature = 0.1` says the type, the bounds and the default of an argument once. The
-command line reads it there before it starts anything, and a class that is `Checked` when it is
-made.
+`temperature: Temperature = 0.1` declares type, bounds and default of an argument. The command line
+reads them there before anything is imported, a `Checked` class when it is constructed.
 """
 
 import functools
@@ -23,7 +22,7 @@ _NUMBERS = {int: numbers.Integral, float: numbers.Real}
 
 @dataclass(frozen=True)
 class Between:
-    """From `low` to `high`, both of them included; with `or_zero` also 0."""
+    """From `low` to `high` inclusive; with `or_zero` also 0."""
 
     low: float
     high: float
@@ -53,7 +52,7 @@ class Above:
 
 @dataclass(frozen=True)
 class Entries:
-    """A tuple of `fewest` entries at least."""
+    """A tuple of at least `fewest` entries."""
 
     fewest: int
 
@@ -66,7 +65,7 @@ class Entries:
 
 @dataclass(frozen=True)
 class Ascending:
-    """A tuple whose entries do not fall."""
+    """A tuple whose entries do not decrease."""
 
     def holds(self, value):
         return list(value) == sorted(value)
@@ -75,8 +74,8 @@ class Ascending:
         return f"{words}, the smallest first"
 
 
-# What many arguments take. Upper bounds are far above what anyone needs, and below what a slip of
-# the finger makes of it: numbers that overflow, sizes that no machine holds, runs without an end.
+# Bounds of many arguments. The upper ones are far above what is useful and below what a typo gives:
+# numbers that overflow, sizes that fit no memory, runs that never end.
 Share = Annotated[float, Between(0, 1)]
 PositiveShare = Annotated[float, Above(0, 1)]
 ShareRange = Annotated[tuple[PositiveShare, PositiveShare], Ascending()]
@@ -101,10 +100,10 @@ Seed = Annotated[int, Between(0, 2**31 - 1)]
 
 
 class Checked:
-    """Mixin: numbers, text, tuples and None are checked against the annotations of `__init__`.
+    """Mixin that checks numbers, text, tuples and None against the annotations of `__init__`.
 
-    Those of base classes count too, for what is passed on to them. Other objects, such as
-    schedules in the place of a number, are left to whoever takes them.
+    Annotations of base classes hold for the arguments that are passed on to them. Other objects,
+    such as a schedule in the place of a number, are not checked.
 
     Raises:
         UserError: for a value of another type or out of its bounds, before `__init__` runs.
@@ -130,7 +129,7 @@ class Checked:
 
 @functools.cache
 def _signature(cls):
-    """Annotations of all `Checked` constructors of `cls`, and the order of its own arguments."""
+    """Annotations of all `Checked` constructors of `cls`, and the names of its own arguments."""
     kinds = {}
     for base in reversed(cls.__mro__):
         if issubclass(base, Checked) and "__init__" in vars(base):
@@ -138,8 +137,8 @@ def _signature(cls):
     return kinds, tuple(inspect.signature(cls.__init__).parameters)[1:]
 
 
-def check(value, kind, name):
-    """Refuse a value that does not fit the annotation `kind`; `name` is what the message calls it.
+def check(value: object, kind: object, name: str):
+    """Refuse a value that does not fit the annotation `kind`; `name` is its name in the message.
 
     Raises:
         UserError: with what fits.
@@ -157,19 +156,19 @@ def check(value, kind, name):
     raise refusal(value, kind, name, f" Write ({value!r},)." if is_lone_text else "")
 
 
-def refusal(value, kind, name, hint=""):
-    """The error for a value that does not fit: what came, what fits."""
+def refusal(value: object, kind: object, name: str, hint: str = "") -> UserError:
+    """The error for a value that does not fit: what came, and what fits."""
     return UserError(f"{name} must be {describe(kind)}. Received {reprlib.repr(value)}.{hint}")
 
 
-def fits(value, kind):
-    """Whether `value` is of the type, and within the bounds, that an annotation says."""
+def fits(value: object, kind: object) -> bool:
+    """Whether `value` has the type of an annotation and is within its bounds."""
     kind, marks = parts(kind)
     return _is_of(value, kind) and all(mark.holds(value) for mark in marks)
 
 
-def describe(kind):
-    """What `kind` takes, in words.
+def describe(kind: object) -> str:
+    """An annotation in words.
 
     Example:
 
@@ -183,14 +182,14 @@ def describe(kind):
     return words
 
 
-def parts(kind):
+def parts(kind: object) -> tuple:
     """An annotation without its marks, and the marks."""
     if typing.get_origin(kind) is Annotated:
         return kind.__origin__, kind.__metadata__
     return kind, ()
 
 
-def members_of(kind):
+def members_of(kind: object) -> list:
     """The kinds that a union or tuple is made of; of anything else, itself."""
     kind, _ = parts(kind)
     if is_union(kind) or typing.get_origin(kind) is tuple:
@@ -198,7 +197,7 @@ def members_of(kind):
     return [kind]
 
 
-def is_union(kind):
+def is_union(kind: object) -> bool:
     """Whether `kind` is written `a | b`."""
     return typing.get_origin(kind) in (types.UnionType, typing.Union)
 

@@ -1,4 +1,8 @@
-"""Values that several packages share, each in its one place and with its source."""
+"""Defaults and limits of packages that do not import one another.
+
+The command line reads its defaults without the layers and evaluations that have them too, which
+load TensorFlow; `pipelines` imports nothing but `keras_ssl.core`.
+"""
 
 # Simplicial Embeddings, tables 7 to 15: L simplices of V entries; sec. 4.1, for codebooks.
 NUM_SIMPLICES, SIMPLEX_SIZE = 5000, 13

@@ -23,7 +23,7 @@ _CIFAR = differences(
 
 _resnet8 = functools.partial(gedi_resnet8, "weights of the run on ResNet-18")
 
-# Few clusters: a batch shall use each of them alike, and has to have some images of each.
+# Few clusters: a batch has to use all of them equally, so it needs some images of each.
 _OURS = {"hidden_dim": 512, "num_clusters": 10, "temperature": 1.0, "beta": 5.0}
 
 GEDI_NOGEN = {

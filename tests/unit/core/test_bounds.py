@@ -181,5 +181,5 @@ def test_python_without_docstrings_lists_and_shows_the_same():
         ).stdout
         for flags in ([], ["-OO"])
     ]
-    assert printed[0] == told[1]
+    assert printed[0] == printed[1]
     assert all(json.loads(line)[0] == 0 for line in printed[0].splitlines())
