@@ -118,7 +118,7 @@ def measure_probe(task):
     """Bytes of an image, accuracy, C, seconds and MiB of a linear classifier."""
     import numpy as np
 
-    from keras_ssl.evaluation import sparse_probe
+    from keras_ssl.evaluation.probes import transfer
 
     before = peak_memory()  # of the libraries
     folder, is_codes = Path(task["folder"]), task["features"] == "codes"
@@ -131,7 +131,7 @@ def measure_probe(task):
     if task["solver"] == "scikit-learn":
         accuracy, c = scikit_learn_probe(*parts, task["strengths"], **options)
     else:
-        probe = sparse_probe.codes_probe if is_codes else sparse_probe.dense_probe
+        probe = transfer.codes_probe if is_codes else transfer.dense_probe
         result = probe(*parts, strengths=task["strengths"], **options)
         accuracy, c = result.accuracy, result.c[0]
     seconds = time.perf_counter() - began
@@ -139,12 +139,12 @@ def measure_probe(task):
 
 
 def scikit_learn_probe(train, train_labels, test, test_labels, strengths, simplex_size=None):
-    """The protocol of `sparse_probe` with scikit-learn as solver: -> accuracy, C."""
+    """The protocol of `dense_probe` with scikit-learn as solver: -> accuracy, C."""
     import numpy as np
     from sklearn.linear_model import LogisticRegression
 
-    from keras_ssl.evaluation.products import one_hot_csr
-    from keras_ssl.evaluation.sparse_probe import PROTOCOL, held_out
+    from keras_ssl.evaluation.probes.logistic import one_hot_csr
+    from keras_ssl.evaluation.probes.transfer import PROTOCOL, held_out
 
     if simplex_size:
         train, test = (one_hot_csr(part, simplex_size) for part in (train, test))

@@ -69,8 +69,8 @@ def compare(features, labels, layers, rates, options):
     import numpy as np
     import tensorflow as tf
 
-    from keras_ssl.evaluation.probe_protocols import PROBES
-    from keras_ssl.evaluation.probe_training import train_probes
+    from keras_ssl.evaluation.probes.sgd import PROBES
+    from keras_ssl.evaluation.probes.sgd_training import train_probes
 
     protocol = replace(PROBES["sem_sgd"], epochs=options.epochs)
     grid = np.array(list(itertools.product(rates, protocol.l1)))
@@ -155,7 +155,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3, help="the least time counts")
     options = parser.parse_args()
     embeddings, features, labels, sizes = features_of(options.run)
-    from keras_ssl.evaluation.probe_protocols import PROBES
+    from keras_ssl.evaluation.probes.sgd import PROBES
     from keras_ssl.layers.simplicial import SimplicialEmbedding
 
     simplices = [SimplicialEmbedding(*sizes, tau) for tau in TEMPERATURES]

@@ -3,9 +3,9 @@
 import numpy as np
 
 from keras_ssl.evaluation.knn import knn_scores
-from keras_ssl.evaluation.label_subsets import some_rows
 from keras_ssl.evaluation.robustness import corruption_accuracy
 from keras_ssl.evaluation.rows_of import corruption_rows
+from keras_ssl.evaluation.splits import some_rows
 from pipelines.corruptions import CORRUPTIONS, SEVERITIES, corrupt, table_for
 
 

@@ -9,8 +9,8 @@ from keras_ssl.core.detection import detect
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.files import save_model, write_text
 from keras_ssl.core.hardware import xla_for
-from keras_ssl.evaluation.classifier import add_classifier
 from keras_ssl.evaluation.finetune import finetune as finetune_network
+from keras_ssl.evaluation.finetune_training import add_classifier
 from keras_ssl.evaluation.rows import Row, format_table, write_results
 from keras_ssl.layers.necks import simplices_of
 from pipelines.data.encoded import EncodedImages, tell_lost

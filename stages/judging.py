@@ -12,7 +12,7 @@ from keras_ssl.evaluation.cache import digest_of_images
 from keras_ssl.evaluation.clustering import kmeans_agreement
 from keras_ssl.evaluation.compare import compare_runs, load_run
 from keras_ssl.evaluation.hits import images_digest, write_hits
-from keras_ssl.evaluation.probe_grid import probe_grid
+from keras_ssl.evaluation.probes.sgd import probe_grid
 from keras_ssl.evaluation.rows import protocol_hash, read_meta, read_results, write_results
 from keras_ssl.evaluation.rows_of import cluster_rows, grid_rows
 from keras_ssl.evaluation.table import evaluate_features

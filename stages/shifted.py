@@ -9,8 +9,7 @@ import numpy as np
 from keras_ssl.core.constants import DATASET_PREFIXES
 from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.knn import knn_scores
-from keras_ssl.evaluation.linear_classifier import classifier_protocol
-from keras_ssl.evaluation.linear_probe import ProbeResult, linear_classifier
+from keras_ssl.evaluation.probes.linear import ProbeResult, classifier_protocol, linear_classifier
 from keras_ssl.evaluation.rows_of import accuracy_rows
 from pipelines.data.encoded import EncodedImages
 from pipelines.data.load import load_test_part

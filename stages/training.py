@@ -15,8 +15,7 @@ from keras_ssl.layers.necks import simplices_of
 from keras_ssl.training import checkpoints
 from keras_ssl.training.callbacks import EventFiles, MetricsLog, OnlineEvaluation, Throughput
 from keras_ssl.training.divergence import StopAtDivergence
-from keras_ssl.training.online import knn_judge
-from keras_ssl.training.online_probe import FollowingProbe
+from keras_ssl.training.online import FollowingProbe, knn_judge
 from pipelines.data.encoded import tell_lost
 from pipelines.views.stream import device_views, steps_per_epoch, train_views
 from stages.build import build_method, float32_encoder

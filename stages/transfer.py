@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from keras_ssl.core.errors import UserError
+from keras_ssl.evaluation.probes.transfer import codes_probe, dense_probe
 from keras_ssl.evaluation.rows import Row, aligned, write_results
-from keras_ssl.evaluation.sparse_probe import codes_probe, dense_probe
 from keras_ssl.layers.codes import code_dtype
 from keras_ssl.ops.precision import full_float32
 from pipelines.data.load import load

@@ -15,7 +15,7 @@ from sklearn.metrics import (
 from threadpoolctl import threadpool_limits
 
 from keras_ssl.core.errors import UserError
-from keras_ssl.evaluation.checks import checked_features, checked_labels, unit_rows
+from keras_ssl.evaluation.validation import checked_features, checked_labels, unit_rows
 from keras_ssl.layers.codes import checked_matrix
 
 

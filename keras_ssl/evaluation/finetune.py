@@ -8,11 +8,14 @@ import tensorflow as tf
 
 from keras_ssl.core.constants import FINETUNE_LEARNING_RATES
 from keras_ssl.core.errors import UserError, lookup
-from keras_ssl.evaluation.checks import checked_labels, numbered_classes
-from keras_ssl.evaluation.classifier import add_classifier
-from keras_ssl.evaluation.finetune_training import SCHEDULES, Trainer, batch_norm_momentum
-from keras_ssl.evaluation.folds import noted_alone, stratified_parts
-from keras_ssl.evaluation.label_subsets import label_subset, subset_digest
+from keras_ssl.evaluation.finetune_training import (
+    SCHEDULES,
+    Trainer,
+    add_classifier,
+    batch_norm_momentum,
+)
+from keras_ssl.evaluation.splits import label_subset, noted_alone, stratified_parts, subset_digest
+from keras_ssl.evaluation.validation import checked_labels, numbered_classes
 
 PROTOCOL = {
     "classifier": "linear; it and all layers of the encoder are trained",

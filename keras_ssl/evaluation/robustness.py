@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_ssl.core.errors import UserError
-from keras_ssl.evaluation.checks import checked_labels
+from keras_ssl.evaluation.validation import checked_labels
 
 
 @dataclass(frozen=True)

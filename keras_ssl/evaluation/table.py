@@ -5,7 +5,7 @@ import functools
 from keras_ssl.core.constants import KNN_NEIGHBOURS, KNN_TEMPERATURE
 from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.knn import METRICS, knn_accuracy, knn_sweep
-from keras_ssl.evaluation.linear_probe import linear_probe, linear_probe_few, linear_probe_share
+from keras_ssl.evaluation.probes.linear import linear_probe, linear_probe_few, linear_probe_share
 from keras_ssl.evaluation.rows_of import accuracy_rows, sweep_rows
 
 

@@ -9,23 +9,20 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from keras_ssl.core.errors import UserError
-from keras_ssl.evaluation.checks import unit_rows
 from keras_ssl.evaluation.clustering import cluster_agreement, code_agreement, kmeans_agreement
 from keras_ssl.evaluation.finetune import finetune
-from keras_ssl.evaluation.folds import stratified_parts
 from keras_ssl.evaluation.knn import knn_accuracy, knn_scores, knn_sweep
-from keras_ssl.evaluation.label_subsets import label_subset
-from keras_ssl.evaluation.linear_classifier import standardize
-from keras_ssl.evaluation.linear_probe import (
-    few_labels,
+from keras_ssl.evaluation.probes.linear import (
     linear_probe,
     linear_probe_few,
     linear_probe_share,
+    standardize,
 )
-from keras_ssl.evaluation.probe_grid import probe_grid
-from keras_ssl.evaluation.probe_protocols import ProbeProtocol
+from keras_ssl.evaluation.probes.sgd import ProbeProtocol, probe_grid
+from keras_ssl.evaluation.probes.transfer import codes_probe, dense_probe
 from keras_ssl.evaluation.robustness import corruption_accuracy
-from keras_ssl.evaluation.sparse_probe import codes_probe, dense_probe
+from keras_ssl.evaluation.splits import few_labels, label_subset, stratified_parts
+from keras_ssl.evaluation.validation import unit_rows
 from keras_ssl.training.online import OnlineKNN, OnlineLinear
 from tests.blobs import blobs
 

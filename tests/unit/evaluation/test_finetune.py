@@ -10,15 +10,17 @@ import tensorflow as tf
 import keras_ssl
 from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation import finetune as module
-from keras_ssl.evaluation.classifier import add_classifier, layer_groups, rate_multipliers
-from keras_ssl.evaluation.finetune import finetune, label_subset
+from keras_ssl.evaluation.finetune import finetune
 from keras_ssl.evaluation.finetune_training import (
     SCHEDULES,
     LayerwiseSGD,
     Trainer,
+    add_classifier,
     batch_norm_momentum,
+    layer_groups,
+    rate_multipliers,
 )
-from keras_ssl.evaluation.linear_probe import few_labels
+from keras_ssl.evaluation.splits import few_labels, label_subset
 
 
 def encoder(width=4):

@@ -5,9 +5,14 @@ from sklearn.metrics import top_k_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from keras_ssl.core.errors import UserError
-from keras_ssl.evaluation import nearest as module
-from keras_ssl.evaluation.knn import knn_accuracy, knn_scores, knn_sweep, top_accuracy
-from keras_ssl.evaluation.nearest import rows_at_a_time
+from keras_ssl.evaluation import knn as module
+from keras_ssl.evaluation.knn import (
+    knn_accuracy,
+    knn_scores,
+    knn_sweep,
+    rows_at_a_time,
+    top_accuracy,
+)
 
 
 def _data(train=60, test=25, width=6, classes=5, dtype="float64", seed=0):

@@ -6,9 +6,8 @@ import pytest
 from keras_ssl.evaluation.clustering import cluster_agreement
 from keras_ssl.evaluation.hits import read_hits, row_key, write_hits
 from keras_ssl.evaluation.knn import knn_accuracy, knn_sweep
-from keras_ssl.evaluation.linear_probe import linear_probe_few
-from keras_ssl.evaluation.probe_grid import probe_grid
-from keras_ssl.evaluation.probe_protocols import PROBES
+from keras_ssl.evaluation.probes.linear import linear_probe_few
+from keras_ssl.evaluation.probes.sgd import PROBES, probe_grid
 from keras_ssl.evaluation.robustness import corruption_accuracy
 from keras_ssl.evaluation.rows import format_table
 from keras_ssl.evaluation.rows_of import (

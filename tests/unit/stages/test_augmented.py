@@ -10,8 +10,7 @@ import tensorflow as tf
 import keras_ssl
 from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.features import extract
-from keras_ssl.evaluation.probe_grid import probe_grid
-from keras_ssl.evaluation.probe_protocols import PROBES
+from keras_ssl.evaluation.probes.sgd import PROBES, probe_grid
 from pipelines.data.load import load
 from pipelines.views.view_policy import ViewPolicy
 from stages.augmented import PROBE_VIEW, augmented_features

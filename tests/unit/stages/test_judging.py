@@ -13,8 +13,8 @@ import stages.judging as judging
 from keras_ssl.config.schema import Data, Evaluation, Neck
 from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.compare import load_run
-from keras_ssl.evaluation.label_subsets import some_rows
 from keras_ssl.evaluation.rows import Row, read_results
+from keras_ssl.evaluation.splits import some_rows
 from pipelines.errors import DataError
 from stages import shifted
 from stages.readings import Readings, readings_of

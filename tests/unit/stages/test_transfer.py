@@ -13,11 +13,11 @@ import run
 from keras_ssl import config
 from keras_ssl.config import parse_set, resolve
 from keras_ssl.core.errors import UserError
-from keras_ssl.evaluation import linear_probe as probes
 from keras_ssl.evaluation.knn import knn_accuracy, knn_scores
-from keras_ssl.evaluation.linear_probe import linear_probe
+from keras_ssl.evaluation.probes import linear as probes
+from keras_ssl.evaluation.probes.linear import linear_probe
+from keras_ssl.evaluation.probes.transfer import dense_probe
 from keras_ssl.evaluation.rows import Row, protocol_hash
-from keras_ssl.evaluation.sparse_probe import dense_probe
 from pipelines.data.encoded import EncodedImages
 from pipelines.data.image_data import ImageData
 from pipelines.data.load import ImagePart, load_test_part

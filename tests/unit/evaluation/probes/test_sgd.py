@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 
 from keras_ssl.core.errors import UserError
-from keras_ssl.evaluation.probe_grid import _hits, held_out, probe_grid
-from keras_ssl.evaluation.probe_protocols import PROBES, SCHEDULES, ProbeProtocol
-from keras_ssl.evaluation.probe_training import probe_logits, train_probes
+from keras_ssl.evaluation.probes.sgd import PROBES, ProbeProtocol, _hits, probe_grid
+from keras_ssl.evaluation.probes.sgd_training import SCHEDULES, probe_logits, train_probes
+from keras_ssl.evaluation.splits import held_out
 from keras_ssl.layers.simplicial import simplicial_embedding
 from keras_ssl.optimizers.lars import LARS
 from tests.blobs import blobs

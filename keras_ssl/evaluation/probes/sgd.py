@@ -1,17 +1,22 @@
-"""Linear probes by gradient descent, a whole grid of settings at once (see `probe_training`)."""
+"""Linear probes by gradient descent, a whole grid of settings at once (see `sgd_training`)."""
 
 import functools
 import itertools
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import tensorflow as tf
 
 from keras_ssl.core.errors import UserError, lookup
-from keras_ssl.evaluation.checks import checked_classes, checked_labels, checked_pair
-from keras_ssl.evaluation.folds import noted_alone
-from keras_ssl.evaluation.probe_protocols import OPTIMIZERS, PROBES, SCHEDULES, ProbeProtocol
-from keras_ssl.evaluation.probe_training import as_one, probe_logits, train_probes
+from keras_ssl.evaluation.probes.sgd_training import (
+    OPTIMIZERS,
+    SCHEDULES,
+    as_one,
+    probe_logits,
+    train_probes,
+)
+from keras_ssl.evaluation.splits import held_out, noted_alone
+from keras_ssl.evaluation.validation import checked_classes, checked_labels, checked_pair
 
 
 @dataclass(frozen=True)
@@ -179,33 +184,6 @@ def _result(scores, protocol, settings):
     return GridResult(*mean, protocol, chosen, *std, np.stack([score[0] for score in scores]))
 
 
-def held_out(labels, share, seed=0):
-    """Sorted rows of about `share` of every class, at least one and never all of them.
-
-    Of a class with a single image none is held out.
-
-    Raises:
-        UserError: if no class has two images.
-
-    Example:
-
-    >>> held_out(np.array([0, 1, 0, 1]), share=0.5).size
-    2
-    """
-    classes, counts = np.unique(labels, return_counts=True)
-    if counts.max() < 2:
-        raise UserError(
-            f"Class {classes[0]} has a single train image: so has every other, and choosing "
-            "settings takes two of a class. Take a protocol with one learning rate and one l1."
-        )
-    draw = np.random.RandomState(seed)
-    rows = [
-        draw.permutation(np.flatnonzero(labels == c))[: min(max(1, round(share * n)), n - 1)]
-        for c, n in zip(classes, counts, strict=True)
-    ]
-    return np.sort(np.concatenate(rows))
-
-
 def _checked(train, train_labels, test, test_labels):
     train, test = checked_pair(train, test, "float32")
     labels = checked_labels(train_labels, train, "train")
@@ -237,3 +215,71 @@ def _checked_protocol(protocol):
             "A probe needs 1 epoch or more, batches of 1 or more, and hold_out between 0 and 1."
         )
     return protocol
+
+
+@dataclass(frozen=True)
+class ProbeProtocol:
+    """Everything that the training of a probe depends on, but for the features and the seed.
+
+    `dataclasses.replace` makes another one; its rows then carry another protocol.
+
+    Attributes:
+        source: str. Where the settings were published.
+        optimizer: str. A key of `OPTIMIZERS`.
+        learning_rates: floats > 0. The grid; one for no choice.
+        l1: floats >= 0. Weights of the sum of |W| in the loss, biases left out; the grid.
+        epochs: int >= 1.
+        batch_size: int >= 1. All images if there are fewer.
+        schedule: str. A key of `SCHEDULES`; moves once an epoch.
+        per_256: bool. Whether a learning rate is that of 256 images, to be scaled with the batch.
+        weight_std: float > 0 or None. Deviation of the normal distribution that weights start
+            from, with biases at 0; None for uniform in +-1 / sqrt(features), both.
+        hold_out: float in (0, 1). Share of each class that the grid is judged by.
+    """
+
+    source: str
+    optimizer: str
+    learning_rates: tuple
+    l1: tuple = (0.0,)
+    epochs: int = 100
+    batch_size: int = 256
+    schedule: str = "constant"
+    per_256: bool = False
+    weight_std: float | None = None
+    hold_out: float = 0.1
+
+    def rate(self, learning_rate, batch_size):
+        """`learning_rate` for batches of `batch_size` images."""
+        return learning_rate * batch_size / 256 if self.per_256 else learning_rate
+
+    def settings(self):
+        """The protocol as JSON values."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+
+PROBES = {
+    # The paper says Nesterov; the released code, which this follows, does not use it. Its loss is
+    # multiplied by the learning rate and descended at rate 1, which gives the same weights.
+    "sem_sgd": ProbeProtocol(
+        "Lavoie et al., Simplicial Embeddings, appendix B.2, with the momentum of its code",
+        "sgd",
+        learning_rates=(0.5, 0.1, 0.05, 0.01),
+        l1=(0.0, 1e-6, 1e-5),
+        schedule="steps",
+    ),
+    "lars": ProbeProtocol(
+        "Chen and He 2021, SimSiam, section A, main_lincls.py (LARC, not clipped); SimMER",
+        "larc",
+        learning_rates=(0.1,),
+        epochs=90,
+        batch_size=4096,
+        schedule="cosine",
+        per_256=True,
+        weight_std=0.01,
+    ),
+    "adam": ProbeProtocol(
+        "Sansone et al. 2025, CPLearn: Adam at 0.01 for 100 epochs; its batch is not stated",
+        "adam",
+        learning_rates=(0.01,),
+    ),
+}

@@ -3,16 +3,17 @@
 import numpy as np
 
 from keras_ssl.core.errors import UserError
-from keras_ssl.evaluation.checks import checked_labels, checked_pair, numbered_classes
-from keras_ssl.evaluation.folds import noted_alone, stratified_parts
-from keras_ssl.evaluation.linear_probe import ProbeResult
-from keras_ssl.evaluation.logistic import (
+from keras_ssl.evaluation.probes.linear import ProbeResult
+from keras_ssl.evaluation.probes.logistic import (
     MAX_ITERATIONS,
     TOLERANCE,
+    CodeProducts,
+    DenseProducts,
     Problem,
     scores,
 )
-from keras_ssl.evaluation.products import CodeProducts, DenseProducts
+from keras_ssl.evaluation.splits import noted_alone, stratified_parts
+from keras_ssl.evaluation.validation import checked_labels, checked_pair, numbered_classes
 from keras_ssl.layers.codes import check_same_width, checked_codes
 
 PROTOCOL = {

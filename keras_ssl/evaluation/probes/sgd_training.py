@@ -7,12 +7,62 @@ whatever P is, and features are gathered (and temperatures applied) once for all
 
 import functools
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
 from keras_ssl.core.detection import detect
-from keras_ssl.evaluation.probe_protocols import OPTIMIZERS, SCHEDULES
+
+# share of the training that is over -> factor of the learning rate
+SCHEDULES = {
+    "constant": lambda share: 1.0,
+    "steps": lambda share: 0.1 ** ((share >= 0.6) + (share >= 0.8)),
+    "cosine": lambda share: 0.5 * (1.0 + math.cos(math.pi * share)),
+}
+
+
+@dataclass(frozen=True)
+class ProbeOptimizer:
+    """An optimizer of many probes at once.
+
+    Attributes:
+        slots: int. Tensors that it keeps for each tensor of weights, from zero on.
+        step: `(weights (P, ...), gradients, slots, rate (P, 1...), number)` -> new weights and
+            tuple of slots; `number` counts the steps from 1, as a float.
+    """
+
+    slots: int
+    step: Callable
+
+
+def _sgd(weights, gradients, slots, rate, _):
+    velocity = 0.9 * slots[0] + gradients
+    return weights - rate * velocity, (velocity,)
+
+
+def _larc(weights, gradients, slots, rate, number):
+    axes = list(range(1, weights.shape.rank))  # each probe has norms of its own
+    size, slope = (
+        tf.sqrt(tf.reduce_sum(tf.square(x), axis=axes, keepdims=True)) for x in (weights, gradients)
+    )
+    trust = tf.where((size > 0) & (slope > 0), 0.001 * size / (slope + 1e-8), 1.0)
+    return _sgd(weights, trust * gradients, slots, rate, number)
+
+
+def _adam(weights, gradients, slots, rate, number):
+    mean = 0.9 * slots[0] + 0.1 * gradients
+    square = 0.999 * slots[1] + 0.001 * tf.square(gradients)
+    scale = tf.sqrt(square / (1.0 - 0.999**number)) + 1e-8
+    return weights - rate * mean / (1.0 - 0.9**number) / scale, (mean, square)
+
+
+OPTIMIZERS = {
+    "sgd": ProbeOptimizer(1, _sgd),
+    "larc": ProbeOptimizer(1, _larc),
+    "adam": ProbeOptimizer(2, _adam),
+}
 
 
 def as_one(features):

@@ -8,17 +8,16 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from keras_ssl.core.errors import UserError
-from keras_ssl.evaluation import linear_classifier as classifier_module
-from keras_ssl.evaluation import linear_probe as module
-from keras_ssl.evaluation.finetune import label_subset
-from keras_ssl.evaluation.linear_classifier import classifier_protocol, standardize
-from keras_ssl.evaluation.linear_probe import (
-    few_labels,
+from keras_ssl.evaluation.probes import linear as module
+from keras_ssl.evaluation.probes.linear import (
+    classifier_protocol,
     linear_classifier,
     linear_probe,
     linear_probe_few,
     linear_probe_share,
+    standardize,
 )
+from keras_ssl.evaluation.splits import few_labels, label_subset
 from tests.blobs import blobs
 
 
@@ -76,7 +75,7 @@ def test_standardized_columns_have_mean_zero_and_deviation_one():
 
 def test_more_columns_than_rows_are_fitted_exactly_in_the_span_of_the_rows():
     train, labels, test, _ = blobs(train=30, test=20, width=80)
-    basis = classifier_module._row_basis(train)
+    basis = module._row_basis(train)
     wide, narrow = (train, test), (train @ basis, test @ basis)
     assert narrow[0].shape == (30, 30)
     proba = [
@@ -88,7 +87,7 @@ def test_more_columns_than_rows_are_fitted_exactly_in_the_span_of_the_rows():
 
 def test_one_fold_chooses_c_for_many_images_and_five_for_few(monkeypatch):
     assert linear_probe(*blobs()).protocol["folds"] == 5
-    monkeypatch.setattr(classifier_module, "_HOLD_OUT_FROM", 150)
+    monkeypatch.setattr(module, "_HOLD_OUT_FROM", 150)
     assert linear_probe(*blobs()).protocol["folds"] == 1
 
 

@@ -9,12 +9,11 @@ from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 
 from keras_ssl.core.errors import UserError
-from keras_ssl.evaluation import logistic, products
-from keras_ssl.evaluation.logistic import Problem
-from keras_ssl.evaluation.products import CodeProducts, DenseProducts, one_hot_csr
-from keras_ssl.evaluation.sparse_probe import codes_probe, dense_probe, held_out
+from keras_ssl.evaluation.probes import logistic
+from keras_ssl.evaluation.probes.logistic import CodeProducts, DenseProducts, Problem, one_hot_csr
+from keras_ssl.evaluation.probes.transfer import codes_probe, dense_probe, held_out
 
-_PATH = Path(__file__).parents[3] / "benchmarks" / "codes.py"
+_PATH = Path(__file__).parents[4] / "benchmarks" / "codes.py"
 _SPEC = importlib.util.spec_from_file_location("benchmark_of_codes", _PATH)
 benchmark = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(benchmark)
@@ -31,8 +30,8 @@ def some_codes(rows=60, width=5, size=4, classes=3, seed=0):
 
 @pytest.mark.parametrize("width, size", [(5, 4), (4, 4), (1, 2), (3, 17), (3, 16), (2, 300)])
 def test_products_of_codes_are_those_of_the_one_hot_matrix(width, size, monkeypatch):
-    monkeypatch.setattr(products, "_TILE_NONZEROS", 7)
-    monkeypatch.setattr(products, "_TILE_WEIGHTS", 4 * size)
+    monkeypatch.setattr(logistic, "_TILE_NONZEROS", 7)
+    monkeypatch.setattr(logistic, "_TILE_WEIGHTS", 4 * size)
     rng = np.random.default_rng(0)
     codes = rng.integers(0, size, (11, width)).astype(np.min_scalar_type(size - 1))
     dense = np.eye(size)[codes].reshape(11, -1)

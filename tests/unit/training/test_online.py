@@ -7,8 +7,7 @@ import tensorflow as tf
 
 from keras_ssl.core.errors import UserError
 from keras_ssl.training.callbacks import OnlineEvaluation, OnlineKNN, OnlineLinear
-from keras_ssl.training.online import knn_judge
-from keras_ssl.training.online_probe import FollowingProbe
+from keras_ssl.training.online import FollowingProbe, knn_judge
 from tests.blobs import blobs
 from tests.descriptors import make_method, make_views
 

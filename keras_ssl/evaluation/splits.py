@@ -1,0 +1,148 @@
+"""Subsets of labeled images: labels to learn from, parts to choose settings by, rows to look at."""
+
+import hashlib
+
+import numpy as np
+from sklearn.model_selection import StratifiedKFold
+
+from keras_ssl.core.errors import UserError
+from keras_ssl.evaluation.validation import checked_labels
+
+
+def label_subset(labels, share, seed=0):
+    """Sorted row numbers of a share of each class; a fixed function of its arguments.
+
+    A class gives the nearest whole number of images, and at least two. A smaller share is part of
+    a larger one, and equal classes give what `few_labels` does.
+
+    Args:
+        labels: int (N,).
+        share: float in (0, 1].
+        seed: int >= 0.
+
+    Example:
+
+    >>> label_subset(np.arange(100) % 2, 0.04)
+    array([ 5, 22, 56, 61])
+    """
+    draw = np.random.RandomState(seed)  # its stream is frozen; that of default_rng is not
+    rows = []
+    for label in np.unique(labels):
+        members = draw.permutation(np.flatnonzero(labels == label))
+        rows.append(members[: max(2, round(share * len(members)))])
+    return np.sort(np.concatenate(rows))
+
+
+def some_rows(count, most, seed=0):
+    """`most` of `count` rows, or all if those are fewer; drawn by the seed, in order.
+
+    Example:
+
+    >>> some_rows(3, most=5)
+    array([0, 1, 2])
+    """
+    return np.sort(np.random.RandomState(seed).permutation(count)[:most])
+
+
+def subset_digest(*subsets):
+    """Sixteen hexadecimal digits that row numbers are recognised by, whatever their integer type.
+
+    Example:
+
+    >>> subset_digest(np.array([1, 2])) == subset_digest(np.array([1, 2], "int32"))
+    True
+    """
+    digest = hashlib.sha256()
+    for rows in subsets:
+        digest.update(np.asarray(rows, "<i8").tobytes())
+    return digest.hexdigest()[:16]
+
+
+_FOLDS = 5
+
+
+def stratified_parts(labels, seed):
+    """Five parts of the images, or as many as the smallest class of two or more has.
+
+    An image that is the only one of its class is held out nowhere.
+
+    Args:
+        labels: int (N,), two images or more of at least one class.
+        seed: int.
+
+    Returns:
+        [(rows without the part, rows of the part), ...]; a fixed function of labels and seed.
+
+    Example:
+
+    >>> [held.size for _, held in stratified_parts(np.array([0, 0, 1, 1, 1, 2]), seed=0)]
+    [3, 2]
+    """
+    classes, numbers, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    several = counts[numbers] > 1
+    rows, alone = np.flatnonzero(several), np.flatnonzero(~several)
+    parts = min(_FOLDS, int(counts[counts > 1].min()))
+    splits = StratifiedKFold(parts, shuffle=True, random_state=seed).split(rows, labels[rows])
+    return [(np.sort(np.concatenate([rows[fit], alone])), rows[held]) for fit, held in splits]
+
+
+def noted_alone(labels):
+    """What a protocol says of classes with a single image, which choose no settings; or nothing.
+
+    Example:
+
+    >>> noted_alone(np.array([0, 0, 1])), noted_alone(np.array([0, 0]))
+    ({'classes_of_one_image': 1}, {})
+    """
+    alone = int((np.unique(labels, return_counts=True)[1] == 1).sum())
+    return {"classes_of_one_image": alone} if alone else {}
+
+
+def few_labels(labels, per_class, seed=0):
+    """Sorted row numbers of `per_class` images of each class; a fixed function of its arguments.
+
+    Raises:
+        UserError: if a class has fewer images than that.
+
+    Example:
+
+    >>> few_labels(np.array([0, 1, 0, 1]), per_class=2)
+    array([0, 1, 2, 3])
+    """
+    labels = checked_labels(labels, labels, "train")
+    classes, counts = np.unique(labels, return_counts=True)
+    if not 1 <= per_class <= counts.min():
+        raise UserError(
+            f"per_class={per_class} does not fit: class {classes[counts.argmin()]} has "
+            f"{counts.min()} train images, so use 1 to {counts.min()}."
+        )
+    draw = np.random.RandomState(seed)  # its stream is frozen; that of default_rng is not
+    rows = [draw.permutation(np.flatnonzero(labels == c))[:per_class] for c in classes]
+    return np.sort(np.concatenate(rows))
+
+
+def held_out(labels, share, seed=0):
+    """Sorted rows of about `share` of every class, at least one and never all of them.
+
+    Of a class with a single image none is held out.
+
+    Raises:
+        UserError: if no class has two images.
+
+    Example:
+
+    >>> held_out(np.array([0, 1, 0, 1]), share=0.5).size
+    2
+    """
+    classes, counts = np.unique(labels, return_counts=True)
+    if counts.max() < 2:
+        raise UserError(
+            f"Class {classes[0]} has a single train image: so has every other, and choosing "
+            "settings takes two of a class. Take a protocol with one learning rate and one l1."
+        )
+    draw = np.random.RandomState(seed)
+    rows = [
+        draw.permutation(np.flatnonzero(labels == c))[: min(max(1, round(share * n)), n - 1)]
+        for c, n in zip(classes, counts, strict=True)
+    ]
+    return np.sort(np.concatenate(rows))
