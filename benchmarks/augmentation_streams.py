@@ -16,7 +16,7 @@ import tensorflow as tf  # noqa: E402
 from augmentation_clock import measure  # noqa: E402
 
 from pipelines.data.load import load  # noqa: E402
-from pipelines.views.view_policy import ViewPolicy  # noqa: E402
+from pipelines.views.policy import ViewPolicy  # noqa: E402
 from pipelines.views.stream import train_views  # noqa: E402
 
 

@@ -10,9 +10,8 @@ from keras_ssl.core.detection import detect
 from keras_ssl.core.hardware import place_of_views
 from keras_ssl.evaluation.features import FeatureExtractor
 from pipelines.data.encoded import EncodedImages
-from pipelines.views.batches import index_batches
-from pipelines.views.stream import device_views, train_views
-from pipelines.views.view_policy import ViewPolicy
+from pipelines.views.policy import ViewPolicy
+from pipelines.views.stream import device_views, index_batches, train_views
 
 # The crop and the flip that the code of Simplicial Embeddings trains its linear probes on.
 PROBE_VIEW = ViewPolicy(

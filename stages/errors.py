@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from keras_ssl.core.errors import UserError
 from pipelines.errors import DataError
-from pipelines.views.batches import UNREADABLE
+from pipelines.views.stream import UNREADABLE
 
 # What TensorFlow says in the words of the system where a file cannot be written.
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)

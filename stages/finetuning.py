@@ -14,8 +14,8 @@ from keras_ssl.evaluation.finetune_training import add_classifier
 from keras_ssl.evaluation.rows import Row, format_table, write_results
 from keras_ssl.layers.necks import simplices_of
 from pipelines.data.encoded import EncodedImages, tell_lost
+from pipelines.views.policy import ViewPolicy
 from pipelines.views.stream import train_views
-from pipelines.views.view_policy import ViewPolicy
 from stages.build import encoder_in
 from stages.devices import set_determinism
 from stages.errors import plain_errors

@@ -1,6 +1,5 @@
 """Image operators on batches: pure, stateless, compilable, one parameter per image."""
 
-from pipelines.ops.blur import extended_box_blur, gaussian_blur
 from pipelines.ops.color import (
     adjust_brightness,
     adjust_contrast,
@@ -14,11 +13,10 @@ from pipelines.ops.color import (
     luma,
     per_image,
     solarize,
+    tf_color_jitter,
 )
 from pipelines.ops.crop import CROP_DRAWS, crop_resize, random_boxes, resampling_matrix
-from pipelines.ops.filters import sobel
-from pipelines.ops.pil import pil_blur, pil_crop_resize, pil_hue, quantize
-from pipelines.ops.tf_color import tf_color_jitter
+from pipelines.ops.filters import extended_box_blur, sobel
 from pipelines.ops.warp import affine, affine_matrix, cutout_boxes, erase, quarter_turns
 
 __all__ = [
@@ -35,16 +33,11 @@ __all__ = [
     "cutout_boxes",
     "erase",
     "extended_box_blur",
-    "gaussian_blur",
     "grayscale",
     "if_drawn",
     "keep_channel",
     "luma",
     "per_image",
-    "pil_blur",
-    "pil_crop_resize",
-    "pil_hue",
-    "quantize",
     "quarter_turns",
     "random_boxes",
     "resampling_matrix",

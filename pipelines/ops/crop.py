@@ -4,24 +4,23 @@ import math
 
 import tensorflow as tf
 
-from pipelines.ops.bands import BLOCK, apply_bands, is_large
-
 CROP_TRIES = 10
 CROP_DRAWS = 2 * CROP_TRIES + 2
+BLOCK = 16  # pixels of the result that share a window of a banded matrix
 
 
 def _triangle(x):
     return tf.nn.relu(1.0 - tf.abs(x))
 
 
-def _cubic(x, a=-0.5):
+def cubic(x, a=-0.5):
     x = tf.abs(x)
     near = ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0
     far = a * (((x - 5.0) * x + 8.0) * x - 4.0)
     return tf.where(x < 1.0, near, tf.where(x < 2.0, far, 0.0))
 
 
-_KERNELS = {"bilinear": _triangle, "bicubic": _cubic}
+_KERNELS = {"bilinear": _triangle, "bicubic": cubic}
 _REACH = {"bilinear": 1.0, "bicubic": 2.0}
 
 
@@ -41,14 +40,14 @@ def resampling_matrix(start, length, in_size, out_size, *, interpolation="biline
         (batch, out_size, in_size); rows sum to 1.
     """
     pixel = tf.range(in_size, dtype=start.dtype) + 0.5
-    centre = _centres(start, length, out_size, mirror)[:, :, None]
+    center = pixel_centers(start, length, out_size, mirror)[:, :, None]
     start, length = start[:, None, None], length[:, None, None]
-    return _weights(pixel, centre, start, length, out_size, interpolation)
+    return _weights(pixel, center, start, length, out_size, interpolation)
 
 
-def _weights(pixel, centre, start, length, out_size, interpolation):
+def _weights(pixel, center, start, length, out_size, interpolation):
     scale = length / out_size
-    weight = _KERNELS[interpolation]((pixel - centre) / tf.maximum(scale, 1.0))
+    weight = _KERNELS[interpolation]((pixel - center) / tf.maximum(scale, 1.0))
     weight = tf.where((pixel > start) & (pixel < start + length), weight, 0.0)
     return weight / tf.reduce_sum(weight, axis=-1, keepdims=True)
 
@@ -58,49 +57,33 @@ def _resampling_bands(start, length, in_size, out_size, *, interpolation, mirror
     blocks = -(-out_size // BLOCK)
     reach, most = _REACH[interpolation], max(in_size / out_size, 1.0)
     window = min(in_size, math.ceil((BLOCK - 1) * in_size / out_size + 2.0 * reach * most) + 1)
-    centre = _centres(start, length, out_size, mirror)
-    last = centre[:, -1:]
-    centre = tf.concat([centre, tf.repeat(last, blocks * BLOCK - out_size, axis=1)], axis=1)
-    centre = tf.reshape(centre, (-1, blocks, BLOCK))
-    first = tf.reduce_min(centre, axis=2) - reach * tf.maximum(length / out_size, 1.0)[:, None]
+    center = pixel_centers(start, length, out_size, mirror)
+    last = center[:, -1:]
+    center = tf.concat([center, tf.repeat(last, blocks * BLOCK - out_size, axis=1)], axis=1)
+    center = tf.reshape(center, (-1, blocks, BLOCK))
+    first = tf.reduce_min(center, axis=2) - reach * tf.maximum(length / out_size, 1.0)[:, None]
     starts = tf.clip_by_value(tf.cast(tf.floor(first), tf.int32), 0, in_size - window)
     pixel = tf.cast(starts[..., None] + tf.range(window), start.dtype)[:, :, None] + 0.5
     start, length = start[:, None, None, None], length[:, None, None, None]
-    return starts, _weights(pixel, centre[..., None], start, length, out_size, interpolation)
+    return starts, _weights(pixel, center[..., None], start, length, out_size, interpolation)
 
 
-def _centres(start, length, out_size, mirror=None):
-    """Centres of the output pixels on the input axis, (batch, out_size); pixel i is [i, i + 1)."""
+def pixel_centers(start, length, out_size, mirror=None):
+    """Centers of the output pixels on the input axis, (batch, out_size); pixel i is [i, i + 1)."""
     offset = tf.range(out_size, dtype=start.dtype)[None] + 0.5
     if mirror is not None:
         offset = tf.where(mirror[:, None], out_size - offset, offset)
     return start[:, None] + offset * (length / out_size)[:, None]
 
 
-def _sharp_cubic_matrix(start, length, in_size, out_size):
-    """torch's bicubic without antialias: a = -0.75, four taps, the border pixel repeated."""
-    centre = _centres(start, length, out_size) - 0.5
-    base = tf.floor(centre)
-    first, last = start[:, None], (start + length)[:, None] - 1.0
-    matrix = 0.0
-    for tap in range(-1, 3):
-        index = tf.clip_by_value(base + tap, first, last)
-        here = index[..., None] == tf.range(in_size, dtype=start.dtype)
-        weight = _cubic(centre - base - tap, a=-0.75)[..., None]
-        matrix += tf.where(here, weight, 0.0)
-    return matrix
-
-
-def crop_resize(images, boxes, size, *, interpolation="bilinear", antialias=True, mirror=None):
+def crop_resize(images, boxes, size, *, interpolation="bilinear", mirror=None):
     """Cut `boxes` out of the images and resize them to a square of `size`.
 
     Args:
         images: (batch, height, width, channels) float.
         boxes: (batch, 4) float: top, left, height, width, in pixels and inside the image.
         size: side of the result.
-        interpolation: "bilinear" or "bicubic".
-        antialias: `True` is what PIL does (cubic with a = -0.5). `False`, bicubic only, is
-            torch's plain kernel (a = -0.75).
+        interpolation: "bilinear" or "bicubic" (a = -0.5), with antialias as PIL does it.
         mirror: (batch,) bool or `None`; true flips the result left to right.
 
     Returns:
@@ -112,12 +95,10 @@ def crop_resize(images, boxes, size, *, interpolation="bilinear", antialias=True
     >>> crop_resize(tf.ones((1, 8, 8, 3)), boxes, 6).shape
     TensorShape([1, 6, 6, 3])
     """
-    if antialias and is_large(min(images.shape[1:3])):
+    if is_large(min(images.shape[1:3])):
         bands = crop_bands(images.shape, boxes, size, interpolation=interpolation, mirror=mirror)
         return apply_bands(images, *bands)[:, :size, :size]
-    matrices = crop_matrices(
-        images.shape, boxes, size, interpolation=interpolation, antialias=antialias, mirror=mirror
-    )
+    matrices = crop_matrices(images.shape, boxes, size, interpolation=interpolation, mirror=mirror)
     return apply_separable(images, *matrices)
 
 
@@ -131,20 +112,14 @@ def crop_bands(shape, boxes, size, *, interpolation="bilinear", mirror=None):
     return rows, columns
 
 
-def crop_matrices(shape, boxes, size, *, interpolation="bilinear", antialias=True, mirror=None):
+def crop_matrices(shape, boxes, size, *, interpolation="bilinear", mirror=None):
     """The matrices of `crop_resize` for images of `shape`: rows and columns."""
     height, width = shape[1:3]
     top, left, box_height, box_width = tf.unstack(boxes, axis=1)
-    if antialias:
-        rows = resampling_matrix(top, box_height, height, size, interpolation=interpolation)
-        columns = resampling_matrix(
-            left, box_width, width, size, interpolation=interpolation, mirror=mirror
-        )
-    elif interpolation == "bicubic" and mirror is None:
-        rows = _sharp_cubic_matrix(top, box_height, height, size)
-        columns = _sharp_cubic_matrix(left, box_width, width, size)
-    else:
-        raise ValueError("antialias=False goes with interpolation='bicubic' and without mirror.")
+    rows = resampling_matrix(top, box_height, height, size, interpolation=interpolation)
+    columns = resampling_matrix(
+        left, box_width, width, size, interpolation=interpolation, mirror=mirror
+    )
     return rows, columns
 
 
@@ -158,6 +133,40 @@ def apply_separable(images, rows, columns):
     images = tf.matmul(images, columns, transpose_b=True)
     images = tf.reshape(images, (-1, rows.shape[1], channels, columns.shape[1]))
     return tf.transpose(images, (0, 1, 3, 2))
+
+
+def is_large(side):
+    """Whether a product along an axis of `side` pixels is worth cutting into windows."""
+    return side >= 6 * BLOCK
+
+
+def apply_bands(images, rows, columns):
+    """Multiply each image by its banded matrices, which are zero far from their diagonal.
+
+    A crop or a blur of a large image needs few source pixels for each pixel of the result, where
+    the dense product would go through all of them: here each block of rows has its window.
+
+    Args:
+        images: (batch, height, width, channels) float.
+        rows, columns: pairs (starts, weights): of each block of `BLOCK` pixels of the result the
+            first pixel of its window, (batch, blocks) int32, and the weights of the pixels of the
+            window, (batch, blocks, BLOCK, window).
+
+    Returns:
+        (batch, blocks of rows * BLOCK, blocks of columns * BLOCK, channels).
+    """
+    for bands in (rows, columns):  # each time along axis 1, then the axes change places
+        images = tf.transpose(_along_rows(images, *bands), (0, 2, 1, 3))
+    return images
+
+
+def _along_rows(images, starts, weights):
+    side, channels = images.shape[2:]
+    blocks, block, window = weights.shape[1:]
+    places = tf.reshape(starts[:, :, None] + tf.range(window), (-1, blocks * window))
+    windows = tf.gather(images, places, axis=1, batch_dims=1)
+    product = weights @ tf.reshape(windows, (-1, blocks, window, side * channels))
+    return tf.reshape(product, (-1, blocks * block, side, channels))
 
 
 def random_boxes(uniform, height, width, *, scale, ratio):

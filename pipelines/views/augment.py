@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from pipelines import ops
 from pipelines.errors import DataError
-from pipelines.views.draws import compiled_draw, draw, flat, noise_of, noise_seed, runs_of, seed_of
-from pipelines.views.one_view import one_view
+from pipelines.views.random import compiled_draw, draw, flat, noise_of, noise_seed, runs_of, seed_of
+from pipelines.views.view import one_view
 
 # Sides from which on views are drawn one by one, in pixels.
 _LARGE = 96

@@ -5,7 +5,7 @@ import itertools
 
 from keras_ssl.core.bounds import NumViews, check
 from pipelines.errors import DataError, did_you_mean
-from pipelines.views.view_policy import ViewPolicy
+from pipelines.views.policy import ViewPolicy
 
 # What differs between two people's digits: turns, leans, shifts and sizes of the hand, pressure and
 # width of the pen. No flip, which would make other characters. Chosen by the accuracy with 10

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.preprocess import resize_to_square
-from pipelines.views.batches import index_batches
+from pipelines.views.stream import index_batches
 
 _GAP = 2
 _SHOWN = 96  # pixels that a small view is enlarged to, at least

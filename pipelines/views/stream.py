@@ -1,27 +1,15 @@
 """The stream of training batches: shuffled, augmented, and the same from any step on."""
 
+import numpy as np
 import tensorflow as tf
 
 from pipelines.data.encoded import EncodedImages
 from pipelines.errors import DataError
-from pipelines.views.augment import make_augment
-from pipelines.views.batches import cut_out, gathered, index_batches, places_of, steps_per_epoch
-
-__all__ = ["device_views", "steps_per_epoch", "train_views"]
-
+from pipelines.views.augment import crop_boxes, make_augment
 
 _BATCHES_AHEAD = 2
-
-
-def _untuned():
-    """Options of a stream whose parallelism stays what it is.
-
-    The thread that tunes it sleeps for as long as the stream has run, a minute at most, and an
-    iterator that ends may wait for it: up to a minute in which nothing happens after a training.
-    """
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return options
+_TRIES = 100  # images in a row that may be lost; beyond, it is not the images
+UNREADABLE = "images in a row cannot be read"  # what the stream then says, after their number
 
 
 def train_views(
@@ -37,7 +25,6 @@ def train_views(
     local_policy=(),
     local_size=None,
     with_index=False,
-    shard=(0, 1),
     on_device=False,
     num_parallel_calls=tf.data.AUTOTUNE,
 ):
@@ -45,8 +32,7 @@ def train_views(
 
     Epoch e visits the images in an order that follows from (seed, e), and the views of step s
     follow from (seed, s) and the image's place in the batch: the element of a step is bit for bit
-    the same wherever the stream started, however many calls run in parallel, and whether one
-    worker makes it or several make their parts of it.
+    the same wherever the stream started and however many calls run in parallel.
 
     Args:
         images: uint8 array (N, height, width, channels), held in memory once, or `EncodedImages`,
@@ -60,25 +46,23 @@ def train_views(
         local_policy: one `ViewPolicy` per local crop; the views do not depend on it.
         local_size: side of the local crops.
         with_index: whether to say which images a batch holds.
-        shard: (worker, workers); each of several workers gets its part of every batch.
         on_device: whether the batches are left as they are for `device_views`, which draws the
             same views where the training runs.
         num_parallel_calls: batches augmented, and images decoded, at the same time.
 
     Returns:
-        `tf.data.Dataset` of {"global": (b, len(policy), image_size, image_size, channels)
-        float32}, b = batch_size / workers; with local crops also "local": (b, len(local_policy),
-        local_size, local_size, channels) float32; on request also "index": (b,) int64, positions in
+        `tf.data.Dataset` of {"global": (batch_size, len(policy), image_size, image_size, channels)
+        float32}; with local crops also "local": (batch_size, len(local_policy), local_size,
+        local_size, channels) float32; on request also "index": (batch_size,) int64, positions in
         `images`. With `on_device`: "raw", the images, or crops of encoded ones, as uint8; "seed"
-        (b, 2) and "place" (b,), int32.
+        (batch_size, 2) and "place" (batch_size,), int32.
 
     Raises:
-        DataError: if the batch is larger than the data set or does not divide over the workers,
-            seed or step are out of range, or local crops have no size.
+        DataError: if the batch is larger than the data set, seed or step are out of range, or local
+            crops have no size.
 
     Example:
 
-    >>> import numpy as np
     >>> from pipelines.views.policies import policy_for
     >>> views = train_views(np.zeros((8, 16, 16, 1), "uint8"), policy=policy_for("digits"),
     ...                     batch_size=4, seed=0, mean=[0.5], std=[0.25], image_size=16)
@@ -90,17 +74,17 @@ def train_views(
             raise DataError(f"{name}={value} does not fit: it must be in [0, 2**31).")
     if local_policy and not local_size:
         raise DataError(f"local_size={local_size}: local crops need their side in pixels.")
-    places = places_of(batch_size, shard)
     batches = index_batches(len(images), batch_size, seed=seed, start_step=start_step)
-    batches = batches.enumerate(start_step).map(_seed_and_part(seed, places))
+    batches = batches.enumerate(start_step).map(
+        lambda step, indices: (tf.stack([seed, tf.cast(step, tf.int32)]), indices)
+    )
     kinds = {"global": (policy, image_size), "local": (local_policy, local_size)}
-    read = cut_out if isinstance(images, EncodedImages) else gathered
+    read = _cut_out if isinstance(images, EncodedImages) else _gathered
     batches = read(
         images,
         batches,
         kinds={kind: (views, size) for kind, (views, size) in kinds.items() if views},
-        places=places,
-        total=batch_size,
+        batch_size=batch_size,
         num_parallel_calls=num_parallel_calls,
     )
     draw = device_views(
@@ -115,8 +99,8 @@ def train_views(
 
     @tf.autograph.experimental.do_not_convert
     def element(seed, indices, raw):
-        seeds = tf.repeat(seed[None], len(places), axis=0)
-        batch = {"raw": raw, "seed": seeds, "place": tf.constant(places)}
+        seeds = tf.repeat(seed[None], batch_size, axis=0)
+        batch = {"raw": raw, "seed": seeds, "place": tf.range(batch_size)}
         if with_index:
             batch["index"] = tf.cast(indices, tf.int64)
         return batch if on_device else draw(batch)
@@ -144,7 +128,6 @@ def device_views(
 
     Example:
 
-    >>> import numpy as np
     >>> from pipelines.views.policies import policy_for
     >>> settings = dict(policy=policy_for("digits"), batch_size=4, image_size=16,
     ...                 mean=[0.5], std=[0.25])
@@ -170,11 +153,118 @@ def device_views(
     return views
 
 
-def _seed_and_part(seed, places):
-    """Function from a step and its indices to the step's seed and a worker's part of them."""
+def steps_per_epoch(num_images, batch_size):
+    """Whole batches in an epoch; what is left over waits for another epoch's order.
+
+    Raises:
+        DataError: if `batch_size` is not positive or larger than `num_images`.
+
+    Example:
+
+    >>> steps_per_epoch(1437, 256)
+    5
+    """
+    if batch_size < 1:
+        raise DataError(f"batch_size={batch_size}: it must be at least 1.")
+    if batch_size > num_images:
+        raise DataError(
+            f"batch_size={batch_size} is larger than the data set of {num_images} training images: "
+            f"take --batch_size={num_images} or less."
+        )
+    return num_images // batch_size
+
+
+def index_batches(num_images, batch_size, *, seed, start_step):
+    """Positions of the images of each step, (batch_size,) int32, from `start_step` on."""
+    steps = steps_per_epoch(num_images, batch_size)
+    first_epoch, done = divmod(start_step, steps)
 
     @tf.autograph.experimental.do_not_convert
-    def part(step, indices):
-        return tf.stack([seed, tf.cast(step, tf.int32)]), tf.gather(indices, places)
+    def epoch(number):
+        # Minus: the steps' seeds are (seed, step), and the two streams must differ.
+        order_seed = tf.stack([seed, tf.cast(-1 - number, tf.int32)])
+        order = tf.random.experimental.stateless_shuffle(tf.range(num_images), order_seed)
+        order = tf.reshape(order[: steps * batch_size], (steps, batch_size))
+        skipped = tf.where(number == first_epoch, done, 0)
+        return tf.data.Dataset.from_tensor_slices(order[skipped:])
 
-    return part
+    return tf.data.Dataset.counter(first_epoch).flat_map(epoch)
+
+
+def _gathered(images, batches, *, num_parallel_calls, **_):
+    """Batches (seed, indices) -> (seed, indices, images) out of an array."""
+    with tf.device("/cpu:0"):
+        # Captured by the stream as it is: one copy, and no constant inside of a graph.
+        images = tf.constant(images)
+
+    def pixels(seed, indices):
+        return seed, indices, tf.gather(images, indices)
+
+    return batches.map(pixels, num_parallel_calls=num_parallel_calls, deterministic=True)
+
+
+def _cut_out(images, batches, *, kinds, batch_size, num_parallel_calls):
+    """Batches (seed, indices) -> (seed, indices, crops) out of images that are encoded.
+
+    For an image that can be decoded no more, the next one in the order of `images` that can is
+    drawn at its place in the batch: it depends on nothing else.
+    """
+    table, places = images.table(), np.arange(batch_size, dtype="int32")
+
+    @tf.autograph.experimental.do_not_convert
+    def draw(seed, indices):
+        seeds = tf.repeat(seed[None], batch_size, axis=0)
+        return seeds, places, indices, *boxes_of(seed, indices, places)
+
+    def boxes_of(seed, indices, places):
+        sides = [tf.gather(table[name], indices) for name in ("heights", "widths")]
+        draws = [
+            crop_boxes(policies, kind, *sides, seed, places, batch_size)
+            for kind, (policies, _) in kinds.items()
+        ]
+        return [tf.concat(parts, axis=1) for parts in zip(*draws, strict=True)]
+
+    policies = [(policy, size) for each, size in kinds.values() for policy in each]
+    sizes = [size for _, size in policies]
+    methods = [policy.interpolation for policy, _ in policies]
+
+    @tf.autograph.experimental.do_not_convert
+    def decode(seed, place, index, boxes, flips):
+        crops, good = images.crops(table, index, boxes, flips, sizes, methods)
+        index, *crops = tf.cond(
+            good, lambda: (index, *crops), lambda: next_good(seed, place, index, crops)
+        )
+        groups = {}
+        for kind, (each, _) in kinds.items():
+            groups[kind], crops = tf.stack(crops[: len(each)]), crops[len(each) :]
+        return seed, index, groups
+
+    def next_good(seed, place, index, crops):
+        def attempt(tries, other, good, *crops):
+            other = (other + 1) % len(images)
+            boxes, flips = (part[0] for part in boxes_of(seed, other[None], place[None]))
+            crops, good = images.crops(table, other, boxes, flips, sizes, methods)
+            return tries + 1, other, good, *crops
+
+        start = (tf.constant(0), images.lose(index), tf.constant(False), *crops)
+        _, other, good, *crops = tf.while_loop(
+            lambda tries, other, good, *crops: ~good & (tries < _TRIES), attempt, start
+        )
+        with tf.control_dependencies([tf.debugging.Assert(good, [f"{_TRIES} {UNREADABLE}"])]):
+            return tf.identity(other), *crops
+
+    decoded = batches.map(draw).unbatch()
+    decoded = decoded.map(decode, num_parallel_calls=num_parallel_calls, deterministic=True)
+    decoded = decoded.batch(batch_size, drop_remainder=True)
+    return decoded.map(lambda seeds, indices, crops: (seeds[0], indices, crops))
+
+
+def _untuned():
+    """Options of a stream whose parallelism stays what it is.
+
+    The thread that tunes it sleeps for as long as the stream has run, a minute at most, and an
+    iterator that ends may wait for it: up to a minute in which nothing happens after a training.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options

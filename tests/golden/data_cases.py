@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import ops
+from tests import image_oracles as oracles
 
 _ADJUST = {
     "brightness": ops.adjust_brightness,
@@ -21,7 +22,7 @@ def augment_ops(inputs):
         factor = _column(inputs[f"{name}_factor"])
         images = tf.repeat(image, len(factor), axis=0)
         found[name] = adjust(images, factor)
-        eight_bit = ops.pil_hue if name == "hue" else adjust
+        eight_bit = oracles.pil_hue if name == "hue" else adjust
         found[f"{name}_pil"] = _levels(eight_bit(images, factor))
     found |= _pointwise(image) | _blurs(image, _column(inputs["blur_sigma"]))
     found |= _crops(image, _column(inputs["crop_box"])[None], int(inputs["crop_out"]))
@@ -34,7 +35,7 @@ def _column(values):
 
 
 def _levels(images):
-    return 255.0 * ops.quantize(images)
+    return 255.0 * oracles.quantize(images)
 
 
 def _pointwise(image):
@@ -50,19 +51,18 @@ def _pointwise(image):
 def _blurs(image, sigma):
     images = tf.repeat(image, len(sigma), axis=0)
     return {
-        "blur_k5": ops.gaussian_blur(images, sigma, kernel_size=5),
-        "blur_pil": _levels(ops.pil_blur(images, sigma)),
+        "blur_k5": oracles.gaussian_blur(images, sigma, kernel_size=5),
+        "blur_pil": _levels(oracles.pil_blur(images, sigma)),
     }
 
 
 def _crops(image, box, size):
-    plain = ops.crop_resize(image, box, size, interpolation="bicubic", antialias=False)
     crops = {
         "crop_bicubic": ops.crop_resize(image, box, size, interpolation="bicubic"),
-        "crop_bicubic_noantialias": plain,
+        "crop_bicubic_noantialias": oracles.torch_bicubic(image, box, size),
     }
     for kind in ("bicubic", "bilinear"):
-        eight_bit = ops.pil_crop_resize(image, box, size, interpolation=kind)
+        eight_bit = oracles.pil_crop_resize(image, box, size, interpolation=kind)
         crops[f"crop_{kind}_pil"] = _levels(eight_bit)
     return {name: crop[0] for name, crop in crops.items()}
 

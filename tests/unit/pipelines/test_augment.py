@@ -9,10 +9,10 @@ from pipelines import ops
 from pipelines.errors import DataError
 from pipelines.views import augment
 from pipelines.views.augment import make_augment
-from pipelines.views.draws import draw, noise_of, noise_seed, seed_of
-from pipelines.views.one_view import DRAWS, one_view
 from pipelines.views.policies import POLICIES, ViewPolicy, policy_for
+from pipelines.views.random import DRAWS, draw, noise_of, noise_seed, seed_of
 from pipelines.views.stream import device_views, train_views
+from pipelines.views.view import one_view
 
 SEED = tf.constant([3, 7])
 PROBABILITIES = ("jitter_probability", "grayscale", "channel_drop", "blur", "sobel", "solarize")

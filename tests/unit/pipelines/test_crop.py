@@ -68,11 +68,6 @@ def test_a_crop_of_a_large_image_is_the_cut_out_resized_with_antialias(kind, siz
         np.testing.assert_allclose(found[i], expected, atol=1e-4)
 
 
-def test_without_antialias_only_the_plain_bicubic_is_offered():
-    with pytest.raises(ValueError, match="bicubic"):
-        ops.crop_resize(random_images(1), boxes((0, 0, 8, 8)), 4, antialias=False)
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_resampling_rows_sum_to_one_and_stay_inside_of_the_stretch(kind):
     start, length = tf.constant([0.0, 2.0]), tf.constant([8.0, 3.0])

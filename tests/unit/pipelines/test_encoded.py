@@ -9,7 +9,7 @@ import tensorflow as tf
 from pipelines.data.encoded import tell_lost
 from pipelines.data.load import load
 from pipelines.errors import DataError
-from pipelines.views import batches
+from pipelines.views import stream as module
 from pipelines.views.policies import policy_for
 from pipelines.views.stream import device_views, train_views
 from stages.errors import plain_errors
@@ -118,7 +118,7 @@ def test_a_disk_that_is_gone_ends_the_stream_in_words(folder, monkeypatch):
     images = images_of(folder, False)
     for file in folder.iterdir():
         file.unlink()
-    monkeypatch.setattr(batches, "_TRIES", 3)
+    monkeypatch.setattr(module, "_TRIES", 3)
     with (
         pytest.raises(DataError, match="^3 images in a row cannot be read: is their disk") as found,
         plain_errors(),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines.views import augment, draws, one_view
+from pipelines.views import augment, random, view
 from pipelines.views.policies import ViewPolicy
 
 SEED = tf.constant([5, 9])
@@ -17,7 +17,7 @@ RATIO = (3 / 4, 4 / 3)
 
 
 # Compiled, as in the views: outside of XLA the same seed draws other numbers.
-_draw = tf.function(draws.draw, jit_compile=True, autograph=False)
+_draw = tf.function(random.draw, jit_compile=True, autograph=False)
 
 
 def draws_of(count=N, seed=SEED, view=0):
@@ -29,8 +29,8 @@ def views_of(images, **settings):
     """One view of each image, with this policy and nothing else."""
     images = tf.cast(images, tf.float32)
     policy = ViewPolicy(**(STILL | settings))
-    noise = draws.noise_of(len(images), 1, SEED, None)
-    return one_view.one_view(images, policy, images.shape[1], draws_of(len(images)), noise).numpy()
+    noise = random.noise_of(len(images), 1, SEED, None)
+    return view.one_view(images, policy, images.shape[1], draws_of(len(images)), noise).numpy()
 
 
 def boxes_of(height, width, *, scale, count=N, boxes=augment.crop_boxes):
@@ -217,7 +217,7 @@ def test_the_24_orders_of_the_jitter_are_equally_frequent(monkeypatch):
         seen.extend(map(tuple, position.numpy()))
         return images
 
-    monkeypatch.setitem(one_view._JITTERS, "torchvision", jitter)
+    monkeypatch.setitem(view._JITTERS, "torchvision", jitter)
     views_of(textured(size=1), jitter_probability=1.0)
     orders, counts = np.unique(seen, axis=0, return_counts=True)
     assert len(orders) == 24 and (np.sort(orders, axis=1) == np.arange(4)).all()
@@ -250,7 +250,7 @@ def test_cutouts_lie_around_every_pixel_alike():
 
 def test_numbers_drawn_for_a_view_are_uniform_and_independent():
     rows = stacked(draws_of())
-    assert len(rows) == sum(one_view.DRAWS.values())
+    assert len(rows) == sum(random.DRAWS.values())
     assert max(map(distance, rows)) < 2.6  # of 80 rows
     correlation = np.corrcoef(rows) - np.eye(len(rows))
     assert np.abs(correlation).max() < 5 / math.sqrt(N)
@@ -258,7 +258,7 @@ def test_numbers_drawn_for_a_view_are_uniform_and_independent():
 
 def test_views_images_steps_and_kinds_draw_independently():
     rows = stacked(draws_of())
-    local = draws.seed_of("local", SEED)
+    local = random.seed_of("local", SEED)
     others = {
         "the other view": draws_of(view=1),
         "the next step": draws_of(seed=SEED + [0, 1]),
@@ -274,7 +274,7 @@ def test_views_images_steps_and_kinds_draw_independently():
 
 
 def test_the_noise_of_views_and_images_is_independent():
-    noise = draws.noise_of(64, 2, SEED, None)((16, 16, 3)).numpy().reshape(128, -1)
+    noise = random.noise_of(64, 2, SEED, None)((16, 16, 3)).numpy().reshape(128, -1)
     correlation = np.corrcoef(noise) - np.eye(128)
     assert np.abs(correlation).max() < 5.5 / math.sqrt(noise.shape[1])
     assert abs(noise.mean()) < 0.02 and abs(noise.std() - 1) < 0.02

@@ -69,27 +69,6 @@ def test_the_device_draws_the_views_of_the_host_bit_for_bit():
             np.testing.assert_array_equal(found[name], value)
 
 
-@pytest.mark.parametrize("on_device", [False, True])
-def test_workers_make_their_parts_of_the_batch_without_repeats_or_gaps(on_device):
-    settings = settings_of(policy_for("gray", noise=0.1))
-    whole = train_views(textured(), seed=1, **settings)
-    parts = [
-        train_views(textured(), seed=1, shard=(worker, 2), on_device=on_device, **settings)
-        for worker in range(2)
-    ]
-    draw = device_views(**settings) if on_device else lambda batch: batch
-    for expected, *batches in itertools.islice(zip(whole, *parts, strict=True), 4):
-        found = np.concatenate([draw(batch)["global"] for batch in batches])
-        np.testing.assert_allclose(found, expected["global"], rtol=0, atol=1e-3)  # of 255
-    assert batches[0]["raw" if on_device else "global"].shape[0] == 2
-
-
-def test_shards_that_do_not_fit_are_refused():
-    for shard in ((2, 2), (-1, 2), (0, 3)):
-        with pytest.raises(DataError, match="worker"):
-            stream(images(), 1, shard=shard)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["digits", "gray"])
 def test_real_policies_resume_bit_for_bit_in_parallel(name):

@@ -12,7 +12,7 @@ from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.features import extract
 from keras_ssl.evaluation.probes.sgd import PROBES, probe_grid
 from pipelines.data.load import load
-from pipelines.views.view_policy import ViewPolicy
+from pipelines.views.policy import ViewPolicy
 from stages.augmented import PROBE_VIEW, augmented_features
 from stages.inputs import Preprocessing
 

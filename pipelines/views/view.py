@@ -11,18 +11,6 @@ from pipelines.errors import DataError
 _ORDERS = tuple(itertools.permutations(range(4)))
 _ERASE_RATIO = (0.3, 3.3)  # torchvision's RandomErasing
 
-# What a view draws, and how many numbers for it. All are drawn, used or not, so that changing one
-# setting of a policy leaves the other draws as they were; new ones come last for the same reason.
-DRAWS = {
-    "crop": ops.CROP_DRAWS,
-    "erase_box": ops.CROP_DRAWS,
-    **dict.fromkeys(("rotation", "shear_y", "shear_x", "zoom", "shift_y", "shift_x"), 1),
-    **dict.fromkeys(("jitter", "brightness", "contrast", "saturation", "hue", "order"), 1),
-    **dict.fromkeys(("grayscale", "blur", "sigma", "solarize", "erase", "flip"), 1),
-    **dict.fromkeys(("quarter_turn", "quarters", "channel_drop", "channel", "sobel", "cutout"), 1),
-    "cutout_place": 2,
-}
-
 _JITTERS = {
     "torchvision": ops.color_jitter,
     "tensorflow": ops.tf_color_jitter,

@@ -1,10 +1,11 @@
-"""What PIL does on 8-bit images, for comparison with pipelines that run it."""
+"""Image operators of other libraries, for comparison: PIL on 8-bit images, torchvision, torch."""
 
+import numpy as np
 import tensorflow as tf
 
-from pipelines.ops.blur import box_matrices
 from pipelines.ops.color import clip
-from pipelines.ops.crop import crop_matrices
+from pipelines.ops.crop import apply_separable, crop_matrices, cubic, pixel_centers
+from pipelines.ops.filters import box_matrices
 
 
 def quantize(images):
@@ -96,3 +97,54 @@ def _to_rgb(hue, saturation, value):
     sextants = tf.stack([tf.stack(channels, axis=-1) for channels in sextants], axis=-2)
     index = tf.cast(tf.math.floormod(tf.floor(position), 6.0), tf.int32)
     return tf.gather(sextants, index, axis=-2, batch_dims=index.shape.rank)
+
+
+def gaussian_blur(images, sigma, *, kernel_size):
+    """Exact Gaussian, cut off at `kernel_size` and normalized, with mirrored borders (torchvision).
+
+    Args:
+        images: (batch, height, width, channels) float.
+        sigma: (batch,) > 0, in pixels.
+        kernel_size: odd; half of it must be less than the sides of the images.
+    """
+    reach = kernel_size // 2
+    offset = tf.range(-reach, reach + 1, dtype=sigma.dtype)
+    taps = tf.exp(-0.5 * tf.square(offset / sigma[:, None]))
+    taps = taps / tf.reduce_sum(taps, axis=1, keepdims=True)  # (batch, kernel)
+    rows, columns = (
+        tf.einsum("bk,kij->bij", taps, _mirrored_shifts(side, reach)) for side in images.shape[1:3]
+    )
+    return apply_separable(images, rows, columns)
+
+
+def _mirrored_shifts(side, reach):
+    """(kernel, side, side): the matrix of each shift, going back at the borders."""
+    if reach >= side:
+        raise ValueError(
+            f"kernel_size={2 * reach + 1} is too large for images of side {side}: "
+            f"at most {2 * side - 1}."
+        )
+    source = np.arange(side) + np.arange(-reach, reach + 1)[:, None]
+    source = side - 1 - np.abs(side - 1 - np.abs(source))
+    return tf.constant(np.eye(side, dtype="float32")[source])
+
+
+def torch_bicubic(images, boxes, size):
+    """torch's bicubic crop without antialias: a = -0.75, four taps, the border pixel repeated."""
+    top, left, height, width = tf.unstack(boxes, axis=1)
+    rows = _plain_cubic_matrix(top, height, images.shape[1], size)
+    columns = _plain_cubic_matrix(left, width, images.shape[2], size)
+    return apply_separable(images, rows, columns)
+
+
+def _plain_cubic_matrix(start, length, in_size, out_size):
+    center = pixel_centers(start, length, out_size) - 0.5
+    base = tf.floor(center)
+    first, last = start[:, None], (start + length)[:, None] - 1.0
+    matrix = 0.0
+    for tap in range(-1, 3):
+        index = tf.clip_by_value(base + tap, first, last)
+        here = index[..., None] == tf.range(in_size, dtype=start.dtype)
+        weight = cubic(center - base - tap, a=-0.75)[..., None]
+        matrix += tf.where(here, weight, 0.0)
+    return matrix

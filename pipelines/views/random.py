@@ -4,7 +4,19 @@ import itertools
 
 import tensorflow as tf
 
-from pipelines.views.one_view import DRAWS
+from pipelines.ops import CROP_DRAWS
+
+# What a view draws, and how many numbers for it. All are drawn, used or not, so that changing one
+# setting of a policy leaves the other draws as they were; new ones come last for the same reason.
+DRAWS = {
+    "crop": CROP_DRAWS,
+    "erase_box": CROP_DRAWS,
+    **dict.fromkeys(("rotation", "shear_y", "shear_x", "zoom", "shift_y", "shift_x"), 1),
+    **dict.fromkeys(("jitter", "brightness", "contrast", "saturation", "hue", "order"), 1),
+    **dict.fromkeys(("grayscale", "blur", "sigma", "solarize", "erase", "flip"), 1),
+    **dict.fromkeys(("quarter_turn", "quarters", "channel_drop", "channel", "sobel", "cutout"), 1),
+    "cutout_place": 2,
+}
 
 # Folded into a step's seed, it makes that of the local crops; the noise of views folds in 0, 1, ...
 _LOCAL = -1
