@@ -11,8 +11,6 @@ import argparse
 import json
 import os
 
-import numpy as np
-
 from pipelines.lazy import stand_in
 
 if __name__ == "__main__":
@@ -71,8 +69,9 @@ def convert(
         with written_aside(out) as aside:
             os.makedirs(aside)
             counts = {
-                part: _write_part(aside, part, contents, labels, shard_size, log)
-                for part, contents, labels in _parts(data, image_size is not None)
+                part: _write_part(aside, part, encode, len(images), labels, shard_size, log)
+                for part, images, labels in _parts(data)
+                for encode in [images.files if image_size is None else images.pngs]
             }
             _write_notes(aside, data, counts)
     except (OSError, tf.errors.OpError) as error:
@@ -81,51 +80,33 @@ def convert(
     log(f"{out}: " + ", ".join(f"{sum(sizes):,} {part}" for part, sizes in counts.items()))
 
 
-class _Contents:
-    """Encoded images, by slices."""
+def _parts(data):
+    """(part, `Images`, labels or `None`) of each part that there is."""
+    from pipelines.data.image_array import as_images
 
-    def __init__(self, images, resized):
-        self.images, self.resized = images, resized
-
-    def __len__(self):
-        return len(self.images)
-
-    def __getitem__(self, block):
-        import tensorflow as tf
-
-        if self.resized or isinstance(self.images, np.ndarray):
-            return [tf.io.encode_png(image).numpy() for image in self.images[block]]
-        store, places = self.images.store, self.images.places[block]
-        return [store.read(tf.constant(place, tf.int64)).numpy() for place in places]
-
-
-def _parts(data, resized):
-    """(part, encoded images, labels or `None`) of each part that there is."""
-    yield "train", _Contents(data.train_images, resized), data.train_labels
+    yield "train", as_images(data.train_images), data.train_labels
     if data.test_images is not None:
-        yield "test", _Contents(data.test_images, resized), data.test_labels
+        yield "test", as_images(data.test_images), data.test_labels
     if data.pretraining_images is not None:
-        images, count = data.pretraining_images, len(data.train_images)
-        rows = slice(count, None)
-        rest = images[rows] if isinstance(images, np.ndarray) else images.take(rows)
-        yield "unlabelled", _Contents(rest, resized), None
+        rest = slice(len(data.train_images), None)
+        yield "unlabelled", as_images(as_images(data.pretraining_images).take(rest)), None
 
 
-def _write_part(folder, part, contents, labels, shard_size, log):
-    """Write the files of a part; returns how many images each holds."""
+def _write_part(folder, part, encode, count, labels, shard_size, log):
+    """Write the files of a part of `count` images; returns how many images each holds."""
     import tensorflow as tf
 
-    starts = range(0, len(contents), shard_size)
-    with Progress(f"Writing {part}", "images", len(contents), log=log) as progress:
+    starts = range(0, count, shard_size)
+    with Progress(f"Writing {part}", "images", count, log=log) as progress:
         for number, start in enumerate(starts):
-            stop = min(start + shard_size, len(contents))
+            stop = min(start + shard_size, count)
             path = os.path.join(folder, f"{part}-{number:05d}-of-{len(starts):05d}.tfrecord")
             with tf.io.TFRecordWriter(path) as writer:
                 for first in range(start, stop, _BLOCK):
                     rows = slice(first, min(first + _BLOCK, stop))
-                    _write_block(writer, contents[rows], None if labels is None else labels[rows])
+                    _write_block(writer, encode(rows), None if labels is None else labels[rows])
                     progress.add(rows.stop - first)
-    return [min(shard_size, len(contents) - start) for start in starts]
+    return [min(shard_size, count - start) for start in starts]
 
 
 def _write_block(writer, contents, labels):

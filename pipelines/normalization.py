@@ -1,11 +1,9 @@
 """The mean and standard deviation that images are normalised with."""
 
-import hashlib
-
 import numpy as np
 
 from pipelines.data.cache import read_cached, write_cached
-from pipelines.data.encoded import EncodedImages
+from pipelines.data.image_array import as_images
 from pipelines.errors import DataError, did_you_mean
 from pipelines.preprocess import channel_statistics
 
@@ -38,8 +36,7 @@ def normalization(images, name="data"):
     ((1.0,), (1.0,))
     """
     if name == "data":
-        is_array = not isinstance(images, EncodedImages)
-        return channel_statistics(images) if is_array else _of_encoded(images)
+        return _statistics(as_images(images))
     if name not in NAMED:
         raise DataError(f"Unknown normalization '{name}'.{did_you_mean(name, NAMED)}")
     if images.shape[-1] != 3:
@@ -50,18 +47,13 @@ def normalization(images, name="data"):
     return NAMED[name]
 
 
-def _of_encoded(images):
-    key = _fingerprint(images)
-    kept = read_cached("statistics", key)
-    if kept is None:
-        rows = np.unique(np.linspace(0, len(images) - 1, _SAMPLE).astype(int))
-        mean, std = channel_statistics(images.take(rows))
+def _statistics(images):
+    """`channel_statistics` of a sample, kept in the cache where images can be told unread."""
+    key = images.identity
+    kept = None if key is None else read_cached("statistics", key)
+    if kept is not None:
+        return tuple(kept["mean"].tolist()), tuple(kept["std"].tolist())
+    mean, std = channel_statistics(images.sample(_SAMPLE))
+    if key is not None:
         write_cached("statistics", key, {"mean": np.array(mean), "std": np.array(std)})
-        return mean, std
-    return tuple(kept["mean"].tolist()), tuple(kept["std"].tolist())
-
-
-def _fingerprint(images):
-    digest = hashlib.sha256(f"{images.store.state} {len(images)} {images.side}".encode())
-    digest.update(np.ascontiguousarray(images.places))
-    return digest.hexdigest()
+    return mean, std

@@ -9,9 +9,9 @@ from keras import ops
 from keras_ssl.core.detection import detect
 from keras_ssl.core.hardware import place_of_views
 from keras_ssl.evaluation.features import FeatureExtractor
-from pipelines.data.encoded import EncodedImages
+from pipelines.data.image_array import as_images
 from pipelines.views.policy import ViewPolicy
-from pipelines.views.stream import device_views, index_batches, train_views
+from pipelines.views.stream import device_views, raw_batches
 
 # The crop and the flip that the code of Simplicial Embeddings trains its linear probes on.
 PROBE_VIEW = ViewPolicy(
@@ -52,20 +52,30 @@ def augmented_features(encoder, inputs, *, policy=PROBE_VIEW, batch_size=256):
     else:
         settings |= {"image_size": target.image_size}
         settings |= {"mean": tuple(target.mean), "std": tuple(target.std)}
-    draw = _drawer(place_of_views(detect()), **settings)
+    steps = -(-len(images) // settings["batch_size"])  # the last image fills the last batch
+    normalization = {name: settings.pop(name) for name in ("mean", "std")}
+    draw = _drawer(place_of_views(detect()), **settings, **normalization)
     encode = FeatureExtractor(encoder, lambda batch: draw(batch)["global"][:, 0]).encode
-    batches = _cut_out if isinstance(images, EncodedImages) else _gathered
 
     def features(epoch, seed):
         result, missing = None, np.ones(len(images), bool)
-        for rows, batch in batches(images, settings, seed, epoch):
+        batches = raw_batches(
+            images,
+            seed=seed,
+            start_step=epoch * steps,
+            num_images=steps * settings["batch_size"],
+            copy=False,
+            **settings,
+        )
+        for batch in batches.prefetch(2).take(steps):
+            rows = batch.pop("index").numpy()
             part = encode(batch).numpy()
             if result is None:
                 result = np.empty((len(images), part.shape[1]), part.dtype)
             once = rows < len(images)
             result[rows[once]], missing[rows[once]] = part[once], False
         if missing.any():  # another image stood for one that can be read no more
-            images.check(missing)
+            as_images(images).check(missing)
         return result
 
     return features
@@ -85,34 +95,3 @@ def _drawer(place, **settings):
 
 def _pixels(images, training):
     return ops.reshape(images, (images.shape[0], -1))
-
-
-def _gathered(images, settings, seed, epoch):
-    """Yield (rows, batch for `device_views`) of an array; it is nowhere copied as a whole."""
-    size, steps = settings["batch_size"], _steps(images, settings)
-    place = np.arange(size, dtype="int32")
-    order = index_batches(steps * size, size, seed=seed, start_step=epoch * steps)
-    for step, rows in enumerate(order.take(steps).as_numpy_iterator(), epoch * steps):
-        raw = images[np.minimum(rows, len(images) - 1)]
-        yield rows, {"raw": raw, "seed": np.array([[seed, step]], "int32"), "place": place}
-
-
-def _cut_out(images, settings, seed, epoch):
-    """The same of images that are encoded."""
-    steps = _steps(images, settings)
-    rows = np.arange(steps * settings["batch_size"])
-    stream = train_views(
-        images.take(np.minimum(rows, len(images) - 1)),
-        seed=seed,
-        start_step=epoch * steps,
-        with_index=True,
-        on_device=True,
-        **settings,
-    )
-    for batch in stream.take(steps):
-        yield batch.pop("index").numpy(), batch
-
-
-def _steps(images, settings):
-    """Batches of an epoch; the last images are shown again to fill them, and left out then."""
-    return -(-len(images) // settings["batch_size"])

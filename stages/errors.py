@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from keras_ssl.core.errors import UserError
+from pipelines.data.encoded import UNREADABLE
 from pipelines.errors import DataError
-from pipelines.views.stream import UNREADABLE
 
 # What TensorFlow says in the words of the system where a file cannot be written.
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)

@@ -13,7 +13,7 @@ from keras_ssl.evaluation.finetune import finetune as finetune_network
 from keras_ssl.evaluation.finetune_training import add_classifier
 from keras_ssl.evaluation.rows import Row, format_table, write_results
 from keras_ssl.layers.necks import simplices_of
-from pipelines.data.encoded import EncodedImages, tell_lost
+from pipelines.data.image_array import as_images
 from pipelines.views.policy import ViewPolicy
 from pipelines.views.stream import train_views
 from stages.build import encoder_in
@@ -42,7 +42,7 @@ def finetune(recipe, inputs, encoder, workdir):
             weights = encoder.get_weights() if start == STARTS[0] else None
             result = finetuned(recipe, inputs, settings, weights, share)
             print(describe_result(start, share, result))
-            tell_lost(inputs.data.train_images)
+            as_images(inputs.data.train_images).report_lost()
             rows.append(row_of(recipe, inputs, settings, start, share, result))
             write_results(workdir / "results.json", rows[-1:], {"method": recipe.name})
             kept = result if start == STARTS[0] else kept
@@ -109,9 +109,8 @@ def labelled_views(inputs, settings):
     images, preprocessing = inputs.data.train_images, inputs.preprocessing
 
     def views(rows, batch_size, seed):
-        part = images.take(rows) if isinstance(images, EncodedImages) else images[rows]
         batches = train_views(
-            part,
+            as_images(images).take(rows),
             policy=(view_policy(settings),),
             batch_size=batch_size,
             seed=seed,

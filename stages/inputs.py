@@ -16,8 +16,7 @@ from pipelines.images.squares import tried_square
 from pipelines.normalization import normalization
 from pipelines.preprocess import make_preprocess
 from pipelines.views.policies import policy_for
-from pipelines.views.preview import first_rows, preview_grid, write_png
-from pipelines.views.stream import device_views, train_views
+from pipelines.views.preview import first_batch, preview_grid, write_png
 
 FINGERPRINT = "fingerprint.npz"
 
@@ -196,12 +195,7 @@ def preview(recipe, directory, count=8):
     images = inputs.data.to_pretrain_on
     print(f"data       {describe_data(inputs)}")
     settings["batch_size"] = min(settings["batch_size"], len(images))
-    if isinstance(images, np.ndarray):
-        batch = first_rows(images, settings["batch_size"], recipe.training.seed)
-        batch = device_views(**settings)(batch)
-    else:
-        stream = train_views(images, seed=recipe.training.seed, with_index=True, **settings)
-        batch = next(iter(stream))
+    batch = first_batch(images, seed=recipe.training.seed, **settings)
     grid = preview_grid(images, batch, count, mean=settings["mean"], std=settings["std"])
     directory.mkdir(parents=True, exist_ok=True)
     return write_png(grid, directory / "preview.png")

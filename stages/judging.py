@@ -8,7 +8,6 @@ import numpy as np
 import keras_ssl
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.files import remove_leftovers
-from keras_ssl.evaluation.cache import digest_of_images
 from keras_ssl.evaluation.clustering import kmeans_agreement
 from keras_ssl.evaluation.compare import compare_runs, load_run
 from keras_ssl.evaluation.hits import images_digest, write_hits
@@ -17,6 +16,7 @@ from keras_ssl.evaluation.rows import protocol_hash, read_meta, read_results, wr
 from keras_ssl.evaluation.rows_of import cluster_rows, grid_rows
 from keras_ssl.evaluation.table import evaluate_features
 from keras_ssl.ops.precision import full_float32
+from pipelines.data.image_array import as_images
 from stages.augmented import PROBE_VIEW, augmented_features
 from stages.build import float32_encoder
 from stages.clusters import assigned
@@ -54,7 +54,7 @@ def evaluate(
     remove_leftovers(directory)
     places = (None, None)
     if recipe.evaluation.keep_features:
-        places = [(directory, digest_of_images(x)) for x in (data.train_images, data.test_images)]
+        places = [(directory, as_images(x).digest()) for x in (data.train_images, data.test_images)]
     images = images_digest(data.test_images, data.test_labels)
     every = [
         *baselines(recipe, inputs),

@@ -11,7 +11,7 @@ from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.knn import knn_scores
 from keras_ssl.evaluation.probes.linear import ProbeResult, classifier_protocol, linear_classifier
 from keras_ssl.evaluation.rows_of import accuracy_rows
-from pipelines.data.encoded import EncodedImages
+from pipelines.data.image_array import as_images
 from pipelines.data.load import load_test_part
 from pipelines.data.names import EMBEDDED
 from stages.errors import LeftOut, plain_errors
@@ -244,18 +244,12 @@ class Classifiers:
         return answers, classifier_protocol(model, len(self.train))
 
 
-def some(images, rows):
-    """The images of a slice, which stay encoded until they are read, if they are."""
-    encoded = isinstance(images, EncodedImages)
-    return images.take(np.arange(len(images))[rows]) if encoded else images[rows]
-
-
 def scored(part, classifiers):
     """A row with its hits for each representation and classifier, and what was left out."""
     readings, classes, answers = classifiers.readings, np.unique(part.labels), {}
     count = max(1, _HELD * len(part.images) // readings.width(part.images))
     for start in range(0, len(part.images), count):
-        features = readings.extract(some(part.images, slice(start, start + count)))
+        features = readings.extract(as_images(part.images).take(slice(start, start + count)))
         for name in readings.names:
             for task, answer in classifiers.answers(name, features, classes).items():
                 answers.setdefault((name, task), []).append(answer)

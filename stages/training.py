@@ -16,7 +16,7 @@ from keras_ssl.training import checkpoints
 from keras_ssl.training.callbacks import EventFiles, MetricsLog, OnlineEvaluation, Throughput
 from keras_ssl.training.divergence import StopAtDivergence
 from keras_ssl.training.online import FollowingProbe, knn_judge
-from pipelines.data.encoded import tell_lost
+from pipelines.data.image_array import as_images
 from pipelines.views.stream import device_views, steps_per_epoch, train_views
 from stages.build import build_method, float32_encoder
 from stages.describe import describe
@@ -145,7 +145,8 @@ def watchers(session, workdir):
                 every=judge.every_epochs,
             )
         )
-    tell = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: tell_lost(data.to_pretrain_on))
+    images = as_images(data.to_pretrain_on)
+    tell = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: images.report_lost())
     logs = MetricsLog(Path(workdir) / "metrics.jsonl"), EventFiles(Path(workdir) / "tensorboard")
     return [*online, tell, *logs]
 

@@ -2,38 +2,43 @@
 
 import dataclasses
 import hashlib
+import json
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from pipelines.data.image_array import Images
 from pipelines.errors import DataError
 from pipelines.images.decode import decode_window, guarded
 from pipelines.images.squares import decoded_square
 from pipelines.progress import Progress
 from pipelines.threads import in_threads
 
+UNREADABLE = "images in a row cannot be read"  # what a stream says, after their number
+
 _NAMED = 5  # of the images that were lost
+_TRIES = 100  # images in a row that may be lost; beyond, it is not the images
+_COLUMNS = ("places", "heights", "widths", "orientations", "jpegs")
 
 
 @dataclasses.dataclass(frozen=True)
-class EncodedImages:
-    """A row of images on disk that reads like an array of their middle squares.
+class EncodedImages(Images):
+    """Images on disk that read like an array of their middle squares.
 
     Slices and arrays of positions give uint8 arrays (n, side, side, 3), decoded there and then;
-    training decodes only what its crops show (`crops`).
+    training decodes only what its crops show (`batches`).
 
     Args:
         store: where the encoded images lie, with the methods `read(place)`, scalar int64 tensor ->
             scalar string tensor, in graphs too, and `name_of(place)`, int -> what to call it; and
-            with `state`, a str that changes when what lies there does; and, if files can change
-            without that, `stamp_of(place)`, int -> str that says when its file did.
+            XX
         places: int64 (N,), of each image in the store.
         heights, widths: int32 (N,), in pixels, as the image is seen.
         orientations: uint8 (N,), 1 to 8 as in EXIF.
         jpegs: bool (N,), which of them are JPEG.
         side: of the squares.
-        lost: {place: whether `tell_lost` has said so} of images that others had to stand for.
+        lost: {place: whether `report_lost` has said so} of images that others had to stand for.
     """
 
     store: Any
@@ -45,25 +50,15 @@ class EncodedImages:
     side: int
     lost: dict = dataclasses.field(default_factory=dict, repr=False)
 
-    dtype = np.dtype("uint8")
-    ndim = 4
-
-    def __len__(self):
-        return len(self.places)
-
     @property
     def shape(self):
         """That of the array of all squares."""
-        return (len(self), self.side, self.side, 3)
+        return (len(self.places), self.side, self.side, 3)
 
     def take(self, positions):
-        """Those at `positions`, a mask or whole numbers, still encoded."""
-        rows = ("places", "heights", "widths", "orientations", "jpegs")
-        return dataclasses.replace(self, **{name: getattr(self, name)[positions] for name in rows})
-
-    def at_side(self, side):
-        """The same images with other squares."""
-        return dataclasses.replace(self, side=side)
+        """Those at `positions`, a slice, a mask or whole numbers, still encoded."""
+        columns = {name: getattr(self, name)[positions] for name in _COLUMNS}
+        return dataclasses.replace(self, **columns)
 
     def __getitem__(self, positions):
         chosen = self.take(np.atleast_1d(np.arange(len(self))[positions]))
@@ -112,33 +107,89 @@ class EncodedImages:
 
         They change with the names of the files, and when a file is written anew.
         """
-        digest = hashlib.sha256(f"{self.store.state} {self.side}".encode())
-        for column in (self.places, self.heights, self.widths, self.orientations, self.jpegs):
-            digest.update(np.ascontiguousarray(column))
-        if hasattr(self.store, "stamp_of"):
-            for stamp in in_threads(self.store.stamp_of, self.places.tolist()):
-                digest.update(stamp.encode())
+        rows = hashlib.sha256(f"{self.store.state} {self.side}".encode())
+        for name in _COLUMNS:
+            rows.update(np.ascontiguousarray(getattr(self, name)))
+        for stamp in in_threads(self.store.stamp_of, self.places.tolist()):
+            rows.update(stamp.encode())
+        digest = hashlib.sha256(json.dumps(list(self.shape)).encode())
+        digest.update(rows.hexdigest().encode())
         return digest.hexdigest()
 
-    def table(self):
-        """What `crops` looks up, as tensors by name."""
-        names = ("places", "heights", "widths", "orientations", "jpegs")
-        return {name: tf.constant(getattr(self, name)) for name in names}
+    @property
+    def identity(self):
+        """64 hexadecimal digits for these images, by when their folder or files were indexed."""
+        digest = hashlib.sha256(f"{self.store.state} {len(self)} {self.side}".encode())
+        digest.update(np.ascontiguousarray(self.places))
+        return digest.hexdigest()
 
-    def crops(self, table, index, boxes, flips, side, interpolation):
-        """Crops of one image, decoded once and only as far as they reach; runs in graphs.
+    def sample(self, count):
+        """Images that statistics of all can be estimated with: `count` at even distances."""
+        return self.take(np.unique(np.linspace(0, len(self) - 1, count).astype(int)))
+
+    def files(self, positions):
+        """The images at `positions` as the bytes of their files."""
+        places = self.places[positions]
+        return [self.store.read(tf.constant(place, tf.int64)).numpy() for place in places]
+
+    def batches(self, indices, crops, *, num_parallel_calls, copy=True):
+        """What views are drawn from, in batches: here crops, decoded only as far as they reach.
+
+        For an image that can be decoded no more, the next one in this order that can is drawn at
+        its place in the batch: it depends on nothing else.
 
         Args:
-            table: that of `table()`.
-            index: scalar int, position of the image.
-            boxes: (crops, 4) int32: top, left, height, width.
-            flips: (crops,) bool; true flips the crop left to right.
-            side: of the crops, one for each.
-            interpolation: "bilinear" or "bicubic" for each, with antialias.
+            indices, num_parallel_calls: as for `ImageArray.batches`.
+            crops: `pipelines.views.stream.Crops`.
+            copy: as for `ImageArray.batches`, which alone it matters to.
 
         Returns:
-            Tuple of uint8 (side, side, 3), and whether the image could be decoded: a scalar bool.
+            Data set of (seed, positions of the images that were read, {kind: uint8 (b, crops,
+            side, side, 3)}).
         """
+        table = {name: tf.constant(getattr(self, name)) for name in _COLUMNS}
+        last, places = len(self) - 1, np.arange(crops.batch_size, dtype="int32")
+
+        @tf.autograph.experimental.do_not_convert
+        def draw(seed, indices):
+            seeds = tf.repeat(seed[None], crops.batch_size, axis=0)
+            return seeds, places, indices, *boxes_of(seed, indices, places)
+
+        def boxes_of(seed, indices, places):
+            rows = tf.minimum(indices, last)
+            sides = [tf.gather(table[name], rows) for name in ("heights", "widths")]
+            return crops.boxes(*sides, seed, places)
+
+        @tf.autograph.experimental.do_not_convert
+        def decode(seed, place, index, boxes, flips):
+            cut, good = self._crops(table, tf.minimum(index, last), boxes, flips, crops)
+            index, *cut = tf.cond(
+                good, lambda: (index, *cut), lambda: next_good(seed, place, index, cut)
+            )
+            return seed, index, crops.by_kind(cut)
+
+        def next_good(seed, place, index, cut):
+            def attempt(tries, other, good, *cut):
+                other = (other + 1) % len(self)
+                boxes, flips = (part[0] for part in boxes_of(seed, other[None], place[None]))
+                cut, good = self._crops(table, other, boxes, flips, crops)
+                return tries + 1, other, good, *cut
+
+            lost = self._lose(tf.minimum(index, last))
+            start = (tf.constant(0), lost, tf.constant(False), *cut)
+            _, other, good, *cut = tf.while_loop(
+                lambda tries, other, good, *cut: ~good & (tries < _TRIES), attempt, start
+            )
+            with tf.control_dependencies([tf.debugging.Assert(good, [f"{_TRIES} {UNREADABLE}"])]):
+                return tf.identity(other), *cut
+
+        decoded = indices.map(draw).unbatch()
+        decoded = decoded.map(decode, num_parallel_calls=num_parallel_calls, deterministic=True)
+        decoded = decoded.batch(crops.batch_size, drop_remainder=True)
+        return decoded.map(lambda seeds, indices, cut: (seeds[0], indices, cut))
+
+    def _crops(self, table, index, boxes, flips, crops):
+        """Crops of one image, which is decoded once, and whether it could be: a scalar bool."""
         row = {name: tf.gather(column, index) for name, column in table.items()}
 
         def cut(row, boxes, flips):
@@ -147,25 +198,21 @@ class EncodedImages:
             window = tf.concat([first, last - first], axis=0)
             content = self.store.read(tf.cast(row["places"], tf.int64))
             pixels = decode_window(content, row["jpegs"], row["orientations"], window)
-            crops = []
-            for crop, (size, method) in enumerate(zip(side, interpolation, strict=True)):
+            found = []
+            for crop, (size, method) in enumerate(zip(crops.sizes, crops.methods, strict=True)):
                 top, left, height, width = tf.unstack(boxes[crop] - tf.pad(first, [[0, 2]]))
                 image = pixels[top : top + height, left : left + width]
                 image = tf.image.resize(image, (size, size), method=method, antialias=True)
                 image = tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)
                 image = tf.where(flips[crop], image[:, ::-1], image)
-                crops.append(tf.ensure_shape(image, (size, size, 3)))
-            return tuple(crops)
+                found.append(tf.ensure_shape(image, (size, size, 3)))
+            return tuple(found)
 
-        nothing = tuple(tf.zeros((size, size, 3), tf.uint8) for size in side)
+        nothing = tuple(tf.zeros((size, size, 3), tf.uint8) for size in crops.sizes)
         return guarded(cut, (row, boxes, flips), nothing)
 
-    def lose(self, index):
-        """Note that another image had to stand for one, for `tell_lost`; runs in graphs.
-
-        Returns:
-            `index`.
-        """
+    def _lose(self, index):
+        """`index`, noted for `report_lost`; runs in graphs."""
 
         def note(row):
             self.lost.setdefault(int(self.places[row]), False)
@@ -174,20 +221,13 @@ class EncodedImages:
         noted = tf.numpy_function(note, [index], index.dtype, stateful=True)
         return tf.ensure_shape(noted, ())
 
-
-def tell_lost(images, log=print):
-    """Say once which images could not be decoded any more while they were drawn, if any.
-
-    Args:
-        images: `EncodedImages`; of anything else there is nothing to tell.
-        log: called with a line for the user.
-    """
-    lost = getattr(images, "lost", {})
-    new = [place for place, told in list(lost.items()) if not told]
-    if new:
-        lost.update(dict.fromkeys(new, True))
-        more = f" and {len(new) - _NAMED} more" if len(new) > _NAMED else ""
-        log(
-            f"{len(new)} images could not be read any more; their neighbors were drawn instead: "
-            f"{', '.join(map(images.store.name_of, new[:_NAMED]))}{more}."
-        )
+    def report_lost(self, log=print):
+        """Say once which images could not be decoded any more while they were drawn, if any."""
+        new = [place for place, told in list(self.lost.items()) if not told]
+        if new:
+            self.lost.update(dict.fromkeys(new, True))
+            more = f" and {len(new) - _NAMED} more" if len(new) > _NAMED else ""
+            log(
+                f"{len(new)} images could not be read any more; their neighbors were drawn "
+                f"instead: {', '.join(map(self.store.name_of, new[:_NAMED]))}{more}."
+            )

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from pipelines.data.fingerprint import Files
+from pipelines.data.image_array import as_images
 from pipelines.errors import DataError
 
 _MEMORY_LIMIT = 8 * 2**30
@@ -112,11 +113,11 @@ def hold_out(data, keys, log):
         return data
     parts = {"train": ~test, "test": test}
     images, labels = data.train_images, data.train_labels
-    rows = images.__getitem__ if isinstance(images, np.ndarray) else images.take
+    images = as_images(images)
     return dataclasses.replace(
         data,
         held_out=True,
-        **{f"{part}_images": rows(mask) for part, mask in parts.items()},
+        **{f"{part}_images": images.take(mask) for part, mask in parts.items()},
         **{f"{part}_labels": labels[mask] for part, mask in parts.items()},
     )
 

@@ -46,6 +46,10 @@ class RecordStore:
         """What to call the record at a place."""
         return f"{self.shards[self.shard[place]]} (record at byte {self.offset[place]})"
 
+    def stamp_of(self, place):
+        """Nothing: `state` changes with the files."""
+        return ""
+
     def _record(self, place):
         # Opened each time: thousands of shards are more than a process may hold open.
         try:

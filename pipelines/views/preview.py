@@ -4,26 +4,24 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.preprocess import resize_to_square
-from pipelines.views.stream import index_batches
+from pipelines.views.stream import device_views, raw_batches
 
 _GAP = 2
 _SHOWN = 96  # pixels that a small view is enlarged to, at least
 
 
-def first_rows(images, batch_size, seed):
-    """The first batch of `train_views(..., on_device=True, with_index=True)`; reads nothing else.
+def first_batch(images, *, mean, std, **settings):
+    """The first element of `train_views(images, with_index=True, ...)`; reads nothing else.
 
     Args:
-        images: uint8 array (N, height, width, channels), perhaps one that lies in a file.
-        batch_size, seed: as for `train_views`.
+        images: uint8 array (N, height, width, channels), perhaps one that lies in a file, or
+            `EncodedImages`.
+        mean, std: as for `train_views`.
+        settings: further arguments of `train_views`: `policy`, `batch_size`, `seed`, ....
     """
-    index = next(iter(index_batches(len(images), batch_size, seed=seed, start_step=0))).numpy()
-    return {
-        "raw": tf.constant(images[index]),
-        "seed": tf.repeat([[seed, 0]], batch_size, axis=0),
-        "place": tf.range(batch_size),
-        "index": tf.constant(index, tf.int64),
-    }
+    batch = next(iter(raw_batches(images, copy=False, **settings)))
+    del settings["seed"]
+    return device_views(mean=mean, std=std, **settings)(batch)
 
 
 def preview_grid(images, batch, count, *, mean, std):

@@ -1,15 +1,14 @@
 """The stream of training batches: shuffled, augmented, and the same from any step on."""
 
-import numpy as np
+import dataclasses
+
 import tensorflow as tf
 
-from pipelines.data.encoded import EncodedImages
+from pipelines.data.image_array import as_images
 from pipelines.errors import DataError
 from pipelines.views.augment import crop_boxes, make_augment
 
 _BATCHES_AHEAD = 2
-_TRIES = 100  # images in a row that may be lost; beyond, it is not the images
-UNREADABLE = "images in a row cannot be read"  # what the stream then says, after their number
 
 
 def train_views(
@@ -69,22 +68,15 @@ def train_views(
     >>> next(iter(views))["global"].shape
     TensorShape([4, 2, 16, 16, 1])
     """
-    for name, value in (("seed", seed), ("start_step", start_step)):
-        if not 0 <= value < 2**31:
-            raise DataError(f"{name}={value} does not fit: it must be in [0, 2**31).")
-    if local_policy and not local_size:
-        raise DataError(f"local_size={local_size}: local crops need their side in pixels.")
-    batches = index_batches(len(images), batch_size, seed=seed, start_step=start_step)
-    batches = batches.enumerate(start_step).map(
-        lambda step, indices: (tf.stack([seed, tf.cast(step, tf.int32)]), indices)
-    )
-    kinds = {"global": (policy, image_size), "local": (local_policy, local_size)}
-    read = _cut_out if isinstance(images, EncodedImages) else _gathered
-    batches = read(
+    batches = raw_batches(
         images,
-        batches,
-        kinds={kind: (views, size) for kind, (views, size) in kinds.items() if views},
+        policy=policy,
         batch_size=batch_size,
+        seed=seed,
+        start_step=start_step,
+        image_size=image_size,
+        local_policy=local_policy,
+        local_size=local_size,
         num_parallel_calls=num_parallel_calls,
     )
     draw = device_views(
@@ -98,16 +90,72 @@ def train_views(
     )
 
     @tf.autograph.experimental.do_not_convert
-    def element(seed, indices, raw):
-        seeds = tf.repeat(seed[None], batch_size, axis=0)
-        batch = {"raw": raw, "seed": seeds, "place": tf.range(batch_size)}
-        if with_index:
-            batch["index"] = tf.cast(indices, tf.int64)
+    def element(batch):
+        if not with_index:
+            batch = {name: value for name, value in batch.items() if name != "index"}
         return batch if on_device else draw(batch)
 
     batches = batches.map(element, num_parallel_calls=num_parallel_calls, deterministic=True)
+    return batches.prefetch(_BATCHES_AHEAD).with_options(_untuned())
+
+
+def raw_batches(
+    images,
+    *,
+    policy,
+    batch_size,
+    seed,
+    start_step=0,
+    image_size,
+    local_policy=(),
+    local_size=None,
+    num_images=None,
+    copy=True,
+    num_parallel_calls=tf.data.AUTOTUNE,
+):
+    """Infinite data set of what `device_views` draws views from: `train_views` before it draws.
+
+    Args:
+        images, policy, batch_size, seed, start_step, image_size, local_policy, local_size,
+            num_parallel_calls: as for `train_views`.
+        num_images: positions to visit in an epoch, at least as many as there are images; those
+            beyond the last image mean that one.
+        copy: whether an array is copied into the stream once; otherwise only the images of each
+            batch are read, more slowly.
+
+    Returns:
+        `tf.data.Dataset` of {"raw", "seed", "place", "index"}, as `train_views` says.
+
+    Raises:
+        DataError: as `train_views` does.
+    """
+    for name, value in (("seed", seed), ("start_step", start_step)):
+        if not 0 <= value < 2**31:
+            raise DataError(f"{name}={value} does not fit: it must be in [0, 2**31).")
+    if local_policy and not local_size:
+        raise DataError(f"local_size={local_size}: local crops need their side in pixels.")
+    positions = num_images or len(images)
+    batches = index_batches(positions, batch_size, seed=seed, start_step=start_step)
+    batches = batches.enumerate(start_step).map(
+        lambda step, indices: (tf.stack([seed, tf.cast(step, tf.int32)]), indices)
+    )
+    kinds = {"global": (policy, image_size)}
+    if local_policy:
+        kinds["local"] = local_policy, local_size
+    crops = Crops(kinds, batch_size)
+    batches = as_images(images).batches(
+        batches, crops, num_parallel_calls=num_parallel_calls, copy=copy
+    )
+
+    @tf.autograph.experimental.do_not_convert
+    def element(seed, positions, raw):
+        seeds = tf.repeat(seed[None], batch_size, axis=0)
+        positions = tf.cast(positions, tf.int64)
+        return {"raw": raw, "seed": seeds, "place": tf.range(batch_size), "index": positions}
+
+    batches = batches.map(element)
     endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
-    return batches.apply(endless).prefetch(_BATCHES_AHEAD).with_options(_untuned())
+    return batches.apply(endless).with_options(_untuned())
 
 
 def device_views(
@@ -191,72 +239,42 @@ def index_batches(num_images, batch_size, *, seed, start_step):
     return tf.data.Dataset.counter(first_epoch).flat_map(epoch)
 
 
-def _gathered(images, batches, *, num_parallel_calls, **_):
-    """Batches (seed, indices) -> (seed, indices, images) out of an array."""
-    with tf.device("/cpu:0"):
-        # Captured by the stream as it is: one copy, and no constant inside of a graph.
-        images = tf.constant(images)
+@dataclasses.dataclass(frozen=True)
+class Crops:
+    """The crops that the views of a batch begin with, for images that are decoded only there.
 
-    def pixels(seed, indices):
-        return seed, indices, tf.gather(images, indices)
-
-    return batches.map(pixels, num_parallel_calls=num_parallel_calls, deterministic=True)
-
-
-def _cut_out(images, batches, *, kinds, batch_size, num_parallel_calls):
-    """Batches (seed, indices) -> (seed, indices, crops) out of images that are encoded.
-
-    For an image that can be decoded no more, the next one in the order of `images` that can is
-    drawn at its place in the batch: it depends on nothing else.
+    Args:
+        kinds: {"global", and perhaps "local": (policies, side)}.
+        batch_size: images of a batch.
     """
-    table, places = images.table(), np.arange(batch_size, dtype="int32")
 
-    @tf.autograph.experimental.do_not_convert
-    def draw(seed, indices):
-        seeds = tf.repeat(seed[None], batch_size, axis=0)
-        return seeds, places, indices, *boxes_of(seed, indices, places)
+    kinds: dict
+    batch_size: int
 
-    def boxes_of(seed, indices, places):
-        sides = [tf.gather(table[name], indices) for name in ("heights", "widths")]
+    @property
+    def sizes(self):
+        """Side of each crop of an image."""
+        return [size for policies, size in self.kinds.values() for _ in policies]
+
+    @property
+    def methods(self):
+        """Interpolation of each crop of an image."""
+        return [policy.interpolation for policies, _ in self.kinds.values() for policy in policies]
+
+    def boxes(self, heights, widths, seed, places):
+        """Boxes (b, crops, 4) and flips (b, crops) of images of these sides, int32 (b,)."""
         draws = [
-            crop_boxes(policies, kind, *sides, seed, places, batch_size)
-            for kind, (policies, _) in kinds.items()
+            crop_boxes(policies, kind, heights, widths, seed, places, self.batch_size)
+            for kind, (policies, _) in self.kinds.items()
         ]
         return [tf.concat(parts, axis=1) for parts in zip(*draws, strict=True)]
 
-    policies = [(policy, size) for each, size in kinds.values() for policy in each]
-    sizes = [size for _, size in policies]
-    methods = [policy.interpolation for policy, _ in policies]
-
-    @tf.autograph.experimental.do_not_convert
-    def decode(seed, place, index, boxes, flips):
-        crops, good = images.crops(table, index, boxes, flips, sizes, methods)
-        index, *crops = tf.cond(
-            good, lambda: (index, *crops), lambda: next_good(seed, place, index, crops)
-        )
-        groups = {}
-        for kind, (each, _) in kinds.items():
-            groups[kind], crops = tf.stack(crops[: len(each)]), crops[len(each) :]
-        return seed, index, groups
-
-    def next_good(seed, place, index, crops):
-        def attempt(tries, other, good, *crops):
-            other = (other + 1) % len(images)
-            boxes, flips = (part[0] for part in boxes_of(seed, other[None], place[None]))
-            crops, good = images.crops(table, other, boxes, flips, sizes, methods)
-            return tries + 1, other, good, *crops
-
-        start = (tf.constant(0), images.lose(index), tf.constant(False), *crops)
-        _, other, good, *crops = tf.while_loop(
-            lambda tries, other, good, *crops: ~good & (tries < _TRIES), attempt, start
-        )
-        with tf.control_dependencies([tf.debugging.Assert(good, [f"{_TRIES} {UNREADABLE}"])]):
-            return tf.identity(other), *crops
-
-    decoded = batches.map(draw).unbatch()
-    decoded = decoded.map(decode, num_parallel_calls=num_parallel_calls, deterministic=True)
-    decoded = decoded.batch(batch_size, drop_remainder=True)
-    return decoded.map(lambda seeds, indices, crops: (seeds[0], indices, crops))
+    def by_kind(self, crops):
+        """{kind: (crops, side, side, 3)} of the crops of an image."""
+        found = {}
+        for kind, (policies, _) in self.kinds.items():
+            found[kind], crops = tf.stack(crops[: len(policies)]), crops[len(policies) :]
+        return found
 
 
 def _untuned():

@@ -227,7 +227,7 @@ def test_a_training_whose_table_is_not_complete_goes_on_with_resume(capsys, monk
 
 @pytest.mark.usefixtures("without_export")
 def test_a_disk_that_is_gone_while_training_is_told_in_words(tmp_path, capsys, monkeypatch):
-    from pipelines.views import stream
+    from pipelines.data import encoded
     from stages import training
 
     (tmp_path / "pictures").mkdir()
@@ -240,7 +240,7 @@ def test_a_disk_that_is_gone_while_training_is_told_in_words(tmp_path, capsys, m
         shutil.rmtree("pictures")
         return real(session, step)
 
-    monkeypatch.setattr(stream, "_TRIES", 3)
+    monkeypatch.setattr(encoded, "_TRIES", 3)
     monkeypatch.setattr(training, "batches_from", gone)
     flags = ["--dataset=folder:pictures", "--set=data.image_size=8", "--set=data.in_memory=no"]
     said = mistake(capsys, *SMALL, *flags, "--workdir=w")

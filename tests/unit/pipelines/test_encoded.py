@@ -1,15 +1,15 @@
 """Images that stay encoded train as those in memory do."""
 
+import dataclasses
 import itertools
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines.data.encoded import tell_lost
+from pipelines.data import encoded
 from pipelines.data.load import load
 from pipelines.errors import DataError
-from pipelines.views import stream as module
 from pipelines.views.policies import policy_for
 from pipelines.views.stream import device_views, train_views
 from stages.errors import plain_errors
@@ -75,7 +75,11 @@ def test_a_digest_names_the_images_and_decodes_none(folder, monkeypatch):
     monkeypatch.setattr(type(images), "__getitem__", None)
     digest = images.digest()
     assert images_of(folder, False).digest() == digest
-    others = [images.take(np.arange(9)), images.take(np.arange(10)[::-1]), images.at_side(8)]
+    others = [
+        images.take(np.arange(9)),
+        images.take(np.arange(10)[::-1]),
+        dataclasses.replace(images, side=8),
+    ]
     assert len({digest, *(other.digest() for other in others)}) == 4
     (folder / "3.png").write_bytes((folder / "4.png").read_bytes())  # no folder changes
     assert images.digest() != digest
@@ -108,8 +112,8 @@ def test_another_image_stands_for_one_that_can_be_read_no_more(folder):
             same = before["index"] == index
             np.testing.assert_array_equal(after["global"][same], before["global"][same])
     lines = []
-    tell_lost(images, lines.append)
-    tell_lost(images, lines.append)
+    images.report_lost(lines.append)
+    images.report_lost(lines.append)
     assert len(lines) == 1 and "2 images could not be read" in lines[0]
     assert "3.png" in lines[0] and "4.png" in lines[0]
 
@@ -118,7 +122,7 @@ def test_a_disk_that_is_gone_ends_the_stream_in_words(folder, monkeypatch):
     images = images_of(folder, False)
     for file in folder.iterdir():
         file.unlink()
-    monkeypatch.setattr(module, "_TRIES", 3)
+    monkeypatch.setattr(encoded, "_TRIES", 3)
     with (
         pytest.raises(DataError, match="^3 images in a row cannot be read: is their disk") as found,
         plain_errors(),
