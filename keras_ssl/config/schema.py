@@ -31,10 +31,14 @@ from keras_ssl.core.bounds import (
 from keras_ssl.core.constants import (
     CODE_DIM,
     COMMITMENT,
+    FINETUNE_BATCH_SIZE,
     FINETUNE_LEARNING_RATES,
+    FINETUNE_STEPS,
     KNN_NEIGHBOURS,
     KNN_TEMPERATURE,
+    LABELS_PER_CLASS,
     NUM_SIMPLICES,
+    NUM_STRENGTHS,
     SIMPLEX_SIZE,
 )
 from keras_ssl.core.errors import UserError
@@ -298,7 +302,7 @@ class Evaluation(Checked):
     # Votes are exp(similarity / T), which overflows soon below.
     knn_temperature: Annotated[float, Between(0.02, 10**3)] = KNN_TEMPERATURE
     knn_sweep: bool = False
-    labels_per_class: TwoOrMore = 10
+    labels_per_class: TwoOrMore = LABELS_PER_CLASS
     label_shares: tuple[PositiveShare, ...] = ()
     temperatures: tuple[TemperatureOrZero, ...] = (0.0, 0.1, 1.0)
     downstream_temperature: TemperatureOrZero = 0.1  # SEM, table 2: on CIFAR-100
@@ -336,8 +340,8 @@ class Finetune(Checked):
     shares: Annotated[tuple[PositiveShare, ...], Entries(1)] = (0.01, 0.1, 1.0)
     learning_rates: Annotated[tuple[LearningRate, ...], Entries(1)] = FINETUNE_LEARNING_RATES
     weight_decays: Annotated[tuple[Weight, ...], Entries(1)] = (0.0,)
-    steps: Steps = 20_000  # SEM, appendix B.5
-    batch_size: TwoOrMore = 256  # SEM, appendix B.5
+    steps: Steps = FINETUNE_STEPS
+    batch_size: TwoOrMore = FINETUNE_BATCH_SIZE
     schedule: Literal["cosine", "steps"] = "cosine"
     layer_decay: PositiveShare = 1.0
     temperature: TemperatureOrZero = 1.0  # SEM, appendix B.5
@@ -356,7 +360,7 @@ class Transfer(Checked):
     """
 
     datasets: tuple[str, ...] = ()
-    strengths: Few = 45  # SEM, appendix B.4
+    strengths: Few = NUM_STRENGTHS
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,13 @@ GUMBEL_TEMPERATURE = 2.0  # SEM, sec. 4.1
 # The weighted k-NN of DINO's code.
 KNN_NEIGHBOURS, KNN_TEMPERATURE = 20, 0.07
 
+LABELS_PER_CLASS = 10  # of the linear probe on few labels
+
 # Fine-tuning: SEM, appendix B.5, seven values, evenly spaced on a logarithmic scale.
 FINETUNE_LEARNING_RATES = (0.0001, 0.00032, 0.001, 0.0032, 0.01, 0.032, 0.1)
+FINETUNE_STEPS, FINETUNE_BATCH_SIZE = 20_000, 256
+
+NUM_STRENGTHS = 45  # values of C for logistic regression in transfer: SEM, appendix B.4
 
 MAX_PIXELS = 100_000_000  # of an encoded image, in all frames together
 DATASET_PREFIXES = ("npz:", "folder:", "tfrecord:")  # of names of data sets that are paths

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
-from keras_ssl.core.constants import FINETUNE_LEARNING_RATES
+from keras_ssl.core.constants import FINETUNE_BATCH_SIZE, FINETUNE_LEARNING_RATES, FINETUNE_STEPS
 from keras_ssl.core.errors import UserError, lookup
 from keras_ssl.evaluation.finetune_training import (
     SCHEDULES,
@@ -60,8 +60,8 @@ def finetune(
     share=1.0,
     learning_rates=FINETUNE_LEARNING_RATES,
     weight_decays=(0.0,),
-    steps=20_000,
-    batch_size=256,
+    steps=FINETUNE_STEPS,
+    batch_size=FINETUNE_BATCH_SIZE,
     schedule="cosine",
     layer_decay=1.0,
     seed=0,

@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from threadpoolctl import threadpool_limits
 
+from keras_ssl.core.constants import LABELS_PER_CLASS
 from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.splits import (
     few_labels,
@@ -100,7 +101,9 @@ def linear_classifier(train, labels, *, seed=0):
     return fit_classifier(train, labels, scaling(train), seed)
 
 
-def linear_probe_few(train, train_labels, test, test_labels, *, per_class=10, subsets=5, seed=0):
+def linear_probe_few(
+    train, train_labels, test, test_labels, *, per_class=LABELS_PER_CLASS, subsets=5, seed=0
+):
     """`linear_probe` with few labels: mean and standard deviation over fixed subsets.
 
     Standardisation uses all train features: they need no label, and columns that hardly vary

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_ssl.core.constants import NUM_STRENGTHS
 from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.probes.linear import ProbeResult
 from keras_ssl.evaluation.probes.logistic import (
@@ -26,7 +27,9 @@ PROTOCOL = {
 }
 
 
-def codes_probe(train, train_labels, test, test_labels, *, simplex_size, strengths=45, seed=0):
+def codes_probe(
+    train, train_labels, test, test_labels, *, simplex_size, strengths=NUM_STRENGTHS, seed=0
+):
     """Accuracy of a linear classifier of discrete codes, in the memory that the codes take.
 
     It is what `dense_probe` gives for the one-hot codes (SEM at tau_d = 0).
@@ -62,7 +65,7 @@ def codes_probe(train, train_labels, test, test_labels, *, simplex_size, strengt
     return _with(result, {**sizes, "simplex_size": simplex_size})
 
 
-def dense_probe(train, train_labels, test, test_labels, *, strengths=45, seed=0):
+def dense_probe(train, train_labels, test, test_labels, *, strengths=NUM_STRENGTHS, seed=0):
     """The same protocol on any features, such as SEM features at tau_d > 0.
 
     Args:
