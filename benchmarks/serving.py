@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 from attempts import Attempts
 
-from export.precision import in_precision
+from export import in_precision
 from export.saved_model import write_saved_model
 from export.signatures import make_signatures, readouts_of
 from pipelines.preprocess import make_preprocess

@@ -1,9 +1,19 @@
-"""Trained encoders leave the project: SavedModels for TensorFlow Serving, and other forms."""
+"""Trained encoders leave the project: SavedModels for TensorFlow Serving, codes, other forms."""
 
-from export.code_search import search
-from export.codes import encode, load_codes
-from export.forms import export_form
+from export.code_search import Neighbors, search
+from export.codes import Codes, encode, load_codes
+from export.forms import export_form, in_precision
 from export.parity import ExportError
 from export.saved_model import export_encoder
 
-__all__ = ["ExportError", "encode", "export_encoder", "export_form", "load_codes", "search"]
+__all__ = [
+    "Codes",
+    "ExportError",
+    "Neighbors",
+    "encode",
+    "export_encoder",
+    "export_form",
+    "in_precision",
+    "load_codes",
+    "search",
+]

@@ -1,4 +1,4 @@
-"""Exact nearest neighbours among discrete codes, by the number of agreeing simplices.
+"""Exact nearest neighbors among discrete codes, by the number of agreeing simplices.
 
 Codes are compared 64 simplices at a time: bit b of 64 codes is one machine word, two codes differ
 where any of their words differ, and the differences are counted by population counts.
@@ -14,13 +14,11 @@ from keras_ssl.core.errors import UserError
 from keras_ssl.layers.codes import check_same_width, checked_codes, checked_matrix
 
 _ROWS = 2048  # codes that are packed and compared at a time
-_QUERIES = (
-    16  # queries of a comparison: with the rows, 256 KiB of words, which a core's cache holds
-)
+_QUERIES = 16  # compared at a time: with the rows 256 KiB of words, which a core's cache holds
 _PACKED = 4096  # queries that are packed at a time
 
 
-class Neighbours(NamedTuple):
+class Neighbors(NamedTuple):
     """The nearest codes of each query, nearest first.
 
     Attributes:
@@ -45,7 +43,7 @@ def search(codes, queries, k=10, *, simplex_size):
         simplex_size: int > 1. V.
 
     Returns:
-        `Neighbours`.
+        `Neighbors`.
 
     Raises:
         UserError: for codes or queries that do not fit, or `k` out of range.
@@ -60,13 +58,13 @@ def search(codes, queries, k=10, *, simplex_size):
     codes, queries = checked_matrix(codes, "stored"), checked_codes(queries, simplex_size, "query")
     check_same_width(codes, queries, ("Stored", "query"))
     if not 1 <= k <= len(codes):
-        raise UserError(f"k={k} neighbours do not fit {len(codes)} codes: use 1 to that.")
+        raise UserError(f"k={k} neighbors do not fit {len(codes)} codes: use 1 to that.")
     best = np.empty((len(queries), k), "int64")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(queries), _PACKED):
             part = slice(start, start + _PACKED)
             best[part] = _best_keys(codes, queries[part], k, simplex_size, pool)
-    return Neighbours(best % len(codes), codes.shape[1] - best // len(codes))
+    return Neighbors(best % len(codes), codes.shape[1] - best // len(codes))
 
 
 def _best_keys(codes, queries, k, simplex_size, pool):

@@ -11,12 +11,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from export.signatures import code_sizes
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.files import write_text
 from keras_ssl.evaluation.features import FeatureExtractor
 from keras_ssl.layers.codes import code_dtype
-from keras_ssl.layers.necks import bottleneck_of, codes_of
+from keras_ssl.layers.necks import bottleneck_of, code_sizes, codes_of
 
 FILE, UNFINISHED, SIDE_FILE = "codes.npy", "codes.unfinished", "codes.json"
 _SAMPLES = 16  # images whose pixels tell one data set from another

@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from export import parity, serving
-from export.signatures import MAX_PIXELS, code_sizes, make_signatures, readouts_of
+from export.signatures import MAX_PIXELS, make_signatures, readouts_of
 from keras_ssl.core.files import numbered_aside, write_text
-from keras_ssl.layers.necks import bottleneck_of, simplices_of
+from keras_ssl.layers.necks import bottleneck_of, code_sizes, simplices_of
 
 _SAMPLES = 16
 

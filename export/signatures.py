@@ -14,10 +14,10 @@ from keras_ssl.layers.necks import (
     at_temperature,
     backbone_output,
     bottleneck_of,
+    code_sizes,
     codes_of,
     simplices_of,
 )
-from keras_ssl.layers.quantizer import VectorQuantizer
 
 MAX_IMAGES = 10_000  # of a request: bounds what the network takes for small ones
 _DECODED_AT_ONCE = 4  # images of a request: bounds its memory
@@ -64,14 +64,6 @@ def readouts_of(encoder, downstream_temperature, one_hot=False):
         outputs["one_hot"] = keras.ops.reshape(hard, (-1, groups * size))
     outputs["codes"] = keras.ops.cast(outputs["codes"], code_dtype(size).name)
     return keras.Model(encoder.input, outputs)
-
-
-def code_sizes(encoder):
-    """L and V of an encoder with a neck: simplices, or codebooks, and entries of each."""
-    bottleneck = bottleneck_of(encoder)
-    if isinstance(bottleneck, VectorQuantizer):
-        return bottleneck.num_codebooks, bottleneck.codebook_size
-    return bottleneck.num_simplices, bottleneck.simplex_size
 
 
 def make_signatures(readouts, preprocess, *, decode=None, max_pixels=MAX_PIXELS):

@@ -7,12 +7,11 @@ from pathlib import Path
 import keras
 from keras import ops
 
-from export.signatures import code_sizes
 from keras_ssl.evaluation.clustering import cluster_agreement, code_agreement
 from keras_ssl.evaluation.features import FeatureExtractor
 from keras_ssl.evaluation.rows import Row
 from keras_ssl.evaluation.rows_of import cluster_rows
-from keras_ssl.layers.necks import bottleneck_of, codes_of
+from keras_ssl.layers.necks import bottleneck_of, code_sizes, codes_of
 from stages.errors import LeftOut
 
 CODES = "pretrained, codes"

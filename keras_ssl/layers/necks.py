@@ -259,3 +259,18 @@ def _simplex_logits(encoder):
     if bottleneck is None or isinstance(bottleneck, VectorQuantizer):
         raise UserError(f"Encoder '{encoder.name}' has no Simplicial Embedding to read.")
     return bottleneck.input, (bottleneck.num_simplices, bottleneck.simplex_size)
+
+
+def code_sizes(encoder):
+    """L and V of an encoder with a neck: simplices, or codebooks, and entries of each.
+
+    Example:
+
+    >>> backbone = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
+    >>> code_sizes(sem_neck(backbone, num_simplices=4, simplex_size=3))
+    (4, 3)
+    """
+    bottleneck = bottleneck_of(encoder)
+    if isinstance(bottleneck, VectorQuantizer):
+        return bottleneck.num_codebooks, bottleneck.codebook_size
+    return bottleneck.num_simplices, bottleneck.simplex_size

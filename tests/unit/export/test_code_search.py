@@ -21,7 +21,7 @@ def by_sorting(codes, queries, k):
 
 @pytest.mark.parametrize("k", [1, 7, 50])
 @pytest.mark.parametrize("width, size", [(1, 2), (64, 3), (65, 16), (130, 257)])
-def test_neighbours_are_those_of_sorting_with_ties_to_the_earlier_row(width, size, k, monkeypatch):
+def test_neighbors_are_those_of_sorting_with_ties_to_the_earlier_row(width, size, k, monkeypatch):
     for name, value in (("_ROWS", 13), ("_QUERIES", 4), ("_PACKED", 9)):
         monkeypatch.setattr(code_search, name, value)
     codes, queries = random_codes(50, width, size), random_codes(11, width, size, seed=1)
@@ -38,7 +38,7 @@ def test_distances_are_those_of_scikit_learn():
     np.testing.assert_allclose(1 - found.agreements / 40, brute.kneighbors(queries)[0], atol=1e-12)
 
 
-def test_a_code_is_its_own_first_neighbour():
+def test_a_code_is_its_own_first_neighbor():
     codes = random_codes(30, 90, 5)
     found = search(codes, codes, 1, simplex_size=5)
     assert found.rows.ravel().tolist() == list(range(30))
@@ -72,8 +72,8 @@ CODES = random_codes(6, 4, 3)
         (CODES, CODES + 1, 1, "query codes must lie in 0 to 2"),
         (CODES, CODES.astype(int) - 1, 1, "query codes must lie in 0 to 2"),
         (CODES + 1, CODES, 1, "stored codes must lie in 0 to 2"),
-        (CODES, CODES, 7, "k=7 neighbours do not fit 6 codes"),
-        (CODES, CODES, 0, "k=0 neighbours"),
+        (CODES, CODES, 7, "k=7 neighbors do not fit 6 codes"),
+        (CODES, CODES, 0, "k=0 neighbors"),
         (CODES[:0], CODES, 1, "stored codes must be a non-empty matrix"),
         (CODES, CODES[0], 1, "query codes must be a non-empty matrix"),
         (CODES, np.full((1, 4), np.nan), 1, "query codes must be integers"),
