@@ -1,6 +1,8 @@
 """Build a method by name, and load an encoder back from disk."""
 
+import os
 import warnings
+from typing import Any
 
 import keras
 
@@ -8,9 +10,17 @@ from keras_ssl.backbones import create_backbone
 from keras_ssl.core.errors import lookup
 from keras_ssl.layers.necks import add_neck
 from keras_ssl.methods import METHODS
+from keras_ssl.methods.base import Method
 
 
-def create(method, *, backbone="resnet18", input_shape=(32, 32, 3), neck=None, **hyper_parameters):
+def create(
+    method: str,
+    *,
+    backbone: str | keras.Model = "resnet18",
+    input_shape: tuple[int, int, int] = (32, 32, 3),
+    neck: dict[str, Any] | None = None,
+    **hyper_parameters: Any,
+) -> Method:
     """Build a method around a new backbone.
 
     Args:
@@ -61,6 +71,13 @@ def _warn_of_preprocessing(backbone):
         )
 
 
-def load_encoder(path):
-    """Load `encoder.keras` as an ordinary functional Keras model: float images -> features."""
+def load_encoder(path: str | os.PathLike) -> keras.Model:
+    """Load `encoder.keras` as an ordinary functional Keras model: float images -> features.
+
+    Example:
+
+    >>> keras_ssl.create_backbone("tiny", (8, 8, 1)).save("encoder.keras")
+    >>> load_encoder("encoder.keras").output_shape
+    (None, 8)
+    """
     return keras.saving.load_model(path, compile=False)

@@ -1,19 +1,20 @@
 """Whether features that classes share are shared within superclasses (SEM's coherence)."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_ssl.core.errors import UserError
 
 
 def semantic_coherence(
-    weights,
-    superclasses,
-    num_kept,
+    weights: ArrayLike,
+    superclasses: ArrayLike,
+    num_kept: int,
     *,
-    by_magnitude=True,
-    count_each_feature=False,
-    skip_isolated=False,
-):
+    by_magnitude: bool = True,
+    count_each_feature: bool = False,
+    skip_isolated: bool = False,
+) -> float:
     """Average over classes of the share of neighbours that belong to the same superclass.
 
     Each class keeps the features of its `num_kept` largest weights; two classes are neighbours
@@ -54,7 +55,7 @@ def semantic_coherence(
     return float(share.mean()) if share.size else 0.0
 
 
-def shared_features(scores, num_kept):
+def shared_features(scores: np.ndarray, num_kept: int) -> np.ndarray:
     """Number of features that two classes both keep: (features, classes) -> (classes, classes).
 
     The diagonal is 0.

@@ -5,17 +5,17 @@ import math
 from keras import ops
 
 from keras_ssl.ops.norms import l2_normalize
-from keras_ssl.ops.precision import at_least_float32
+from keras_ssl.ops.precision import Tensor, at_least_float32
 
 _SELF = -1e9  # the exponent of a row with itself; exp() of it is 0 in float32 and float64
 
 
-def singular_values(z):
+def singular_values(z: Tensor) -> Tensor:
     """Singular values of `z`, not centred, in descending order: (min(rows, dim),)."""
     return ops.svd(at_least_float32(z), compute_uv=False)
 
 
-def rankme(z, *, epsilon=1e-7):
+def rankme(z: Tensor, *, epsilon: float = 1e-7) -> Tensor:
     """RankMe, the effective rank: `exp(-sum p log p)` with `p = sigma / sum(sigma) + epsilon`.
 
     Args:
@@ -39,8 +39,13 @@ def rankme(z, *, epsilon=1e-7):
     return ops.exp(-ops.sum(share * ops.log(ops.where(present, share, 1.0))))
 
 
-def rank_tau(z, threshold):
+def rank_tau(z: Tensor, threshold: float) -> Tensor:
     """Number of singular values of `z` that are at least `threshold`: an int32 scalar.
+
+    Example:
+
+    >>> int(rank_tau(keras.ops.diag(keras.ops.array([2.0, 1.0, 0.1])), 0.5))
+    2
 
     Reference: Cosentino et al., Toward a geometrical understanding of self-supervised contrastive
     learning, eq. 2.
@@ -49,11 +54,17 @@ def rank_tau(z, threshold):
     return ops.sum(ops.cast(values >= threshold, "int32"))
 
 
-def covariance_spectrum(z):
+def covariance_spectrum(z: Tensor) -> Tensor:
     """Eigenvalues of the covariance of `z` (divided by the rows), descending: (dim,).
 
     Taken from the singular values of the centred embeddings, so that small ones keep their digits;
     dimensional collapse shows as a tail of zeros.
+
+    Example:
+
+    >>> z = keras.ops.array([[1.0, 1.0], [-1.0, -1.0]])  # two features, one direction
+    >>> covariance_spectrum(z).numpy().round(3).tolist()
+    [2.0, 0.0]
 
     Reference: Jing et al., Understanding dimensional collapse, 2022, sec. 3.
     """
@@ -64,8 +75,14 @@ def covariance_spectrum(z):
     return ops.pad(values, (0, z.shape[1] - values.shape[0]))
 
 
-def alignment(x, y):
+def alignment(x: Tensor, y: Tensor) -> Tensor:
     """Mean squared distance of the normalised rows of two views, in [0, 4]; 0 is aligned.
+
+    Example:
+
+    >>> x = keras.ops.eye(3)
+    >>> float(alignment(x, 2 * x)), float(alignment(x, -x))
+    (0.0, 4.0)
 
     Reference: Wang and Isola, Alignment and uniformity on the hypersphere, 2020, sec. 4.1.
     """
@@ -73,7 +90,7 @@ def alignment(x, y):
     return ops.mean(ops.sum(ops.square(difference), axis=-1))
 
 
-def uniformity(x, *, t=2.0):
+def uniformity(x: Tensor, *, t: float = 2.0) -> Tensor:
     """`log mean exp(-t |x_i - x_j|^2)` over pairs of distinct normalised rows, in [-4 t, 0].
 
     Args:
@@ -82,6 +99,12 @@ def uniformity(x, *, t=2.0):
 
     Raises:
         ValueError: for a single row.
+
+    Example:
+
+    >>> collapsed, spread = keras.ops.ones((3, 3)), keras.ops.eye(3)
+    >>> round(float(uniformity(collapsed)), 3), round(float(uniformity(spread)), 3)
+    (0.0, -4.0)
 
     Reference: Wang and Isola, Alignment and uniformity on the hypersphere, 2020, sec. 4.1.
     """

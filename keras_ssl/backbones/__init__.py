@@ -1,10 +1,12 @@
 """Backbones: networks from images to feature vectors, by name."""
 
 import inspect
+from typing import Any
+
+import keras
 
 from keras_ssl.backbones.resnet import resnet14, resnet18, resnet50
-from keras_ssl.backbones.resnet8 import resnet8
-from keras_ssl.backbones.tiny import tiny
+from keras_ssl.backbones.small import resnet8, tiny
 from keras_ssl.backbones.vit import vit_small, vit_tiny
 from keras_ssl.core.errors import UserError, did_you_mean, lookup
 
@@ -31,7 +33,7 @@ BACKBONES = {
 }
 
 
-def create_backbone(name, input_shape, **options):
+def create_backbone(name: str, input_shape: tuple[int, int, int], **options: Any) -> keras.Model:
     """Build the backbone called `name` for images of `input_shape`.
 
     Args:

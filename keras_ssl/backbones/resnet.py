@@ -51,14 +51,14 @@ def residual_network(name, block, depths, width, summary):
     """
 
     def build(
-        input_shape,
+        input_shape: tuple[int, int, int],
         *,
-        width=width,
-        stem="auto",
-        stem_padding=1,
-        zero_init_residual=False,
-        name=name,
-    ):
+        width: int = width,
+        stem: str = "auto",
+        stem_padding: int = 1,
+        zero_init_residual: bool = False,
+        name: str = name,
+    ) -> keras.Model:
         width = check_width(width)
         inputs = image_input(input_shape)
         x = stem_for(stem, input_shape)(inputs, width, stem_padding)
@@ -97,6 +97,11 @@ _OPTIONS = """
 
     Raises:
         UserError: for a shape, width or stem that cannot be built.
+
+    Example:
+
+    >>> resnet14((32, 32, 3), width=4).output_shape
+    (None, 16)
 
     Reference: He et al., Deep Residual Learning, table 1.
     """

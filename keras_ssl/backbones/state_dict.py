@@ -1,5 +1,6 @@
 """Read weights that PyTorch made: names and arrays, without running code from the file."""
 
+import os
 import pickle
 import zipfile
 import zlib
@@ -11,7 +12,7 @@ import numpy as np
 from keras_ssl.core.errors import UserError
 
 
-def read_state_dict(path):
+def read_state_dict(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """Every array of floats in a file, by name.
 
     Args:

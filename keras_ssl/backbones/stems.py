@@ -8,7 +8,7 @@ from keras_ssl.core.errors import UserError, lookup
 CIFAR_MAX_SIZE = 64
 
 
-def resolve_stem(image_size):
+def resolve_stem(image_size: int) -> str:
     """The stem that "auto" means: "cifar" up to 64 pixels, "imagenet" above.
 
     Example:

@@ -1,15 +1,17 @@
 """The layers that make a Vision Transformer of tokens: positions and attention."""
 
 import keras
+import numpy as np
 from keras import ops
 
+from keras_ssl.core.bounds import Count
 from keras_ssl.core.serialization import Configured, register
 
 # torch's trunc_normal_ with a deviation of 0.02 cuts at +-2, a hundred deviations: nowhere.
 INITIALIZER = keras.initializers.RandomNormal(stddev=0.02)
 
 
-def bicubic_matrix(size, new_size):
+def bicubic_matrix(size: int, new_size: int) -> np.ndarray:
     """The matrix (new_size, size) that resizes a row of `size` values by cubic convolution.
 
     Pixel centres lie at half-integers, values beyond an end are those at the end, and the kernel's
@@ -26,7 +28,7 @@ def bicubic_matrix(size, new_size):
     return ops.sum(weights[..., None] * ops.one_hot(near, size, dtype="float32"), axis=1)
 
 
-def resize_positions(positions, rows, columns):
+def resize_positions(positions: keras.Variable, rows: int, columns: int) -> keras.KerasTensor:
     """Interpolate (height, width, dim) to (rows, columns, dim), bicubically."""
     height, width, _ = positions.shape
     down, across = bicubic_matrix(height, rows), bicubic_matrix(width, columns)
@@ -54,7 +56,7 @@ class Tokens(Configured, keras.layers.Layer):
     Reference: Dosovitskiy et al., An image is worth 16x16 words, 2021, eq. 1 and sec. 3.2.
     """
 
-    def __init__(self, rows, columns, class_token=True, **kwargs):
+    def __init__(self, rows: Count, columns: Count, class_token: bool = True, **kwargs):
         super().__init__(**kwargs)
         self.rows = rows
         self.columns = columns
@@ -100,7 +102,7 @@ class SelfAttention(Configured, keras.layers.Layer):
     Reference: Vaswani et al., Attention is all you need, 2017, sec. 3.2.
     """
 
-    def __init__(self, num_heads, **kwargs):
+    def __init__(self, num_heads: Count, **kwargs):
         super().__init__(**kwargs)
         self.num_heads = num_heads
 

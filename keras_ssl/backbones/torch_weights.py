@@ -1,7 +1,9 @@
 """Encoders from elsewhere: ResNet-18 and ResNet-50 with the weights of a PyTorch state dict."""
 
+import os
 import re
 
+import keras
 import numpy as np
 
 from keras_ssl.backbones import create_backbone
@@ -16,7 +18,12 @@ _NORM = ("weight", "bias", "running_mean", "running_var")  # the order of our la
 _LAYER = re.compile(r"stage(\d)_block(\d+)_(shortcut_)?(conv|bn)(\d?)")
 
 
-def import_weights(path, *, prefix=None, stem_padding=None):
+def import_weights(
+    path: str | os.PathLike | dict[str, np.ndarray],
+    *,
+    prefix: str | None = None,
+    stem_padding: int | None = None,
+) -> keras.Model:
     """An encoder with weights that torchvision, solo-learn, lightly or the like have trained.
 
     The depth, the width, the channels and the stem follow from the weights. Feed it the images that

@@ -13,7 +13,7 @@ from keras_ssl.core.errors import UserError, lookup
 HEAD_WIDTH = 64  # DeiT, table 1: 3 heads at width 192, 6 at 384
 
 
-def resolve_patch_size(image_size):
+def resolve_patch_size(image_size: int) -> int:
     """The patch of images of that size: 4 pixels up to 64, 16 above.
 
     Example:
@@ -92,7 +92,15 @@ def vision_transformer(name, width, summary):
         `build(input_shape, *, width, depth, patch_size, pooling, name)`.
     """
 
-    def build(input_shape, *, width=width, depth=12, patch_size=None, pooling="token", name=name):
+    def build(
+        input_shape: tuple[int, int, int],
+        *,
+        width: int = width,
+        depth: int = 12,
+        patch_size: int | None = None,
+        pooling: str = "token",
+        name: str = name,
+    ) -> keras.Model:
         heads = _heads(check_width(width))
         read = lookup(POOLINGS, pooling, "pooling")
         images = image_input(input_shape)
@@ -135,6 +143,11 @@ _OPTIONS = """
 
     Raises:
         UserError: for a shape, width, patch or pooling that cannot be built.
+
+    Example:
+
+    >>> vit_tiny((32, 32, 3), width=64, depth=1).output_shape
+    (None, 64)
 
     Reference: Dosovitskiy et al., An image is worth 16x16 words, 2021, eqs. 1 to 4; sizes: Touvron
     et al., Training data-efficient image transformers, 2021, table 1.

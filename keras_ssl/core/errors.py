@@ -9,6 +9,13 @@ class UserError(ValueError):
     Args:
         message: str.
         retry: bool. Whether the same request may succeed another time, as when memory was short.
+
+    Example:
+
+    >>> raise UserError("patch_size must be even. Received 7: take 6 or 8.")
+    Traceback (most recent call last):
+    ...
+    keras_ssl.core.errors.UserError: patch_size must be even. Received 7: take 6 or 8.
     """
 
     def __init__(self, message="", *, retry=False):

@@ -12,13 +12,13 @@ import tensorflow as tf
 from keras_ssl.core.errors import UserError
 
 
-def num_replicas():
+def num_replicas() -> int:
     """Number of replicas of the current `tf.distribute` strategy; 1 outside of any."""
     context = tf.distribute.get_replica_context()
     return context.num_replicas_in_sync if context is not None else 1
 
 
-def all_gather(x):
+def all_gather(x: tf.Tensor) -> tf.Tensor:
     """The rows of all replicas, in replica order: (batch, ...) -> (global batch, ...).
 
     Every replica has as many rows.
@@ -33,7 +33,7 @@ def all_gather(x):
     return rows
 
 
-def known_rows(x):
+def known_rows(x: tf.Tensor) -> int:
     """The number of rows of `x`, for a loss that cannot do without it.
 
     Raises:
@@ -47,14 +47,14 @@ def known_rows(x):
     return x.shape[0]
 
 
-def all_mean(x):
+def all_mean(x: tf.Tensor) -> tf.Tensor:
     """Mean of `x` over the replicas."""
     if num_replicas() == 1:
         return x
     return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, x)
 
 
-def all_true(x):
+def all_true(x: tf.Tensor) -> tf.Tensor:
     """Whether the boolean scalar `x` is true on all replicas."""
     if num_replicas() == 1:
         return x

@@ -3,16 +3,16 @@
 import keras
 from keras import ops
 
-from keras_ssl.core.bounds import Count, Temperature, TwoOrMore
+from keras_ssl.core.bounds import Count, Seed, Temperature, TwoOrMore
 from keras_ssl.core.constants import GUMBEL_TEMPERATURE
 from keras_ssl.core.serialization import Configured, register
 from keras_ssl.layers.quantizer import straight_through
 from keras_ssl.layers.simplicial import check_width, simplicial_embedding
-from keras_ssl.ops.precision import at_least_float32, float_spec
+from keras_ssl.ops.precision import Tensor, at_least_float32, float_spec
 from keras_ssl.ops.random import uniform
 
 
-def gumbel_softmax(z, noise, *, temperature):
+def gumbel_softmax(z: Tensor, noise: Tensor, *, temperature: float) -> Tensor:
     """Softmax samples and their one-hot vectors: `softmax((z + noise) / temperature)` per simplex.
 
     Args:
@@ -53,6 +53,11 @@ class IdentityBottleneck(Configured, keras.layers.Layer):
     Raises:
         UserError: for sizes out of range, or an input of another width.
 
+    Example:
+
+    >>> IdentityBottleneck(num_simplices=2, simplex_size=2)(keras.ops.ones((1, 4))).numpy()
+    array([[1., 1., 1., 1.]], dtype=float32)
+
     Reference: Lavoie et al., Simplicial Embeddings, fig. 3 and table 20 (BYOL + Embed).
     """
 
@@ -85,6 +90,13 @@ class GumbelBottleneck(Configured, keras.layers.Layer):
     Raises:
         UserError: for a temperature or sizes out of range, or an input of another width.
 
+    Example:
+
+    >>> z = keras.random.normal((4, 6), seed=1)
+    >>> samples = GumbelBottleneck(num_simplices=2, simplex_size=3)(z, training=True)
+    >>> keras.ops.sum(samples, axis=1).numpy().tolist()  # one entry of each simplex is 1
+    [2.0, 2.0, 2.0, 2.0]
+
     Reference: Lavoie et al., Simplicial Embeddings, table 2 (Gumbel S.-T., tau = 2).
     """
 
@@ -93,7 +105,7 @@ class GumbelBottleneck(Configured, keras.layers.Layer):
         num_simplices: Count,
         simplex_size: TwoOrMore,
         temperature: Temperature = GUMBEL_TEMPERATURE,
-        seed=0,
+        seed: Seed | None = 0,
         **kwargs,
     ):
         super().__init__(**kwargs)

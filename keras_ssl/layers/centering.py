@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_ssl.core.errors import UserError
+from keras_ssl.core.bounds import Share
 from keras_ssl.core.replicas import all_mean
 from keras_ssl.core.serialization import Configured, register
 from keras_ssl.ops.precision import at_least_float32, float_spec
@@ -41,12 +41,8 @@ class Centering(Configured, keras.layers.Layer):
     eq. 4.
     """
 
-    def __init__(self, momentum=0.9, **kwargs):
+    def __init__(self, momentum: Share = 0.9, **kwargs):
         super().__init__(autocast=False, **kwargs)
-        if not 0 <= momentum <= 1:
-            raise UserError(
-                f"The momentum of a centre must be between 0 and 1. Received {momentum}."
-            )
         self.momentum = momentum
 
     def build(self, input_shape):

@@ -1,11 +1,14 @@
 """Discrete codes: an integer in [0, V) for each of the L simplices or codebooks of an encoder."""
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_ssl.core.errors import UserError
 
 
-def code_dtype(simplex_size):
+def code_dtype(simplex_size: int) -> np.dtype:
     """The smallest unsigned integer type that holds the codes 0 to `simplex_size` - 1.
 
     Example:
@@ -16,7 +19,7 @@ def code_dtype(simplex_size):
     return np.min_scalar_type(simplex_size - 1)
 
 
-def checked_codes(codes, simplex_size, name):
+def checked_codes(codes: ArrayLike, simplex_size: int, name: str) -> np.ndarray:
     """Return `codes` as an array (images, L) of `code_dtype`, or say what is wrong with it.
 
     Args:
@@ -44,7 +47,7 @@ def checked_codes(codes, simplex_size, name):
     return array.astype(code_dtype(simplex_size), copy=False)
 
 
-def checked_matrix(codes, name):
+def checked_matrix(codes: ArrayLike, name: str) -> np.ndarray:
     """Return `codes` as a non-empty integer matrix; their range is not looked at.
 
     Raises:
@@ -64,7 +67,7 @@ def checked_matrix(codes, name):
     return array
 
 
-def check_same_width(first, second, names):
+def check_same_width(first: np.ndarray, second: np.ndarray, names: Sequence[str]) -> None:
     """Refuse codes of different numbers of simplices.
 
     Raises:

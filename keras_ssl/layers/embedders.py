@@ -1,5 +1,6 @@
 """Embedders: the maps from a backbone's features to the width that a neck reads."""
 
+import keras
 from keras import layers
 
 from keras_ssl.core.errors import UserError
@@ -7,7 +8,9 @@ from keras_ssl.layers.norm import BatchNormalization
 from keras_ssl.layers.simplicial import BlockDiagonalDense
 
 
-def linear_embedder(features, width, *, norm, num_blocks):
+def linear_embedder(
+    features: keras.KerasTensor, width: int, *, norm: bool, num_blocks: int
+) -> keras.KerasTensor:
     """A linear map without bias, of `num_blocks` blocks: the paper's embedder.
 
     Args:
@@ -27,7 +30,9 @@ def linear_embedder(features, width, *, norm, num_blocks):
     return BatchNormalization(name="embedder_norm")(embedding) if norm else embedding
 
 
-def mlp_embedder(features, width, *, norm, num_blocks):
+def mlp_embedder(
+    features: keras.KerasTensor, width: int, *, norm: bool, num_blocks: int
+) -> keras.KerasTensor:
     """A hidden layer as wide as the features, with ReLU, before the linear embedder.
 
     The paper does not print the width of its hidden layer. With `norm` both maps are normalised.
@@ -40,7 +45,9 @@ def mlp_embedder(features, width, *, norm, num_blocks):
     return linear_embedder(hidden, width, norm=norm, num_blocks=1)
 
 
-def identity_embedder(features, width, *, norm, num_blocks):
+def identity_embedder(
+    features: keras.KerasTensor, width: int, *, norm: bool, num_blocks: int
+) -> keras.KerasTensor:
     """The features themselves, which must have the width; nothing is normalised."""
     _check_dense(num_blocks, "identity")
     if features.shape[-1] != width:

@@ -1,6 +1,7 @@
 """Heads: the networks between an encoder and its loss, all weights in place."""
 
 import math
+from collections.abc import Sequence
 
 import keras
 from keras import ops
@@ -9,20 +10,21 @@ from keras_ssl.core.serialization import register
 from keras_ssl.layers.norm import BatchNormalization
 from keras_ssl.layers.prototypes import L2Normalization, WeightNormalizedPrototypes
 from keras_ssl.layers.simplicial import BlockDiagonalDense
+from keras_ssl.ops.precision import DType, Tensor
 
 
 def mlp(
-    input_dim,
-    units,
+    input_dim: int,
+    units: Sequence[int],
     *,
-    name,
-    hidden_bias=True,
-    output_bias=True,
-    hidden_norm=True,
-    output_norm=None,
-    num_blocks=1,
-    dtype=None,
-):
+    name: str,
+    hidden_bias: bool = True,
+    output_bias: bool = True,
+    hidden_norm: bool = True,
+    output_norm: str | None = None,
+    num_blocks: int = 1,
+    dtype: DType = None,
+) -> keras.Sequential:
     """Build `[Dense, BN, ReLU] x n, Dense` with every weight in place.
 
     Args:
@@ -38,6 +40,12 @@ def mlp(
 
     Returns:
         A built `keras.Sequential`: (batch, input_dim) -> (batch, units[-1]).
+
+    Example:
+
+    >>> projector = mlp(8, (16, 4), name="projector")
+    >>> [layer.name for layer in projector.layers], projector.output_shape
+    (['dense0', 'norm0', 'relu0', 'dense1'], (None, 4))
     """
     layers = [keras.Input((input_dim,))]
     for index, width in enumerate(units):
@@ -60,21 +68,21 @@ def mlp(
 
 
 @register
-def exact_gelu(x):
+def exact_gelu(x: Tensor) -> Tensor:
     """`x P(N(0, 1) < x)`, to full precision: TensorFlow rounds sqrt(2) to float32 in any type."""
     return 0.5 * x * (1.0 + ops.erf(x / math.sqrt(2.0)))
 
 
 def dino_head(
-    input_dim,
+    input_dim: int,
     *,
-    hidden_dim=2048,
-    bottleneck_dim=256,
-    num_prototypes=65536,
-    num_blocks=1,
-    name="projector",
-    dtype=None,
-):
+    hidden_dim: int = 2048,
+    bottleneck_dim: int = 256,
+    num_prototypes: int = 65536,
+    num_blocks: int = 1,
+    name: str = "projector",
+    dtype: DType = None,
+) -> keras.Sequential:
     """DINO's head: three Dense layers with exact GELUs between, then weight-normalised prototypes.
 
     Args:
@@ -90,6 +98,12 @@ def dino_head(
         A built `keras.Sequential` with layers `dense0`, `gelu0`, `dense1`, `gelu1`, `dense2`,
         `norm` (of length) and `prototypes`: (batch, input_dim) -> (batch, num_prototypes).
 
+    Example:
+
+    >>> head = dino_head(8, hidden_dim=16, bottleneck_dim=4, num_prototypes=5)
+    >>> head.output_shape
+    (None, 5)
+
     Reference: Caron et al., Emerging properties in self-supervised vision transformers, 2021,
     appendix C; facebookresearch/dino, without batch normalisation.
     """
@@ -104,8 +118,14 @@ def dino_head(
 
 
 def self_classifier_head(
-    input_dim, *, hidden_dim=4096, embedding_dim=128, num_blocks=1, name="projector", dtype=None
-):
+    input_dim: int,
+    *,
+    hidden_dim: int = 4096,
+    embedding_dim: int = 128,
+    num_blocks: int = 1,
+    name: str = "projector",
+    dtype: DType = None,
+) -> keras.Sequential:
     """Self-Classifier's head below the classifiers: Dense, BN, LeakyReLU, Dense, unit rows.
 
     Args:
@@ -118,6 +138,13 @@ def self_classifier_head(
 
     Returns:
         A built `keras.Sequential`: (batch, input_dim) -> (batch, embedding_dim).
+
+    Example:
+
+    >>> head = self_classifier_head(8, hidden_dim=16, embedding_dim=4)
+    >>> rows = head(keras.random.normal((2, 8), seed=1))
+    >>> keras.ops.norm(rows, axis=1).numpy().round(3).tolist()
+    [1.0, 1.0]
 
     Reference: Amrani et al., Self-supervised classification network, 2022, as in the authors' code.
     """

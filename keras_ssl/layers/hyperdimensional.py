@@ -5,19 +5,20 @@ import math
 import keras
 from keras import ops
 
+from keras_ssl.core.bounds import Count, PositiveShare, Seed, TwoOrMore
 from keras_ssl.core.errors import UserError, lookup
 from keras_ssl.core.replicas import num_replicas
 from keras_ssl.core.serialization import Configured, register
 from keras_ssl.ops.norms import l2_normalize
-from keras_ssl.ops.precision import at_least_float32, float_spec
+from keras_ssl.ops.precision import Tensor, at_least_float32, float_spec
 
 
-def tanh_embedding(x, batch_size):
+def tanh_embedding(x: Tensor, batch_size: int | Tensor) -> Tensor:
     """`tanh(x)`, what the authors' code trains; rows have norms up to sqrt(dim)."""
     return ops.tanh(at_least_float32(x))
 
 
-def l2_embedding(x, batch_size):
+def l2_embedding(x: Tensor, batch_size: int | Tensor) -> Tensor:
     """Rows of `x` scaled to the norm `sqrt(dim / batch_size)`, as the paper's eq. 1 prints."""
     return l2_normalize(x) * (x.shape[-1] / batch_size) ** 0.5
 
@@ -25,7 +26,9 @@ def l2_embedding(x, batch_size):
 ACTIVATIONS = {"tanh": tanh_embedding, "l2": l2_embedding}
 
 
-def code_temperature(dim, batch_size, num_codes, *, epsilon=1e-8):
+def code_temperature(
+    dim: int, batch_size: int | Tensor, num_codes: int, *, epsilon: float = 1e-8
+) -> float | Tensor:
     """The temperature at which an aligned embedding is assigned with `1 - epsilon (c - 1)`.
 
         tau = dim / (sqrt(batch_size) log((1 - epsilon (c - 1)) / epsilon))
@@ -85,11 +88,11 @@ class HyperdimensionalProjection(Configured, keras.layers.Layer):
 
     def __init__(
         self,
-        num_codes=16384,  # CIFAR-10, released configuration
-        activation="tanh",
-        epsilon=1e-8,
-        batch_size=None,
-        seed=0,
+        num_codes: TwoOrMore = 16384,  # CIFAR-10, released configuration
+        activation: str = "tanh",
+        epsilon: PositiveShare = 1e-8,
+        batch_size: Count | None = None,
+        seed: Seed = 0,
         **kwargs,
     ):
         super().__init__(**kwargs)

@@ -1,16 +1,22 @@
 """Langevin dynamics: images that an energy model finds likely, kept and improved over the steps."""
 
+from collections.abc import Callable
+
 import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_ssl.core.bounds import Count, Pixels, Seed, Share, Weight
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.replicas import all_gather, num_replicas
 from keras_ssl.core.serialization import Configured, register
+from keras_ssl.ops.precision import Tensor
 from keras_ssl.ops.random import normal, uniform
 
 
-def langevin_step(energy, images, noise, *, step_size):
+def langevin_step(
+    energy: Callable[[Tensor], Tensor], images: Tensor, noise: Tensor, *, step_size: float
+) -> Tensor:
     """Move every image down its energy, and by `noise`: `x - step_size dE/dx + noise`.
 
     Args:
@@ -59,6 +65,14 @@ class LangevinSampler(Configured, keras.layers.Layer):
         images: (buffer_size, height, width, channels) float32, uniform in [-1, 1] at first.
         draws: integer scalar. Calls of `sample` so far.
 
+    Example:
+
+    >>> sampler = LangevinSampler((8, 8, 1), buffer_size=6, num_steps=2)
+    >>> def energy(images):
+    ...     return ops.sum(ops.square(images), axis=(1, 2, 3))
+    >>> sampler.sample(energy, like=keras.ops.ones((4, 8, 8, 1))).shape
+    TensorShape([4, 8, 8, 1])
+
     Reference: Du and Mordatch, Implicit generation and modeling with energy-based models, 2019,
     sec. 3.2 (buffer, bounded pixels); Grathwohl et al., Your classifier is secretly an energy
     based model, 2020, algorithm 1.
@@ -66,13 +80,13 @@ class LangevinSampler(Configured, keras.layers.Layer):
 
     def __init__(
         self,
-        image_shape,
-        buffer_size=10000,
-        num_steps=20,
-        step_size=1.0,
-        noise=0.01,
-        reinit=0.05,
-        seed=0,
+        image_shape: tuple[Pixels, Pixels, Pixels],
+        buffer_size: Count = 10000,
+        num_steps: Count = 20,
+        step_size: Weight = 1.0,
+        noise: Weight = 0.01,
+        reinit: Share = 0.05,
+        seed: Seed = 0,
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)

@@ -1,13 +1,18 @@
 """A memory of every training image, and the clusters that are found in it."""
 
+from collections.abc import Sequence
+from typing import Annotated
+
 import keras
 import numpy as np
 from keras import ops
 
+from keras_ssl.core.bounds import Between, ClusterCounts, NumViews, Seed, Width
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import Configured, register
 from keras_ssl.layers.prototypes import Prototypes, unit_rows
+from keras_ssl.ops.precision import Tensor
 
 BLOCK = 8192  # rows compared with all centroids at a time
 
@@ -37,10 +42,25 @@ class ClusterMemory(Configured, keras.layers.Layer):
     Raises:
         UserError: for a head with more clusters than there are images.
 
+    Example:
+
+    >>> memory = ClusterMemory(num_images=6, dim=4, num_prototypes=(3, 2))
+    >>> memory.cluster(epoch=1)
+    >>> memory.classes.shape
+    TensorShape([2, 6])
+
     Reference: Caron et al., SwAV, 2020, appendix D.2 (DeepCluster-v2).
     """
 
-    def __init__(self, num_images, dim, num_prototypes, num_views=2, seed=0, **kwargs):
+    def __init__(
+        self,
+        num_images: Annotated[int, Between(1, 10**9)],
+        dim: Width,
+        num_prototypes: ClusterCounts,
+        num_views: NumViews = 2,
+        seed: Seed = 0,
+        **kwargs,
+    ):
         super().__init__(autocast=False, **kwargs)
         _check(num_prototypes, num_images)
         self.num_images = num_images
@@ -115,7 +135,9 @@ def _check(num_prototypes, num_images):
         )
 
 
-def spherical_kmeans(rows, num_clusters, *, num_iterations=10, seed=0):
+def spherical_kmeans(
+    rows: Tensor, num_clusters: int, *, num_iterations: int = 10, seed: int | Sequence[int] = 0
+) -> tuple[Tensor, Tensor]:
     """k-means of unit rows around unit centroids, by their cosines, on whatever device holds them.
 
     `sklearn.cluster.KMeans` finds equally good clusters, about three times as fast on two CPU
@@ -152,7 +174,7 @@ def spherical_kmeans(rows, num_clusters, *, num_iterations=10, seed=0):
     return centroids, nearest(rows, centroids)
 
 
-def nearest(rows, centroids):
+def nearest(rows: Tensor, centroids: Tensor) -> Tensor:
     """Index of the centroid with the largest product: (n, dim), (k, dim) -> (n,) int32."""
     columns = ops.transpose(centroids)
     blocks = [ops.argmax(block @ columns, axis=-1) for block in _blocks(rows)]

@@ -5,6 +5,7 @@ over the same layers: nothing is copied, and training one trains the other.
 """
 
 import inspect
+from typing import Any
 
 import keras
 
@@ -34,8 +35,14 @@ from keras_ssl.layers.simplicial import BlockDiagonalDense, SimplicialCodes, Sim
 
 
 def add_neck(
-    encoder, *, kind="sem", embedder="linear", embedder_norm=True, num_blocks=1, **options
-):
+    encoder: keras.Model,
+    *,
+    kind: str = "sem",
+    embedder: str = "linear",
+    embedder_norm: bool = True,
+    num_blocks: int = 1,
+    **options: Any,
+) -> keras.Model:
     """Extend `encoder` by an embedder and a bottleneck, between it and the heads.
 
     Args:
@@ -92,7 +99,7 @@ def add_neck(
     return keras.Model(images, bottleneck(embedding), name=f"{kind}_{encoder.name}")
 
 
-def check_encoder(encoder):
+def check_encoder(encoder: keras.Model) -> None:
     """Refuse a network that is not a built functional model, images -> (batch, features).
 
     Raises:
@@ -119,7 +126,7 @@ def check_encoder(encoder):
         )
 
 
-def sem_neck(encoder, **options):
+def sem_neck(encoder: keras.Model, **options: Any) -> keras.Model:
     """`add_neck` with `kind="sem"`: an embedder and simplices.
 
     Example:
@@ -173,25 +180,25 @@ NECKS = {"sem": _sem, "embed": _embed, "gumbel": _gumbel, "vq": _vq}
 _BOTTLENECKS = (SimplicialEmbedding, IdentityBottleneck, GumbelBottleneck, VectorQuantizer)
 
 
-def bottleneck_of(encoder):
+def bottleneck_of(encoder: keras.Model) -> keras.layers.Layer | None:
     """The layer that ends the neck of `encoder`, or None where there is no neck."""
     last = encoder.layers[-1] if getattr(encoder, "layers", None) else None
     return last if isinstance(last, _BOTTLENECKS) else None
 
 
-def simplices_of(encoder):
+def simplices_of(encoder: keras.Model) -> SimplicialEmbedding | None:
     """The `SimplicialEmbedding` that ends `encoder`, or None."""
     last = bottleneck_of(encoder)
     return last if isinstance(last, SimplicialEmbedding) else None
 
 
-def projector_blocks(encoder):
+def projector_blocks(encoder: keras.Model) -> int:
     """Blocks of the first projector layer after `encoder`: those of its embedder, else 1."""
     embedders = [layer for layer in encoder.layers if isinstance(layer, BlockDiagonalDense)]
     return embedders[-1].num_blocks if embedders and bottleneck_of(encoder) else 1
 
 
-def at_temperature(encoder, temperature):
+def at_temperature(encoder: keras.Model, temperature: float) -> keras.Model:
     """The same layers, read at another SEM temperature: a model that shares every weight.
 
     Args:
@@ -201,6 +208,14 @@ def at_temperature(encoder, temperature):
 
     Raises:
         UserError: if `encoder` has no simplices.
+
+    Example:
+
+    >>> backbone = keras_ssl.create_backbone("tiny", (8, 8, 1))
+    >>> encoder = sem_neck(backbone, num_simplices=2, simplex_size=3)
+    >>> one_hot = at_temperature(encoder, 0)(keras.random.normal((4, 8, 8, 1), seed=1))
+    >>> keras.ops.sum(one_hot, axis=1).numpy().tolist()
+    [2.0, 2.0, 2.0, 2.0]
     """
     logits, sizes = _simplex_logits(encoder)
     # Named after tau_d, so that one model can hold several readings.
@@ -208,7 +223,7 @@ def at_temperature(encoder, temperature):
     return keras.Model(encoder.input, read(logits), name=encoder.name)
 
 
-def embedding_of(encoder):
+def embedding_of(encoder: keras.Model) -> tuple[keras.Model, tuple[int, int]]:
     """The same layers, read before the softmax, and the sizes of the simplices that it makes.
 
     Returns:
@@ -216,16 +231,31 @@ def embedding_of(encoder):
 
     Raises:
         UserError: if `encoder` has no simplices.
+
+    Example:
+
+    >>> backbone = keras_ssl.create_backbone("tiny", (8, 8, 1))
+    >>> encoder = sem_neck(backbone, num_simplices=2, simplex_size=3)
+    >>> model, sizes = embedding_of(encoder)
+    >>> model.output_shape, sizes
+    ((None, 6), (2, 3))
     """
     logits, sizes = _simplex_logits(encoder)
     return keras.Model(encoder.input, logits, name=f"{encoder.name}_embedding"), sizes
 
 
-def codes_of(encoder):
+def codes_of(encoder: keras.Model) -> keras.Model:
     """The same layers, read as discrete codes: images -> (batch, L) int32 in [0, V).
 
     Raises:
         UserError: if `encoder` has no neck.
+
+    Example:
+
+    >>> backbone = keras_ssl.create_backbone("tiny", (8, 8, 1))
+    >>> encoder = sem_neck(backbone, num_simplices=2, simplex_size=3)
+    >>> codes_of(encoder)(keras.random.normal((4, 8, 8, 1), seed=1)).shape
+    TensorShape([4, 2])
     """
     bottleneck = bottleneck_of(encoder)
     if isinstance(bottleneck, VectorQuantizer):
@@ -236,7 +266,7 @@ def codes_of(encoder):
     return keras.Model(encoder.input, codes, name=f"{encoder.name}_codes")
 
 
-def backbone_output(encoder):
+def backbone_output(encoder: keras.Model) -> keras.KerasTensor:
     """The symbolic features below the neck, in the graph of `encoder` itself.
 
     For models of several outputs: calling `backbone_of(encoder)` there would run it twice.
@@ -246,8 +276,15 @@ def backbone_output(encoder):
     return encoder.layers[encoder.layers.index(backbone_of(encoder)) + 1].input
 
 
-def backbone_of(encoder):
-    """The encoder below the neck; `encoder` itself where there is none."""
+def backbone_of(encoder: keras.Model) -> keras.Model:
+    """The encoder below the neck; `encoder` itself where there is none.
+
+    Example:
+
+    >>> backbone = keras_ssl.create_backbone("tiny", (8, 8, 1))
+    >>> backbone_of(sem_neck(backbone, num_simplices=2, simplex_size=3)) is backbone
+    True
+    """
     if bottleneck_of(encoder) is None:
         return encoder
     return next(layer for layer in encoder.layers if isinstance(layer, keras.Model))

@@ -3,8 +3,10 @@
 import keras
 from keras import layers, ops
 
+from keras_ssl.ops.precision import DType, Tensor
 
-def patch_grid(images, size):
+
+def patch_grid(images: Tensor, size: int) -> Tensor:
     """Cut images into square patches, each half over the next one in its row and column.
 
     Args:
@@ -24,7 +26,9 @@ def patch_grid(images, size):
     return ops.reshape(patches, (-1, rows, columns, size, size, images.shape[-1]))
 
 
-def row_context(dim, *, width=256, num_blocks=5, name="context", dtype=None):
+def row_context(
+    dim: int, *, width: int = 256, num_blocks: int = 5, name: str = "context", dtype: DType = None
+) -> keras.Model:
     """Summarise, at every place of a grid, its row and the rows above: a small PixelCNN.
 
     Residual blocks of a 1x1, a 1x3 (within the row), a 2x1 (this row and the one above) and a 1x1
@@ -39,6 +43,12 @@ def row_context(dim, *, width=256, num_blocks=5, name="context", dtype=None):
 
     Returns:
         A built `keras.Model`: (batch, rows, columns, dim) -> the same.
+
+    Example:
+
+    >>> context = row_context(dim=4, width=8, num_blocks=2)
+    >>> context(keras.ops.zeros((1, 7, 7, 4))).shape
+    TensorShape([1, 7, 7, 4])
 
     Reference: van den Oord et al., 2018, sec. 3.3 ("PixelCNN-style"); layout as in Henaff et al.,
     Data-efficient image recognition with contrastive predictive coding, 2020, appendix.

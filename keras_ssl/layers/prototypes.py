@@ -1,11 +1,14 @@
 """Prototypes: products of a unit feature with learned unit vectors."""
 
+from collections.abc import Sequence
+
 import keras
 from keras import ops
 
+from keras_ssl.core.bounds import Count
 from keras_ssl.core.serialization import Configured, register
 from keras_ssl.ops.norms import l2_normalize
-from keras_ssl.ops.precision import at_least_float32, float_spec
+from keras_ssl.ops.precision import Tensor, at_least_float32, float_spec
 
 _ROUNDING = 1e-6  # of a squared length in float32; below it, scaling would only stir the last bits
 
@@ -15,6 +18,11 @@ class L2Normalization(Configured, keras.layers.Layer):
     """Layer form of `l2_normalize`: rows of length 1 in at least float32; a zero row stays zero.
 
     Its gradient is finite at zero rows, unlike that of `keras.layers.UnitNormalization`.
+
+    Example:
+
+    >>> L2Normalization()(keras.ops.array([[3.0, 4.0], [0.0, 0.0]])).numpy().round(1).tolist()
+    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
     """
 
     def __init__(self, **kwargs):
@@ -49,7 +57,7 @@ class Prototypes(Configured, keras.layers.Layer):
     Reference: Caron et al., SwAV, 2020, sec. 3.1; facebookresearch/swav.
     """
 
-    def __init__(self, num_prototypes, **kwargs):
+    def __init__(self, num_prototypes: Count, **kwargs):
         super().__init__(autocast=False, **kwargs)
         self.num_prototypes = num_prototypes
 
@@ -99,7 +107,7 @@ class WeightNormalizedPrototypes(Configured, keras.layers.Layer):
     Reference: Salimans and Kingma, Weight normalization, 2016, eq. 2; DINO, appendix C.
     """
 
-    def __init__(self, num_prototypes, learnable_scale=False, **kwargs):
+    def __init__(self, num_prototypes: Count, learnable_scale: bool = False, **kwargs):
         super().__init__(autocast=False, **kwargs)
         self.num_prototypes = num_prototypes
         self.learnable_scale = learnable_scale
@@ -126,7 +134,7 @@ class WeightNormalizedPrototypes(Configured, keras.layers.Layer):
         return float_spec(x, self.num_prototypes)
 
 
-def unit_rows(shape, dtype=None):
+def unit_rows(shape: Sequence[int], dtype: str | None = None) -> Tensor:
     """Initializer: rows drawn uniformly from the unit sphere."""
     return l2_normalize(keras.initializers.RandomNormal(stddev=1.0)(shape, dtype=dtype))
 

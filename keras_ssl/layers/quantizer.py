@@ -9,10 +9,10 @@ from keras_ssl.core.bounds import Count, TwoOrMore, Weight
 from keras_ssl.core.constants import CODEBOOK_SIZE, COMMITMENT, NUM_CODEBOOKS
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.serialization import Configured, register
-from keras_ssl.ops.precision import at_least_float32, float_spec
+from keras_ssl.ops.precision import Tensor, at_least_float32, float_spec
 
 
-def vector_quantize(z, codebook):
+def vector_quantize(z: Tensor, codebook: Tensor) -> tuple[Tensor, Tensor]:
     """Replace every vector by the nearest code of its codebook.
 
     Args:
@@ -35,7 +35,7 @@ def vector_quantize(z, codebook):
     return indices, ops.einsum("blv,lvd->bld", chosen, codebook)
 
 
-def quantization_losses(z, quantized):
+def quantization_losses(z: Tensor, quantized: Tensor) -> tuple[Tensor, Tensor]:
     """Codebook loss `mean((sg(z) - e)^2)` and commitment `mean((z - sg(e))^2)`: two scalars.
 
     Reference: van den Oord et al., 2017, eq. 3, second and third term.
@@ -45,7 +45,7 @@ def quantization_losses(z, quantized):
     return codebook_loss, ops.mean(ops.square(z - ops.stop_gradient(quantized)))
 
 
-def straight_through(z, quantized):
+def straight_through(z: Tensor, quantized: Tensor) -> Tensor:
     """The value of `quantized` with the gradient of `z`."""
     z = at_least_float32(z)
     # In this order the difference is exactly 0, and the sum exactly `quantized`.
@@ -128,6 +128,13 @@ class QuantizerCodes(Configured, keras.layers.Layer):
 
     Args:
         quantizer: `VectorQuantizer`.
+
+    Example:
+
+    >>> quantizer = VectorQuantizer(num_codebooks=3, codebook_size=5)
+    >>> quantizer.build((None, 6))
+    >>> QuantizerCodes(quantizer)(keras.ops.ones((4, 6))).shape
+    TensorShape([4, 3])
     """
 
     def __init__(self, quantizer, **kwargs):

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_ssl.core.bounds import Count, Width
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.replicas import all_gather, num_replicas
 from keras_ssl.core.serialization import Configured, register
@@ -39,13 +40,8 @@ class KeyQueue(Configured, keras.layers.Layer):
     Reference: He et al., Momentum contrast, 2020, sec. 3.2 and algorithm 1.
     """
 
-    def __init__(self, size, dim, initializer="random_normal", **kwargs):
+    def __init__(self, size: Count, dim: Width, initializer="random_normal", **kwargs):
         super().__init__(autocast=False, **kwargs)
-        if size < 1 or dim < 1:
-            raise UserError(
-                f"A queue takes one or more keys of width 1 or more. Received size={size}, "
-                f"dim={dim}."
-            )
         self.size = size
         self.dim = dim
         self.initializer = initializer
@@ -124,7 +120,7 @@ class NeighbourQueue(KeyQueue):
     Reference: Amrani et al., Self-supervised classification network, 2022; authors' code.
     """
 
-    def __init__(self, size, dim, initializer="zeros", **kwargs):
+    def __init__(self, size: Count, dim: Width, initializer="zeros", **kwargs):
         super().__init__(size, dim, initializer, **kwargs)
         self.images = self.add_weight(
             name="images",

@@ -8,10 +8,12 @@ from keras import ops
 from keras_ssl.core.bounds import Count, TemperatureOrZero, TwoOrMore
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.serialization import Configured, register
-from keras_ssl.ops.precision import at_least_float32, float_spec
+from keras_ssl.ops.precision import Tensor, at_least_float32, float_spec
 
 
-def simplicial_embedding(z, num_simplices, simplex_size, temperature):
+def simplicial_embedding(
+    z: Tensor, num_simplices: int, simplex_size: int, temperature: float
+) -> Tensor:
     """Map `z` to `num_simplices` points of the (simplex_size - 1)-simplex, in at least float32.
 
     The vector is read row-major as L groups of V entries; each group becomes
@@ -43,19 +45,33 @@ def simplicial_embedding(z, num_simplices, simplex_size, temperature):
     return ops.reshape(soft, (-1, num_simplices * simplex_size))
 
 
-def simplicial_entropy(z, num_simplices, simplex_size, temperature):
+def simplicial_entropy(
+    z: Tensor, num_simplices: int, simplex_size: int, temperature: float
+) -> Tensor:
     """Entropy in nats of every simplex of `simplicial_embedding(z, ...)`: -> (batch, L).
 
     Computed from the logits, so that a probability that underflows counts as 0 instead of NaN.
     Ranges from 0 (one-hot) to log(V) (uniform).
+
+    Example:
+
+    >>> entropy = simplicial_entropy(keras.ops.zeros((1, 4)), 2, 2, temperature=1.0)
+    >>> (entropy.numpy() / np.log(2)).round(5).tolist()
+    [[1.0, 1.0]]
     """
     groups = at_least_float32(_groups(z, num_simplices, simplex_size))
     log_p = ops.log_softmax(groups / temperature, axis=-1)
     return -ops.sum(ops.exp(log_p) * log_p, axis=-1)
 
 
-def simplicial_codes(z, num_simplices, simplex_size):
-    """The discrete code of `z`: index of the largest entry of every simplex, (batch, L) int32."""
+def simplicial_codes(z: Tensor, num_simplices: int, simplex_size: int) -> Tensor:
+    """The discrete code of `z`: index of the largest entry of every simplex, (batch, L) int32.
+
+    Example:
+
+    >>> simplicial_codes(keras.ops.array([[0.0, 2.0, 1.0, 1.0]]), 2, 2).numpy().tolist()
+    [[1, 0]]
+    """
     return ops.argmax(_groups(z, num_simplices, simplex_size), axis=-1)
 
 
@@ -69,7 +85,7 @@ def _groups(z, num_simplices, simplex_size):
     return ops.reshape(z, (-1, num_simplices, simplex_size))
 
 
-def check_width(width, num_simplices, simplex_size):
+def check_width(width: int, num_simplices: int, simplex_size: int) -> None:
     """Refuse an input that is not as wide as its simplices.
 
     Raises:
@@ -97,6 +113,12 @@ class SimplicialEmbedding(Configured, keras.layers.Layer):
 
     Raises:
         UserError: for sizes or temperatures out of range, or an input of another width.
+
+    Example:
+
+    >>> layer = SimplicialEmbedding(num_simplices=2, simplex_size=4)
+    >>> layer(keras.ops.zeros((1, 8))).numpy().tolist()  # equal logits: uniform
+    [[0.25, 0.25, 0.25, 0.25, 0.25, 0.25, 0.25, 0.25]]
 
     Reference: Lavoie et al., Simplicial Embeddings, eq. 1; tau_p, tau'_p: tables 7 to 13.
     """
@@ -127,7 +149,13 @@ class SimplicialEmbedding(Configured, keras.layers.Layer):
 
 @register
 class SimplicialCodes(Configured, keras.layers.Layer):
-    """Layer form of `simplicial_codes`: (batch, L * V) -> (batch, L) int32."""
+    """Layer form of `simplicial_codes`: (batch, L * V) -> (batch, L) int32.
+
+    Example:
+
+    >>> SimplicialCodes(2, 2)(keras.ops.array([[0.0, 2.0, 1.0, 1.0]])).numpy().tolist()
+    [[1, 0]]
+    """
 
     def __init__(self, num_simplices: Count, simplex_size: TwoOrMore, **kwargs):
         super().__init__(**kwargs)

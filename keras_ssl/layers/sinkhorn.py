@@ -1,17 +1,19 @@
 """Sinkhorn: turn scores into soft assignments that use every prototype equally."""
 
-import math
+from typing import Annotated
 
 import keras
 from keras import ops
 
-from keras_ssl.core.errors import UserError
+from keras_ssl.core.bounds import Between, Temperature
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import Configured, register
-from keras_ssl.ops.precision import at_least_float32, float_spec
+from keras_ssl.ops.precision import Tensor, at_least_float32, float_spec
 
 
-def sinkhorn(scores, *, weights=None, epsilon=0.05, iterations=3):
+def sinkhorn(
+    scores: Tensor, *, weights: Tensor | None = None, epsilon: float = 0.05, iterations: int = 3
+) -> Tensor:
     """Balance `exp(scores / epsilon)` over the prototypes by a few Sinkhorn-Knopp iterations.
 
     One iteration scales the columns (prototypes) to equal mass and then the rows (images) to 1.
@@ -60,16 +62,22 @@ class Sinkhorn(Configured, keras.layers.Layer):
     Raises:
         UserError: for values out of range.
 
+    Example:
+
+    >>> codes = Sinkhorn(epsilon=1.0)(keras.random.normal((8, 4), seed=1))
+    >>> bool(keras.ops.all(abs(keras.ops.sum(codes, axis=0) - 2) < 0.1))  # 8 images by 4 prototypes
+    True
+
     Reference: Caron et al., SwAV, 2020, eqs. 3 to 5.
     """
 
-    def __init__(self, epsilon=0.05, iterations=3, **kwargs):
+    def __init__(
+        self,
+        epsilon: Temperature = 0.05,
+        iterations: Annotated[int, Between(0, 1000)] = 3,
+        **kwargs,
+    ):
         super().__init__(autocast=False, **kwargs)
-        if not 0 < epsilon < math.inf or iterations < 0:
-            raise UserError(
-                "Sinkhorn takes epsilon above 0 and iterations of 0 or more. "
-                f"Received epsilon={epsilon}, iterations={iterations}."
-            )
         self.epsilon = epsilon
         self.iterations = iterations
 

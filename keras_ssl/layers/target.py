@@ -1,11 +1,15 @@
 """Targets: copies of a network that follow it by an exponential moving average."""
 
+from collections.abc import Sequence
+
+import keras
 from keras import ops
 
 from keras_ssl.layers.necks import simplices_of
+from keras_ssl.ops.precision import Tensor
 
 
-def copy_for_target(online):
+def copy_for_target(online: keras.Model) -> keras.Model:
     """Copy a built functional or sequential network, weights included, to be moved by EMA only.
 
     The copy's variables are frozen one by one: `trainable = False` on the layers would also put
@@ -22,13 +26,17 @@ def copy_for_target(online):
     return copy
 
 
-def parameter_pairs(online, copy):
+def parameter_pairs(
+    online: keras.Model, copy: keras.Model
+) -> list[tuple[keras.Variable, keras.Variable]]:
     """`[(online parameter, its copy)]`; running statistics stay each network's own."""
     both = zip(online.weights, copy.weights, strict=True)
     return [(parameter, follower) for parameter, follower in both if parameter.trainable]
 
 
-def move_towards(pairs, momentum):
+def move_towards(
+    pairs: Sequence[tuple[keras.Variable, keras.Variable]], momentum: float | Tensor
+) -> None:
     """EMA of every pair: `copy <- momentum * copy + (1 - momentum) * online`.
 
     Args:

@@ -9,16 +9,17 @@ import math
 import keras
 from keras import ops
 
+from keras_ssl.core.bounds import Count, Few, Share, Weight
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.replicas import all_mean
 from keras_ssl.core.serialization import Configured, register
 from keras_ssl.ops.linalg import cholesky, inverse_square_root
-from keras_ssl.ops.precision import at_least_float32, float_spec
+from keras_ssl.ops.precision import Tensor, at_least_float32, float_spec
 
 _JITTER = 1e-14  # of the trace: above the rounding of float64, below any tolerance of float32
 
 
-def cholesky_whiten(x, *, epsilon=0.0):
+def cholesky_whiten(x: Tensor, *, epsilon: float = 0.0) -> Tensor:
     """Whiten by the lower Cholesky factor L of the covariance: rows become `L^-1 (x - mean)`.
 
     The covariance divides by `batch - 1` and is shrunk to `(1 - epsilon) cov + epsilon I`.
@@ -48,7 +49,9 @@ def cholesky_whiten(x, *, epsilon=0.0):
     return ops.cast(ops.swapaxes(white, -1, -2), x.dtype)
 
 
-def whiten_sub_batches(x, permutation, size, *, epsilon=0.0):
+def whiten_sub_batches(
+    x: Tensor, permutation: Tensor, size: int, *, epsilon: float = 0.0
+) -> Tensor:
     """`cholesky_whiten` of random sub-batches; the rows come back in their own order.
 
     Views of the same images must be given the same `permutation`.
@@ -61,6 +64,13 @@ def whiten_sub_batches(x, permutation, size, *, epsilon=0.0):
 
     Raises:
         UserError: if `size` does not divide the batch.
+
+    Example:
+
+    >>> x = keras.random.normal((8, 2), seed=1)
+    >>> z = whiten_sub_batches(x, np.arange(8), 4)
+    >>> bool(keras.ops.all(keras.ops.isclose(z[:4], cholesky_whiten(x[:4]), atol=1e-5)))
+    True
 
     Reference: Ermolov et al., 2021, sec. 3 (batch slicing).
     """
@@ -75,7 +85,7 @@ def whiten_sub_batches(x, permutation, size, *, epsilon=0.0):
     return ops.take(white, ops.argsort(permutation), axis=0)
 
 
-def zca_whiten(x, num_groups=1, *, epsilon=0.0):
+def zca_whiten(x: Tensor, num_groups: int = 1, *, epsilon: float = 0.0) -> Tensor:
     """Whiten groups of consecutive features by the symmetric root `(cov + epsilon I)^(-1/2)`.
 
     Of all whitenings this one stays nearest to its input. The covariance divides by the batch.
@@ -91,12 +101,20 @@ def zca_whiten(x, num_groups=1, *, epsilon=0.0):
     Raises:
         UserError: if `num_groups` does not divide `dim`.
 
+    Example:
+
+    >>> z = zca_whiten(keras.random.normal((16, 3), seed=1))
+    >>> bool(abs(keras.ops.transpose(z) @ z / 16 - keras.ops.eye(3)).numpy().max() < 1e-5)
+    True
+
     Reference: Huang et al., Decorrelated batch normalization, 2018, eq. 5, algorithm 1.
     """
     return _whiten(x, num_groups, lambda covariance: zca_matrix(covariance, epsilon=epsilon))
 
 
-def shuffled_whiten(x, permutation, num_groups=1, *, epsilon=0.0):
+def shuffled_whiten(
+    x: Tensor, permutation: Tensor, num_groups: int = 1, *, epsilon: float = 0.0
+) -> Tensor:
     """`zca_whiten` on permuted features, permuted back: every step groups them anew.
 
     Args:
@@ -105,13 +123,22 @@ def shuffled_whiten(x, permutation, num_groups=1, *, epsilon=0.0):
         num_groups: int > 0. Must divide `dim`; see `groups_for`.
         epsilon: float >= 0. Added to the eigenvalues.
 
+    Example:
+
+    >>> x = keras.random.normal((16, 4), seed=1)
+    >>> shuffled = shuffled_whiten(x, np.array([1, 0, 3, 2]), 2)  # the same groups as they are
+    >>> bool(keras.ops.all(keras.ops.isclose(shuffled, zca_whiten(x, 2), atol=1e-5)))
+    True
+
     Reference: Hua et al., On feature decorrelation in self-supervised learning, 2021, sec. 4.3.
     """
     white = zca_whiten(ops.take(x, permutation, axis=1), num_groups, epsilon=epsilon)
     return ops.take(white, ops.argsort(permutation), axis=1)
 
 
-def iterative_whiten(x, num_groups=1, *, iterations=5, epsilon=1e-5):
+def iterative_whiten(
+    x: Tensor, num_groups: int = 1, *, iterations: int = 5, epsilon: float = 1e-5
+) -> Tensor:
     """`zca_whiten` by Newton's iteration, without eigenvalues; approximate by design.
 
     Args:
@@ -120,17 +147,24 @@ def iterative_whiten(x, num_groups=1, *, iterations=5, epsilon=1e-5):
         iterations: int >= 0. Steps; small eigenvalues need more.
         epsilon: float > 0. Added to the diagonal of the covariance.
 
+    Example:
+
+    >>> x = keras.random.normal((64, 3), seed=1)
+    >>> exact, approximate = zca_whiten(x), iterative_whiten(x, iterations=20)
+    >>> bool(keras.ops.all(keras.ops.isclose(exact, approximate, atol=1e-3)))
+    True
+
     Reference: Huang et al., Iterative normalization, 2019, algorithm 1.
     """
     return _whiten(x, num_groups, lambda c: newton_matrix(c, iterations, epsilon=epsilon))
 
 
-def zca_matrix(covariance, *, epsilon=0.0):
+def zca_matrix(covariance: Tensor, *, epsilon: float = 0.0) -> Tensor:
     """`(covariance + epsilon I)^(-1/2)`: float64 (..., d, d) -> (..., d, d), symmetric."""
     return inverse_square_root(_definite(covariance, epsilon))
 
 
-def newton_matrix(covariance, iterations, *, epsilon=0.0):
+def newton_matrix(covariance: Tensor, iterations: int, *, epsilon: float = 0.0) -> Tensor:
     """`zca_matrix` approximated by Newton's iteration `P <- (3 P - P^3 S) / 2`, S of trace 1."""
     covariance = _definite(covariance, epsilon)
     trace = ops.trace(covariance, axis1=-2, axis2=-1)[..., None, None]
@@ -141,7 +175,7 @@ def newton_matrix(covariance, iterations, *, epsilon=0.0):
     return root / ops.sqrt(trace)
 
 
-def groups_for(dim, batch):
+def groups_for(dim: int, batch: int) -> int:
     """The smallest number of groups that divides `dim` and leaves at most batch / 2 features each.
 
     Reference: Hua et al., 2021, whose code takes ceil(2 dim / batch), dividing or not.
@@ -177,7 +211,14 @@ class DecorrelatedBatchNormalization(Configured, keras.layers.Layer):
     al., Iterative normalization, 2019, algorithm 1 (5 iterations).
     """
 
-    def __init__(self, num_groups=1, momentum=0.9, epsilon=1e-5, iterations=None, **kwargs):
+    def __init__(
+        self,
+        num_groups: Count = 1,
+        momentum: Share = 0.9,
+        epsilon: Weight = 1e-5,
+        iterations: Few | None = None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.num_groups = num_groups
         self.momentum = momentum

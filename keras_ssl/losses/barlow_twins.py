@@ -4,10 +4,10 @@ from keras import ops
 
 from keras_ssl.ops.linalg import off_diagonal_energy
 from keras_ssl.ops.pairs import mean_over_pairs
-from keras_ssl.ops.precision import at_least_float32
+from keras_ssl.ops.precision import Tensor, at_least_float32
 
 
-def cross_correlation(z1, z2, *, epsilon=1e-5):
+def cross_correlation(z1: Tensor, z2: Tensor, *, epsilon: float = 1e-5) -> Tensor:
     """Correlation over the batch of every feature of `z1` with every feature of `z2`.
 
     Args:
@@ -24,12 +24,12 @@ def cross_correlation(z1, z2, *, epsilon=1e-5):
     return ops.matmul(ops.transpose(z1), z2) / ops.cast(ops.shape(z1)[0], z1.dtype)
 
 
-def diagonal_error(correlation):
+def diagonal_error(correlation: Tensor) -> Tensor:
     """`sum_i (1 - C_ii)^2`, the invariance term: (dim, dim) -> scalar >= 0."""
     return ops.sum(ops.square(1.0 - ops.diagonal(correlation)))
 
 
-def barlow_twins_terms(*views):
+def barlow_twins_terms(*views: Tensor) -> tuple[Tensor, Tensor]:
     """Invariance and redundancy, not weighted, averaged over the pairs of views.
 
     Args:
@@ -47,7 +47,7 @@ def barlow_twins_terms(*views):
     return tuple(ops.unstack(mean_over_pairs(terms, views), 2))
 
 
-def barlow_twins_loss(*views, redundancy_weight=0.0051):
+def barlow_twins_loss(*views: Tensor, redundancy_weight: float = 0.0051) -> Tensor:
     """Equal features shall correlate across the views, different ones shall not.
 
         sum_i (1 - C_ii)^2 + redundancy_weight * sum_{i != j} C_ij^2

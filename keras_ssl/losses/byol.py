@@ -1,11 +1,14 @@
 """BYOL: regress a moving-average target's projection."""
 
+from collections.abc import Sequence
+
 from keras import ops
 
 from keras_ssl.ops.norms import cosine
+from keras_ssl.ops.precision import Tensor
 
 
-def regression_loss(prediction, target):
+def regression_loss(prediction: Tensor, target: Tensor) -> Tensor:
     """`2 - 2 cos(prediction, sg(target))` per row: (batch, dim) twice -> (batch,) in [0, 4].
 
     Reference: Grill et al., 2020, eq. 2.
@@ -13,7 +16,9 @@ def regression_loss(prediction, target):
     return 2.0 - 2.0 * cosine(prediction, ops.stop_gradient(target))
 
 
-def byol_loss(prediction_1, prediction_2, target_1, target_2):
+def byol_loss(
+    prediction_1: Tensor, prediction_2: Tensor, target_1: Tensor, target_2: Tensor
+) -> Tensor:
     """Predictions of each view against the other's target: both directions added, batch mean.
 
     The directions are added, not averaged, as in the authors' code, so the range is [0, 8]. No
@@ -37,7 +42,7 @@ def byol_loss(prediction_1, prediction_2, target_1, target_2):
     return multi_crop_byol_loss([prediction_1, prediction_2], [target_1, target_2])
 
 
-def multi_crop_byol_loss(predictions, targets):
+def multi_crop_byol_loss(predictions: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
     """`byol_loss` of more views: every view predicts the target of every other global view.
 
     Args:

@@ -1,11 +1,13 @@
 """CPC: predict the rows of patches below from those above, among all patches of a batch."""
 
+from collections.abc import Sequence
+
 from keras import ops
 
-from keras_ssl.ops.precision import at_least_float32
+from keras_ssl.ops.precision import Tensor, at_least_float32
 
 
-def infonce(predictions, candidates):
+def infonce(predictions: Tensor, candidates: Tensor) -> Tensor:
     """Tell the candidate that each prediction is about; candidate i belongs to prediction i.
 
         -mean_i log( exp(p_i.c_i) / sum_j exp(p_i.c_j) )
@@ -36,7 +38,7 @@ def infonce(predictions, candidates):
     return ops.mean(ops.logsumexp(logits, axis=-1) - positive)
 
 
-def row_prediction_loss(predictions, latents):
+def row_prediction_loss(predictions: Sequence[Tensor], latents: Tensor) -> Tensor:
     """`infonce` of every patch with the patch k rows below it, averaged over k = 1, 2, ...
 
     The negatives are all other patches, of the same image and of all others.
@@ -51,6 +53,13 @@ def row_prediction_loss(predictions, latents):
 
     Raises:
         ValueError: if there is no row to predict for the last k.
+
+    Example:
+
+    >>> latents = 10.0 * keras.random.normal((2, 3, 3, 8), seed=1)
+    >>> below = keras.ops.roll(latents, -1, axis=1)  # what a perfect prediction of one row says
+    >>> bool(row_prediction_loss([below], latents) < row_prediction_loss([latents], latents))
+    True
 
     Reference: van den Oord et al., 2018, sec. 3.3.
     """

@@ -2,10 +2,10 @@
 
 from keras import ops
 
-from keras_ssl.ops.precision import at_least_float32
+from keras_ssl.ops.precision import Tensor, at_least_float32
 
 
-def dbn_loss(z1, z2):
+def dbn_loss(z1: Tensor, z2: Tensor) -> Tensor:
     """Squared distance of whitened views, averaged over the batch; nothing is normalised.
 
     Whiten every view by itself before (`zca_whiten`, `shuffled_whiten`, `iterative_whiten`). The

@@ -1,11 +1,15 @@
 """DeepCluster-v2: tell the cluster that an image was put in."""
 
+from collections.abc import Sequence
+
 from keras import ops
 
-from keras_ssl.ops.precision import at_least_float32
+from keras_ssl.ops.precision import Tensor, at_least_float32
 
 
-def cluster_prediction_loss(scores, targets, *, temperature=0.1):
+def cluster_prediction_loss(
+    scores: Sequence[Sequence[Tensor]], targets: Tensor, *, temperature: float = 0.1
+) -> Tensor:
     """Cross-entropy of the clusters with the softmax of the scores, averaged over views and heads.
 
         mean over heads h and views v of -mean_b log softmax(scores_hv / t)[b, target_h[b]]

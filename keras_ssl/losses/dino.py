@@ -1,12 +1,20 @@
 """DINO: predict the centred and sharpened output of a teacher on another view."""
 
+from collections.abc import Sequence
+
 from keras import ops
 
 from keras_ssl.losses.swav import swapped_prediction_loss
-from keras_ssl.ops.precision import at_least_float32
+from keras_ssl.ops.precision import Tensor, at_least_float32
 
 
-def dino_loss(student, teacher, *, teacher_temperature=0.04, student_temperature=0.1):
+def dino_loss(
+    student: Sequence[Tensor],
+    teacher: Sequence[Tensor],
+    *,
+    teacher_temperature: float | Tensor = 0.04,
+    student_temperature: float = 0.1,
+) -> Tensor:
     """Cross-entropy of the teacher's softmax with the student's, over all pairs of other views.
 
     Args:

@@ -1,11 +1,16 @@
 """MoCo: tell the key of the same image from a queue of keys of earlier images."""
 
+from collections.abc import Sequence
+
 from keras import ops
 
 from keras_ssl.ops.norms import l2_normalize
+from keras_ssl.ops.precision import Tensor
 
 
-def moco_logits(queries, keys, queue, *, temperature=0.2):
+def moco_logits(
+    queries: Tensor, keys: Tensor, queue: Tensor, *, temperature: float = 0.2
+) -> Tensor:
     """Similarities of each query with its key (column 0) and with the queue, over temperature.
 
     Args:
@@ -23,7 +28,7 @@ def moco_logits(queries, keys, queue, *, temperature=0.2):
     return ops.concatenate([positive, negatives], axis=-1) / temperature
 
 
-def moco_loss(queries, keys, queue, *, temperature=0.2):
+def moco_loss(queries: Tensor, keys: Tensor, queue: Tensor, *, temperature: float = 0.2) -> Tensor:
     """InfoNCE with the queue as negatives: cross-entropy of `moco_logits` with class 0, batch mean.
 
     Take the queue as it is before this step's keys enter it.
@@ -49,7 +54,13 @@ def moco_loss(queries, keys, queue, *, temperature=0.2):
     return ops.mean(ops.logsumexp(logits, axis=-1) - logits[:, 0])
 
 
-def symmetric_moco_loss(queries, keys, queues, *, temperature=0.2):
+def symmetric_moco_loss(
+    queries: Sequence[Tensor],
+    keys: Sequence[Tensor],
+    queues: Sequence[Tensor],
+    *,
+    temperature: float = 0.2,
+) -> Tensor:
     """Both views as queries, against the keys and the queue of the other view, added.
 
     Args:
@@ -59,6 +70,14 @@ def symmetric_moco_loss(queries, keys, queues, *, temperature=0.2):
 
     Returns:
         A scalar >= 0: the sum of both directions, not their mean.
+
+    Example:
+
+    >>> q, k = keras.random.normal((2, 2, 4, 8), seed=1)
+    >>> queues = [keras.ops.eye(8)] * 2
+    >>> swapped = symmetric_moco_loss(q[::-1], k[::-1], queues)
+    >>> bool(keras.ops.isclose(symmetric_moco_loss(q, k, queues), swapped))
+    True
 
     Reference: solo-learn's MoCo v2+; the directions are added in the authors' CIFAR-10 code too.
     """

@@ -4,10 +4,10 @@ import itertools
 
 from keras import ops
 
-from keras_ssl.ops.precision import at_least_float32
+from keras_ssl.ops.precision import Tensor, at_least_float32
 
 
-def batch_targets(logits, *, temperature=0.05, epsilon=1e-12):
+def batch_targets(logits: Tensor, *, temperature: float = 0.05, epsilon: float = 1e-12) -> Tensor:
     """Softmax over the batch, then each row divided by its sum: p(class | image), (batch, classes).
 
     Args:
@@ -21,7 +21,7 @@ def batch_targets(logits, *, temperature=0.05, epsilon=1e-12):
     return shares / ops.maximum(ops.sum(shares, axis=1, keepdims=True), epsilon)
 
 
-def log_predictions(logits, *, temperature=0.1, epsilon=1e-12):
+def log_predictions(logits: Tensor, *, temperature: float = 0.1, epsilon: float = 1e-12) -> Tensor:
     """Log of the softmax over the classes, each class scaled to the uniform prior: same shape.
 
     Args:
@@ -38,8 +38,12 @@ def log_predictions(logits, *, temperature=0.1, epsilon=1e-12):
 
 
 def self_classifier_loss(
-    *views, num_global=2, row_temperature=0.1, column_temperature=0.05, epsilon=1e-12
-):
+    *views: Tensor,
+    num_global: int = 2,
+    row_temperature: float = 0.1,
+    column_temperature: float = 0.05,
+    epsilon: float = 1e-12,
+) -> Tensor:
     """Cross-entropy of the targets of each view with the predictions of every other one.
 
     The mean over the batch and all ordered pairs of different views, at least one of them global.

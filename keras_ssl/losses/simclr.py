@@ -5,11 +5,12 @@ from keras import ops
 from keras_ssl.losses.decoupled import symmetric_decoupled_infonce
 from keras_ssl.ops.norms import l2_normalize
 from keras_ssl.ops.pairs import mean_over_pairs
+from keras_ssl.ops.precision import Tensor
 
 _SELF = -1e9  # added to a row's similarity with itself; exp() of it is 0 in float32 and float64
 
 
-def nt_xent(*views, temperature=0.2):
+def nt_xent(*views: Tensor, temperature: float = 0.2) -> Tensor:
     """Contrast every view of an image with the views of all other images.
 
     For anchor i the other views of the same image are the positives P(i) and all other rows of the
@@ -52,7 +53,7 @@ def nt_xent(*views, temperature=0.2):
     return ops.mean(ops.logsumexp(others, axis=-1) - ops.logsumexp(positives, axis=-1))
 
 
-def decoupled_nt_xent(*views, temperature=0.2):
+def decoupled_nt_xent(*views: Tensor, temperature: float = 0.2) -> Tensor:
     """NT-Xent without the positive in the denominator, averaged over the pairs of views.
 
     Args:
@@ -65,6 +66,12 @@ def decoupled_nt_xent(*views, temperature=0.2):
 
     Raises:
         ValueError: if fewer than two views are given.
+
+    Example:
+
+    >>> a, b = keras.random.normal((2, 8, 16), seed=1)
+    >>> bool(decoupled_nt_xent(a, b) < nt_xent(a, b))
+    True
 
     Reference: Cosentino et al., eq. 1; see `keras_ssl.losses.decoupled`.
     """

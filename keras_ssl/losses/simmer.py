@@ -8,12 +8,19 @@ from keras import ops
 from keras_ssl.core.errors import lookup
 from keras_ssl.ops.linalg import singular_values
 from keras_ssl.ops.pairs import nearest_distances
-from keras_ssl.ops.precision import at_least_float32
+from keras_ssl.ops.precision import Tensor, at_least_float32
 
 _SMALLEST = 1e-12  # a matrix of smaller norm has no direction to speak of
 
 
-def simmer_loss(z, *, alpha_entropy=0.1, alpha_rank=2e-4, rank_term="r2", bias=False):
+def simmer_loss(
+    z: Tensor,
+    *,
+    alpha_entropy: float = 0.1,
+    alpha_rank: float = 2e-4,
+    rank_term: str = "r2",
+    bias: bool = False,
+) -> Tensor:
     """Total variance + `alpha_entropy` times the entropy loss + `alpha_rank` times a rank term.
 
     Args:
@@ -43,12 +50,12 @@ def simmer_loss(z, *, alpha_entropy=0.1, alpha_rank=2e-4, rank_term="r2", bias=F
     return total_variance(z) + alpha_entropy * entropy_loss(means) + alpha_rank * rank
 
 
-def view_means(z):
+def view_means(z: Tensor) -> Tensor:
     """Mean over the views of every image: (batch, views, dim) -> (batch, dim)."""
     return ops.mean(at_least_float32(z), axis=1)
 
 
-def total_variance(z):
+def total_variance(z: Tensor) -> Tensor:
     """Squared distance of the views to their mean, averaged over images and views: a scalar.
 
     Reference: SimMER, eq. 2, with the expectation over views that its text asks for.
@@ -58,7 +65,7 @@ def total_variance(z):
     return ops.mean(ops.sum(ops.square(difference), axis=-1))
 
 
-def entropy_loss(means):
+def entropy_loss(means: Tensor) -> Tensor:
     """`-mean_b log(distance of row b to its nearest other row)`: (batch, dim) -> scalar.
 
     Duplicates count as 1e-12 apart and have no gradient.
@@ -68,7 +75,7 @@ def entropy_loss(means):
     return -ops.mean(ops.log(nearest_distances(means)))
 
 
-def rank_loss(means, *, rank_term="r2", bias=False):
+def rank_loss(means: Tensor, *, rank_term: str = "r2", bias: bool = False) -> Tensor:
     """The rank term of that name, of (batch, dim) or, with `bias`, of it and a column of ones.
 
     Raises:
@@ -81,22 +88,22 @@ def rank_loss(means, *, rank_term="r2", bias=False):
     return term(singular_values(means))
 
 
-def smallest_value(values):
+def smallest_value(values: Tensor) -> Tensor:
     """R1: minus the smallest singular value, in (-inf, 0]."""
     return -ops.min(values)
 
 
-def nuclear_norm(values):
+def nuclear_norm(values: Tensor) -> Tensor:
     """R2: minus the sum of the singular values, in (-inf, 0]."""
     return -ops.sum(values)
 
 
-def nuclear_over_spectral(values):
+def nuclear_over_spectral(values: Tensor) -> Tensor:
     """R3: minus the nuclear by the spectral norm, by min(rows, columns): in [-1, 0]."""
     return -ops.mean(values / _scale(ops.max(values)))
 
 
-def nuclear_over_frobenius(values):
+def nuclear_over_frobenius(values: Tensor) -> Tensor:
     """R4: minus the squared nuclear by the Frobenius norm, by min(rows, columns): in [-1, 0]."""
     unit = values / _scale(ops.max(values))  # so that squares neither overflow nor underflow
     return -ops.square(ops.sum(unit)) / _scale(ops.sum(ops.square(unit))) / values.shape[0]

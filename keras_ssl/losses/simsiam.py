@@ -1,11 +1,16 @@
 """SimSiam: negative cosine with a stop-gradient on the other view's projection."""
 
+from collections.abc import Sequence
+
 from keras import ops
 
 from keras_ssl.ops.norms import cosine
+from keras_ssl.ops.precision import Tensor
 
 
-def simsiam_loss(prediction_1, prediction_2, projection_1, projection_2):
+def simsiam_loss(
+    prediction_1: Tensor, prediction_2: Tensor, projection_1: Tensor, projection_2: Tensor
+) -> Tensor:
     """`-(cos(p1, sg z2) + cos(p2, sg z1)) / 2`, mean over the batch.
 
     Args:
@@ -26,7 +31,9 @@ def simsiam_loss(prediction_1, prediction_2, projection_1, projection_2):
     return multi_crop_simsiam_loss([prediction_1, prediction_2], [projection_1, projection_2])
 
 
-def multi_crop_simsiam_loss(predictions, projections, *, stop_gradient=True):
+def multi_crop_simsiam_loss(
+    predictions: Sequence[Tensor], projections: Sequence[Tensor], *, stop_gradient: bool = True
+) -> Tensor:
     """`simsiam_loss` of more views: every view predicts every other global view.
 
     Args:

@@ -1,11 +1,15 @@
 """SwAV: predict the cluster assignment of one view from another."""
 
+from collections.abc import Sequence
+
 from keras import ops
 
-from keras_ssl.ops.precision import at_least_float32
+from keras_ssl.ops.precision import Tensor, at_least_float32
 
 
-def swapped_prediction_loss(scores, codes, *, temperature=0.1):
+def swapped_prediction_loss(
+    scores: Sequence[Tensor], codes: Sequence[Tensor], *, temperature: float = 0.1
+) -> Tensor:
     """Cross-entropy of each code with the softmax of every other view's scores.
 
         mean over pairs (i, v), v != i, of -mean_b sum_k code_i[b, k] log softmax(score_v / t)[b, k]

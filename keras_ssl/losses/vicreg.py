@@ -4,10 +4,10 @@ from keras import ops
 
 from keras_ssl.ops.linalg import off_diagonal_energy
 from keras_ssl.ops.pairs import mean_over_pairs
-from keras_ssl.ops.precision import at_least_float32
+from keras_ssl.ops.precision import Tensor, at_least_float32
 
 
-def invariance(x, y):
+def invariance(x: Tensor, y: Tensor) -> Tensor:
     """Mean squared difference over the batch and the features: (batch, dim) twice -> scalar.
 
     The paper's eq. 5 sums over the features instead, which is `dim` times this; its coefficients
@@ -16,7 +16,7 @@ def invariance(x, y):
     return ops.mean(ops.square(at_least_float32(x) - at_least_float32(y)))
 
 
-def variance_hinge(z, *, margin=1.0, epsilon=1e-4):
+def variance_hinge(z: Tensor, *, margin: float = 1.0, epsilon: float = 1e-4) -> Tensor:
     """How far the features' standard deviations fall short of `margin`, averaged over them.
 
     Args:
@@ -34,7 +34,7 @@ def variance_hinge(z, *, margin=1.0, epsilon=1e-4):
     return ops.mean(ops.relu(margin - ops.sqrt(variance + epsilon)))
 
 
-def covariance_energy(z):
+def covariance_energy(z: Tensor) -> Tensor:
     """Sum of the squared off-diagonal covariances over `dim`: (batch, dim) -> scalar >= 0.
 
     Reference: Bardes et al., VICReg, 2022, eqs. 3 and 4.
@@ -44,7 +44,7 @@ def covariance_energy(z):
     return off_diagonal_energy(covariance) / z.shape[-1]
 
 
-def vicreg_terms(*views):
+def vicreg_terms(*views: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Invariance, variance and covariance, not weighted, averaged over the pairs of views.
 
     Of two views x and y: `invariance(x, y)`, `(hinge(x) + hinge(y)) / 2` and
@@ -61,7 +61,12 @@ def vicreg_terms(*views):
     return mean_over_pairs(invariance, views), variance, covariance
 
 
-def vicreg_loss(*views, invariance_weight=25.0, variance_weight=25.0, covariance_weight=1.0):
+def vicreg_loss(
+    *views: Tensor,
+    invariance_weight: float = 25.0,
+    variance_weight: float = 25.0,
+    covariance_weight: float = 1.0,
+) -> Tensor:
     """The three `vicreg_terms`, weighted and added.
 
     The variance terms of two views are averaged as in the authors' code. The paper's eq. 6 and

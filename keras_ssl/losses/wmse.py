@@ -4,9 +4,10 @@ from keras import ops
 
 from keras_ssl.ops.norms import cosine
 from keras_ssl.ops.pairs import mean_over_pairs
+from keras_ssl.ops.precision import Tensor
 
 
-def wmse_loss(*views):
+def wmse_loss(*views: Tensor) -> Tensor:
     """`2 - 2 cos` of whitened views, averaged over the batch and over all pairs of views.
 
     Whiten every view by itself, with the same sub-batches (`whiten_sub_batches`). The gradient

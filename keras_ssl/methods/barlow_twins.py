@@ -25,6 +25,15 @@ class BarlowTwins(Method):
         projection_dim: int > 0. Width of the projections; the paper's 8192 is in its ImageNet
             recipe.
 
+    Example:
+
+    >>> encoder = keras_ssl.create_backbone("tiny", (8, 8, 1))
+    >>> method = BarlowTwins(encoder, hidden_dim=16, projection_dim=8)
+    >>> views = {"global": keras.random.normal((4, 2, 8, 8, 1), seed=1)}
+    >>> terms = method.loss_terms(method.embed(views, training=True))
+    >>> list(terms)
+    ['invariance', 'redundancy']
+
     Reference: Zbontar et al., Barlow Twins, 2021, eqs. 1 and 2; the projector is that of the
     authors' code, without biases.
     """

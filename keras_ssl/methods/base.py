@@ -2,6 +2,7 @@
 
 import math
 import time
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -14,6 +15,9 @@ from keras_ssl.core.serialization import Configured
 from keras_ssl.layers.heads import mlp
 from keras_ssl.layers.necks import at_temperature, check_encoder, projector_blocks, simplices_of
 from keras_ssl.layers.target import copy_for_target, move_towards, parameter_pairs
+from keras_ssl.ops.precision import Tensor
+
+Views = dict[str, Tensor]  # "global", perhaps "local", perhaps "index": a batch of views
 
 
 class Method(Configured, keras.Model):
@@ -48,6 +52,23 @@ class Method(Configured, keras.Model):
             slowly.
         cluster_head: what `cluster_scores` are scores of, such as "prototypes", or None for a
             method that finds no clusters.
+
+    Example:
+
+    >>> class Invariance(Method):
+    ...     terms = ("distance",)
+    ...     def __init__(self, encoder, **kwargs):
+    ...         super().__init__(encoder, **kwargs)
+    ...         self.projector = self.head((8, 4))
+    ...     def loss_terms(self, outputs):
+    ...         first, second = outputs
+    ...         return {"distance": ops.mean(ops.square(first - second))}
+    >>> method = Invariance(keras_ssl.create_backbone("tiny", (8, 8, 1)))
+    >>> method.compile("sgd", jit_compile=False)
+    >>> views = {"global": np.zeros((4, 2, 8, 8, 1), "float32")}
+    >>> history = method.fit(tf.data.Dataset.from_tensors(views), verbose=0)
+    >>> history.history["distance"]
+    [0.0]
     """
 
     terms = ()
@@ -85,7 +106,7 @@ class Method(Configured, keras.Model):
 
     # What a method says.
 
-    def embed(self, views, training):
+    def embed(self, views: Views, training: bool) -> Any:
         """Map a batch of views to whatever `loss_terms` needs; any structure of tensors.
 
         By default the list of `self.projector`'s outputs: of the global views, then of the local
@@ -98,23 +119,23 @@ class Method(Configured, keras.Model):
         joint = self.projector(ops.concatenate(features), training=training)
         return ops.split(joint, len(features))
 
-    def loss_terms(self, outputs):
+    def loss_terms(self, outputs: Any) -> dict[str, Tensor]:
         """Return `{name: scalar}` for the names in `terms`, from `embed`'s outputs."""
         raise NotImplementedError
 
-    def prepare(self, views):
+    def prepare(self, views: Views) -> Views:
         """Add to a batch what the loss needs and no gradient goes through, such as samples."""
         return views
 
-    def check_batch(self, size):
+    def check_batch(self, size: int) -> None:
         """Refuse a global batch of `size` images that the method cannot take.
 
         Raises:
             UserError: with what fits.
         """
 
-    def held_still(self):
-        """Parameters that this step must not move, and whether it is so now: (list, bool).
+    def frozen_parameters(self) -> tuple[list[keras.Variable], bool | Tensor]:
+        """Parameters that are frozen for a time, and whether they are so at this step.
 
         The optimizer is given their gradients all the same and only what it did to the parameters
         is undone: so its moments are those of so many steps, as Adam's bias correction assumes,
@@ -124,17 +145,17 @@ class Method(Configured, keras.Model):
         """
         return [], False
 
-    def start_epoch(self, epoch):
+    def start_epoch(self, epoch: int) -> None:
         """Do what is done once per epoch (1, 2, ...), in Python; needs `steps_per_epoch`."""
 
-    def after_step(self, outputs):
+    def after_step(self, outputs: Any) -> None:
         """Update state that has no gradient (queue, centre), after the optimizer and the EMA."""
 
-    def diagnostics(self, outputs):
+    def diagnostics(self, outputs: Any) -> dict[str, Tensor]:
         """Return `{name: scalar}` for the names in `diagnostic_names`, without effect."""
         return {}
 
-    def cluster_scores(self, images):
+    def cluster_scores(self, images: Tensor) -> Tensor:
         """Score images for the clusters that the method finds: the argmax is an image's cluster.
 
         In inference mode, by the encoder that `call` runs; with SEM at its training temperature.
@@ -150,7 +171,7 @@ class Method(Configured, keras.Model):
         """
         raise UserError(f"{type(self).__name__} finds no clusters that images could be put in.")
 
-    def ema_momentum(self, step):
+    def ema_momentum(self, step: Tensor) -> Tensor | float | None:
         """Momentum of the targets at an optimizer step, or None for a method without targets."""
         momentum = getattr(self, "momentum", None)
         return momentum(step) if callable(momentum) else momentum
@@ -168,13 +189,15 @@ class Method(Configured, keras.Model):
             options["num_blocks"] = projector_blocks(self.encoder)
         return build(input_dim, *args, name=name, dtype=self.dtype_policy, **options)
 
-    def add_target(self, online):
+    def add_target(self, online: keras.Model) -> keras.Model:
         """A copy of `online` that the base moves by EMA after every optimizer update."""
         copy = copy_for_target(online)
         self._ema_pairs.extend(parameter_pairs(online, copy))
         return copy
 
-    def encode(self, views, network=None, *, training):
+    def encode(
+        self, views: Views, network: keras.Model | None = None, *, training: bool
+    ) -> list[Tensor]:
         """Encode the global views one by one, or as one batch if `joint_batch`.
 
         Args:
@@ -194,7 +217,7 @@ class Method(Configured, keras.Model):
         networks = [network] + [second or network] * (count - 1)
         return [self._run(networks[view], images[:, view], training) for view in range(count)]
 
-    def encode_local(self, views, *, training):
+    def encode_local(self, views: Views, *, training: bool) -> list[Tensor]:
         """Encode the local crops as one batch, as a batch of one resolution.
 
         Args:
@@ -209,14 +232,14 @@ class Method(Configured, keras.Model):
         return self._run_as_one(self.encoder, images, training)
 
     @property
-    def step(self):
+    def step(self) -> Tensor:
         """Number of updates made so far, an integer tensor; 0 before `compile`."""
-        if self.optimizer is None:
+        if getattr(self, "optimizer", None) is None:
             return ops.zeros((), "int64")
         return ops.cast(self.optimizer.iterations, "int64")
 
     @property
-    def epoch(self):
+    def epoch(self) -> Tensor:
         """Number of epochs that had ended at the last update, an integer tensor.
 
         Raises:
@@ -227,13 +250,14 @@ class Method(Configured, keras.Model):
                 f"{type(self).__name__} counts epochs: give it steps_per_epoch, the number of "
                 "batches in an epoch."
             )
-        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        optimizer = getattr(self, "optimizer", None)
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)
         batches = getattr(optimizer, "gradient_accumulation_steps", None) or 1
         return self.step * batches // self.steps_per_epoch
 
     # The step.
 
-    def call(self, images, training=False):
+    def call(self, images: Tensor, training: bool = False) -> Tensor:
         return self.encoder(images, training=training)
 
     def fit(self, x=None, *args, steps_per_epoch=None, **kwargs):
@@ -297,7 +321,7 @@ class Method(Configured, keras.Model):
         logs = self._log({"loss": loss, **terms})
         return {name: logs[name] for name in ("loss", *terms)}
 
-    def failed_steps(self):
+    def failed_steps(self) -> tuple[int, int]:
         """Steps of the epoch so far that led nowhere, and all: (failed, seen), ints.
 
         With loss scaling the steps that it skipped; without, those from the first on whose loss or
@@ -340,10 +364,10 @@ class Method(Configured, keras.Model):
         return rates
 
     def _update(self, gradients):
-        held, now = self.held_still()
-        kept = [ops.copy(ops.convert_to_tensor(variable)) for variable in held]
+        frozen, now = self.frozen_parameters()
+        kept = [ops.copy(ops.convert_to_tensor(variable)) for variable in frozen]
         self.optimizer.apply(gradients, self.trainable_variables)
-        for variable, old in zip(held, kept, strict=True):
+        for variable, old in zip(frozen, kept, strict=True):
             variable.assign(ops.where(now, old, variable))
 
     def _run_as_one(self, network, images, training):
@@ -424,7 +448,7 @@ class Method(Configured, keras.Model):
             self.start_epoch(epoch)
             self._last_epoch.assign(epoch)
 
-    def check_views(self, count, local=0):
+    def check_views(self, count: int, local: int = 0) -> None:
         """Refuse numbers of global views and local crops that the method cannot take.
 
         Raises:

@@ -27,6 +27,15 @@ class BYOL(Method):
             paper's ablation: the projections themselves are compared with the targets, and the
             representation collapses (table 5b).
 
+    Example:
+
+    >>> encoder = keras_ssl.create_backbone("tiny", (8, 8, 1))
+    >>> method = BYOL(encoder, hidden_dim=16, prediction_dim=16, projection_dim=8)
+    >>> views = {"global": keras.random.normal((4, 2, 8, 8, 1), seed=1)}
+    >>> terms = method.loss_terms(method.embed(views, training=True))
+    >>> 0 <= float(terms["byol"]) <= 8
+    True
+
     Reference: Grill et al., Bootstrap your own latent, 2020, eqs. 1 and 2.
     """
 

@@ -34,6 +34,15 @@ class CPC(Method):
     Raises:
         UserError: for an odd patch size.
 
+    Example:
+
+    >>> encoder = keras_ssl.create_backbone("tiny", (16, 16, 1))
+    >>> method = CPC(encoder, patch_size=8, num_steps=2, context_dim=4, context_blocks=1)
+    >>> views = {"global": keras.random.normal((4, 1, 32, 32, 1), seed=1)}
+    >>> terms = method.loss_terms(method.embed(views, training=True))
+    >>> bool(terms["cpc"] > 0)
+    True
+
     Reference: van den Oord, Li and Vinyals, Representation learning with contrastive predictive
     coding, 2018, eq. 4 and sec. 3.3.
     """

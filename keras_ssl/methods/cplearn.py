@@ -42,6 +42,15 @@ class CPLearn(Method):
         prior: shares of the images that the codes shall get, one for each code; empty
             (`--set method.prior=`) for alike.
 
+    Example:
+
+    >>> encoder = keras_ssl.create_backbone("tiny", (8, 8, 1))
+    >>> method = CPLearn(encoder, num_codes=16, hidden_dim=8, batch_size=4)
+    >>> views = {"global": keras.random.normal((4, 2, 8, 8, 1), seed=1)}
+    >>> terms = method.loss_terms(method.embed(views, training=True))
+    >>> bool(terms["cplearn"] >= 0)
+    True
+
     Reference: Sansone, Lebailly and Tuytelaars, Collapse-proof non-contrastive self-supervised
     learning, 2025, eqs. 1 and 2 and appendix N.
     """

@@ -48,6 +48,14 @@ class DBN(Method):
         UserError: for an unknown variant, or groups that do not divide the features or are too
             large for the batch.
 
+    Example:
+
+    >>> encoder = keras_ssl.create_backbone("tiny", (8, 8, 1))
+    >>> method = DBN(encoder, variant="zca", num_groups=2, hidden_dim=16, projection_dim=4)
+    >>> views = {"global": keras.random.normal((4, 2, 8, 8, 1), seed=1)}
+    >>> [z.shape for z in method.embed(views, training=True)]
+    [TensorShape([4, 4]), TensorShape([4, 4])]
+
     Reference: Hua et al., On feature decorrelation in self-supervised learning, 2021, sec. 4.
     """
 

@@ -35,6 +35,14 @@ class DeepCluster(Method):
     Raises:
         UserError: for a head with more clusters than there are images.
 
+    Example:
+
+    >>> encoder = keras_ssl.create_backbone("tiny", (8, 8, 1))
+    >>> sizes = {"num_images": 8, "num_prototypes": (3, 2), "hidden_dim": 16, "projection_dim": 4}
+    >>> method = DeepCluster(encoder, **sizes, steps_per_epoch=2)
+    >>> method.memory.classes.shape  # one row for each head
+    TensorShape([2, 8])
+
     Reference: Caron et al., Unsupervised learning of visual features by contrasting cluster
     assignments, 2020, appendix D.2; facebookresearch/swav, main_deepclusterv2.py, which fills the
     memory by an epoch without learning. Random classes: Bojanowski and Joulin, Unsupervised

@@ -35,6 +35,15 @@ class DINO(Method):
         num_prototypes: int > 1. Entries of the output.
         freeze_epochs: int >= 0. Epochs in which the prototypes do not move.
 
+    Example:
+
+    >>> encoder = keras_ssl.create_backbone("tiny", (8, 8, 1))
+    >>> sizes = {"hidden_dim": 16, "bottleneck_dim": 8, "num_prototypes": 5}
+    >>> method = DINO(encoder, **sizes, steps_per_epoch=10)
+    >>> _, frozen = method.frozen_parameters()
+    >>> bool(frozen)  # the prototypes, in the first epoch
+    True
+
     Reference: Caron et al., Emerging properties in self-supervised vision transformers, 2021,
     eqs. 1 to 4 and algorithm 1.
     """
@@ -107,7 +116,7 @@ class DINO(Method):
         epochs = self.warmup_teacher_epochs
         return linear_then_constant(self.epoch, first, last, epochs) if epochs else last
 
-    def held_still(self):
+    def frozen_parameters(self):
         now = self.freeze_epochs > 0 and self.epoch < self.freeze_epochs
         return self.projector.get_layer("prototypes").trainable_variables, now
 

@@ -48,6 +48,15 @@ class GEDI(Method):
         langevin_noise: float >= 0. Standard deviation added at each step, in the same units.
         reinit: float in [0, 1]. Probability that a sample starts anew from uniform noise.
 
+    Example:
+
+    >>> encoder = keras_ssl.create_backbone("tiny", (8, 8, 1))
+    >>> sizes = {"num_clusters": 3, "hidden_dim": 16, "image_size": 8, "buffer_size": 8}
+    >>> method = GEDI(encoder, **sizes)
+    >>> images = keras.random.normal((4, 8, 8, 1), seed=1)
+    >>> method.energy(images).shape
+    TensorShape([4])
+
     Reference: Sansone and Manhaeve, A Bayesian unification of self-supervised clustering and
     energy-based models, 2024; the energy and the sampler are those of Grathwohl et al., Your
     classifier is secretly an energy based model, 2020, sec. 3.

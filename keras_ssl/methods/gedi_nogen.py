@@ -24,6 +24,14 @@ class GEDINoGen(Method):
         temperature: float > 0. That the logits are divided by; smaller is sharper.
         beta: float > 0. Weight of the agreement beside the use of the clusters.
 
+    Example:
+
+    >>> encoder = keras_ssl.create_backbone("tiny", (8, 8, 1))
+    >>> method = GEDINoGen(encoder, num_clusters=3, hidden_dim=16)
+    >>> views = {"global": keras.random.normal((4, 2, 8, 8, 1), seed=1)}
+    >>> method.cluster_scores(views["global"][:, 0]).shape
+    TensorShape([4, 3])
+
     Reference: Sansone and Manhaeve, A Bayesian unification of self-supervised clustering and
     energy-based models, 2024; loss and settings are those of the code of Sansone et al.,
     Collapse-proof non-contrastive self-supervised learning, 2025 (eq. 2, table 2).

@@ -27,6 +27,16 @@ class MoCo(Method):
         symmetric: bool. Whether each view is queried against the keys of the other, with a queue
             for each; the directions are added (MoCo v2+ of solo-learn).
 
+    Example:
+
+    >>> encoder = keras_ssl.create_backbone("tiny", (8, 8, 1))
+    >>> method = MoCo(encoder, hidden_dim=16, projection_dim=8, queue_size=12)
+    >>> views = {"global": keras.random.normal((4, 2, 8, 8, 1), seed=1)}
+    >>> outputs = method.embed(views, training=True)
+    >>> method.after_step(outputs)
+    >>> int(method.queues[0].pointer)  # four keys took the place of the oldest
+    4
+
     Reference: He et al., Momentum contrast, 2020, eqs. 1 and 2; Chen et al., Improved baselines
     with momentum contrastive learning, 2020 (v2).
     """

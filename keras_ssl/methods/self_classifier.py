@@ -31,6 +31,14 @@ class SelfClassifier(Method):
         queue_size: int >= 0. Embeddings of view 1 that are kept, a multiple of the batch; 0 for
             none. Once there are as many, view 1 is replaced by the nearest of another image.
 
+    Example:
+
+    >>> encoder = keras_ssl.create_backbone("tiny", (8, 8, 1))
+    >>> method = SelfClassifier(encoder, num_classes=(3, 5), hidden_dim=16, embedding_dim=8)
+    >>> images = keras.random.normal((4, 8, 8, 1), seed=1)
+    >>> method.cluster_scores(images).shape  # of the first classifier
+    TensorShape([4, 3])
+
     Reference: Amrani et al., Self-supervised classification network, 2022, sec. 3.
     """
 

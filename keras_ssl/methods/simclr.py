@@ -31,6 +31,15 @@ class SimCLR(Method):
         projection_bias: bool. Whether the projector's last layer has a bias. Cosentino et al.'s
             linear projector W^T h (proposition 3.1) has none.
 
+    Example:
+
+    >>> encoder = keras_ssl.create_backbone("tiny", (8, 8, 1))
+    >>> method = SimCLR(encoder, hidden_dim=16, projection_dim=8)
+    >>> views = {"global": keras.random.normal((4, 2, 8, 8, 1), seed=1)}
+    >>> terms = method.loss_terms(method.embed(views, training=True))
+    >>> list(terms), bool(terms["contrastive"] > 0)
+    (['contrastive'], True)
+
     Reference: Chen et al., A simple framework for contrastive learning of visual representations,
     2020, eq. 1; projector as in sec. 4.2, without batch normalisation.
     """

@@ -39,6 +39,15 @@ class SimMER(Method):
             scale and offset. Sec. 3.1 has it either way: the projector "follows the implementation
             of SimSiam", which ends in one, and "we do not apply any normalization".
 
+    Example:
+
+    >>> encoder = keras_ssl.create_backbone("tiny", (8, 8, 1))
+    >>> method = SimMER(encoder, hidden_dim=16, projection_dim=8)
+    >>> views = {"global": keras.random.normal((4, 2, 8, 8, 1), seed=1)}
+    >>> terms = method.loss_terms(method.embed(views, training=True))
+    >>> list(terms)
+    ['total_variance', 'entropy', 'rank']
+
     Reference: SimMER: simple maximization of entropy and rank, anonymous, eqs. 2, 5 and 8 to 15.
     """
 

@@ -26,6 +26,15 @@ class SimSiam(Method):
         stop_gradient: bool. Whether the projections are held constant. False is the paper's
             ablation: the loss reaches its minimum by telling nothing of the images (fig. 2).
 
+    Example:
+
+    >>> encoder = keras_ssl.create_backbone("tiny", (8, 8, 1))
+    >>> method = SimSiam(encoder, hidden_dim=16, projection_dim=8, prediction_dim=4)
+    >>> views = {"global": keras.random.normal((4, 2, 8, 8, 1), seed=1)}
+    >>> terms = method.loss_terms(method.embed(views, training=True))
+    >>> -1 <= float(terms["simsiam"]) <= 1
+    True
+
     Reference: Chen and He, Exploring simple Siamese representation learning, 2021, eqs. 1 and 2.
     """
 

@@ -37,6 +37,15 @@ class SwAV(Method):
         queue_start_epoch: int >= 0. Epochs before the queue is used, once it is full.
         freeze_epochs: int >= 0. Epochs in which the prototypes do not move.
 
+    Example:
+
+    >>> encoder = keras_ssl.create_backbone("tiny", (8, 8, 1))
+    >>> sizes = {"hidden_dim": 16, "projection_dim": 8, "num_prototypes": 5}
+    >>> method = SwAV(encoder, **sizes, steps_per_epoch=10)
+    >>> images = keras.random.normal((4, 8, 8, 1), seed=1)
+    >>> method.cluster_scores(images).shape
+    TensorShape([4, 5])
+
     Reference: Caron et al., Unsupervised learning of visual features by contrasting cluster
     assignments, 2020, eqs. 1 to 5.
     """
@@ -106,7 +115,7 @@ class SwAV(Method):
         scores = ops.concatenate([scores, self.prototypes(queue.keys)])
         return sinkhorn(scores, weights=weights, **options)[:batch]
 
-    def held_still(self):
+    def frozen_parameters(self):
         now = self.freeze_epochs > 0 and self.epoch < self.freeze_epochs
         return [self.prototypes.prototypes], now
 

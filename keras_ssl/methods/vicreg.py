@@ -32,6 +32,15 @@ class VICReg(Method):
     Raises:
         UserError: if all three weights are 0.
 
+    Example:
+
+    >>> encoder = keras_ssl.create_backbone("tiny", (8, 8, 1))
+    >>> method = VICReg(encoder, hidden_dim=16, projection_dim=8)
+    >>> views = {"global": keras.random.normal((4, 2, 8, 8, 1), seed=1)}
+    >>> terms = method.loss_terms(method.embed(views, training=True))
+    >>> list(terms)
+    ['invariance', 'variance', 'covariance']
+
     Reference: Bardes et al., VICReg, 2022, eqs. 1 to 6, with the scales of the authors' code.
     """
 

@@ -31,6 +31,15 @@ class WMSE(Method):
     Raises:
         UserError: if a sub-batch has too few images, or they do not divide the batch.
 
+    Example:
+
+    >>> encoder = keras_ssl.create_backbone("tiny", (8, 8, 1))
+    >>> method = WMSE(encoder, whitening_size=4, hidden_dim=16, projection_dim=2)
+    >>> views = {"global": keras.random.normal((4, 2, 8, 8, 1), seed=1)}
+    >>> terms = method.loss_terms(method.embed(views, training=True))
+    >>> 0 <= float(terms["wmse"]) <= 4
+    True
+
     Reference: Ermolov et al., Whitening for self-supervised representation learning, 2021, eqs. 1
     to 5; `num_splits` is `w_iter` in the authors' code.
     """

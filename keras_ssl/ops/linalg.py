@@ -8,12 +8,12 @@ not those of the factorisation. Matrices that are not finite give NaN, and raise
 import keras
 from keras import ops
 
-from keras_ssl.ops.precision import at_least_float32
+from keras_ssl.ops.precision import Tensor, at_least_float32
 
 _SMALLEST = 1e-15  # of the largest eigenvalue: below it there is only rounding
 
 
-def singular_values(matrix):
+def singular_values(matrix: Tensor) -> Tensor:
     """Singular values in descending order: (rows, columns) -> (min(rows, columns),).
 
     The gradient of value i is `u_i v_i^T`, one of its subgradients at ties, and 0 where the value
@@ -34,7 +34,7 @@ def singular_values(matrix):
     return ops.cast(ops.flip(values), matrix.dtype)
 
 
-def inverse_square_root(matrix):
+def inverse_square_root(matrix: Tensor) -> Tensor:
     """`matrix ** (-1/2)` of symmetric positive definite float64 matrices: (..., d, d).
 
     In the eigenbasis a change D of the matrix changes the result by
@@ -52,13 +52,13 @@ def inverse_square_root(matrix):
     return inverse - vectors @ change @ rows
 
 
-def cholesky(matrix):
+def cholesky(matrix: Tensor) -> Tensor:
     """The lower factor of symmetric positive definite matrices: (..., d, d) -> (..., d, d)."""
     known = _are_finite(matrix)
     return ops.where(known, ops.cholesky(_finite(matrix)), float("nan"))
 
 
-def off_diagonal_energy(matrix):
+def off_diagonal_energy(matrix: Tensor) -> Tensor:
     """`sum_{i != j} M_ij^2`: (dim, dim) -> scalar >= 0."""
     # Masked and not subtracted: the diagonal is far larger than what is sought.
     return ops.sum(ops.square(matrix * (1.0 - ops.eye(matrix.shape[0], dtype=matrix.dtype))))

@@ -2,10 +2,10 @@
 
 from keras import ops
 
-from keras_ssl.ops.precision import at_least_float32
+from keras_ssl.ops.precision import Tensor, at_least_float32
 
 
-def l2_normalize(x, *, epsilon=None):
+def l2_normalize(x: Tensor, *, epsilon: float | None = None) -> Tensor:
     """Divide each row of `x` by its Euclidean norm, in at least float32.
 
     Args:
@@ -21,6 +21,6 @@ def l2_normalize(x, *, epsilon=None):
     return x * ops.rsqrt(ops.maximum(squared, epsilon))
 
 
-def cosine(a, b, *, epsilon=None):
+def cosine(a: Tensor, b: Tensor, *, epsilon: float | None = None) -> Tensor:
     """Cosine between corresponding rows: (batch, dim), (batch, dim) -> (batch,)."""
     return ops.sum(l2_normalize(a, epsilon=epsilon) * l2_normalize(b, epsilon=epsilon), axis=-1)

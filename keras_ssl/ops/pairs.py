@@ -1,13 +1,14 @@
 """Pairs: of the views of an image, and of each row of a batch with the one nearest to it."""
 
 import itertools
+from collections.abc import Callable, Sequence
 
 from keras import ops
 
-from keras_ssl.ops.precision import at_least_float32
+from keras_ssl.ops.precision import Tensor, at_least_float32
 
 
-def mean_over_pairs(loss, views):
+def mean_over_pairs(loss: Callable[[Tensor, Tensor], Tensor], views: Sequence[Tensor]) -> Tensor:
     """Average `loss(a, b)` over the pairs of `views`; the order within a pair is theirs.
 
     Args:
@@ -28,7 +29,7 @@ def mean_over_pairs(loss, views):
     return sum(loss(a, b) for a, b in pairs) / len(pairs)
 
 
-def nearest_distances(x, *, floor=1e-12):
+def nearest_distances(x: Tensor, *, floor: float = 1e-12) -> Tensor:
     """Euclidean distance of every row to the nearest other one: (batch, dim) -> (batch,).
 
     The gradient flows to the row and to its neighbour.
@@ -45,7 +46,7 @@ def nearest_distances(x, *, floor=1e-12):
     return ops.where(apart, ops.sqrt(ops.where(apart, squared, 1.0)), floor)
 
 
-def nearest_rows(x):
+def nearest_rows(x: Tensor) -> Tensor:
     """Index of the nearest other row of every row, by Euclidean distance: -> (batch,)."""
     x = ops.stop_gradient(at_least_float32(x))
     x = x - ops.mean(x, axis=0)  # smaller numbers to subtract from each other below

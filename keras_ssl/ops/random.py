@@ -1,11 +1,15 @@
 """Randomness of a step: it derives from the seed and the step, and so survives a resume."""
 
+from collections.abc import Sequence
+
 import tensorflow as tf
+
+from keras_ssl.ops.precision import Tensor
 
 _STREAM = 1  # apart from the augmentation, which draws by the seed and the step as they are
 
 
-def permutation(count, seed, index):
+def permutation(count: int, seed: Sequence[int] | Tensor, index: int | Tensor) -> Tensor:
     """A permutation of `range(count)`, the same wherever and whenever it is computed.
 
     Args:
@@ -28,7 +32,7 @@ def permutation(count, seed, index):
     return tf.argsort(keys, stable=True)
 
 
-def uniform(shape, seed):
+def uniform(shape: Sequence[int] | Tensor, seed: Sequence[int] | Tensor) -> Tensor:
     """Uniform numbers in (0, 1), the same on all devices, compiled by XLA or not.
 
     TensorFlow's own are not, as XLA makes other floats of the same bits.
@@ -44,6 +48,6 @@ def uniform(shape, seed):
     return (tf.cast(steps, tf.float32) + 0.5) * 2.0**-23
 
 
-def normal(shape, seed):
+def normal(shape: Sequence[int] | Tensor, seed: Sequence[int] | Tensor) -> Tensor:
     """Standard normal numbers as `uniform` draws them, up to 5.3: float32."""
     return 2.0**0.5 * tf.math.erfinv(2.0 * uniform(shape, seed) - 1.0)

@@ -7,8 +7,10 @@ import math
 
 from keras import ops
 
+from keras_ssl.ops.precision import Tensor
 
-def cosine(step, start, final, total_steps):
+
+def cosine(step: int | Tensor, start: float, final: float, total_steps: int) -> Tensor:
     """Half a cosine from `start` at step 0 to `final` at `total_steps`, and `final` after it.
 
         final + (start - final) (1 + cos(pi step / total_steps)) / 2
@@ -35,7 +37,9 @@ def cosine(step, start, final, total_steps):
     return final + (start - final) * (1.0 + ops.cos(math.pi * progress)) / 2.0
 
 
-def linear_then_constant(step, start, final, ramp_steps, *, inclusive=True):
+def linear_then_constant(
+    step: int | Tensor, start: float, final: float, ramp_steps: float, *, inclusive: bool = True
+) -> Tensor:
     """A straight line from `start` to `final`, and `final` from step `ramp_steps` on.
 
     Args:
@@ -59,16 +63,16 @@ def linear_then_constant(step, start, final, ramp_steps, *, inclusive=True):
 
 
 def warmup_cosine(
-    step,
-    peak,
-    total_steps,
+    step: int | Tensor,
+    peak: float,
+    total_steps: int,
     *,
-    warmup_steps=0,
-    warmup_start=0.0,
-    warmup_inclusive=False,
-    final=0.0,
-    hold_steps=1,
-):
+    warmup_steps: int = 0,
+    warmup_start: float = 0.0,
+    warmup_inclusive: bool = False,
+    final: float = 0.0,
+    hold_steps: int = 1,
+) -> Tensor:
     """A linear warm-up to `peak`, then half a cosine to `final` at `total_steps`.
 
     The cosine begins at step `warmup_steps`, with `peak`. See `WarmupCosine` for the arguments.

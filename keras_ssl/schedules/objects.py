@@ -3,6 +3,7 @@
 from keras import ops
 from keras.optimizers.schedules import LearningRateSchedule
 
+from keras_ssl.core.bounds import Share
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.serialization import Configured, register
 from keras_ssl.schedules.curves import cosine, warmup_cosine
@@ -39,14 +40,14 @@ class WarmupCosine(Configured, LearningRateSchedule):
 
     def __init__(
         self,
-        learning_rate,
-        total_steps,
-        warmup_steps=0,
+        learning_rate: float,
+        total_steps: int,
+        warmup_steps: int = 0,
         *,
-        warmup_start=0.0,
-        warmup_inclusive=False,
-        final=0.0,
-        hold_steps=1,
+        warmup_start: float = 0.0,
+        warmup_inclusive: bool = False,
+        final: float = 0.0,
+        hold_steps: int = 1,
     ):
         _check_warmup(total_steps, warmup_steps, hold_steps)
         self.learning_rate = learning_rate
@@ -98,7 +99,7 @@ class Cosine(Configured):
     3.2 (weight decay).
     """
 
-    def __init__(self, start, *, total_steps, final):
+    def __init__(self, start: float, *, total_steps: int, final: float):
         _check_steps(total_steps)
         self.start = start
         self.total_steps = total_steps
@@ -129,9 +130,7 @@ class CosineEMA(Configured):
     Reference: Grill et al., Bootstrap your own latent, 2020, sec. 3.3.
     """
 
-    def __init__(self, base, *, total_steps, final=1.0):
-        if not (0 <= base <= 1 and 0 <= final <= 1):
-            raise UserError(f"A momentum is in [0, 1]. Received: base={base}, final={final}.")
+    def __init__(self, base: Share, *, total_steps: int, final: Share = 1.0):
         _check_steps(total_steps)
         self.base = base
         self.total_steps = total_steps

@@ -19,7 +19,7 @@ ALLOWED = {
     "keras_ssl/layers": {"keras_ssl.layers", "keras_ssl.ops", "keras_ssl.core"},
     "keras_ssl/backbones": {"keras_ssl.backbones", "keras_ssl.layers", "keras_ssl.core"},
     "keras_ssl/optimizers": {"keras_ssl.optimizers", "keras_ssl.ops", "keras_ssl.core"},
-    "keras_ssl/schedules": {"keras_ssl.schedules", "keras_ssl.core"},
+    "keras_ssl/schedules": {"keras_ssl.schedules", "keras_ssl.ops", "keras_ssl.core"},
     "keras_ssl/analysis": {"keras_ssl.analysis", "keras_ssl.ops", "keras_ssl.core"},
     "keras_ssl/evaluation": {
         "keras_ssl.evaluation",

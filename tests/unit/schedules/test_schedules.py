@@ -141,7 +141,7 @@ def test_schedules_survive_serialization(name):
         (lambda: WarmupCosine(0.1, 10, 10), "less than total_steps"),
         (lambda: WarmupCosine(0.1, 10, -1), "at least 0"),
         (lambda: WarmupCosine(0.1, 10, hold_steps=0), "hold_steps"),
-        (lambda: CosineEMA(1.5, total_steps=10), "base=1.5"),
+        (lambda: CosineEMA(1.5, total_steps=10), "base must be a number from 0 to 1"),
         (lambda: CosineEMA(0.9, total_steps=0), "total_steps"),
         (lambda: Cosine(0.04, total_steps=0, final=0.4), "total_steps"),
     ],

@@ -1,12 +1,14 @@
-"""ResNet-8: the small pre-activation network of the CPLearn paper, without normalisation."""
+"""Small networks: ResNet-8 of the CPLearn paper, and one to run whole training loops in tests."""
 
 import keras
 from keras import layers
 
-from keras_ssl.backbones.parts import check_width, features, image_input
+from keras_ssl.backbones.parts import check_width, conv_norm, features, image_input
 
 
-def resnet8(input_shape, *, width=128, name="resnet8"):
+def resnet8(
+    input_shape: tuple[int, int, int], *, width: int = 128, name: str = "resnet8"
+) -> keras.Model:
     """ResNet-8 of CPLearn: four blocks of two 3x3 convolutions, all of the same width.
 
     The paper's table prints a residual path for block 1 only (average pooling, then a 1x1
@@ -66,3 +68,32 @@ def _activate(x, name):
 
 def _halve(x, name):
     return layers.AveragePooling2D(2, name=name)(x)
+
+
+def tiny(input_shape: tuple[int, int, int], *, width: int = 8, name: str = "tiny") -> keras.Model:
+    """Two 3x3 convolutions with batch normalisation and ReLU, the second with stride 2; F = width.
+
+    Args:
+        input_shape: (height, width, channels) to build for, sides of at least 8 pixels.
+        width: int > 0. Channels of both convolutions, and number of features.
+        name: str. Name of the model.
+
+    Returns:
+        Functional `keras.Model`: float images (batch, height, width, channels) -> float32
+        features (batch, width).
+
+    Raises:
+        UserError: for a shape or width that cannot be built.
+
+    Example:
+
+    >>> tiny((8, 8, 1), width=4).output_shape
+    (None, 4)
+    """
+    width = check_width(width)
+    inputs = image_input(input_shape)
+    x = conv_norm(inputs, width, 3, name="block1")
+    x = layers.ReLU(name="block1_out")(x)
+    x = conv_norm(x, width, 3, name="block2", stride=2)
+    x = layers.ReLU(name="block2_out")(x)
+    return keras.Model(inputs, features(x), name=name)
