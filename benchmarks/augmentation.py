@@ -1,6 +1,6 @@
 """Time the augmentation beside Keras's layers and torchvision, and each operator alone.
 
-    python benchmarks/augmentation.py [--peer_python=PATH] [--dataset=npz:images.npz] \
+    python -m benchmarks.augmentation [--peer_python=PATH] [--dataset=npz:images.npz] \
         [--seconds=3] [--workers=2] [--operator_size=224]
 
 All rows draw the same policy of two views from the same images, one row after the other, each in a
@@ -12,7 +12,6 @@ four minutes on two cores, and wants an idle machine. docs/augmentation.md tells
 import argparse
 import dataclasses
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -20,13 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+from benchmarks.common import Attempts, table
+from pipelines.views.policies import policy_for
+
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
-
-from attempts import Attempts  # noqa: E402
-
-from pipelines.views.policies import policy_for  # noqa: E402
 
 BATCHES = {32: 256, 64: 128, 96: 64, 224: 32}  # images of a batch by the side of the views
 IMAGES = {32: 512, 64: 512, 96: 256, 256: 128}  # by their own side
@@ -130,16 +126,16 @@ def measured(kind, cases, options, attempt):
     A case that ends its process is left out, and the others go on in a new one.
     """
     task = {"kind": kind, "seconds": options.seconds, "workers": options.workers}
-    python, program = sys.executable, "augmentation_streams.py"
+    program = [sys.executable, "-m", "benchmarks.augmentation_streams"]
     if kind == "torchvision":
-        python, program = options.peer_python, "augmentation_torchvision.py"
-        if not python:
+        program = [options.peer_python, str(HERE / "augmentation_torchvision.py")]
+        if not options.peer_python:
             return None
     print(f"{kind}: {len(cases)} to measure", file=sys.stderr, flush=True)
     found, left = {}, dict(cases)
     while left:
-        command = [python, str(HERE / program), json.dumps({**task, "cases": left})]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        command = [*program, json.dumps({**task, "cases": left})]
+        done = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True, check=False)
         for line in done.stdout.splitlines():
             if line.startswith("{"):  # not what a library says
                 found |= json.loads(line)
@@ -154,39 +150,38 @@ def measured(kind, cases, options, attempt):
 
 def speed_table(rows):
     """The markdown table of {row: {column: what the clock says} or `None`}: views a second."""
-    lines = ["| views/s | " + " | ".join(COLUMNS) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
-    for name, found in rows.items():
-        cells = ["not installed" if found is None else _thousands(found.get(c)) for c in COLUMNS]
-        lines.append("| " + " | ".join([name, *cells]) + " |")
-    return "\n".join(lines)
+    return table(
+        ["views/s", *COLUMNS],
+        [
+            [name, *("not installed" if found is None else _speed(found.get(c)) for c in COLUMNS)]
+            for name, found in rows.items()
+        ],
+    )
 
 
-def _thousands(clock):
+def _speed(clock):
     return "failed" if clock is None else f"{clock['views']:,.0f}"
 
 
 def memory_table(rows):
     """The markdown table of what a batch holds, and what each row takes."""
-    lines = ["| MiB | " + " | ".join(COLUMNS) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
     rows = {name: [(found or {}).get(c, {}) for c in COLUMNS] for name, found in rows.items()}
     ours = next(iter(rows.values()))
-    lines.append(_row("one batch", [clock.get("bytes") for clock in ours]))
+    lines = [["one batch", *(_mebibytes(clock.get("bytes")) for clock in ours)]]
     for name, clocks in rows.items():
         if any(clocks):
-            lines.append(_row(name, [clock.get("memory") for clock in clocks]))
-    return "\n".join(lines)
+            lines.append([name, *(_mebibytes(clock.get("memory")) for clock in clocks)])
+    return table(["MiB", *COLUMNS], lines)
 
 
-def _row(name, sizes):
-    cells = ["" if size is None else f"{size / 2**20:.0f}" for size in sizes]
-    return "| " + " | ".join([name, *cells]) + " |"
+def _mebibytes(size):
+    return "" if size is None else f"{size / 2**20:.0f}"
 
 
 def operator_table(found, size):
     """The markdown table of {operator: what the clock says}: microseconds for a view."""
-    lines = [f"| operator alone, {size} px | us / view |", "|---|---|"]
-    lines += [f"| {name} | {1e6 / clock['views']:.0f} |" for name, clock in found.items()]
-    return "\n".join(lines)
+    rows = [[name, f"{1e6 / clock['views']:.0f}"] for name, clock in found.items()]
+    return table([f"operator alone, {size} px", "us / view"], rows)
 
 
 def operator_cases(size, folder):

@@ -2,22 +2,16 @@
 
 import contextlib
 import json
-import os
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import keras
+import numpy as np
+import tensorflow as tf
 
-import keras_ssl  # noqa: E402, F401, I001  (before TensorFlow: it sets up the environment)
-import keras  # noqa: E402
-import numpy as np  # noqa: E402
-import tensorflow as tf  # noqa: E402
-from augmentation_clock import measure  # noqa: E402
-
-from pipelines.data.load import load  # noqa: E402
-from pipelines.views.policy import ViewPolicy  # noqa: E402
-from pipelines.views.stream import train_views  # noqa: E402
+from benchmarks.common import stream_speed
+from pipelines.data.load import load
+from pipelines.views.policy import ViewPolicy
+from pipelines.views.stream import train_views
 
 
 def ours(case):
@@ -111,7 +105,7 @@ STREAMS = {"ours": ours, "without XLA": without_xla, "Keras layers": keras_layer
 
 
 def run(kind, case, seconds):
-    return measure(
+    return stream_speed(
         lambda: iter(STREAMS[kind](case)),
         seconds,
         views=len(case["policy"]) * case["batch_size"],

@@ -1,7 +1,7 @@
 """The views of a policy drawn by torchvision in worker processes; `augmentation.py` runs it.
 
 It is run by another Python, which has torch, torchvision and Pillow, and imports nothing of the
-project but the clock beside it.
+project but `common.py`.
 """
 
 import importlib.util
@@ -30,7 +30,7 @@ def declare_operators():
 LIBRARY = declare_operators()  # what it declares goes with it
 
 import numpy as np  # noqa: E402
-from augmentation_clock import measure, private_to_workers  # noqa: E402
+from common import private_to_workers, stream_speed  # noqa: E402
 from PIL import Image, ImageFilter  # noqa: E402
 from torchvision import transforms  # noqa: E402
 
@@ -87,7 +87,7 @@ def run(case, seconds, workers):
         Views(case), batch_size=case["batch_size"], num_workers=workers
     )
     batches = iter(loader)
-    found = measure(
+    found = stream_speed(
         lambda: batches,
         seconds,
         views=len(case["policy"]) * case["batch_size"],

@@ -1,6 +1,6 @@
 """What discrete codes cost and reach beside the dense features that they come from.
 
-    python benchmarks/codes.py --run=runs/sem_byol [--workdir=runs/codes]
+    python -m benchmarks.codes --run=runs/sem_byol [--workdir=runs/codes]
         [--num_simplices=5000 --simplex_size=13] [--images=10000] [--strengths=45]
         [--temperatures=0.1,1] [--scikit_learn]
 
@@ -19,12 +19,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
-
-from attempts import Attempts  # noqa: E402
-
-import run  # noqa: E402
+from benchmarks.common import ROOT, Attempts, resident_memory
 
 HEADER = ("features", "solver", "bytes / image", "accuracy", "C", "seconds", "peak MiB")
 PARTS = ("train", "test")
@@ -33,29 +28,25 @@ PARTS = ("train", "test")
 def prepare(task):
     """Write codes, dense features and labels of both parts; -> what the table says of them."""
     options = argparse.Namespace(**task)
-    stages = run.import_stages()  # without what TensorFlow prints as it loads
     import numpy as np
 
     from keras_ssl.layers.necks import at_temperature, bottleneck_of
+    from stages.commands import open_run
 
-    flags = [f"--workdir={options.run}"]
-    flags += [f"--dataset={options.dataset}"] if options.dataset else []
-    asked = run.parse_flags(["run.py", "--mode=evaluate", *flags])
-    recipe = run.recipe_of(asked, run.read_catalog())
-    encoder, preprocessing = stages.load_trained(options.run)
-    data = stages.load_inputs(recipe, preprocessing).data
+    run = open_run(options.run, dataset=options.dataset)
+    encoder, data, preprocess = run.encoder, run.inputs.data, run.preprocess
     images = {"train": data.train_images[: options.images], "test": data.test_images}
     if options.num_simplices:
         sizes = {"num_simplices": options.num_simplices, "simplex_size": options.simplex_size}
-        encoder = random_neck(encoder, preprocessing.function, images["train"][:1000], sizes)
+        encoder = random_neck(encoder, preprocess, images["train"][:1000], sizes)
     folder = Path(options.workdir)
     folder.mkdir(parents=True, exist_ok=True)
     for part, labels in zip(PARTS, (data.train_labels, data.test_labels), strict=True):
         np.save(folder / f"labels_{part}.npy", labels[: len(images[part])])
         for tau in options.temperatures:
             path = folder / f"tau_{tau}_{part}.npy"
-            write_dense(at_temperature(encoder, float(tau)), images[part], preprocessing, path)
-    seconds = write_codes(encoder, images, preprocessing, folder)
+            write_dense(at_temperature(encoder, float(tau)), images[part], preprocess, path)
+    seconds = write_codes(encoder, images, preprocess, folder)
     count = sum(len(part) for part in images.values())
     sizes = bottleneck_of(encoder)
     return sizes.num_simplices, sizes.simplex_size, count / seconds
@@ -78,13 +69,13 @@ def random_neck(encoder, preprocess, images, sizes):
     return encoder
 
 
-def write_dense(model, images, preprocessing, path, batch_size=256):
+def write_dense(model, images, preprocess, path, batch_size=256):
     """Features of all images as a `.npy` file, a batch at a time."""
     import numpy as np
 
     from keras_ssl.evaluation.features import FeatureExtractor
 
-    extract = FeatureExtractor(model, preprocessing.function, batch_size=batch_size)
+    extract = FeatureExtractor(model, preprocess, batch_size=batch_size)
     shape = (len(images), model.output_shape[-1])
     file = np.lib.format.open_memmap(path, "w+", "float32", shape)
     for start in range(0, len(images), batch_size):
@@ -92,7 +83,7 @@ def write_dense(model, images, preprocessing, path, batch_size=256):
     file.flush()
 
 
-def write_codes(encoder, images, preprocessing, folder):
+def write_codes(encoder, images, preprocess, folder):
     """Codes of both parts by `export.codes.encode`; -> seconds."""
     import shutil
 
@@ -102,16 +93,8 @@ def write_codes(encoder, images, preprocessing, folder):
     for part in PARTS:
         where = folder / f"codes_{part}"
         shutil.rmtree(where, ignore_errors=True)
-        encode(encoder, images[part], preprocessing.function, where, made_from={"part": part})
+        encode(encoder, images[part], preprocess, where, made_from={"part": part})
     return time.perf_counter() - began
-
-
-def peak_memory():
-    """The most memory that this process has held, in MiB."""
-    # Not ru_maxrss: it begins with what the process held that started this one.
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
 
 
 def measure_probe(task):
@@ -120,7 +103,7 @@ def measure_probe(task):
 
     from keras_ssl.evaluation.probes import transfer
 
-    before = peak_memory()  # of the libraries
+    before = resident_memory(peak=True)  # of the libraries
     folder, is_codes = Path(task["folder"]), task["features"] == "codes"
     names = [f"codes_{p}/codes" if is_codes else f"{task['features']}_{p}" for p in PARTS]
     train, test = (np.load(folder / f"{name}.npy") for name in names)
@@ -135,7 +118,7 @@ def measure_probe(task):
         result = probe(*parts, strengths=task["strengths"], **options)
         accuracy, c = result.accuracy, result.c[0]
     seconds = time.perf_counter() - began
-    return train[0].nbytes, accuracy, c, seconds, peak_memory() - before
+    return train[0].nbytes, accuracy, c, seconds, (resident_memory(peak=True) - before) / 2**20
 
 
 def scikit_learn_probe(train, train_labels, test, test_labels, strengths, simplex_size=None):
@@ -191,8 +174,9 @@ WORK = {"prepare": prepare, "probe": measure_probe, "search": measure_search}
 
 def in_process(what, **task):
     """What `WORK[what](task)` gives in a process that holds nothing else."""
-    command = [sys.executable, __file__, "--task", json.dumps({**task, "what": what})]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    task = json.dumps({**task, "what": what})
+    command = [sys.executable, "-m", "benchmarks.codes", "--task", task]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     if done.returncode:
         sys.exit(f"ended with status {done.returncode}")
     return json.loads(done.stdout.splitlines()[-1])
@@ -200,9 +184,11 @@ def in_process(what, **task):
 
 def work(task):
     """Print what the task gives as JSON."""
+    from keras_ssl.core.errors import UserError
+
     try:
         print(json.dumps(WORK[task["what"]](task)))
-    except run.UserError as error:
+    except UserError as error:
         sys.exit(f"error: {error}")
 
 

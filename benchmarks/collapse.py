@@ -1,6 +1,6 @@
 """Take away what keeps four methods from collapsing, and print what becomes of them.
 
-    python benchmarks/collapse.py [--only=simsiam,byol,cplearn,simmer] [--seeds=0,1]
+    python -m benchmarks.collapse [--only=simsiam,byol,cplearn,simmer] [--seeds=0,1]
         [--dataset=npz:cifar10.npz] [--workdir=runs/collapse] [-- --epochs=20 --batch_size=64]
 
 Each method is trained as its recipe says and with one setting changed. What follows `--` goes to
@@ -16,10 +16,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from attempts import Attempts  # noqa: E402
-from comparison import exit_if_missing, kept, parse, train  # noqa: E402
+from benchmarks.common import Attempts, exit_if_missing, kept, parse, table, train
+from keras_ssl.core.errors import UserError, lookup
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ COLUMNS = ("method", "setting", "seed", *_NUMBERS, "collapsed")
 
 
 def options_of(name, setting, seed, options):
-    """Where a setting is trained and how, as `train` of `methods.py` takes it."""
+    """Where a setting is trained and how, as `common.train` takes it."""
     rest = [*options.rest, f"--seed={seed}", "--set", "evaluation.every_epochs=0"]
     for key, value in CLAIMS[name].settings[setting].items():
         rest += ["--set", f"{key}={value}"]
@@ -97,17 +95,16 @@ def options_of(name, setting, seed, options):
 
 def measure(workdir):
     """Measure what a run ended with, and the same network before its first step."""
-    import run
-
-    stages = run.import_stages()  # without what TensorFlow prints as it loads
     import keras
     import tensorflow as tf
 
     from keras_ssl import config
+    from stages.request import read_catalog
+    from stages.training import prepare
 
     tf.get_logger().setLevel("ERROR")  # it warns of one trace for each network
 
-    session = stages.prepare(config.load(workdir, run.read_catalog()))
+    session = prepare(config.load(workdir, read_catalog()))
     trained = keras.saving.load_model(workdir / "model.keras", compile=False)
     rows = json.loads((workdir / "results.json").read_text(encoding="utf-8"))["rows"]
     found = {"classes": session.inputs.data.num_classes}
@@ -173,21 +170,21 @@ def format_table(runs):
 
     The network before training has one row for each method and seed.
     """
-    lines = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
+    rows = []
     begun = set()
     for name, setting, seed, summary in runs:
         if (name, seed) not in begun:
             begun.add((name, seed))
-            lines.append(_line(name, "random weights", seed, summary["random weights"], ""))
+            rows.append(_row(name, "random weights", seed, summary["random weights"], ""))
         verdict = "yes" if collapsed(CLAIMS[name], summary) else "no"
-        lines.append(_line(name, setting, seed, summary["pretrained"], verdict))
-    return "\n".join(lines)
+        rows.append(_row(name, setting, seed, summary["pretrained"], verdict))
+    return table(COLUMNS, rows)
 
 
-def _line(name, setting, seed, numbers, verdict):
+def _row(name, setting, seed, numbers, verdict):
     values = [(numbers.get(column), form) for column, form in _NUMBERS.items()]
     cells = ["" if value is None else f"{value:{form}}" for value, form in values]
-    return "| " + " | ".join([f"`{name}`", setting, seed, *cells, verdict]) + " |"
+    return [f"`{name}`", setting, seed, *cells, verdict]
 
 
 def rules(names):
@@ -201,8 +198,6 @@ def rules(names):
 
 def read_arguments():
     """The command line as `options`; what follows `--` is in `options.rest`."""
-    from run import UserError, lookup
-
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dataset", default="digits")
     parser.add_argument("--workdir", default="runs/collapse")
@@ -219,8 +214,6 @@ def read_arguments():
 
 
 def main():
-    from run import UserError
-
     try:
         compare(read_arguments())
     except UserError as error:

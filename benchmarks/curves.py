@@ -1,11 +1,13 @@
 """Print how runs went: k-NN accuracy and loss over the epochs, as one markdown table.
 
-python benchmarks/curves.py runs/simclr-cifar10-1 runs/byol-cifar10-1
+python -m benchmarks.curves runs/simclr-cifar10-1 runs/byol-cifar10-1
 """
 
 import json
 import sys
 from pathlib import Path
+
+from benchmarks.common import table
 
 
 def read(workdir):
@@ -14,16 +16,16 @@ def read(workdir):
     return {line["epoch"]: line for line in map(json.loads, lines) if "knn" in line}
 
 
-def table(workdirs):
+def format_table(workdirs):
     """A row per epoch, a column per run."""
     runs = {Path(workdir).name: read(workdir) for workdir in workdirs}
     epochs = sorted({epoch for run in runs.values() for epoch in run})
-    rows = [["epoch", *runs], ["---"] * (len(runs) + 1)]
+    rows = []
     for epoch in epochs:
         values = [run.get(epoch, {}).get("knn") for run in runs.values()]
         rows.append([str(epoch), *("" if v is None else f"{v:.1f}" for v in values)])
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return table(["epoch", *runs], rows)
 
 
 if __name__ == "__main__":
-    print(table(sys.argv[1:]))
+    print(format_table(sys.argv[1:]))

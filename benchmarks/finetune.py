@@ -1,6 +1,6 @@
 """Fine-tune trained encoders on few and on many labels, beside the same networks from scratch.
 
-    python benchmarks/finetune.py runs/simclr-cifar10-1 [more runs] [--shares=0.01,0.1,1]
+    python -m benchmarks.finetune runs/simclr-cifar10-1 [more runs] [--shares=0.01,0.1,1]
         [--learning_rates=0.05,0.2,0.8] [--steps=1000] [--dataset=npz:cifar10.npz]
 
 Both starts get the same search and the same number of steps. Each result is kept in the directory
@@ -16,10 +16,7 @@ import types
 from functools import partial
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from attempts import Attempts  # noqa: E402
-from comparison import kept  # noqa: E402
+from benchmarks.common import Attempts, kept, table
 
 STARTS = ("pretrained", "from scratch")
 VIEWS = {"crop_scale": (0.2, 1.0), "flip": 0.5}  # how a training view is drawn
@@ -77,25 +74,15 @@ def measure(recipe, inputs, settings, weights, share):
 
 def results_of(directory, options, attempt):
     """{(start, share): summary} of a run, each measured once; None for what failed."""
-    import run
-    from keras_ssl import config
-
-    stages = run.import_stages()  # without what TensorFlow prints as it loads
     import tensorflow as tf
+
+    from stages.commands import open_run
 
     tf.get_logger().setLevel("ERROR")  # it warns of one trace for each network
     settings = settings_of(options)
-    overrides = (
-        []
-        if options.dataset is None
-        else [config.Override("data.dataset", options.dataset, "--dataset")]
-    )
-    catalog = run.read_catalog()
-    recipe = config.load(directory, catalog)
-    recipe = config.override(recipe, overrides, ("data.dataset",))
-    encoder, preprocessing = stages.load_trained(directory)
-    inputs = stages.load_inputs(recipe, preprocessing)
-    weights = {"pretrained": encoder.get_weights(), "from scratch": None}
+    run = open_run(directory, dataset=options.dataset)
+    recipe, inputs = run.recipe, run.inputs
+    weights = {"pretrained": run.encoder.get_weights(), "from scratch": None}
     found = {}
     for share in options.shares:
         for start in STARTS:
@@ -112,10 +99,10 @@ def results_of(directory, options, attempt):
 def format_table(found, shares):
     """The markdown table of {run: {(start, share): summary}}."""
     heads = ["run", "start", *(f"{100 * share:g} % of labels" for share in shares)]
-    lines = [heads, ["---"] * len(heads)]
+    rows = []
     for name, results in found.items():
-        lines += [[name, start, *(_cell(results[start, s]) for s in shares)] for start in STARTS]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        rows += [[name, start, *(_cell(results[start, s]) for s in shares)] for start in STARTS]
+    return table(heads, rows)
 
 
 def _cell(summary):

@@ -1,6 +1,6 @@
 """Time training on the stream of views beside the same step on one constant batch.
 
-    python benchmarks/fit.py --dataset=npz:cifar10.npz [--method=simclr] [--steps=40] \
+    python -m benchmarks.fit --dataset=npz:cifar10.npz [--method=simclr] [--steps=40] \
         [--repeats=5] -- --backbone=resnet18 --batch_size=256
 
 What follows `--` goes to `run.py`. Both forms take turns in one process, each `--repeats` times
@@ -11,27 +11,21 @@ batch. Run it on an idle machine.
 
 import argparse
 import statistics
-import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from attempts import Attempts  # noqa: E402
-from comparison import parse  # noqa: E402
+from benchmarks.common import Attempts, new_recipe, parse, table
 
 
 def build(options):
     """The compiled method of a run, and its two data sets."""
-    import run
-
-    stages = run.import_stages()
+    flags = [f"--method={options.method}", f"--dataset={options.dataset}", *options.rest]
+    recipe = new_recipe(*flags)
     import tensorflow as tf
 
-    flags = [f"--method={options.method}", f"--dataset={options.dataset}", *options.rest]
-    asked = run.parse_flags(["run.py", "--mode=pretrain", *flags])
-    recipe = stages.settle_hardware(run.recipe_of(asked, run.read_catalog()))
-    session = stages.prepare(recipe)
-    stream = stages.batches_from(session, 0)
+    from stages.devices import resolve_auto
+    from stages.training import batches_from, prepare
+
+    session = prepare(resolve_auto(recipe))
+    stream = batches_from(session, 0)
     batch = next(iter(stream))
     constant = tf.data.Dataset.from_tensors(batch).cache().repeat()
     return session, {"views of the stream": stream, "one constant batch": constant}
@@ -51,22 +45,22 @@ def fit_once(session, batches, steps):
 
 def format_table(measured):
     """The markdown table of {name: [(views a second, share waiting)]}."""
-    lines = ["| data | views/s | smallest to largest | waiting |", "|---|---|---|---|"]
+    rows = []
     measured = {name: [found for found in runs if found] for name, runs in measured.items()}
     for name, runs in measured.items():
         if not runs:
-            lines.append(f"| {name} | failed | | |")
+            rows.append([name, "failed"])
             continue
         speeds = [speed for speed, _ in runs]
         wait = statistics.median(share for _, share in runs)
         middle = statistics.median(speeds)
-        lines.append(
-            f"| {name} | {middle:.0f} | {min(speeds):.0f} to {max(speeds):.0f} | {wait:.1%} |"
-        )
+        span = f"{min(speeds):.0f} to {max(speeds):.0f}"
+        rows.append([name, f"{middle:.0f}", span, f"{wait:.1%}"])
+    text = table(["data", "views/s", "smallest to largest", "waiting"], rows)
     if not all(measured.values()):
-        return "\n".join(lines)
+        return text
     stream, constant = (statistics.median(s for s, _ in runs) for runs in measured.values())
-    return "\n".join([*lines, "", f"The stream has {stream / constant:.1%} of the constant batch."])
+    return f"{text}\n\nThe stream has {stream / constant:.1%} of the constant batch."
 
 
 def main():

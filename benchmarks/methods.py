@@ -1,6 +1,6 @@
 """Train every method and print one table of what came out.
 
-    python benchmarks/methods.py --dataset=npz:cifar10.npz --workdir=runs/methods \
+    python -m benchmarks.methods --dataset=npz:cifar10.npz --workdir=runs/methods \
         [--only=byol,sem_byol] -- --epochs=5 --batch_size=64 --backbone=resnet8
 
 What follows `--` goes to every `run.py`. The recipes differ, so give at least these three there
@@ -15,10 +15,9 @@ import sys
 from functools import partial
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from attempts import Attempts  # noqa: E402
-from comparison import exit_if_missing, kept, parse, train  # noqa: E402
+from benchmarks.common import Attempts, exit_if_missing, kept, parse, table, train
+from keras_ssl.core.errors import UserError, lookup
+from stages.request import read_catalog
 
 COLUMNS = ("method", "k-NN", "linear", "few labels", "rank", "s / epoch", "parameters")
 _TASKS = ("knn", "linear", "few labels")
@@ -26,29 +25,24 @@ _TASKS = ("knn", "linear", "few labels")
 
 def measure(workdir):
     """Rank, parameters and speed of a run; its accuracies and those of its baselines."""
-    import run
-
-    stages = run.import_stages()  # without what TensorFlow prints as it loads
     import keras
     import numpy as np
 
     import keras_ssl
-    from keras_ssl import config
     from keras_ssl.analysis.spectrum import rankme
     from keras_ssl.evaluation.features import FeatureExtractor
+    from stages.commands import open_run
 
+    run = open_run(workdir)
     method = keras.saving.load_model(workdir / "model.keras", compile=False)
-    recipe = config.load(workdir, run.read_catalog())
-    encoder, preprocessing = stages.load_trained(workdir)
-    images = stages.load_inputs(recipe, preprocessing).data.test_images
-    extract = FeatureExtractor(keras_ssl.backbone_of(encoder), preprocessing.function)
+    extract = FeatureExtractor(keras_ssl.backbone_of(run.encoder), run.preprocess)
     lines = (workdir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     times = [json.loads(line)["time"] for line in lines]
     gaps = [b - a for a, b in zip(times, times[1:], strict=False)]
     rows = json.loads((workdir / "results.json").read_text(encoding="utf-8"))["rows"]
     return {
-        "labels per class": recipe.evaluation.labels_per_class,
-        "rank": float(rankme(extract(images))),
+        "labels per class": run.recipe.evaluation.labels_per_class,
+        "rank": float(rankme(extract(run.inputs.data.test_images))),
         "seconds": statistics.median(gaps) if gaps else None,  # it takes two epochs to tell
         "parameters": int(sum(np.prod(v.shape) for v in method.trainable_variables)),
         "rows": {
@@ -66,25 +60,24 @@ def _task(row):
 def format_table(names, summaries):
     """The markdown table, with the untrained network of the first run as its own row."""
     few = " or ".join(dict.fromkeys(str(summary["labels per class"]) for summary in summaries))
-    heading = " | ".join(COLUMNS).replace("few labels", f"{few} labels")
-    lines = [f"| {heading} |", "|---" * len(COLUMNS) + "|"]
+    heads = [f"{few} labels" if column == "few labels" else column for column in COLUMNS]
+    lines = []
     for name, summary in zip(names, summaries, strict=True):
         rows = summary["rows"]
-        if len(lines) == 2:
-            lines.append(_line("random weights", rows.get("random weights", {})))
+        if not lines:
+            lines.append(_row("random weights", rows.get("random weights", {})))
         trained = rows.get("pretrained") or rows.get("pretrained, backbone", {})
         rest = (
             _number(summary["rank"]),
             _number(summary["seconds"]),
             f"{summary['parameters'] / 1e6:.2f} M",
         )
-        lines.append(_line(f"`{name}`", trained, *rest))
-    return "\n".join(lines)
+        lines.append(_row(f"`{name}`", trained, *rest))
+    return table(heads, lines)
 
 
-def _line(name, accuracies, *rest):
-    cells = [name, *(_number(accuracies.get(task)) for task in _TASKS), *rest]
-    return "| " + " | ".join([*cells, *[""] * (len(COLUMNS) - len(cells))]) + " |"
+def _row(name, accuracies, *rest):
+    return [name, *(_number(accuracies.get(task)) for task in _TASKS), *rest]
 
 
 def _number(value):
@@ -92,21 +85,19 @@ def _number(value):
 
 
 def main():
-    import run
-
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--workdir", default="runs/methods")
     parser.add_argument("--only", default="", help="names, separated by commas; all by default")
     options = parse(parser)
-    bases = run.read_catalog().methods
+    bases = read_catalog().methods
     every = [prefix + base for base in bases for prefix in ("", "sem_")]
     names = [name for name in options.only.split(",") if name] or every
     try:
         for name in names:
-            run.lookup(dict.fromkeys(every), name, "method")
+            lookup(dict.fromkeys(every), name, "method")
         done = [name for name in names if train(name, options)]
-    except run.UserError as error:
+    except UserError as error:
         sys.exit(f"error: {error}")
     attempt, found = Attempts(), {}
     for name in done:

@@ -1,6 +1,6 @@
 """Compare an exported encoder with the evaluation, on files of every common kind.
 
-    python benchmarks/parity.py RUN [--images=64]
+    python -m benchmarks.parity RUN [--images=64]
 
 RUN is the folder of a finished run with an export. Test images of its data become JPEG and PNG
 files: as they are, stretched to 50 x 41 pixels, gray, and with an alpha channel. The newest version
@@ -12,10 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-import comparison  # noqa: E402, F401  (puts the project on the path)
-from attempts import Attempts  # noqa: E402
+from benchmarks.common import Attempts, table
 
 
 def files_of(images):
@@ -75,15 +72,15 @@ def differences(readouts, preprocessing, serve, contents):
 
 def format_table(rows):
     """The markdown table."""
-    lines = ["| file | features, largest difference | codes that differ |", "|---|---|---|"]
+    lines = []
     for kind, found in rows.items():
         if found is None:
-            lines.append(f"| {kind} | failed | |")
+            lines.append([kind, "failed"])
             continue
         difference, codes = found
         share = "" if codes is None else f"{codes:.1%}"
-        lines.append(f"| {kind} | {difference:.1e} | {share} |")
-    return "\n".join(lines)
+        lines.append([kind, f"{difference:.1e}", share])
+    return table(["file", "features, largest difference", "codes that differ"], lines)
 
 
 def main():
@@ -91,21 +88,20 @@ def main():
     parser.add_argument("run", type=Path)
     parser.add_argument("--images", type=int, default=64)
     options = parser.parse_args()
-    import run
-
-    stages = run.import_stages()
     import tensorflow as tf
 
-    recipe = run.config.load(options.run, run.read_catalog())
-    encoder, preprocessing = stages.load_trained(options.run)
-    images = stages.load_inputs(recipe, preprocessing).data.to_judge_by[: options.images]
+    from stages.commands import open_run
+
+    run = open_run(options.run)
+    images = run.inputs.data.to_judge_by[: options.images]
     if images.shape[-1] != 3:
         sys.exit("error: the comparison takes a run on colour images.")
     versions = [path for path in (options.run / "export/encoder").iterdir() if path.is_dir()]
     newest = max(versions, key=lambda path: int(path.name))
     serve = tf.saved_model.load(newest).signatures["image_bytes"]
-    attempt = Attempts()
-    print(format_table(compare(encoder, preprocessing, serve, files_of(images), attempt)))
+    attempt, files = Attempts(), files_of(images)
+    found = compare(run.encoder, run.inputs.preprocessing, serve, files, attempt)
+    print(format_table(found))
     attempt.finish()
 
 

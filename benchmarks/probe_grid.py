@@ -1,6 +1,6 @@
 """Train 36 linear probes at once and one by one, and print how many times longer the latter takes.
 
-    python benchmarks/probe_grid.py RUN
+    python -m benchmarks.probe_grid RUN
 
 RUN is the folder of a finished run of a `sem_` method. The 36 probes are those of SEM, 4 learning
 rates x 3 L1 weights x 3 temperatures of its embedding; and, in a second line, 12 learning rates x 3
@@ -17,17 +17,10 @@ matrices of 1,024 x 1,024; MiB, on Linux, the most that the process holds as it 
 
 import argparse
 import itertools
-import os
-import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
-
-from attempts import Attempts  # noqa: E402
+from benchmarks.common import Attempts, resident_memory
 
 TEMPERATURES = (0.01, 0.1, 1.0)  # SEM, appendix B.2
 RATES = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002, 0.0001)
@@ -35,22 +28,20 @@ RATES = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002, 0
 
 def features_of(run_folder):
     """Of the train images of a run: embeddings, backbone features, labels, (L, V)."""
-    import run
-
-    stages = run.import_stages()  # without what TensorFlow prints as it loads
     import keras
 
+    from keras_ssl.core.errors import UserError
     from keras_ssl.evaluation.features import extract
     from keras_ssl.layers.necks import backbone_of, simplices_of
+    from stages.commands import open_run
 
-    recipe = run.config.load(run_folder, run.read_catalog())
-    encoder, preprocessing = stages.load_trained(run_folder)
+    run = open_run(run_folder)
+    encoder, data = run.encoder, run.inputs.data
     simplices = simplices_of(encoder)
     if simplices is None:
-        raise run.UserError(f"'{run_folder}' has no simplices: give a run of a sem_ method.")
-    data = stages.load_inputs(recipe, preprocessing).data
+        raise UserError(f"'{run_folder}' has no simplices: give a run of a sem_ method.")
     models = keras.Model(encoder.input, simplices.input), backbone_of(encoder)
-    features = [extract(m, data.train_images, preprocessing.function) for m in models]
+    features = [extract(m, data.train_images, run.preprocess) for m in models]
     return *features, data.train_labels, (simplices.num_simplices, simplices.simplex_size)
 
 
@@ -129,13 +120,10 @@ def timed(work):
 
 def peak_memory(work):
     """The most MiB that this process holds during `work()`; NaN where the system does not tell."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")  # begins to count anew
-        work()
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(x.split()[1]) for x in lines if x.startswith("VmHWM:")) / 1024
-    except OSError:
-        return float("nan")
+    resident_memory(reset=True)
+    work()
+    peak = resident_memory(peak=True)
+    return float("nan") if peak is None else peak / 2**20
 
 
 def product_rate(size=1024, times=20):

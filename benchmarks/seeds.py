@@ -1,6 +1,6 @@
-"""Results of runs that differ in their seed only, as means and deviations in one markdown table.
+"""Means and standard deviations of the results of runs that differ in their seed only, as a table.
 
-    python benchmarks/seeds.py runs/byol-0 runs/byol-1 runs/simclr-0 runs/simclr-1 --against=simclr
+    python -m benchmarks.seeds runs/byol-0 runs/byol-1 runs/simclr-0 runs/simclr-1 --against=simclr
 
 A row is a representation of a method, a column is a task under one protocol, as in
 `run.py --mode=compare`. A cell is the mean over the seeds and the standard deviation with n - 1, of
@@ -9,27 +9,20 @@ seed. `--against` adds the differences of the other methods from that one, seed 
 """
 
 import argparse
-import os
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import numpy as np
 
-import numpy as np  # noqa: E402
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-import keras_ssl.config as config  # noqa: E402
-from keras_ssl.core.errors import UserError, lookup  # noqa: E402
-from keras_ssl.evaluation.compare import (  # noqa: E402
+import keras_ssl.config as config
+from keras_ssl.core.errors import UserError, lookup
+from keras_ssl.evaluation.compare import (
     RunResults,
     column_of,
     load_run,
     protocol_differences,
 )
-from keras_ssl.evaluation.rows import headings, markdown_table  # noqa: E402
-from run import read_catalog  # noqa: E402
+from keras_ssl.evaluation.rows import headings, markdown_table
+from stages.request import read_catalog
 
 RAW, RANDOM = "raw pixels", "random weights"
 # What makes no other method; of the evaluation each row says itself how it was done.

@@ -1,6 +1,6 @@
 """Latency and throughput of the exported encoder of a run beside the live Keras model's `predict`.
 
-    python benchmarks/serving.py runs/sem_byol-cifar10-1
+    python -m benchmarks.serving runs/sem_byol-cifar10-1
 
 Both compute every output that is served. The SavedModel takes uint8 images and preprocesses them;
 `predict` takes images that are preprocessed already. Requests of the two go by turns, so that both
@@ -8,19 +8,16 @@ meet the same load of the machine. Prints one markdown table.
 """
 
 import json
-import os
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-import keras_ssl  # noqa: I001  (before TensorFlow: it sets up the environment)
 import numpy as np
 import tensorflow as tf
-from attempts import Attempts
 
+import keras_ssl
+from benchmarks.common import Attempts, table
 from export import in_precision
 from export.saved_model import write_saved_model
 from export.signatures import make_signatures, readouts_of
@@ -77,20 +74,20 @@ def rows_of(name, encoder, settings, shape, rows):
             rows.append([name, str(batch), "SavedModel", *cells(batch, exported)])
 
 
-def table(workdir, attempt):
+def measured_table(workdir, attempt):
     """A row per precision, batch size and model."""
     workdir = Path(workdir)
     encoder = keras_ssl.load_encoder(workdir / "encoder.keras")
     settings = json.loads((workdir / "preprocessing.json").read_text(encoding="utf-8"))
     shape = (settings["image_size"], settings["image_size"], settings["channels"])
     head = ["precision", "batch", "model", "median ms", "p95 ms", "images/s"]
-    rows = [head, ["---"] * len(head)]
+    rows = []
     for name in PRECISIONS:
         attempt(name, rows_of, name, encoder, settings, shape, rows)
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return table(head, rows)
 
 
 if __name__ == "__main__":
     tries = Attempts()
-    print(table(sys.argv[1], tries))
+    print(measured_table(sys.argv[1], tries))
     tries.finish()

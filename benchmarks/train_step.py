@@ -1,6 +1,6 @@
 """Time the train step alone: SimCLR of a CIFAR ResNet-18 on one constant batch of 32x32 views.
 
-    python benchmarks/train_step.py [--widths=16,64] [--precisions=float32] [--batch_size=64] \
+    python -m benchmarks.train_step [--widths=16,64] [--precisions=float32] [--batch_size=64] \
         [--seconds=6] [--rounds=3]
 
 A row is a width of the first stage in a precision: the median of the rounds in views a second (two
@@ -12,20 +12,15 @@ TF_ENABLE_ONEDNN_OPTS=0 in the environment. Run it on an idle machine.
 import argparse
 import os
 import statistics
-import sys
 import time
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+import keras
+import tensorflow as tf
 
-import comparison  # noqa: E402, F401, I001  (puts the project on the path)
-from attempts import Attempts  # noqa: E402
-import keras_ssl  # noqa: E402  (before TensorFlow: it sets up the environment)
-import keras  # noqa: E402
-import tensorflow as tf  # noqa: E402
-
-from keras_ssl.core.detection import detect  # noqa: E402
-from keras_ssl.core.hardware import device_line, xla_for  # noqa: E402
+import keras_ssl  # noqa: I001  (before TensorFlow: it sets up the environment)
+from benchmarks.common import Attempts, table
+from keras_ssl.core.detection import detect
+from keras_ssl.core.hardware import device_line, xla_for
 
 VIEWS, SHAPE = 2, (32, 32, 3)
 
@@ -62,17 +57,16 @@ def speed(step, views, seconds):
     return steps * views / passed
 
 
-def table(rows):
+def format_table(rows):
     """The markdown table of {(width, precision): speeds, or None where the row failed}."""
-    lines = ["| width | precision | views/s | smallest to largest |", "|---|---|---|---|"]
-    for (width, precision), found in rows.items():
-        cells = "failed | " if found is None else _cells(found)
-        lines.append(f"| {width} | {precision} | {cells} |")
-    return "\n".join(lines)
-
-
-def _cells(speeds):
-    return f"{statistics.median(speeds):.0f} | {min(speeds):.0f} to {max(speeds):.0f}"
+    lines = []
+    for (width, precision), speeds in rows.items():
+        cells = ["failed"]
+        if speeds is not None:
+            span = f"{min(speeds):.0f} to {max(speeds):.0f}"
+            cells = [f"{statistics.median(speeds):.0f}", span]
+        lines.append([width, precision, *cells])
+    return table(["width", "precision", "views/s", "smallest to largest"], lines)
 
 
 def main():
@@ -94,7 +88,7 @@ def main():
             )
     onednn = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "TensorFlow's choice")
     print(f"{device_line(detect())}; TensorFlow {tf.__version__}; oneDNN: {onednn}\n")
-    print(table(rows))
+    print(format_table(rows))
     attempt.finish()
 
 

@@ -18,7 +18,6 @@ if __name__ == "__main__":
 
 from keras_ssl.core import environment  # noqa: E402
 from keras_ssl.core.files import written_aside  # noqa: E402
-from keras_ssl.core.streams import open_streams  # noqa: E402
 from pipelines.data.names import EMBEDDED, check_exists, check_name  # noqa: E402
 from pipelines.errors import DataError  # noqa: E402
 from pipelines.progress import Progress  # noqa: E402
@@ -152,7 +151,7 @@ def at_least_one(text):
 
 def main(arguments=None):
     """The command line: status 2 and one or two lines for a user's mistake."""
-    open_streams()
+    environment.open_streams()
     usage = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("pipelines.convert", None, __doc__, formatter_class=usage)
     parser.add_argument("dataset")

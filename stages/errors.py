@@ -36,7 +36,7 @@ class LeftOut:
 
 
 @contextlib.contextmanager
-def plain_errors():
+def translate_tf_errors():
     """Say in a line what exceptions of TensorFlow mean where a user can do something."""
     out_of_memory = UserError(
         "Out of memory. Free some, or take a smaller --batch_size, network or neck.", retry=True

@@ -18,7 +18,7 @@ from pipelines.views.policy import ViewPolicy
 from pipelines.views.stream import train_views
 from stages.build import encoder_in
 from stages.devices import set_determinism
-from stages.errors import plain_errors
+from stages.errors import translate_tf_errors
 from stages.tables import write_tables
 
 SEARCHED = ("learning_rates", "weight_decays", "steps", "batch_size", "schedule", "layer_decay")
@@ -69,7 +69,7 @@ def finetuned(recipe, inputs, settings, weights, share):
     data = inputs.data
     if data.train_labels is None or data.test_labels is None:
         raise UserError(f"Fine-tuning needs labels for train and test images: '{data.name}'.")
-    with plain_errors():
+    with translate_tf_errors():
         return finetune_network(
             starting_network(recipe, inputs, settings, weights),
             data.train_images,

@@ -145,7 +145,7 @@ def check_unchanged(data, workdir):
         )
 
 
-def tell_changes(data, workdir):
+def print_changes(data, workdir):
     """Say it where the data are no longer those that the run in `workdir` was trained on."""
     changed = changes_since(data, workdir)
     if changed:

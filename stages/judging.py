@@ -21,7 +21,7 @@ from stages.augmented import PROBE_VIEW, augmented_features
 from stages.build import float32_encoder
 from stages.clusters import assigned
 from stages.corrupted import corrupted
-from stages.errors import LeftOut, plain_errors
+from stages.errors import LeftOut, translate_tf_errors
 from stages.readings import Readings, readings_of
 from stages.shifted import shifted_rows
 from stages.tables import format_tables, write_tables
@@ -157,7 +157,7 @@ def judge(readings, recipe, inputs, places=(None, None)):
 def attempt(title, measure, *arguments):
     """What `measure` gives, or nothing and a `LeftOut` with the reason why there is none."""
     try:
-        with plain_errors():
+        with translate_tf_errors():
             return measure(*arguments)
     except (UserError, OSError) as error:
         return [], [LeftOut.by(title, error)]

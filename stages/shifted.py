@@ -14,7 +14,7 @@ from keras_ssl.evaluation.rows_of import accuracy_rows
 from pipelines.data.image_array import as_images
 from pipelines.data.load import load_test_part
 from pipelines.data.names import EMBEDDED
-from stages.errors import LeftOut, plain_errors
+from stages.errors import LeftOut, translate_tf_errors
 from stages.inputs import in_memory
 
 _HELD = 2**26  # numbers of features of a shifted set that are held in memory at a time, 256 MiB
@@ -53,7 +53,7 @@ def shifted_rows(readings, train, test, recipe, inputs):
     for dataset in recipe.evaluation.shifted:
         what = title_of(dataset)
         try:
-            with plain_errors():
+            with translate_tf_errors():
                 part = shifted_part(dataset, recipe.data, inputs.data)
                 what = f"{', '.join(readings.names)}, {what}"
                 if readings.model is None:

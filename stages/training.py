@@ -10,7 +10,7 @@ import keras
 import keras_ssl
 from keras_ssl.config import Recipe
 from keras_ssl.core.detection import detect
-from keras_ssl.core.files import remove_leftovers, save_model
+from keras_ssl.core.files import remove_leftovers
 from keras_ssl.layers.necks import simplices_of
 from keras_ssl.training import checkpoints
 from keras_ssl.training.callbacks import EventFiles, MetricsLog, OnlineEvaluation, Throughput
@@ -18,10 +18,10 @@ from keras_ssl.training.divergence import StopAtDivergence
 from keras_ssl.training.online import FollowingProbe, knn_judge
 from pipelines.data.image_array import as_images
 from pipelines.views.stream import device_views, steps_per_epoch, train_views
-from stages.build import build_method, float32_encoder
+from stages.build import build_method
 from stages.describe import describe
 from stages.devices import set_determinism
-from stages.errors import plain_errors
+from stages.errors import translate_tf_errors
 from stages.inputs import (
     Inputs,
     check_unchanged,
@@ -46,7 +46,7 @@ def prepare(recipe):
     """Load the data and build the method: what can be wrong with a recipe shows here."""
     training = recipe.training
     set_determinism(recipe)
-    with plain_errors():
+    with translate_tf_errors():
         inputs = load_inputs(recipe)
         keras.utils.set_random_seed(training.seed)
         keras.config.set_dtype_policy(training.precision)
@@ -72,11 +72,11 @@ def fit(session, workdir, resume):
     save_fingerprint(session.inputs.data, workdir)
     print(describe(session, workdir, step))
     saver = checkpoints.Checkpoints(directory, step=step)
-    # The saver comes before the watchers: what they run into costs no epoch.
+    # The saver comes before the recording_callbacks: what they run into costs no epoch.
     speed = Throughput(session.recipe.training.batch_size)
-    callbacks = [speed, StopAtDivergence(step=step), saver, *watchers(session, workdir)]
+    callbacks = [speed, StopAtDivergence(step=step), saver, *recording_callbacks(session, workdir)]
     try:
-        with plain_errors(), contextlib.suppress(checkpoints.Stopped):
+        with translate_tf_errors(), contextlib.suppress(checkpoints.Stopped):
             fit_from(session, step, callbacks, saver)
     finally:
         saver.restore_handlers()
@@ -125,7 +125,7 @@ def batches_from(session, step):
     )
 
 
-def watchers(session, workdir):
+def recording_callbacks(session, workdir):
     """Callbacks that look at a run and change nothing about it."""
     data, judge = session.inputs.data, session.recipe.evaluation
     online = []
@@ -156,12 +156,3 @@ def readout(encoder, recipe):
     if simplices_of(encoder) is None:
         return encoder
     return keras_ssl.at_temperature(encoder, recipe.evaluation.downstream_temperature)
-
-
-def save_models(session, workdir):
-    """Write `model.keras` to train on and `encoder.keras` to fine-tune; -> the latter's model."""
-    weights = session.method.encoder.get_weights()
-    encoder = float32_encoder(session.recipe, session.inputs.preprocessing, weights)
-    for model, name in ((session.method, "model.keras"), (encoder, "encoder.keras")):
-        save_model(model.save, Path(workdir) / name)
-    return encoder

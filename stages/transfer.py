@@ -12,7 +12,7 @@ from keras_ssl.layers.codes import code_dtype
 from keras_ssl.ops.precision import full_float32
 from pipelines.data.load import load
 from pipelines.errors import DataError
-from stages.errors import plain_errors
+from stages.errors import translate_tf_errors
 from stages.inputs import Inputs, in_memory
 from stages.judging import FEATURE_LIMIT, baselines
 from stages.readings import readings_of
@@ -99,7 +99,7 @@ class CodeReadings:
 def measured_on(name, every, recipe, preprocessing):
     """Yield rows, and sentences on what could not be measured, of one of `every` at a time."""
     try:
-        with plain_errors():
+        with translate_tf_errors():
             data = load_other(name, recipe, preprocessing)
     except (UserError, DataError, OSError) as error:
         yield [], [f"{title_of(name)}: {error}"]
@@ -144,13 +144,13 @@ def measured(readings, data, strengths, image_size):
         return [], [f"{what}: the features need {gigabytes:.0f} GiB; {FEATURE_LIMIT} is the limit."]
     rows, left_out, images = [], [], images_read(readings, data, image_size)
     try:
-        with plain_errors():
+        with translate_tf_errors():
             features = [readings.extract(images) for images in parts]
     except (UserError, DataError, OSError) as error:
         return [], [f"{what}: {error}"]
     for name in readings.names:
         try:
-            with plain_errors():
+            with translate_tf_errors():
                 result = probed(readings, name, features, data, strengths)
             rows.append(row_of(name, result, data.name, images))
         except UserError as error:

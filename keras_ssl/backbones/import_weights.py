@@ -16,9 +16,9 @@ import numpy as np
 from keras_ssl.backbones.state_dict import read_state_dict
 from keras_ssl.backbones.torch_resnet import find_resnet, some
 from keras_ssl.backbones.torch_weights import architecture, build_encoder
+from keras_ssl.core.environment import open_streams
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.files import save_model
-from keras_ssl.core.streams import open_streams
 
 TOLERANCE = 1e-4
 

@@ -1,10 +1,17 @@
-"""What TensorFlow and Keras read from the environment while they are imported; imports neither."""
+"""What surrounds a program: its streams, and what TensorFlow and Keras read as they are imported.
 
+This module imports neither.
+"""
+
+import importlib
 import json
+import logging
 import os
 import platform
 import sys
+import tempfile
 from pathlib import Path
+from types import ModuleType
 
 from keras_ssl.core.errors import UserError
 
@@ -45,6 +52,32 @@ def set_up():
     """Set the variables of this machine; after TensorFlow's import it is too late, and a no-op."""
     if "tensorflow" not in sys.modules:
         os.environ.update(variables_for(platform.machine(), os.environ))
+
+
+def import_quietly(name: str) -> ModuleType:
+    """Import a module, and TensorFlow with it, without what it prints while it loads.
+
+    Raises:
+        UserError: if Keras has settings that do not fit.
+    """
+    set_up()
+    check_keras()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # later on, its errors come as exceptions
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as chatter:
+        os.dup2(chatter.fileno(), 2)
+        try:
+            module = importlib.import_module(name)
+            logging.getLogger("tensorflow").setLevel("ERROR")  # it warns of a trace for each model
+        except Exception:
+            chatter.seek(0)
+            os.write(kept, chatter.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+    return module
 
 
 def check_keras():
@@ -95,3 +128,15 @@ def _keras_home(given):
         return Path(os.path.expanduser(given["KERAS_HOME"]))
     home = os.path.expanduser("~")  # as it is for a user without a home, unlike Path.home()
     return Path(home if os.access(home, os.W_OK) else "/tmp") / ".keras"
+
+
+def open_streams():
+    """Have somewhere to print to, and print whatever characters that takes."""
+    if None in (sys.stdout, sys.stderr):  # closed; the next file would get its number, and output
+        while os.open(os.devnull, os.O_RDWR) <= 2:
+            pass
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name) or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+        setattr(sys, name, stream)

@@ -17,7 +17,6 @@ import pytest
 import tensorflow as tf
 
 import keras_ssl
-import run
 from keras_ssl.core import hardware
 from keras_ssl.core.detection import detect
 from keras_ssl.evaluation.finetune import finetune
@@ -28,6 +27,9 @@ from stages.devices import doubt_about
 from tests.contract.test_methods import fit
 from tests.descriptors import METHOD_NAMES, make_method
 from tests.golden.test_golden import CASES, TOLERANCE, check
+from tests.program import start
+
+ROOT = Path(__file__).resolve().parents[2]
 
 ON_CPU = os.environ.get("KERAS_SSL_GPU_TESTS") == "cpu"
 pytestmark = pytest.mark.gpu
@@ -155,7 +157,7 @@ def workdir(tmp_path_factory):
     if not detect().gpus and not ON_CPU:
         pytest.skip("TensorFlow sees no GPU")
     path = tmp_path_factory.mktemp("runs") / "sem_byol"
-    assert run.main(["run.py", "--epochs=2", f"--workdir={path}", *SEM]) == 0
+    assert start("--epochs=2", f"--workdir={path}", *SEM) == 0
     return path
 
 
@@ -171,7 +173,7 @@ def test_a_run_learns_and_leaves_every_file(workdir):
 @pytest.mark.parametrize("mode", ["evaluate", "finetune", "export", "codes"])
 def test_every_later_mode_runs_on_the_encoder(workdir, mode):
     flags = [f"--mode={mode}", f"--workdir={workdir}"]
-    assert run.main(["run.py", *flags]) == 0
+    assert start(*flags) == 0
 
 
 @pytest.mark.parametrize("where", ["host", "device"])
@@ -179,11 +181,11 @@ def test_every_later_mode_runs_on_the_encoder(workdir, mode):
 def test_a_run_trains_in_each_precision_with_views_of_either_place(tmp_path, precision, where):
     flags = [f"--precision={precision}", f"--augment={where}", "--epochs=1", *SMALL]
     flags += ["--method=simclr", f"--workdir={tmp_path / 'run'}"]
-    assert run.main(["run.py", *flags]) == 0
+    assert start(*flags) == 0
 
 
 def test_a_deterministic_run_gives_the_same_bits(tmp_path):
-    program = [sys.executable, str(Path(run.__file__)), "--deterministic", *SEM]
+    program = [sys.executable, str(ROOT / "run.py"), "--deterministic", *SEM]
     for name in ("one", "two"):  # each in a process of its own, for which it is switched on
         done = subprocess.run(
             [*program, "--epochs=1", f"--workdir={tmp_path / name}"],

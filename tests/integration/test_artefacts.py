@@ -11,8 +11,9 @@ import pytest
 import tensorflow as tf
 
 import keras_ssl
-import run
 from export import parity
+from stages.request import read_catalog
+from tests.program import start
 
 RNG = np.random.default_rng(0)
 ARTEFACTS = [
@@ -44,7 +45,7 @@ FLAGS = [
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
     path = tmp_path_factory.mktemp("run")
-    assert run.main(["run.py", *FLAGS, f"--workdir={path}"]) == 0
+    assert start(*FLAGS, f"--workdir={path}") == 0
     return path
 
 
@@ -60,7 +61,7 @@ def inputs(workdir):
     import stages
     from keras_ssl.config import load
 
-    recipe = load(workdir, run.read_catalog())
+    recipe = load(workdir, read_catalog())
     return stages.load_inputs(recipe)
 
 
@@ -175,7 +176,7 @@ def written(workdir):
 def test_resuming_a_finished_run_says_so_and_writes_nothing(workdir, tmp_path, capsys):
     copy = shutil.copytree(workdir, tmp_path / "run")
     before = written(copy)
-    assert run.main(["run.py", "--resume", f"--workdir={copy}"]) == 0
+    assert start("--resume", f"--workdir={copy}") == 0
     said = capsys.readouterr().out
     assert "has ended" in said and "--mode=evaluate" in said
     for name in ("model.keras", "encoder.keras", "results.json", "export/encoder/1"):
@@ -192,7 +193,7 @@ def test_resuming_a_finished_run_writes_only_what_it_lacks(lost, workdir, tmp_pa
     (copy / lost).rename(tmp_path / "lost")
     before = written(copy)
     (copy / ".writing-1-results.json").write_text("what a kill left")
-    assert run.main(["run.py", "--resume", f"--workdir={copy}"]) == 0
+    assert start("--resume", f"--workdir={copy}") == 0
     after = written(copy)
     assert after.keys() == whole.keys()
     if lost == "results.json":
@@ -204,38 +205,38 @@ def test_resuming_a_finished_run_writes_only_what_it_lacks(lost, workdir, tmp_pa
 
 @pytest.mark.usefixtures("unchecked_export")
 def test_another_export_is_another_version(workdir):
-    assert run.main(["run.py", "--mode=export", f"--workdir={workdir}"]) == 0
+    assert start("--mode=export", f"--workdir={workdir}") == 0
     assert (workdir / "export/encoder/2/saved_model.pb").exists()
 
 
 def test_evaluating_again_gives_the_same_bits(workdir):
     before = json.loads((workdir / "results.json").read_text())["rows"]
-    assert run.main(["run.py", "--mode=evaluate", f"--workdir={workdir}"]) == 0
+    assert start("--mode=evaluate", f"--workdir={workdir}") == 0
     assert json.loads((workdir / "results.json").read_text())["rows"] == before
 
 
 def test_codes_of_the_data_are_those_of_the_saved_model_and_are_written_once(
     workdir, inputs, serve, tmp_path, capsys
 ):
-    flags = ["run.py", "--mode=codes", f"--workdir={workdir}", f"--out={tmp_path}"]
-    assert run.main(flags) == 0
+    flags = ["--mode=codes", f"--workdir={workdir}", f"--out={tmp_path}"]
+    assert start(*flags) == 0
     assert "1,437 codes of 5 simplices, 5 bytes each" in capsys.readouterr().out
     stored = np.load(tmp_path / "test" / "codes.npy")
     served = serve(images=tf.constant(inputs.data.test_images))["codes"]
     np.testing.assert_array_equal(stored, served)
     before = written(tmp_path)
-    assert run.main(flags) == 0
+    assert start(*flags) == 0
     assert written(tmp_path) == before
 
 
 def test_runs_are_compared_side_by_side(workdir, tmp_path, capsys):
     copy = shutil.copytree(workdir, tmp_path / "run")
-    assert run.main(["run.py", "--mode=compare", str(workdir), str(copy)]) == 0
+    assert start("--mode=compare", str(workdir), str(copy)) == 0
     said = capsys.readouterr().out
     assert "pretrained, SEM tau_d=1" in said and "(+0.0 [+0.0, +0.0])" in said
-    assert run.main(["run.py", "--mode=compare", str(workdir)]) == 2
+    assert start("--mode=compare", str(workdir)) == 2
     assert "two runs or more" in capsys.readouterr().err
-    assert run.main(["run.py", "--mode=compare", str(workdir), str(tmp_path)]) == 2
+    assert start("--mode=compare", str(workdir), str(tmp_path)) == 2
     assert "--mode=evaluate" in capsys.readouterr().err
 
 
@@ -244,7 +245,7 @@ def test_every_evaluation_that_can_be_asked_for_has_its_rows(workdir, tmp_path, 
     wishes = ("gradient_probe=adam", "embedding=true", "corrupted_images=4", "temperatures=1")
     wishes += ("knn_sweep=true", "label_shares=0.1", "clusters=false", "shifted=digits")
     flags = [f"--set=evaluation.{wish}" for wish in wishes]
-    assert run.main(["run.py", "--mode=evaluate", f"--workdir={copy}", *flags]) == 0
+    assert start("--mode=evaluate", f"--workdir={copy}", *flags) == 0
     rows = json.loads((copy / "results.json").read_text())["rows"]
     found = {row["task"] for row in rows if row["representation"] == "pretrained, embedding"}
     assert {"linear, adam", "corrupted", "knn k=5 T=0.1", "linear, 10 % of labels"} <= found

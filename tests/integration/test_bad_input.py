@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import run
 from export import parity
+from stages.request import INTERRUPTED, MODELS
+from tests.program import start
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
@@ -49,7 +50,7 @@ def with_an_unchecked_export(monkeypatch):
 
 def mistake(capsys, *flags):
     """What a failing command says; checks that it is short, has no traceback, and status 2."""
-    status = run.main(["run.py", *flags])
+    status = start(*flags)
     said = capsys.readouterr().err
     assert status == 2, said
     assert said.startswith("error: ") and "Traceback" not in said
@@ -123,7 +124,7 @@ def finished(tmp_path_factory):
     images = npz(path / "images.npz", **GOOD)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stages, "export", lambda *arguments: None)
-        assert run.main(["run.py", *SMALL, images, f"--workdir={path / 'w'}"]) == 0
+        assert start(*SMALL, images, f"--workdir={path / 'w'}") == 0
     return path
 
 
@@ -143,7 +144,7 @@ def test_damaged_encoder_is_explained(capsys):
 @pytest.mark.usefixtures("copied")
 def test_evaluating_on_other_data_keeps_the_rows_of_the_run(finished):
     other = npz("other.npz", **{**GOOD, "x_test": IMAGES[8:20], "y_test": LABELS[8:20]})
-    assert run.main(["run.py", "--mode=evaluate", "--workdir=w", other]) == 0
+    assert start("--mode=evaluate", "--workdir=w", other) == 0
     with open("w/results.json", encoding="utf-8") as file:
         datasets = {row["dataset"] for row in json.load(file)["rows"]}
     assert datasets == {f"npz:{finished / 'images.npz'}", f"npz:{os.path.abspath('other.npz')}"}
@@ -162,19 +163,19 @@ def test_good_images_train_among_corrupt_and_foreign_files(tmp_path, capsys):
     (folder / "cat" / "empty.jpg").write_bytes(b"")
     (folder / "dog" / "notes.txt").write_text("no image")
     flags = [*SMALL, f"--dataset=folder:{folder}", "--set=data.image_size=8", "--workdir=w"]
-    assert run.main(["run.py", *flags]) == 0
+    assert start(*flags) == 0
     said = capsys.readouterr().out
     assert "cut.png" in said and "empty.jpg" in said
     assert os.path.exists("w/export/encoder/1/saved_model.pb")
 
 
 def test_images_without_labels_train_are_exported_and_say_why_there_is_no_table(capsys):
-    assert run.main(["run.py", *SMALL, npz(x_train=IMAGES), "--workdir=w"]) == 0
+    assert start(*SMALL, npz(x_train=IMAGES), "--workdir=w") == 0
     assert "No table: it needs labels" in capsys.readouterr().out
     assert os.path.exists("w/encoder.keras")
     assert os.path.exists("w/export/encoder/1/saved_model.pb")
     os.unlink("images.npz")  # what is done asks for no data
-    assert run.main(["run.py", "--resume", "--workdir=w"]) == 0
+    assert start("--resume", "--workdir=w") == 0
     assert "No table" not in capsys.readouterr().out
 
 
@@ -192,7 +193,7 @@ def test_a_loss_that_diverges_ends_the_run_with_its_cause_and_no_model(capsys):
     assert "Training diverged" in said and "The learning rate, now" in said
     assert re.search(r"not finite from step [5-8] \(epoch 2\) on", said), said
     assert os.listdir("w/checkpoints") == ["step-00000004.weights.h5"]
-    assert not any(os.path.exists(f"w/{name}") for name in (*run.MODELS, "export"))
+    assert not any(os.path.exists(f"w/{name}") for name in (*MODELS, "export"))
 
 
 @pytest.mark.usefixtures("copied")
@@ -222,7 +223,7 @@ def test_a_training_whose_table_is_not_complete_goes_on_with_resume(capsys, monk
         patch.setattr(judging, "judge", lacks)
         said = mistake(capsys, *SMALL, npz(**GOOD), "--workdir=w")
     assert "--resume --workdir=w measures what is missing." in said
-    assert run.main(["run.py", "--resume", "--workdir=w"]) == 0
+    assert start("--resume", "--workdir=w") == 0
 
 
 @pytest.mark.usefixtures("without_export")
@@ -250,7 +251,7 @@ def test_a_disk_that_is_gone_while_training_is_told_in_words(tmp_path, capsys, m
 @pytest.mark.usefixtures("copied")
 def test_classes_with_few_images_lose_a_column_and_not_the_table(capsys):
     flags = ["--mode=evaluate", "--workdir=w", "--set=evaluation.labels_per_class=11"]
-    assert run.main(["run.py", *flags]) == 0
+    assert start(*flags) == 0
     said = capsys.readouterr().out
     assert "knn" in said and "raw pixels" in said
 
@@ -273,7 +274,7 @@ def test_full_disk_is_one_line_and_leaves_the_checkpoint_before(capsys, monkeypa
     assert "No space left" in mistake(capsys, *SMALL, npz(**GOOD), "--workdir=w")
     assert checkpoints.latest_step("w/checkpoints") == calls[0]
     monkeypatch.setattr(checkpoints, "save", save)
-    assert run.main(["run.py", "--resume", "--workdir=w"]) == 0
+    assert start("--resume", "--workdir=w") == 0
 
 
 def test_half_written_checkpoint_is_never_taken_for_a_whole_one(tmp_path):
@@ -296,6 +297,6 @@ def test_unfinished_run_has_nothing_to_evaluate_or_export(capsys, monkeypatch):
     import stages
 
     monkeypatch.setattr(stages, "fit", lambda *arguments: False)
-    assert run.main(["run.py", *SMALL, npz(**GOOD), "--workdir=w"]) == run.INTERRUPTED
+    assert start(*SMALL, npz(**GOOD), "--workdir=w") == INTERRUPTED
     for mode in ("evaluate", "export"):
         assert "--resume" in mistake(capsys, f"--mode={mode}", "--workdir=w")

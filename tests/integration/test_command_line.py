@@ -161,27 +161,27 @@ def test_the_package_is_whole_as_soon_as_it_is_used():
 @pytest.fixture
 def done(monkeypatch, tmp_path):
     import keras_ssl  # noqa: F401, the whole package, not the stand-in of run.py
-    import run
+    from stages import commands
 
     calls = []
     for name in ("pretrain", "evaluate", "export"):
-        monkeypatch.setattr(run, name, lambda *args, name=name: calls.append((name, *args)))
+        monkeypatch.setattr(commands, name, lambda *args, name=name: calls.append((name, *args)))
     monkeypatch.chdir(tmp_path)
     return calls
 
 
 def start(*argv):
-    import run
+    from tests import program
 
-    return run.main(["run.py", *argv])
+    return program.start(*argv)
 
 
 def saved_run(path, *argv):
-    import run
     from keras_ssl import config
+    from stages import request
 
-    options = run.parse_flags(["run.py", "--mode=pretrain", *argv])
-    config.save(run.recipe_of(options, run.read_catalog()), path)
+    options = request.parse_flags(["run.py", *argv])
+    config.save(request.recipe_of(options, request.read_catalog()), path)
 
 
 def test_runs_get_a_new_directory_each(done, tmp_path):
@@ -233,12 +233,12 @@ def test_a_run_is_judged_on_other_data_but_exported_with_its_own(done, capsys):
 
 
 def test_system_errors_are_one_line_too(done, monkeypatch, capsys):
-    import run
+    from stages import commands
 
     def full(*args):
         raise OSError(28, "No space left on device", "runs/x/model.keras")
 
-    monkeypatch.setattr(run, "pretrain", full)
+    monkeypatch.setattr(commands, "pretrain", full)
     assert start("--method=byol") == 2
     assert capsys.readouterr().err == "error: No space left on device: 'runs/x/model.keras'\n"
 

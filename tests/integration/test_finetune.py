@@ -11,25 +11,22 @@ import numpy as np
 import pytest
 
 import keras_ssl
+from benchmarks import finetune as benchmark
+from benchmarks.common import new_recipe
+from keras_ssl.core.errors import UserError
 from pipelines.data.encoded import EncodedImages
 from pipelines.data.image_data import ImageData
 from stages.finetuning import finetuned, labelled_views, row_of, save_classifier
 from stages.inputs import Inputs, Preprocessing
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT / "benchmarks"))
-
-import finetune as benchmark  # noqa: E402
-
-import run  # noqa: E402
 
 PREPROCESSING = Preprocessing(8, 3, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
 
 
 def recipe_of(*settings):
     flags = [f"--set={text}" for text in ("backbone.width=4", "training.precision=float32")]
-    asked = run.parse_flags(["run.py", "--mode=pretrain", *flags, *settings])
-    return run.recipe_of(asked, run.read_catalog())
+    return new_recipe(*flags, *settings)
 
 
 def images(count, seed=0):
@@ -135,7 +132,7 @@ class Recorded:
 
 def test_data_without_labels_are_refused(inputs):
     bare = Inputs(ImageData("bare", inputs.data.train_images), PREPROCESSING)
-    with pytest.raises(run.UserError, match="needs labels for train and test images: 'bare'"):
+    with pytest.raises(UserError, match="needs labels for train and test images: 'bare'"):
         finetuned(recipe_of("--method=simclr"), bare, settings(), None, 1.0)
 
 

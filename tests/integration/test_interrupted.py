@@ -13,15 +13,17 @@ import keras
 import numpy as np
 import pytest
 
-import run
 from export import codes as export_codes
 from export import parity
+from keras_ssl import config
 from keras_ssl.core.files import numbered_aside
 from keras_ssl.evaluation.knn import knn_accuracy
 from keras_ssl.evaluation.rows_of import accuracy_rows
 from keras_ssl.training import checkpoints
 from pipelines.errors import DataError
-from stages import artefacts, judging
+from stages import artifacts, judging
+from stages.request import read_catalog
+from tests.program import start
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (40, 8, 8, 1), dtype=np.uint8)
@@ -56,7 +58,7 @@ def export_is_fast(monkeypatch):
         (directory / "1" / "saved_model.pb").write_bytes(b"")
         return directory / "1"
 
-    monkeypatch.setattr(artefacts, "export_encoder", write)
+    monkeypatch.setattr(artifacts, "export_encoder", write)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +69,7 @@ def whole(tmp_path_factory):
     data = {"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES[::2], "y_test": LABELS[::2]}
     np.savez(folder / "images.npz", **data)
     flags = [*FLAGS, f"--dataset=npz:{folder}/images.npz", f"--workdir={folder}/run"]
-    assert run.main(["run.py", *flags]) == 0
+    assert start(*flags) == 0
     return folder / "run"
 
 
@@ -83,7 +85,7 @@ def remove(workdir, *names):
 
 
 def resume(workdir):
-    return run.main(["run.py", "--resume", f"--workdir={workdir}"])
+    return start("--resume", f"--workdir={workdir}")
 
 
 def table(workdir):
@@ -109,7 +111,7 @@ def assert_whole(workdir, whole):
         if fast
         else files(whole)
     )
-    assert judging.is_evaluated(workdir, run.config.load(workdir, run.read_catalog()))
+    assert judging.is_evaluated(workdir, config.load(workdir, read_catalog()))
 
 
 @contextlib.contextmanager
@@ -300,7 +302,7 @@ def test_a_number_that_was_taken_meanwhile_is_not_overwritten(tmp_path):
 
 
 def write_codes(workdir):
-    return run.main(["run.py", "--mode=codes", f"--workdir={workdir}"])
+    return start("--mode=codes", f"--workdir={workdir}")
 
 
 def stored(workdir):

@@ -7,8 +7,9 @@ import pytest
 import tensorflow as tf
 
 import keras_ssl
-import run
 from keras_ssl.config import parse_set, resolve
+from stages.request import read_catalog
+from tests.program import start
 
 WISHES = [
     "data.image_size=16",
@@ -41,7 +42,7 @@ class Plain(keras_ssl.SimCLR):
 def prepare(*wishes):
     import stages
 
-    catalog = run.read_catalog()
+    catalog = read_catalog()
     wishes = [parse_set(text) for text in (*WISHES, *wishes)]
     return stages.prepare(resolve(catalog, "simclr", wishes, "digits"))
 
@@ -121,7 +122,7 @@ def test_a_run_with_local_crops_trains_and_leaves_an_encoder(tmp_path, capsys, m
     monkeypatch.setattr(stages, "evaluate", lambda *arguments, **options: None)
     wishes = [f"--set={text}" for text in WISHES if "accumulate" not in text]
     flags = ["--method=sem_simclr", "--epochs=2", "--set=neck.num_simplices=4", *wishes]
-    assert run.main(["run.py", *flags, f"--workdir={tmp_path / 'run'}"]) == 0
+    assert start(*flags, f"--workdir={tmp_path / 'run'}") == 0
     assert "+ 3 local of 8x8" in capsys.readouterr().out
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     losses = [json.loads(line)["loss"] for line in lines]

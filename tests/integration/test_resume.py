@@ -14,8 +14,9 @@ import keras
 import numpy as np
 import pytest
 
-import run
 from keras_ssl.training import checkpoints
+from stages.request import INTERRUPTED
+from tests.program import start
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = [
@@ -71,7 +72,7 @@ def whole(tmp_path_factory, train_only):
     """A run that nothing interrupted."""
     keras.config.set_dtype_policy("float32")
     workdir = tmp_path_factory.mktemp("whole")
-    assert run.main(["run.py", *SMALL, f"--workdir={workdir}"]) == 0
+    assert start(*SMALL, f"--workdir={workdir}") == 0
     return workdir
 
 
@@ -103,17 +104,19 @@ def test_interrupted_run_is_saved_says_how_to_go_on_and_ends_the_same(
     from stages import training
 
     workdir = tmp_path / "run"
-    watchers = training.watchers
-    monkeypatch.setattr(training, "watchers", lambda *a: [*watchers(*a), Interrupt(step, number)])
-    assert run.main(["run.py", *SMALL, f"--workdir={workdir}"]) == run.INTERRUPTED
+    recording = training.recording_callbacks
+    monkeypatch.setattr(
+        training, "recording_callbacks", lambda *a: [*recording(*a), Interrupt(step, number)]
+    )
+    assert start(*SMALL, f"--workdir={workdir}") == INTERRUPTED
     said = capsys.readouterr().out
     assert f"--resume --workdir={workdir}" in said
     assert not (workdir / "model.keras").exists()
     finished = checkpoints.latest_step(workdir / "checkpoints") * 3 // STEPS
     assert epochs_logged(workdir) == list(range(1, finished + 1))  # no epoch that was cut short
     assert said.count("5/5 ") == finished
-    monkeypatch.setattr(training, "watchers", watchers)
-    assert run.main(["run.py", "--resume", f"--workdir={workdir}"]) == 0
+    monkeypatch.setattr(training, "recording_callbacks", recording)
+    assert start("--resume", f"--workdir={workdir}") == 0
     assert_same_run(whole, workdir, tmp_path)
     assert epochs_logged(workdir) == [1, 2, 3]
 
@@ -124,7 +127,7 @@ def epochs_logged(workdir):
     return [json.loads(line)["epoch"] for line in lines]
 
 
-def start(workdir, *flags):
+def begin(workdir, *flags):
     return subprocess.Popen(
         [sys.executable, "run.py", *flags, f"--workdir={workdir}"],
         cwd=ROOT,
@@ -137,7 +140,7 @@ def start(workdir, *flags):
 @pytest.mark.parametrize("epochs_done", [0, 1, 2])
 def test_killed_run_resumes_to_the_same_weights(epochs_done, whole, tmp_path):
     workdir = tmp_path / "run"
-    process = start(workdir, *SMALL)
+    process = begin(workdir, *SMALL)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         metrics = workdir / "metrics.jsonl"
@@ -148,5 +151,5 @@ def test_killed_run_resumes_to_the_same_weights(epochs_done, whole, tmp_path):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert start(workdir, "--resume").wait() == 0
+    assert begin(workdir, "--resume").wait() == 0
     assert_same_run(whole, workdir, tmp_path)

@@ -23,7 +23,8 @@ def process(command, cwd=ROOT, **environment):
 
 
 def test_characters_that_the_terminal_lacks_end_nothing():
-    code = "import run; run.open_streams(); print('87.2 \\u00b11.1')"
+    code = "from keras_ssl.core.environment import open_streams; open_streams(); "
+    code += "print('87.2 \\u00b11.1')"
     done = process([sys.executable, "-c", code], PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stdout) == (0, "87.2 ?1.1\n")
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 import keras_ssl
-import run
 from keras_ssl import config
 from stages.inputs import Preprocessing
+from stages.request import read_catalog
+from tests.program import start
 
 ROOT = Path(__file__).resolve().parents[2]
 PREPROCESSING = Preprocessing(8, 3, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
@@ -24,7 +25,7 @@ import run
 for argv in json.load(sys.stdin):
     err = io.StringIO()
     with contextlib.redirect_stderr(err):
-        status = run.main(["run.py", "--mode=transfer", *argv])
+        status = start("--mode=transfer", *argv)
     print(json.dumps([status, err.getvalue(), "tensorflow" in sys.modules]))
 """
 
@@ -44,7 +45,7 @@ def saved_run(path, method, neck=None):
     """A run whose training has ended at once."""
     settings = ("backbone.name=tiny", "backbone.width=4", "data.dataset=npz:own.npz")
     changes = [config.parse_set(text) for text in settings]
-    config.save(config.resolve(run.read_catalog(), method, changes), path)
+    config.save(config.resolve(read_catalog(), method, changes), path)
     encoder = keras_ssl.create_backbone("tiny", (8, 8, 3), width=4)
     encoder = encoder if neck is None else keras_ssl.sem_neck(encoder, **neck)
     encoder.save(path / "encoder.keras")
@@ -73,7 +74,7 @@ def datasets(tmp_path):
 def transfer(path, names):
     settings = (f"transfer.datasets={','.join(names)}", "transfer.strengths=3")
     flags = [part for text in settings for part in ("--set", text)]
-    return run.main(["run.py", "--mode=transfer", f"--workdir={path}", *flags])
+    return start("--mode=transfer", f"--workdir={path}", *flags)
 
 
 def test_a_run_is_evaluated_on_each_data_set_and_compared(datasets, tmp_path, capsys):
@@ -95,7 +96,7 @@ def test_a_run_is_evaluated_on_each_data_set_and_compared(datasets, tmp_path, ca
 
     assert transfer(sem, datasets[:1]) == 0
     assert "pretrained, SEM tau_d=0 " in capsys.readouterr().out
-    assert run.main(["run.py", "--mode=compare", str(plain), str(sem)]) == 0
+    assert start("--mode=compare", str(plain), str(sem)) == 0
     heading, *lines = capsys.readouterr().out.splitlines()
     assert heading.split() == ["run", "representation", "transfer"]
     assert any("SEM tau_d=0 " in line for line in lines)  # beside the features of the other run

@@ -6,10 +6,10 @@ import pytest
 import tensorflow as tf
 
 import keras_ssl
-import run
 from keras_ssl.config import parse_set, resolve
 from keras_ssl.losses.byol import byol_loss
 from keras_ssl.losses.simsiam import multi_crop_simsiam_loss
+from stages.request import read_catalog
 from tests.descriptors import INPUT_SHAPE, METHODS, make_views
 
 ABLATIONS = {"simsiam": {"stop_gradient": False}, "byol": {"use_predictor": False}}
@@ -136,7 +136,7 @@ def test_ablation_is_saved_with_the_method(name, tmp_path):
 @every_ablation
 def test_ablation_can_be_set_from_the_command_line_and_is_off_by_default(name):
     (option,) = ABLATIONS[name]
-    catalog = run.read_catalog()
+    catalog = read_catalog()
     override = parse_set(f"method.{option}=false")
     assert resolve(catalog, name, [override]).method[option] is False
     assert resolve(catalog, name).method[option] is True

@@ -56,7 +56,6 @@ TENSORFLOW = {
     "keras_ssl/layers/norm.py",
     "stages/devices.py",
     "stages/errors.py",
-    "stages/replicas.py",
 }
 TENSORFLOW_FOLDERS = {"pipelines", "export", "keras_ssl/evaluation", "keras_ssl/training"}
 
@@ -99,6 +98,18 @@ def test_settings_are_read_without_tensorflow():
     code += "sys.exit(any(name in sys.modules for name in ('tensorflow', 'keras', 'numpy')))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0 and "training.epochs" in done.stdout
+
+
+def test_nothing_imports_the_program():
+    """`run.py` is a way in; what others need of it lies in `stages`."""
+    folders = ("keras_ssl", "pipelines", "export", "stages", "benchmarks", "examples", "tests")
+    found = {
+        str(path.relative_to(ROOT))
+        for folder in folders
+        for path in files(folder)
+        if any(module.split(".")[0] == "run" for module in modules_of(path) if module)
+    }
+    assert found == {"tests/program.py"}
 
 
 def test_recipes_are_changed_by_with_only():

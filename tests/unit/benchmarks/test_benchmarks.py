@@ -10,31 +10,27 @@ from pathlib import Path
 
 import pytest
 
-import run
+from benchmarks import (
+    augmentation,
+    codes,
+    collapse,
+    common,
+    fit,
+    methods,
+    parity,
+    seeds,
+    serving,
+    train_step,
+)
 from keras_ssl import config
 from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.rows import Row, write_results
-
-BENCHMARKS = Path(run.__file__).parent / "benchmarks"
-sys.path.append(str(BENCHMARKS))
-
-import attempts  # noqa: E402
-import augmentation  # noqa: E402
-import augmentation_clock  # noqa: E402
-import codes  # noqa: E402
-import collapse  # noqa: E402
-import comparison  # noqa: E402
-import fit  # noqa: E402
-import methods  # noqa: E402
-import parity  # noqa: E402
-import seeds  # noqa: E402
-import serving  # noqa: E402
-import train_step  # noqa: E402
+from stages.request import read_catalog
 
 BENCHED = augmentation.COLUMNS
 NEUTRAL = "none, only normalised"
 EVALUATED = "--set=evaluation.clusters=true"
-catalog = functools.cache(run.read_catalog)
+catalog = functools.cache(read_catalog)
 
 
 def options(workdir, *rest, dataset="digits"):
@@ -42,8 +38,7 @@ def options(workdir, *rest, dataset="digits"):
 
 
 def recipe_of(name, *flags):
-    asked = run.parse_flags(["run.py", "--mode=pretrain", f"--method={name}", *flags])
-    return run.recipe_of(asked, catalog())
+    return common.new_recipe(f"--method={name}", *flags)
 
 
 def finished(workdir, *flags):
@@ -54,7 +49,7 @@ def finished(workdir, *flags):
 
 def test_a_finished_run_is_not_repeated(tmp_path):
     finished(tmp_path, "--epochs=7")
-    assert comparison.train("simclr", options(tmp_path, "--epochs=7"))
+    assert common.train("simclr", options(tmp_path, "--epochs=7"))
 
 
 @pytest.mark.parametrize(
@@ -68,15 +63,15 @@ def test_a_finished_run_is_not_repeated(tmp_path):
 )
 def test_a_run_of_another_recipe_is_refused(made, asked, what, tmp_path):
     finished(tmp_path, "--recipe=digits", *made)
-    with pytest.raises(run.UserError, match=what):
-        comparison.train("simclr", options(tmp_path, "--recipe=digits", *asked))
+    with pytest.raises(UserError, match=what):
+        common.train("simclr", options(tmp_path, "--recipe=digits", *asked))
 
 
 def test_a_precision_that_the_hardware_chose_is_no_other_recipe(tmp_path):
     finished(tmp_path, "--precision=mixed_bfloat16")
-    comparison.check_recipe(tmp_path / "simclr", ["--method=simclr"])
-    with pytest.raises(run.UserError, match="training.precision"):
-        comparison.check_recipe(tmp_path / "simclr", ["--method=simclr", "--precision=float32"])
+    common.check_recipe(tmp_path / "simclr", ["--method=simclr"])
+    with pytest.raises(UserError, match="training.precision"):
+        common.check_recipe(tmp_path / "simclr", ["--method=simclr", "--precision=float32"])
 
 
 def test_what_was_not_measured_is_an_empty_cell():
@@ -106,7 +101,7 @@ def test_every_setting_of_a_claim_fits_every_recipe(name, dataset, tmp_path):
 @pytest.mark.parametrize("family", ["digits", "small", "imagenet"])
 def test_byol_without_predictor_asks_for_no_learning_rate_of_it(family):
     wishes = [config.parse_set(f"{key}={value}") for key, value in collapse.NO_PREDICTOR.items()]
-    recipe = config.resolve(run.read_catalog(), "byol", wishes, family)
+    recipe = config.resolve(read_catalog(), "byol", wishes, family)
     assert recipe.method["use_predictor"] is False
     assert recipe.optimizer.options["constant_lr_layers"] == ()
     assert recipe.optimizer.constant_lr is None
@@ -115,8 +110,8 @@ def test_byol_without_predictor_asks_for_no_learning_rate_of_it(family):
 def test_a_measurement_is_made_once_and_kept(tmp_path):
     path = tmp_path / "collapse.json"
     measurements = iter([{"classes": 10}])
-    assert comparison.kept(path, lambda: next(measurements)) == {"classes": 10}
-    assert comparison.kept(path, lambda: next(measurements)) == json.loads(path.read_text())
+    assert common.kept(path, lambda: next(measurements)) == {"classes": 10}
+    assert common.kept(path, lambda: next(measurements)) == json.loads(path.read_text())
 
 
 def test_speed_of_the_stream_is_told_as_a_share_of_the_constant_batch():
@@ -135,7 +130,7 @@ def test_a_stream_is_timed_after_its_first_batches():
             asked.append(number)
             yield number
 
-    found = augmentation_clock.measure(batches, 0.01, views=8, bytes_of=lambda batch: 4)
+    found = common.stream_speed(batches, 0.01, views=8, bytes_of=lambda batch: 4)
     assert found["bytes"] == 4
     assert 0 < found["views"] <= 8 * len(asked) / 0.01
     assert found["memory"] is None or found["memory"] >= 0
@@ -289,7 +284,7 @@ def test_a_train_step_that_fails_leaves_the_others_their_rows(monkeypatch, capsy
 
 
 def test_a_row_that_fails_is_told_and_costs_no_other(capsys):
-    attempt = attempts.Attempts()
+    attempt = common.Attempts()
     assert attempt("halves", lambda x: x / 2, 3) == 1.5
     attempt.finish()  # nothing to tell
     assert attempt("zeroth", lambda: 1 / 0) is None
@@ -303,8 +298,8 @@ def test_tables_say_which_rows_failed():
     assert codes.line_of("codes", "ours", None) == "| codes | ours | failed |  |  |  |  |"
     assert codes.line_of("codes", "ours", (128, 97.0, 0.1, 2.0, 30)).count("|") == 8
     lines = fit.format_table({"stream": [None], "constant": [None, (100.0, 0.0)]}).splitlines()
-    assert lines[2:] == ["| stream | failed | | |", "| constant | 100 | 100 to 100 | 0.0% |"]
-    assert parity.format_table({"PNG": None}).endswith("| PNG | failed | |")
+    assert lines[2:] == ["| stream | failed |  |  |", "| constant | 100 | 100 to 100 | 0.0% |"]
+    assert parity.format_table({"PNG": None}).endswith("| PNG | failed |  |")
     clock = {column: {"views": 1.0, "bytes": 2**20, "memory": 2**20} for column in BENCHED}
     first = next(iter(BENCHED))
     partly = {"ours": {first: clock[first]}, "peer": {}}
@@ -340,11 +335,12 @@ for name in json.loads(sys.argv[1])["cases"]:
         os.abort()
     print(json.dumps({name: {"views": 1.0}}), flush=True)
 """
-    (tmp_path / "augmentation_streams.py").write_text(program)
+    (tmp_path / "augmentation_torchvision.py").write_text(program)
     monkeypatch.setattr(augmentation, "HERE", tmp_path)
-    attempt, options = attempts.Attempts(), types.SimpleNamespace(seconds=1, workers=1)
-    found = augmentation.measured("ours", dict.fromkeys("abc"), options, attempt)
-    assert found == dict.fromkeys("ac", {"views": 1.0}) and attempt.failed == ["ours, b"]
+    options = types.SimpleNamespace(seconds=1, workers=1, peer_python=sys.executable)
+    attempt = common.Attempts()
+    found = augmentation.measured("torchvision", dict.fromkeys("abc"), options, attempt)
+    assert found == dict.fromkeys("ac", {"views": 1.0}) and attempt.failed == ["torchvision, b"]
 
 
 @pytest.mark.parametrize("compiled", [True, False])
@@ -371,7 +367,7 @@ utils = types.SimpleNamespace(data=types.SimpleNamespace(Dataset=object))
     if compiled:
         (tmp_path / "torchvision" / "_C.so").touch()
     done = subprocess.run(
-        [sys.executable, str(BENCHMARKS / "augmentation_torchvision.py"), '{"cases": {}}'],
+        [sys.executable, str(augmentation.HERE / "augmentation_torchvision.py"), '{"cases": {}}'],
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,

@@ -92,7 +92,8 @@ def test_processes_of_the_same_number_do_not_mix_what_they_write(tmp_path, monke
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-import run  # so that importing keras_ssl imports nothing heavy
+from pipelines.lazy import stand_in
+stand_in("keras_ssl")  # so that importing it imports nothing heavy
 from keras_ssl.core.files import written_aside
 for name in ("results.json", "1"):
     aside = written_aside(Path(sys.argv[1]) / name).__enter__()

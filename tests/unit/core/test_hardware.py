@@ -10,18 +10,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import run
-import stages
 from keras_ssl.config import parse_set, resolve
 from keras_ssl.core import detection, hardware
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.hardware import GPU, Hardware
 from keras_ssl.ops import linalg
-from stages import devices, finetuning, replicas
+from stages import devices, finetuning, request
 from stages.describe import describe_devices
+from stages.devices import check_hardware, resolve_auto
+from stages.request import read_catalog
+from tests.program import start
 
 WHEEL = ("sm_60", "sm_70", "sm_80", "sm_89", "compute_90")  # of TensorFlow 2.21
-catalog = functools.cache(run.read_catalog)
+catalog = functools.cache(read_catalog)
 T4, A100 = GPU("Tesla T4", (7, 5)), GPU("NVIDIA A100", (8, 0))
 P100, H100 = GPU("Tesla P100", (6, 0)), GPU("NVIDIA H100", (9, 0))
 RTX5090 = GPU("NVIDIA GeForce RTX 5090", (12, 0))
@@ -250,14 +251,14 @@ def test_a_gpu_is_tried_uncompiled_and_compiled(monkeypatch):
 
 def test_notes_come_on_stderr_and_a_refusal_ends_every_command(monkeypatch, capsys):
     on(monkeypatch, machine(H100))
-    stages.check_hardware()
+    check_hardware()
     assert capsys.readouterr().err.startswith("note: TensorFlow")
 
     def refuse():
         raise UserError(hardware.refusal(machine(RTX5090)))
 
     monkeypatch.setattr(devices, "detect", refuse)
-    assert run.main(["run.py", "--method=simclr", "--mode=preview"]) == 2
+    assert start("--method=simclr", "--mode=preview") == 2
     assert capsys.readouterr().err.startswith("error: TensorFlow")
 
 
@@ -273,23 +274,23 @@ def on(monkeypatch, facts):
 )
 def test_what_the_hardware_decides_is_kept_in_the_recipe(monkeypatch, facts, wanted):
     on(monkeypatch, facts)
-    settled = stages.settle_hardware(recipe())
+    settled = resolve_auto(recipe())
     assert (settled.training.precision, settled.augment.where) == wanted
     for key, value in zip(("training.precision", "augment.where"), wanted, strict=True):
         assert settled.settings[key] == (value, "auto, by the hardware")
-    assert stages.settle_hardware(settled) == settled
+    assert resolve_auto(settled) == settled
 
 
 def test_what_the_user_decided_stays(monkeypatch):
     on(monkeypatch, machine(A100))
     asked = recipe("training.precision=float32", "augment.where=host")
-    assert stages.settle_hardware(asked) == asked
+    assert resolve_auto(asked) == asked
 
 
 def test_views_on_a_device_without_its_compiler_are_refused(monkeypatch):
     on(monkeypatch, machine(A100, xla_failure="no ptxas"))
     with pytest.raises(UserError, match="--augment=host"):
-        stages.settle_hardware(recipe("augment.where=device"))
+        resolve_auto(recipe("augment.where=device"))
 
 
 def count(facts, *wishes, doubt=lambda gpus: ""):
@@ -343,7 +344,7 @@ def test_determinism_is_asked_for_on_a_gpu_alone(monkeypatch):
 def test_the_flag_for_determinism_is_a_switch():
     flags = ["run.py", "--method=simclr", "--mode=pretrain"]
     for more, wanted in (([], False), (["--deterministic"], True)):
-        asked = run.recipe_of(run.parse_flags([*flags, *more]), catalog())
+        asked = request.recipe_of(request.parse_flags([*flags, *more]), catalog())
         assert asked.training.deterministic is wanted
 
 
@@ -377,16 +378,16 @@ def test_replicas_that_hang_crash_or_disagree_are_doubted():
 
 @pytest.mark.slow
 def test_two_replicas_pass_the_check(two_replicas):
-    one = replicas.changes(tf.distribute.get_strategy(), 8)
-    assert replicas.complaint(replicas.changes(two_replicas, 8), one) == ""
+    one = devices.changes(tf.distribute.get_strategy(), 8)
+    assert devices.complaint(devices.changes(two_replicas, 8), one) == ""
 
 
 def test_replicas_whose_steps_are_wrong_do_not_pass_the_check():
     one = loss, weights = np.array([4.0, 3.5]), np.array([0.1, -0.3, 0.0])
-    assert replicas.complaint((loss, 1.001 * weights), one) == ""
-    assert "weights" in replicas.complaint((loss, 2 * weights), one)  # sums for means
-    assert "loss" in replicas.complaint((1.5 * loss, weights), one)
-    assert "NaN" in replicas.complaint((loss, weights * float("nan")), one)
+    assert devices.complaint((loss, 1.001 * weights), one) == ""
+    assert "weights" in devices.complaint((loss, 2 * weights), one)  # sums for means
+    assert "loss" in devices.complaint((1.5 * loss, weights), one)
+    assert "NaN" in devices.complaint((loss, weights * float("nan")), one)
 
 
 # What follows in the step itself.

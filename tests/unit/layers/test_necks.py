@@ -8,13 +8,16 @@ import pytest
 from keras import ops
 
 import keras_ssl
-import stages
 from keras_ssl.config import Catalog, declared, parse_set, resolve
 from keras_ssl.config.schema import neck_fields
 from keras_ssl.layers.necks import NECKS, projector_blocks, simplices_of
 from keras_ssl.layers.simplicial import SimplicialEmbedding, simplicial_embedding
 from keras_ssl.layers.target import copy_for_target, move_towards, parameter_pairs
 from pipelines.views.policies import POLICIES, ViewPolicy
+from stages.build import build_encoder
+from stages.describe import describe_neck
+from stages.inputs import Preprocessing
+from stages.readings import readings_of
 
 CATALOG = Catalog(tuple(POLICIES), declared(ViewPolicy))
 
@@ -289,11 +292,11 @@ def test_settings_that_do_nothing_in_a_neck_are_refused(settings, words):
 def test_the_table_judges_the_backbone_and_the_neck(kind, last, text):
     sizes = ["neck.num_simplices=4", "neck.simplex_size=3", "backbone.name=tiny"]
     recipe = recipe_of("byol", f"neck.kind={kind}", *sizes)
-    encoder = stages.build_encoder(recipe, stages.Preprocessing(8, 3, (0,) * 3, (1,) * 3))
-    below, above = stages.readings_of(encoder, recipe, preprocess=None)
+    encoder = build_encoder(recipe, Preprocessing(8, 3, (0,) * 3, (1,) * 3))
+    below, above = readings_of(encoder, recipe, preprocess=None)
     assert [*below.names, *above.names] == ["pretrained, backbone", *last]
     assert below.model.output_shape == (None, 8)
-    assert stages.describe_neck(recipe.neck) == text
+    assert describe_neck(recipe.neck) == text
 
 
 # SEM, table 17: BYOL with projector and predictor, in millions.

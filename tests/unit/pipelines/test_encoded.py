@@ -12,7 +12,7 @@ from pipelines.data.load import load
 from pipelines.errors import DataError
 from pipelines.views.policies import policy_for
 from pipelines.views.stream import device_views, train_views
-from stages.errors import plain_errors
+from stages.errors import translate_tf_errors
 
 SETTINGS = {"batch_size": 4, "image_size": 16, "mean": [0.0] * 3, "std": [1 / 255] * 3}
 
@@ -125,7 +125,7 @@ def test_a_disk_that_is_gone_ends_the_stream_in_words(folder, monkeypatch):
     monkeypatch.setattr(encoded, "_TRIES", 3)
     with (
         pytest.raises(DataError, match="^3 images in a row cannot be read: is their disk") as found,
-        plain_errors(),
+        translate_tf_errors(),
     ):
         stream(images, 1)
     assert found.value.retry

@@ -8,11 +8,21 @@ import pytest
 import tensorflow as tf
 
 import keras_ssl
-import run
-import stages
 from keras_ssl.config import parse_set, resolve, save
 from keras_ssl.config.schema import Backbone
-from stages.inputs import check_unchanged, save_fingerprint
+from stages import request
+from stages.artifacts import images_of
+from stages.describe import describe_backbone, describe_rates
+from stages.inputs import (
+    Preprocessing,
+    check_unchanged,
+    load_inputs,
+    preview,
+    print_changes,
+    save_fingerprint,
+)
+from stages.request import read_catalog
+from stages.training import batches_from, prepare
 from tests.descriptors import make_method, make_views
 
 
@@ -29,14 +39,14 @@ from tests.descriptors import make_method, make_views
     ],
 )
 def test_a_backbone_is_told_with_what_the_image_size_chose(backbone, image_size, line):
-    assert stages.describe_backbone(backbone, image_size) == line
+    assert describe_backbone(backbone, image_size) == line
 
 
 def test_an_export_goes_without_images_that_are_gone_and_says_so(tmp_path, capsys):
-    preprocessing = stages.Preprocessing(8, 3, (0.5,) * 3, (0.25,) * 3)
+    preprocessing = Preprocessing(8, 3, (0.5,) * 3, (0.25,) * 3)
     asked = ["run.py", "--mode=pretrain", "--method=simclr", f"--dataset=npz:{tmp_path}/gone.npz"]
-    recipe = run.recipe_of(run.parse_flags(asked), run.read_catalog())
-    assert stages.images_of(recipe, preprocessing) is None
+    recipe = request.recipe_of(request.parse_flags(asked), read_catalog())
+    assert images_of(recipe, preprocessing) is None
     said = capsys.readouterr().out
     assert "checked with noise" in said and "gone.npz" in said
 
@@ -55,20 +65,20 @@ def test_a_weight_decay_that_moves_is_logged_and_a_constant_one_is_not(policy):
 
 
 def recipe(name, *wishes, family=None):
-    return resolve(run.read_catalog(), name, [parse_set(text) for text in wishes], family)
+    return resolve(read_catalog(), name, [parse_set(text) for text in wishes], family)
 
 
 def test_a_constant_learning_rate_is_told_beside_the_peak():
     rates = ("optimizer.learning_rate=0.5", "optimizer.constant_lr=8")
     asked = recipe("simsiam", *rates, "training.batch_size=128", family="digits")
     line = "sgd, 0.5 per 256 images, so 0.25; predictor: 8 per 256, so always 4"
-    assert stages.describe_rates(asked) == line
-    assert stages.describe_rates(recipe("simclr", family="digits")).count("per 256") == 1
+    assert describe_rates(asked) == line
+    assert describe_rates(recipe("simclr", family="digits")).count("per 256") == 1
 
 
 def prepared(*wishes):
     small = ("backbone.name=tiny", "training.precision=float32", "training.epochs=3")
-    return stages.prepare(recipe("byol", *small, *wishes, family="digits"))
+    return prepare(recipe("byol", *small, *wishes, family="digits"))
 
 
 def test_layers_that_are_not_there_are_refused_before_the_run_begins():
@@ -95,9 +105,7 @@ def test_a_method_is_told_the_batches_of_an_epoch_whatever_is_accumulated():
 
 
 def weights_after(session, steps=2):
-    session.method.fit(
-        stages.batches_from(session, 0), steps_per_epoch=steps, verbose=0, shuffle=False
-    )
+    session.method.fit(batches_from(session, 0), steps_per_epoch=steps, verbose=0, shuffle=False)
     return session.method.get_weights()
 
 
@@ -111,7 +119,7 @@ def test_views_drawn_on_the_device_train_as_those_of_the_host_bit_for_bit():
 
 def test_a_preview_shows_every_view_beside_its_image(tmp_path):
     few = recipe("simclr", "augment.num_views=3", "augment.local_views=2", family="digits")
-    path = stages.preview(few, tmp_path / "new")
+    path = preview(few, tmp_path / "new")
     shown = tf.io.decode_png(path.read_bytes())
     assert shown.shape == (8 * 98, (1 + 3 + 2) * 98, 1)
     assert len(np.unique(shown[:98, :98])) > 2  # an image, not a blank
@@ -119,7 +127,7 @@ def test_a_preview_shows_every_view_beside_its_image(tmp_path):
 
 def test_the_normalization_is_that_of_the_recipe():
     with pytest.raises(ValueError, match="3 channels"):
-        stages.load_inputs(recipe("byol", "data.normalization=imagenet", family="digits"))
+        load_inputs(recipe("byol", "data.normalization=imagenet", family="digits"))
 
 
 def npz_of(path, count=40, test=False):
@@ -132,49 +140,49 @@ def npz_of(path, count=40, test=False):
 
 def test_data_that_changed_are_refused_in_training_and_told_of_afterwards(tmp_path, capsys):
     wanted = recipe("byol", npz_of(tmp_path / "a.npz"), family="digits")
-    save_fingerprint(stages.load_inputs(wanted).data, tmp_path)
-    check_unchanged(stages.load_inputs(wanted).data, tmp_path)
+    save_fingerprint(load_inputs(wanted).data, tmp_path)
+    check_unchanged(load_inputs(wanted).data, tmp_path)
     npz_of(tmp_path / "a.npz", 38)
-    data = stages.load_inputs(wanted).data
+    data = load_inputs(wanted).data
     with pytest.raises(keras_ssl.UserError, match="of 40 images 2 gone.*new run in another"):
         check_unchanged(data, tmp_path)
     capsys.readouterr()
-    stages.tell_changes(data, tmp_path)
+    print_changes(data, tmp_path)
     assert "has changed since the training: of 40 images 2 gone" in capsys.readouterr().out
-    stages.tell_changes(stages.load_inputs(recipe("byol", family="digits")).data, tmp_path)
+    print_changes(load_inputs(recipe("byol", family="digits")).data, tmp_path)
     assert not capsys.readouterr().out  # other data are no change
 
 
 def test_changed_data_may_be_trained_on_only_where_the_test_part_is_their_own(tmp_path):
     for own in (False, True):
         wanted = recipe("byol", npz_of(tmp_path / "a.npz", test=own), family="digits")
-        save_fingerprint(stages.load_inputs(wanted).data, tmp_path)
+        save_fingerprint(load_inputs(wanted).data, tmp_path)
         npz_of(tmp_path / "a.npz", 38, test=own)
         with pytest.raises(keras_ssl.UserError, match="has changed") as refused:
-            check_unchanged(stages.load_inputs(wanted).data, tmp_path)
+            check_unchanged(load_inputs(wanted).data, tmp_path)
         assert ("remove" in str(refused.value)) == own
 
 
 def test_a_run_of_an_earlier_version_held_out_other_images(tmp_path, capsys):
     wanted = recipe("byol", npz_of(tmp_path / "a.npz"), family="digits")
     save(wanted, tmp_path)
-    data = stages.load_inputs(wanted).data
+    data = load_inputs(wanted).data
     with pytest.raises(keras_ssl.UserError, match=r"no fingerprint\.npz.*new run in another"):
         check_unchanged(data, tmp_path)
     capsys.readouterr()
     for name in (data.name, f"npz:{tmp_path}/../{tmp_path.name}/a.npz"):
-        stages.tell_changes(dataclasses.replace(data, name=name), tmp_path)
+        print_changes(dataclasses.replace(data, name=name), tmp_path)
         assert "Most test images" in capsys.readouterr().out
     other = recipe("byol", npz_of(tmp_path / "b.npz"), family="digits")
-    stages.tell_changes(stages.load_inputs(other).data, tmp_path)
+    print_changes(load_inputs(other).data, tmp_path)
     assert "Most test images" not in capsys.readouterr().out  # none of these were trained on
 
 
 def test_a_test_part_of_its_own_is_the_same_in_every_version(tmp_path, capsys):
     wanted = recipe("byol", npz_of(tmp_path / "a.npz", test=True), family="digits")
     save(wanted, tmp_path)
-    data = stages.load_inputs(wanted).data
+    data = load_inputs(wanted).data
     check_unchanged(data, tmp_path)
     capsys.readouterr()
-    stages.tell_changes(data, tmp_path)
+    print_changes(data, tmp_path)
     assert not capsys.readouterr().out

@@ -9,7 +9,6 @@ import pytest
 import tensorflow_datasets as tfds
 
 import keras_ssl
-import run
 from keras_ssl import config
 from keras_ssl.config import parse_set, resolve
 from keras_ssl.core.errors import UserError
@@ -26,6 +25,7 @@ from stages import shifted, transfer
 from stages.errors import LeftOut
 from stages.inputs import Inputs, Preprocessing
 from stages.readings import Readings, readings_of
+from stages.request import read_catalog
 
 RGB = Preprocessing(8, 3, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
 GRAY = Preprocessing(8, 1, (0.5,), (0.25,))
@@ -45,7 +45,7 @@ def data_of(name="npz:own.npz", names=None, **sizes):
 
 def recipe(*wishes, method="simclr"):
     small = ("backbone.name=tiny", "backbone.width=4")
-    return resolve(run.read_catalog(), method, [parse_set(text) for text in (*small, *wishes)])
+    return resolve(read_catalog(), method, [parse_set(text) for text in (*small, *wishes)])
 
 
 def npz(path, data, parts=("train", "test"), labels=True):

@@ -8,13 +8,25 @@ from pathlib import Path
 import keras_ssl
 from export import encode, export_encoder
 from keras_ssl.core.errors import UserError
+from keras_ssl.core.files import save_model
 from keras_ssl.evaluation.rows import protocol_hash
 from keras_ssl.ops.precision import full_float32
 from pipelines.errors import DataError
-from stages.errors import plain_errors
+from stages.build import float32_encoder
+from stages.errors import translate_tf_errors
 from stages.inputs import Preprocessing, load_inputs
 
+EXPORTS = "export/encoder/[0-9]*/saved_model.pb"
 _CHECKED = 16  # images that an export is checked with
+
+
+def save_models(session, workdir):
+    """Write `model.keras` to train on and `encoder.keras` to fine-tune; -> the latter's model."""
+    weights = session.method.encoder.get_weights()
+    encoder = float32_encoder(session.recipe, session.inputs.preprocessing, weights)
+    for model, name in ((session.method, "model.keras"), (encoder, "encoder.keras")):
+        save_model(model.save, Path(workdir) / name)
+    return encoder
 
 
 def export(recipe, preprocessing, images, encoder, workdir):
@@ -23,7 +35,7 @@ def export(recipe, preprocessing, images, encoder, workdir):
     It is checked on the first of `images`, or on noise where they are None.
     """
     settings = {name: value for name, (value, _) in recipe.settings.items()}
-    with plain_errors():
+    with translate_tf_errors():
         version = export_encoder(
             encoder,
             preprocessing.function,
@@ -61,7 +73,7 @@ def write_codes(inputs, encoder, directory):
             continue
         made_from = {"data": data.name, "part": part, "preprocessing": asdict(preprocessing)}
         where = Path(directory) / part
-        with plain_errors():
+        with translate_tf_errors():
             codes = encode(encoder, images, preprocessing.function, where, made_from=made_from)
         rows, width = codes.array.shape
         size = codes.array.nbytes / rows
@@ -87,6 +99,11 @@ def load_trained(workdir):
     except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"Cannot read the encoder of '{workdir}': {reason}") from error
+
+
+def exports_of(workdir):
+    """The folders of a run's exports that are whole."""
+    return [path.parent for path in sorted(Path(workdir).glob(EXPORTS))]
 
 
 SNIPPETS = """

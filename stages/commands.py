@@ -1,0 +1,186 @@
+"""The commands, a function for each: what is computed for one, written and printed.
+
+Those about a run take its recipe, in which settings of the evaluation may be overridden, and its
+directory. What is computed is on disk before the next thing begins.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+
+import keras_ssl.config as config
+from keras_ssl.core.errors import UserError
+from keras_ssl.core.files import remove_leftovers
+from stages import artifacts, finetuning, inputs, judging, training
+from stages.devices import check_hardware, resolve_auto
+from stages.request import INTERRUPTED, MODELS, check_mode, is_trained, read_catalog
+from stages.transfer import evaluate_transfer
+
+__all__ = [
+    "Run",
+    "check_hardware",
+    "codes",
+    "compare",
+    "evaluate",
+    "export",
+    "finetune",
+    "open_run",
+    "pretrain",
+    "preview",
+    "transfer",
+]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run whose training has ended.
+
+    Attributes:
+        workdir: its directory.
+        recipe: `Recipe`, perhaps with other settings of the evaluation.
+        encoder: float32.
+        inputs: the data of the recipe, as the encoder takes them.
+    """
+
+    workdir: Path
+    recipe: config.Recipe
+    encoder: keras.Model
+    inputs: inputs.Inputs
+
+    @property
+    def preprocess(self):
+        """uint8 images of any size -> what the encoder takes."""
+        return self.inputs.preprocessing.function
+
+
+def open_run(
+    workdir: str | Path, recipe: config.Recipe | None = None, *, dataset: str | None = None
+) -> Run:
+    """Read a run and its data; a line says it where the data are not those of the training.
+
+    Args:
+        workdir: directory of the run.
+        recipe: by default that of the run.
+        dataset: name of other data than those of the recipe.
+
+    Raises:
+        UserError: if there is no run, its training has not ended, or its data cannot be read.
+    """
+    recipe = recipe or config.load(workdir, read_catalog())
+    if dataset is not None:
+        recipe = recipe.with_({"data.dataset": dataset}, "dataset")
+    encoder, preprocessing = artifacts.load_trained(workdir)
+    data = inputs.load_inputs(recipe, preprocessing)
+    inputs.print_changes(data.data, workdir)
+    return Run(Path(workdir), recipe, encoder, data)
+
+
+def pretrain(recipe: config.Recipe, workdir: Path, resume: bool = False) -> int | None:
+    """Train, save, evaluate and export, or what is missing of that; -> exit status."""
+    if resume and is_trained(workdir):
+        return complete(recipe, workdir)
+    session = training.prepare(resolve_auto(recipe))  # a mistake leaves no directory
+    config.save(session.recipe, workdir)
+    if not training.fit(session, workdir, resume):
+        return INTERRUPTED
+    recipe, data = session.recipe, session.inputs
+    encoder = artifacts.save_models(session, workdir)
+    again = f"--resume --workdir={workdir} measures what is missing."
+    images, preprocessing = data.data.to_judge_by, data.preprocessing
+    both(
+        lambda: judging.evaluate(recipe, data, encoder, workdir, resume, again=again),
+        None
+        if resume and artifacts.exports_of(workdir)
+        else lambda: artifacts.export(recipe, preprocessing, images, encoder, workdir),
+    )
+
+
+def complete(recipe, workdir):
+    """Do what a run lacks whose training has ended, and nothing twice."""
+    exports, results = artifacts.exports_of(workdir), sorted(workdir.glob("results.json"))
+    files = [workdir / name for name in MODELS] + results + exports
+    there = [str(path.relative_to(workdir)) for path in files]
+    print(f"The training in '{workdir}' has ended; there are {', '.join(there)}.", flush=True)
+    for folder in (workdir, workdir / "export" / "encoder"):
+        remove_leftovers(folder)
+
+    def evaluate_missing():
+        check_mode("evaluate", recipe, workdir)
+        run = open_run(workdir, recipe)
+        judging.evaluate(recipe, run.inputs, run.encoder, workdir, resume=True)
+
+    evaluated = judging.is_evaluated(workdir, recipe)
+    both(
+        None if evaluated else evaluate_missing,
+        None if exports else lambda: export(recipe, workdir),
+    )
+    if evaluated and exports:
+        print("--mode=evaluate evaluates the encoder again, --mode=export writes another version.")
+
+
+def both(evaluate, export):
+    """Do both, or what is not None of them; the second whatever mistake ends the first."""
+    mistake = None
+    try:
+        if evaluate is not None:
+            evaluate()
+    except (UserError, OSError) as error:
+        mistake = error
+    if export is not None:
+        export()
+    if mistake is not None:
+        raise mistake
+
+
+def preview(recipe: config.Recipe, workdir: Path):
+    """Write a picture of the views that the first images of a run would get."""
+    path = inputs.preview(recipe, workdir)
+    print(f"Wrote {path}: a row for each image, the image and then its views.")
+
+
+def evaluate(recipe: config.Recipe, workdir: Path):
+    """Evaluate the encoder of a run, on its own data or on those of --dataset.
+
+    Raises:
+        UserError: if the data have no labels to evaluate by.
+    """
+    run = open_run(workdir, recipe)
+    data = run.inputs.data
+    if data.train_labels is None or data.test_labels is None:
+        raise UserError(
+            f"Nothing to evaluate: '{data.name}' has no labels for train and test images. Give "
+            "labeled images of the same kind by --dataset, such as --dataset=folder:PATH with a "
+            "folder for each class."
+        )
+    judging.evaluate(recipe, run.inputs, run.encoder, workdir)
+
+
+def finetune(recipe: config.Recipe, workdir: Path):
+    """Fine-tune the encoder of a run on shares of the labels, and the same network from scratch."""
+    run = open_run(workdir, recipe)
+    finetuning.finetune(recipe, run.inputs, run.encoder, workdir)
+
+
+def transfer(recipe: config.Recipe, workdir: Path):
+    """Evaluate the encoder of a run on each of transfer.datasets."""
+    encoder, preprocessing = artifacts.load_trained(workdir)
+    evaluate_transfer(recipe, preprocessing, encoder, workdir)
+
+
+def export(recipe: config.Recipe, workdir: Path):
+    """Write the next version of the SavedModel of a run's encoder."""
+    encoder, preprocessing = artifacts.load_trained(workdir)
+    images = artifacts.images_of(recipe, preprocessing)
+    artifacts.export(recipe, preprocessing, images, encoder, workdir)
+
+
+def codes(recipe: config.Recipe, workdir: Path, directory: str | None = None):
+    """Write the discrete codes of a data set, by the encoder of a run."""
+    run = open_run(workdir, recipe)
+    artifacts.write_codes(run.inputs, run.encoder, directory or workdir / "codes")
+
+
+def compare(folders: list[str]):
+    """Print the results of runs next to each other."""
+    judging.compare(folders)
