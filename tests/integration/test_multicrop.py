@@ -8,6 +8,9 @@ import tensorflow as tf
 
 import keras_ssl
 from keras_ssl.config import parse_set, resolve
+from stages import judging, training
+from stages.describe import describe
+from stages.inputs import view_settings
 from stages.request import read_catalog
 from tests.program import start
 
@@ -40,11 +43,9 @@ class Plain(keras_ssl.SimCLR):
 
 
 def prepare(*wishes):
-    import stages
-
     catalog = read_catalog()
     wishes = [parse_set(text) for text in (*WISHES, *wishes)]
-    return stages.prepare(resolve(catalog, "simclr", wishes, "digits"))
+    return training.prepare(resolve(catalog, "simclr", wishes, "digits"))
 
 
 @pytest.fixture
@@ -54,9 +55,7 @@ def session(monkeypatch):
 
 
 def test_a_batch_holds_views_local_crops_and_what_the_method_asks_for(session):
-    import stages
-
-    assert stages.batches_from(session, 0).element_spec == {
+    assert training.batches_from(session, 0).element_spec == {
         "global": tf.TensorSpec((400, 2, 16, 16, 1), tf.float32),
         "local": tf.TensorSpec((400, 3, 8, 8, 1), tf.float32),
         "index": tf.TensorSpec((400,), tf.int64),
@@ -70,17 +69,13 @@ def test_a_method_is_told_the_facts_of_its_run(session):
 
 
 def test_the_block_that_says_what_will_run_names_the_local_crops(session, tmp_path):
-    import stages
-
-    said = stages.describe(session, tmp_path, 0)
+    said = describe(session, tmp_path, 0)
     assert "400 images (global) x 2 views + 3 local of 8x8, 3 steps" in said
-    said = stages.describe(prepare("augment.local_views=0"), tmp_path, 0)
+    said = describe(prepare("augment.local_views=0"), tmp_path, 0)
     assert "400 images (global) x 2 views, 3 steps" in said
 
 
 def test_local_crops_have_their_own_scale_and_the_other_overrides():
-    import stages
-
     session = prepare(
         "augment.crop_scale=1,1",
         "augment.local_scale=1,1",
@@ -88,15 +83,13 @@ def test_local_crops_have_their_own_scale_and_the_other_overrides():
         "augment.jitter_probability=0",
         "augment.flip=0",
     )
-    batch = next(iter(stages.batches_from(session, 0)))  # nothing is left to draw
+    batch = next(iter(training.batches_from(session, 0)))  # nothing is left to draw
     np.testing.assert_allclose(batch["local"][:, 0], batch["global"][:, 0], atol=1e-5)
 
 
 def test_local_crops_may_have_a_policy_of_their_own():
-    import stages
-
     session = prepare("augment.local_policy=only_crop", "augment.local_scale=0.1,0.2")
-    settings = stages.inputs.view_settings(session.recipe, session.inputs.preprocessing)
+    settings = view_settings(session.recipe, session.inputs.preprocessing)
     [crop] = set(settings["local_policy"])
     assert (crop.jitter_probability, crop.flip, crop.crop_scale) == (0.0, 0.0, (0.1, 0.2))
     assert {view.jitter_probability for view in settings["policy"]} == {0.8}  # of "gray"
@@ -117,9 +110,7 @@ def test_a_method_without_local_crops_refuses_them(monkeypatch):
 
 @pytest.mark.slow
 def test_a_run_with_local_crops_trains_and_leaves_an_encoder(tmp_path, capsys, monkeypatch):
-    import stages
-
-    monkeypatch.setattr(stages, "evaluate", lambda *arguments, **options: None)
+    monkeypatch.setattr(judging, "evaluate", lambda *arguments, **options: None)
     wishes = [f"--set={text}" for text in WISHES if "accumulate" not in text]
     flags = ["--method=sem_simclr", "--epochs=2", "--set=neck.num_simplices=4", *wishes]
     assert start(*flags, f"--workdir={tmp_path / 'run'}") == 0

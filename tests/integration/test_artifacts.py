@@ -58,11 +58,11 @@ def unchecked_export(monkeypatch):
 
 @pytest.fixture(scope="module")
 def inputs(workdir):
-    import stages
     from keras_ssl.config import load
+    from stages.inputs import load_inputs
 
     recipe = load(workdir, read_catalog())
-    return stages.load_inputs(recipe)
+    return load_inputs(recipe)
 
 
 @pytest.fixture(scope="module")
