@@ -17,7 +17,7 @@ import time
 import keras
 import tensorflow as tf
 
-import keras_ssl  # noqa: I001  (before TensorFlow: it sets up the environment)
+import keras_ssl
 from benchmarks.common import Attempts, table
 from keras_ssl.core.detection import detect
 from keras_ssl.core.hardware import device_line, xla_for

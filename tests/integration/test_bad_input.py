@@ -36,9 +36,9 @@ def in_a_directory_of_its_own(tmp_path, monkeypatch):
 @pytest.fixture
 def without_export(monkeypatch):
     """Leave out the SavedModel, whose check in a process of its own takes seconds."""
-    import stages
+    from stages import artifacts
 
-    monkeypatch.setattr(stages, "export", lambda *arguments: None)
+    monkeypatch.setattr(artifacts, "export", lambda *arguments: None)
 
 
 @pytest.fixture
@@ -118,12 +118,12 @@ def test_a_mistake_leaves_the_work_directory_free_for_its_correction(capsys):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A run that came to its end, without export, and its images."""
-    import stages
+    from stages import artifacts
 
     path = tmp_path_factory.mktemp("finished")
     images = npz(path / "images.npz", **GOOD)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stages, "export", lambda *arguments: None)
+        patch.setattr(artifacts, "export", lambda *arguments: None)
         assert start(*SMALL, images, f"--workdir={path / 'w'}") == 0
     return path
 
@@ -258,8 +258,8 @@ def test_classes_with_few_images_lose_a_column_and_not_the_table(capsys):
 
 @pytest.mark.usefixtures("without_export")
 def test_full_disk_is_one_line_and_leaves_the_checkpoint_before(capsys, monkeypatch):
-    import stages
     from keras_ssl.training import checkpoints
+    from stages import judging
 
     save, calls = checkpoints.save, []
 
@@ -269,7 +269,7 @@ def test_full_disk_is_one_line_and_leaves_the_checkpoint_before(capsys, monkeypa
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         save(method, directory, step)
 
-    monkeypatch.setattr(stages, "evaluate", lambda *arguments, **options: None)
+    monkeypatch.setattr(judging, "evaluate", lambda *arguments, **options: None)
     monkeypatch.setattr(checkpoints, "save", fails_the_second_time)
     assert "No space left" in mistake(capsys, *SMALL, npz(**GOOD), "--workdir=w")
     assert checkpoints.latest_step("w/checkpoints") == calls[0]
@@ -294,9 +294,9 @@ def test_damaged_checkpoint_is_named(capsys):
 
 
 def test_unfinished_run_has_nothing_to_evaluate_or_export(capsys, monkeypatch):
-    import stages
+    from stages import training
 
-    monkeypatch.setattr(stages, "fit", lambda *arguments: False)
+    monkeypatch.setattr(training, "fit", lambda *arguments: False)
     assert start(*SMALL, npz(**GOOD), "--workdir=w") == INTERRUPTED
     for mode in ("evaluate", "export"):
         assert "--resume" in mistake(capsys, f"--mode={mode}", "--workdir=w")

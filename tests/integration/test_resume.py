@@ -59,11 +59,11 @@ def assert_same_run(one, other, tmp_path):
 @pytest.fixture(scope="module")
 def train_only():
     """Leave out what comes after training."""
-    import stages
+    from stages import artifacts, judging
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stages, "evaluate", lambda *arguments, **options: None)
-        patch.setattr(stages, "export", lambda *arguments: None)
+        patch.setattr(judging, "evaluate", lambda *arguments, **options: None)
+        patch.setattr(artifacts, "export", lambda *arguments: None)
         yield
 
 
