@@ -30,7 +30,7 @@ class Neighbors(NamedTuple):
     agreements: np.ndarray
 
 
-def search(codes, queries, k=10, *, simplex_size):
+def search(codes: np.ndarray, queries: np.ndarray, k: int = 10, *, simplex_size: int) -> Neighbors:
     """The `k` codes that agree with each query in the most simplices.
 
     Exact; of equally near codes the earlier row comes first. `1 - agreements / L` is the Hamming
@@ -91,7 +91,7 @@ def pack_bits(codes, bits):
 
     Args:
         codes: unsigned (rows, L).
-        bits: int > 0. Of a code; higher ones are left out.
+        bits: int > 0. Of a code; higher ones are ignored.
 
     Returns:
         uint64 (ceil(L / 64), bits, rows).

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from keras_ssl.layers.codes import code_dtype
 from keras_ssl.layers.necks import bottleneck_of, code_sizes, codes_of
 
 FILE, UNFINISHED, SIDE_FILE = "codes.npy", "codes.unfinished", "codes.json"
-_SAMPLES = 16  # images whose pixels tell one data set from another
+_SAMPLES = 16  # images whose pixels distinguish data sets
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Codes:
     Attributes:
         array: unsigned (N, L), a read-only memory map; row i is the code of image i.
         simplex_size: int. V.
-        made_from: dict. What the side file says of them.
+        made_from: dict. What the side file states about them.
     """
 
     array: np.ndarray
@@ -36,11 +37,19 @@ class Codes:
     made_from: dict
 
 
-def encode(encoder, images, preprocess, directory, *, made_from=None, batch_size=256):
-    """Write the code of every image to `directory/codes.npy`, in order; go on if it was stopped.
+def encode(
+    encoder: keras.Model,
+    images,
+    preprocess: Callable,
+    directory: str | Path,
+    *,
+    made_from: dict | None = None,
+    batch_size: int = 256,
+) -> Codes:
+    """Write the code of every image to `directory/codes.npy`, in order; resume if it was stopped.
 
     Images are read and encoded a batch at a time, so that memory does not grow with their number.
-    Until the last one is done the codes are in `codes.unfinished`; the same call goes on with that
+    Until the last one is done the codes are in `codes.unfinished`; the same call resumes that
     file after whatever ended the first one. `codes.json` says what the codes were made from, and
     codes of anything else are not written among them. One process at a time may write; a second
     one that is noticed ends both, and what they wrote is removed.
@@ -50,7 +59,7 @@ def encode(encoder, images, preprocess, directory, *, made_from=None, batch_size
         images: uint8 (N, height, width, channels), or what reads like it by slices.
         preprocess: function, uint8 images -> what `encoder` takes.
         directory: made if missing.
-        made_from: dict of JSON values or None. What else tells these codes from others, such as
+        made_from: dict of JSON values or None. What else distinguishes these codes, such as
             the name of the data and the numbers behind `preprocess`.
         batch_size: int >= 1. Images at a time.
 
@@ -89,7 +98,7 @@ def encode(encoder, images, preprocess, directory, *, made_from=None, batch_size
     return load_codes(directory)
 
 
-def load_codes(directory):
+def load_codes(directory: str | Path) -> Codes:
     """The `Codes` that `encode` wrote to `directory`.
 
     Raises:
@@ -97,7 +106,7 @@ def load_codes(directory):
     """
     directory = Path(directory)
     if not (directory / FILE).exists():
-        state = "unfinished codes: give the command that makes them again, and it goes on."
+        state = "unfinished codes: repeat the command that writes them to resume."
         there = (directory / UNFINISHED).exists()
         raise UserError(f"'{directory}' has {state if there else f'no {FILE}.'}")
     made_from = _read_side_file(directory)
@@ -111,7 +120,7 @@ def load_codes(directory):
     return Codes(array, made_from["simplex_size"], made_from)
 
 
-def encoder_digest(encoder):
+def encoder_digest(encoder: keras.Model) -> str:
     """Sixteen hexadecimal digits; equal for encoders of equal weights."""
     digest = hashlib.sha256()
     for weight in encoder.get_weights():
@@ -140,7 +149,7 @@ def _describe(encoder, images, made_from):
 
 
 def _check_side_file(directory, described):
-    """Refuse to go on with, or to return, codes that were made from something else."""
+    """Refuse to resume, or to return, codes that were made from something else."""
     if not (directory / SIDE_FILE).exists():
         if any((directory / name).exists() for name in (FILE, UNFINISHED)):
             raise UserError(f"The codes in '{directory}' have no {SIDE_FILE}: choose another.")

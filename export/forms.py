@@ -30,10 +30,17 @@ class Form(NamedTuple):
     extra: str
 
 
-def export_form(encoder, form, path, images, *, downstream_temperature=0.1):
+def export_form(
+    encoder: keras.Model,
+    form: str,
+    path: str | Path,
+    images,
+    *,
+    downstream_temperature: float = 0.1,
+) -> float:
     """Write `encoder` in another form, from preprocessed images to features.
 
-    The file has the outputs `features` and what the neck puts out (`simplices` or `embedding`),
+    The file has the outputs `features` and the output of the neck (`simplices` or `embedding`),
     named so, for any batch size. It has no codes: of `simplices` these are the position of the
     largest of each V. The Keras model itself is written by `encoder.save(path)`.
 
@@ -49,7 +56,7 @@ def export_form(encoder, form, path, images, *, downstream_temperature=0.1):
 
     Raises:
         UserError: if the form is unknown, its packages are missing, or the path does not fit.
-        ExportError: if it cannot be had of this encoder; `path` is as it was.
+        ExportError: if the encoder cannot be exported to the form; `path` is left unchanged.
 
     Example:
 
@@ -74,10 +81,10 @@ def export_form(encoder, form, path, images, *, downstream_temperature=0.1):
         except ImportError as error:
             raise UserError(f"Form '{form}': {error}. Install {kind.extra} for it.") from error
         except Exception as error:
-            # Converters raise anything, and their messages go on for pages.
+            # Converters raise anything, and their messages fill pages.
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ExportError(
-                f"Form '{form}' is not to be had of this encoder: {reason}"
+                f"Form '{form}': this encoder cannot be exported to it: {reason}"
             ) from error
         return _check(form, live, found)
 
@@ -138,7 +145,7 @@ FORMS = {
 }
 
 
-def in_precision(encoder, policy):
+def in_precision(encoder: keras.Model, policy: str) -> keras.Model:
     """A copy of `encoder` that computes under another dtype policy; its weights stay float32.
 
     To serve faster where the hardware multiplies bfloat16; features are off by about 1 %.

@@ -11,7 +11,7 @@ _POWERS = (2**24, 2**16, 2**8, 1)
 _EXIF_ENTRY = 12  # bytes
 
 
-def read_header(content):
+def read_header(content: tf.Tensor) -> dict:
     """Kind, size and orientation of a JPEG, PNG, GIF, BMP or WebP image; runs in graphs.
 
     It refuses what `pipelines` refuses in the files that it trains on, in the same words.
@@ -171,8 +171,8 @@ def _jpeg(data, content):
         adobe |= whole & (marker == 0xEE) & _is(bytes_, 4, image_files.JPEG_ADOBE)
         table = (marker == 0xC4) | (marker == 0xC8) | (marker == 0xCC)
         size = whole & (marker >= 0xC0) & (marker <= 0xCF) & ~table
-        told = (marker - 0xC0, bytes_[4], _big(bytes_, 5, 2), _big(bytes_, 7, 2), bytes_[9])
-        frame = tf.where(size, tf.stack(told), frame)
+        stated = (marker - 0xC0, bytes_[4], _big(bytes_, 5, 2), _big(bytes_, 7, 2), bytes_[9])
+        frame = tf.where(size, tf.stack(stated), frame)
         marks = tf.concat([bytes_ == 0xFF, [True]], axis=0)
         to_mark = tf.argmax(marks)  # or to the end of the window
         step = _pick(stray, to_mark, _pick(fill, 1, _pick(bare, 2, 2 + length)))
@@ -188,8 +188,8 @@ def _jpeg(data, content):
         (~scan, image_files.TRUNCATED),
         (_among(process, image_files.JPEG_LOSSLESS), image_files.LOSSLESS),
         (~_among(process, image_files.JPEG_DECODED), image_files.HIERARCHICAL),
-        (bits != 8, _told(image_files.JPEG_BITS, bits)),
-        (~_among(channels, (1, 3, 4)), _told(image_files.JPEG_CHANNELS, channels)),
+        (bits != 8, _filled(image_files.JPEG_BITS, bits)),
+        (~_among(channels, (1, 3, 4)), _filled(image_files.JPEG_CHANNELS, channels)),
         ((channels == 4) & ~adobe, image_files.CMYK),
         (~_holds(content, image_files.JPEG_END, place), image_files.TRUNCATED),
     ]
@@ -285,10 +285,10 @@ def _bmp(data, content):
         ),
         (
             (packing != 0) & ~masked,
-            _told(image_files.BMP_PACKING.format("packing {}"), packing),
+            _filled(image_files.BMP_PACKING.format("packing {}"), packing),
         ),
-        (_among(bits, (1, 2, 4)), _told(image_files.BMP_PALETTE_BITS, bits)),
-        (~_among(bits, (8, 24, 32)), _told(image_files.BMP_BITS, bits)),
+        (_among(bits, (1, 2, 4)), _filled(image_files.BMP_PALETTE_BITS, bits)),
+        (~_among(bits, (8, 24, 32)), _filled(image_files.BMP_BITS, bits)),
         ((bits == 8) & tf.reduce_any(colors), image_files.BMP_PALETTE),
         (_end(data) < length, image_files.TRUNCATED),
     ]
@@ -348,7 +348,7 @@ def _among(number, numbers):
     return tf.reduce_any(number == list(numbers))
 
 
-def _told(text, number):
+def _filled(text, number):
     before, behind = text.split("{}")
     return tf.strings.join([before, tf.as_string(number), behind])
 
@@ -362,7 +362,7 @@ def _int64(*numbers):
 
 
 def _loop(step, state, most):
-    """Repeat `step(*state, going)` until it says in its last result that it has ended."""
+    """Repeat `step(*state, going)` until its last result, `going`, is false."""
     return tf.while_loop(
         lambda *state: state[-1], step, (*state, tf.constant(True)), maximum_iterations=most
     )

@@ -1,4 +1,4 @@
-"""Whether a SavedModel says the same as the live model, in a process without this project."""
+"""Whether a SavedModel gives the outputs of the live model, in a process without this project."""
 
 import json
 import os
@@ -22,7 +22,7 @@ _TIME_LIMIT = 600  # seconds
 
 
 class ExportError(UserError):
-    """What was exported is not what the live model says; it has been removed."""
+    """The exported model differs from the live one, or cannot be made; nothing is left of it."""
 
 
 def encode_samples(images):
@@ -47,7 +47,7 @@ def on_the_host(encoder):
 
 
 def live_outputs(readouts, preprocess, decode, images):
-    """What the live model says of images, and of their encoded forms by way of `decode`.
+    """Outputs of the live model for images, and for their encoded forms by way of `decode`.
 
     Returns:
         {name of the input: {name of the output: array}}.

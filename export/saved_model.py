@@ -1,6 +1,7 @@
 """Write an encoder as a SavedModel for TensorFlow Serving, checked before it appears."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -16,30 +17,30 @@ _SAMPLES = 16
 
 
 def export_encoder(
-    encoder,
-    preprocess,
-    directory,
+    encoder: keras.Model,
+    preprocess: Callable,
+    directory: str | Path,
     *,
-    downstream_temperature=0.1,
-    decode=None,
+    downstream_temperature: float = 0.1,
+    decode: Callable | None = None,
     images=None,
-    one_hot=False,
-    max_pixels=MAX_PIXELS,
-    facts=None,
-    log=print,
-):
+    one_hot: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    facts: dict | None = None,
+    log: Callable = print,
+) -> Path:
     """Write `encoder` below `directory` under the next free version number.
 
     The signature `serving_default` takes `images`, uint8 (batch, height, width, channels) of any
     batch and image size, and preprocesses them in the graph. It returns `features`, float32
     (batch, F), of the backbone; for an encoder with a neck also `codes`, (batch, L) in [0, V) of
-    the smallest unsigned type that holds V, and what the neck puts out: `simplices`, float32
+    the smallest unsigned type that holds V, and the output of the neck: `simplices`, float32
     (batch, L * V) at `downstream_temperature`, of a SEM neck, and `embedding`, float32, of the
     others. `features`, `codes` and `one_hot`, uint8 (batch, L * V), are signatures of their own
     with that output alone; `image_bytes` takes encoded images, string (batch,).
 
     A process that cannot import this project runs every signature by both loaders of TensorFlow;
-    what differs from the live model by more than 1e-4 is not exported. Beside the SavedModel lie
+    what differs from the live model by more than 1e-4 is not exported. Next to the SavedModel are
     `metadata.json`, warm-up requests where tensorflow-serving-api is installed, and, in
     `directory`, configurations of the server.
 
@@ -51,12 +52,12 @@ def export_encoder(
         downstream_temperature: float >= 0. tau_d of `simplices`.
         decode: function (content, is_jpeg, orientation, height, width) -> uint8
             (side, side, 3), how evaluation reads an encoded image, and a string, why it cannot be
-            decoded, or empty; None leaves out `image_bytes`.
+            decoded, or empty; None omits `image_bytes`.
         images: uint8 (N, height, width, channels), real ones to check with, of which the first 16
             are taken; None checks with noise.
         one_hot: bool. Whether to serve one-hot codes as well.
         max_pixels: int > 0. Limit on an encoded image, and on all images of a request.
-        facts: dict of what else `metadata.json` shall tell, such as the method and the data.
+        facts: dict. Further entries of `metadata.json`, such as the method and the data.
         log: called with each line for the user.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What TensorFlow Serving needs beside a SavedModel: warm-up requests, configurations, commands."""
+"""What TensorFlow Serving needs besides a SavedModel: warm-up, configurations, commands."""
 
 import shlex
 from pathlib import Path
@@ -56,7 +56,7 @@ def write_warm_up(version, name, signatures, images):
         from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
     except ImportError as error:
         return (
-            f"Warm-up requests, which are optional, were left out: {error}. They need "
+            f"Warm-up requests, which are optional, were skipped: {error}. They need "
             "`pip install tensorflow-serving-api`, of a release that fits TensorFlow's."
         )
     samples = {"images": images, "image_bytes": encode_samples(images)}

@@ -1,4 +1,4 @@
-"""What a SavedModel serves: what each signature takes, what it refuses, and what it puts out."""
+"""What a SavedModel serves: what each signature takes, what it refuses, and what it returns."""
 
 from typing import NamedTuple
 
@@ -30,7 +30,7 @@ class Signature(NamedTuple):
     Args:
         function: tensor -> {name: tensor}; runs in graphs.
         spec: `tf.TensorSpec` of its input.
-        outputs: names of what it puts out.
+        outputs: names of its outputs.
     """
 
     function: object
@@ -69,18 +69,18 @@ def readouts_of(encoder, downstream_temperature, one_hot=False):
 def make_signatures(readouts, preprocess, *, decode=None, max_pixels=MAX_PIXELS):
     """The signatures of a model made by `readouts_of`.
 
-    `serving_default` takes `images`, uint8 (batch, height, width, channels), and puts out all that
-    the model has but one-hot codes; `features`, `codes` and `one_hot` take the same and put out
+    `serving_default` takes `images`, uint8 (batch, height, width, channels), and returns all that
+    the model has but one-hot codes; `features`, `codes` and `one_hot` take the same and return
     that alone. `image_bytes` takes a batch of encoded images instead. A batch has from 0 to
     `MAX_IMAGES` images.
 
     Args:
         readouts: `keras.Model`, float images -> {name: tensor}.
         preprocess: function, uint8 images of any size -> what `readouts` takes.
-        decode: function of an encoded image, scalar string, of what its header says (`is_jpeg`,
+        decode: function of an encoded image, scalar string, of what its header states (`is_jpeg`,
             `orientation`, `height` and `width`) -> uint8 (side, side, 3) as evaluation reads it,
             and a scalar string, why it cannot be decoded, or empty. It runs in graphs and fails for
-            no content; None leaves out `image_bytes`.
+            no content; None omits `image_bytes`.
         max_pixels: int > 0. Limit on the pixels of an encoded image; of all `images` of a request,
             as they come; and of all images of any request, as the model takes them.
 

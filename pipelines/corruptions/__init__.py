@@ -5,10 +5,9 @@ import zlib
 import numpy as np
 import tensorflow as tf
 
-from pipelines.corruptions.blurs import defocus, glass, motion, zoom
+from pipelines.corruptions.camera import defocus, gaussian, glass, impulse, motion, shot, zoom
 from pipelines.corruptions.digital import brightness, contrast, elastic, jpeg, pixelate
-from pipelines.corruptions.noises import gaussian, impulse, shot
-from pipelines.corruptions.tables import SEVERITIES, TABLES
+from pipelines.corruptions.severities import SEVERITIES, TABLES
 from pipelines.corruptions.weather import fog, frost, snow
 from pipelines.errors import DataError, did_you_mean
 
@@ -35,7 +34,7 @@ CORRUPTIONS = {
 _BLOCK_PIXELS = 2**18  # of the images that share their draws: 256 of 32 x 32
 
 
-def corrupt(images, name, severity, *, seed=0):
+def corrupt(images: np.ndarray, name: str, severity: int, *, seed: int = 0) -> np.ndarray:
     """Corrupt every image, as CIFAR-10-C and ImageNet-C were made.
 
     Each image is drawn for anew, by blocks of a fixed size, so that the same images in the same
@@ -76,7 +75,7 @@ def corrupt(images, name, severity, *, seed=0):
     return np.concatenate(parts)
 
 
-def table_for(size):
+def table_for(size: tuple[int, int]) -> str:
     """Which constants images of this size (height, width) get: "cifar" below 128, or "imagenet".
 
     The former were published for 32 x 32 and the latter for 224 x 224; lengths in pixels stay as

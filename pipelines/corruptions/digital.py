@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from pipelines.corruptions.matrices import along_axes, box_matrix, gaussian_matrix
+from pipelines.corruptions.resampling import along_axes, box_matrix, gaussian_matrix, sample
 
 
 def brightness(images, draw, added):
@@ -57,46 +57,12 @@ def elastic(images, draw, constants):
 
 def _affine_sources(draw, batch, height, width, shift):
     """Where each pixel comes from (y, x) when three points of the image are moved at random."""
-    centre = np.array([width // 2, height // 2])
+    center = np.array([width // 2, height // 2])
     side = min(height, width) // 3
-    points = centre + side * np.array([[1, 1], [1, -1], [-1, -1]])
+    points = center + side * np.array([[1, 1], [1, -1], [-1, -1]])
     moved = points + draw.uniform(-shift, shift, (batch, 3, 2))
     ones = np.ones((batch, 3, 1))
     back = np.linalg.solve(np.concatenate([moved, ones], axis=2), np.tile(points, (batch, 1, 1)))
     y, x = np.mgrid[:height, :width]
     source = np.stack([x, y, np.ones_like(x)], axis=-1) @ back[:, None]  # (batch, height, width, 2)
     return source[..., 1], source[..., 0]
-
-
-def sample(images, y, x, *, mode):
-    """Bilinear values at real positions.
-
-    Args:
-        images: (batch, height, width, channels).
-        y, x: (batch, height, width) positions in pixels, anywhere.
-        mode: "reflect" to mirror at the middle of the border pixel, "symmetric" at its edge.
-    """
-    batch, height, width, channels = images.shape
-    flat = tf.reshape(images, (batch, -1, channels))
-    low_y, low_x = np.floor(y), np.floor(x)
-    share_y, share_x = ((a - b).astype("float32")[..., None] for a, b in ((y, low_y), (x, low_x)))
-
-    def at(step_y, step_x):
-        rows = mirrored(low_y + step_y, height, mode)
-        columns = mirrored(low_x + step_x, width, mode)
-        source = (rows * width + columns).reshape(batch, -1)
-        return tf.reshape(tf.gather(flat, source, batch_dims=1), images.shape)
-
-    top = at(0, 0) * (1 - share_x) + at(0, 1) * share_x
-    bottom = at(1, 0) * (1 - share_x) + at(1, 1) * share_x
-    return top * (1 - share_y) + bottom * share_y
-
-
-def mirrored(positions, side, mode):
-    """Whole positions anywhere as positions in [0, side), by mirrors at both ends."""
-    positions = positions.astype("int64")
-    if mode == "reflect":
-        positions = np.abs(positions) % (2 * side - 2)
-        return np.minimum(positions, 2 * side - 2 - positions)
-    positions = positions % (2 * side)
-    return np.minimum(positions, 2 * side - 1 - positions)

@@ -3,9 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from pipelines.corruptions.blurs import smear
-from pipelines.corruptions.matrices import along_axes, zoom_matrix
-from pipelines.corruptions.noises import uniform_angles
+from pipelines.corruptions.camera import smear, uniform_angles
+from pipelines.corruptions.resampling import along_axes, zoom_matrix
 from pipelines.ops.color import luma
 
 _ICE = (0.85, 0.95, 1.0)  # the tint of frost, R G B
@@ -13,9 +12,9 @@ _ICE = (0.85, 0.95, 1.0)  # the tint of frost, R G B
 
 def snow(images, draw, constants):
     """Whiten the image and add flakes that fall, each half of them a turn of the other."""
-    mean, deviation, factor, threshold, radius, sigma, share = constants
+    mean, std, factor, threshold, radius, sigma, share = constants
     batch, height, width, _ = images.shape
-    flakes = draw.normal(mean, deviation, (batch, height, width, 1)).astype("float32")
+    flakes = draw.normal(mean, std, (batch, height, width, 1)).astype("float32")
     flakes = along_axes(flakes, zoom_matrix(height, factor), zoom_matrix(width, factor))
     flakes = tf.clip_by_value(tf.where(flakes < threshold, 0.0, flakes), 0.0, 1.0)
     flakes = tf.floor(flakes * 255.0) / 255.0
@@ -69,16 +68,20 @@ def plasma_fractal(draw, batch, side, decay):
     def near(total):
         return total / 4 + rough * draw.uniform(-rough, rough, total.shape)
 
-    def beside(x, axis, shift):
+    def plus_rolled(x, axis, shift):
         return x + np.roll(x, shift, axis=axis)
 
     while step >= 2:
         half = step // 2
         corners = clouds[:, ::step, ::step]
-        middles = near(beside(beside(corners, 1, -1), 2, -1))
+        middles = near(plus_rolled(plus_rolled(corners, 1, -1), 2, -1))
         clouds[:, half::step, half::step] = middles
-        clouds[:, ::step, half::step] = near(beside(middles, 1, 1) + beside(corners, 2, -1))
-        clouds[:, half::step, ::step] = near(beside(middles, 2, 1) + beside(corners, 1, -1))
+        clouds[:, ::step, half::step] = near(
+            plus_rolled(middles, 1, 1) + plus_rolled(corners, 2, -1)
+        )
+        clouds[:, half::step, ::step] = near(
+            plus_rolled(middles, 2, 1) + plus_rolled(corners, 1, -1)
+        )
         step, rough = half, rough / decay
     clouds -= clouds.min(axis=(1, 2), keepdims=True)
     return clouds / clouds.max(axis=(1, 2), keepdims=True)

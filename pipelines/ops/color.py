@@ -7,23 +7,24 @@ channel; scaling in HSV), so that hyper-parameters of one family do not carry ov
 """
 
 import functools
+from collections.abc import Callable
 
 import tensorflow as tf
 
 LUMA = (0.2989, 0.587, 0.114)
 
 
-def clip(images):
+def clip(images: tf.Tensor) -> tf.Tensor:
     """Clip to [0, 1]."""
     return tf.clip_by_value(images, 0.0, 1.0)
 
 
-def per_image(values):
+def per_image(values: tf.Tensor) -> tf.Tensor:
     """(batch,) -> (batch, 1, 1, 1), to combine with images."""
     return tf.reshape(values, (-1, 1, 1, 1))
 
 
-def if_drawn(images, drawn, change):
+def if_drawn(images: tf.Tensor, drawn: tf.Tensor, change: Callable) -> tf.Tensor:
     """`change(images)`, which leaves the images that are not drawn as they are; spares it to one.
 
     Args:
@@ -36,7 +37,7 @@ def if_drawn(images, drawn, change):
     return change(images)
 
 
-def luma(images):
+def luma(images: tf.Tensor) -> tf.Tensor:
     """Gray level 0.2989 R + 0.587 G + 0.114 B, (batch, height, width, 1); one channel: itself."""
     if images.shape[-1] == 1:
         return images
@@ -44,41 +45,41 @@ def luma(images):
     return LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
 
 
-def grayscale(images):
+def grayscale(images: tf.Tensor) -> tf.Tensor:
     """Replace every channel by the gray level."""
     return tf.broadcast_to(luma(images), tf.shape(images))
 
 
-def solarize(images, threshold=0.5):
+def solarize(images: tf.Tensor, threshold: float = 0.5) -> tf.Tensor:
     """Invert the values at or above `threshold`."""
     return tf.where(images >= threshold, 1.0 - images, images)
 
 
-def keep_channel(images, channel):
+def keep_channel(images: tf.Tensor, channel: tf.Tensor) -> tf.Tensor:
     """Set all channels but one to 0; `channel` (batch,) integers, -1 keeps all."""
     kept = tf.one_hot(channel, images.shape[-1], dtype=images.dtype)
     kept = tf.where(channel[:, None] < 0, 1.0, kept)
     return images * kept[:, None, None]
 
 
-def adjust_brightness(images, factor):
+def adjust_brightness(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
     """Blend with black: `factor` 0 is black, 1 the image, above 1 brighter."""
     return clip(images * per_image(factor))
 
 
-def adjust_contrast(images, factor):
+def adjust_contrast(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
     """Blend with the mean gray level of each image (one number)."""
     factor = per_image(factor)
     return clip(factor * images + (1.0 - factor) * _mean_luma(images))
 
 
-def adjust_saturation(images, factor):
+def adjust_saturation(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
     """Blend with the gray image: `factor` 0 is gray, 1 the image. Three channels."""
     factor = per_image(factor)
     return clip(factor * images + (1.0 - factor) * luma(images))
 
 
-def adjust_hue(images, shift):
+def adjust_hue(images: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
     """Turn the hue by `shift` (-0.5 to 0.5 turns), keeping value and saturation. Three channels.
 
     The HSV round trip in closed form: with chroma `c = max - min` a channel is
@@ -99,7 +100,9 @@ def adjust_hue(images, shift):
     return largest[..., None] - chroma[..., None] * ramp
 
 
-def color_jitter(images, *, brightness, contrast, saturation, hue, position):
+def color_jitter(
+    images: tf.Tensor, *, brightness, contrast, saturation, hue, position: tf.Tensor
+) -> tf.Tensor:
     """Brightness, contrast, saturation and hue, in an order of its own for each image.
 
     Brightness, contrast and saturation are one blend with a partner that differs, so each of the
@@ -107,9 +110,9 @@ def color_jitter(images, *, brightness, contrast, saturation, hue, position):
 
     Args:
         images: (batch, height, width, 3 or 1) in [0, 1]. One channel: saturation and hue are
-            left out.
+            skipped.
         brightness, contrast, saturation: (batch,) factors >= 0; 1 changes nothing.
-        hue: (batch,) shift in turns; 0 changes nothing. `None` for any of the four leaves it out.
+        hue: (batch,) shift in turns; 0 changes nothing. `None` for any of the four skips it.
         position: (batch, 4) integers, a permutation of 0..3 in each row: the place in the order
             of brightness, contrast, saturation and hue.
 
@@ -198,7 +201,16 @@ def _mean_luma(images):
     return tf.reduce_mean(luma(images), axis=[1, 2, 3], keepdims=True)
 
 
-def tf_color_jitter(images, *, brightness, contrast, saturation, hue, position, scaled=False):
+def tf_color_jitter(
+    images: tf.Tensor,
+    *,
+    brightness,
+    contrast,
+    saturation,
+    hue,
+    position: tf.Tensor,
+    scaled: bool = False,
+) -> tf.Tensor:
     """The jitter with TensorFlow's arithmetic, as in Google's SimCLR and DeepMind's BYOL.
 
     What `tf.image.adjust_brightness`, `adjust_contrast` and `adjust_saturation` compute, with one
@@ -207,10 +219,10 @@ def tf_color_jitter(images, *, brightness, contrast, saturation, hue, position, 
 
     Args:
         images: (batch, height, width, 3 or 1) in [0, 1]. One channel: saturation and hue are
-            left out.
+            skipped.
         brightness: (batch,) what is added; 0 changes nothing. With `scaled` a factor >= 0.
         contrast, saturation: (batch,) factors >= 0; 1 changes nothing.
-        hue: (batch,) shift in turns; 0 changes nothing. `None` for any of the four leaves it out.
+        hue: (batch,) shift in turns; 0 changes nothing. `None` for any of the four skips it.
         position: (batch, 4) integers, a permutation of 0..3 in each row: the place in the order
             of brightness, contrast, saturation and hue.
         scaled: whether brightness multiplies (SimCLR v2) instead of adding (SimCLR v1, BYOL).

@@ -24,7 +24,15 @@ _KERNELS = {"bilinear": _triangle, "bicubic": cubic}
 _REACH = {"bilinear": 1.0, "bicubic": 2.0}
 
 
-def resampling_matrix(start, length, in_size, out_size, *, interpolation="bilinear", mirror=None):
+def resampling_matrix(
+    start: tf.Tensor,
+    length: tf.Tensor,
+    in_size: int,
+    out_size: int,
+    *,
+    interpolation: str = "bilinear",
+    mirror: tf.Tensor | None = None,
+) -> tf.Tensor:
     """Rows that resample the stretch [start, start + length) of an axis to `out_size` pixels.
 
     The kernel widens when it shrinks (antialias), as PIL and torchvision do; pixels outside of the
@@ -34,7 +42,7 @@ def resampling_matrix(start, length, in_size, out_size, *, interpolation="biline
         start, length: (batch,) float, in pixels.
         in_size, out_size: sizes of the axis.
         interpolation: "bilinear" or "bicubic" (a = -0.5).
-        mirror: (batch,) bool or `None`; true runs the stretch backwards (a flip for nothing).
+        mirror: (batch,) bool or `None`; true runs the stretch backwards (a free flip).
 
     Returns:
         (batch, out_size, in_size); rows sum to 1.
@@ -76,7 +84,14 @@ def pixel_centers(start, length, out_size, mirror=None):
     return start[:, None] + offset * (length / out_size)[:, None]
 
 
-def crop_resize(images, boxes, size, *, interpolation="bilinear", mirror=None):
+def crop_resize(
+    images: tf.Tensor,
+    boxes: tf.Tensor,
+    size: int,
+    *,
+    interpolation: str = "bilinear",
+    mirror: tf.Tensor | None = None,
+) -> tf.Tensor:
     """Cut `boxes` out of the images and resize them to a square of `size`.
 
     Args:
@@ -169,7 +184,7 @@ def _along_rows(images, starts, weights):
     return tf.reshape(product, (-1, blocks * block, side, channels))
 
 
-def random_boxes(uniform, height, width, *, scale, ratio):
+def random_boxes(uniform: tf.Tensor, height, width, *, scale, ratio) -> tf.Tensor:
     """Boxes of torchvision's RandomResizedCrop, the ten tries made at once.
 
     A try draws an area (share of the image) from `scale` and an aspect ratio, log-uniform, from

@@ -10,7 +10,9 @@ from pipelines.ops.crop import BLOCK, apply_bands, apply_separable, is_large
 _STEEPEST = 4.0  # what the kernels of Sobel give at a straight edge from 0 to 1
 
 
-def extended_box_blur(images, sigma, *, largest=None):
+def extended_box_blur(
+    images: tf.Tensor, sigma: tf.Tensor, *, largest: float | None = None
+) -> tf.Tensor:
     """Three box blurs of fractional width, borders repeated: PIL's `GaussianBlur(radius=sigma)`.
 
     What the published PyTorch recipes run; near to a Gaussian, without a kernel size. In floats:
@@ -84,7 +86,7 @@ def _box_matrix(half, side):
     return (reached[..., 1:] - reached[..., :-1]) / (2.0 * half)
 
 
-def sobel(images):
+def sobel(images: tf.Tensor) -> tf.Tensor:
     """Steepness of each channel: the length of its Sobel gradient, borders mirrored.
 
     The channels of the view stay, so that the same network takes it; DeepCluster instead feeds
@@ -108,16 +110,16 @@ def sobel(images):
 
 
 def _difference(images, axis):
-    before, _, after = _neighbours(images, axis)
+    before, _, after = _neighbors(images, axis)
     return after - before
 
 
 def _smooth(images, axis):
-    before, here, after = _neighbours(images, axis)
+    before, here, after = _neighbors(images, axis)
     return before + 2.0 * here + after
 
 
-def _neighbours(images, axis):
+def _neighbors(images, axis):
     """The images without their border along `axis`, and those moved by one pixel either way."""
     if axis == 1:
         return images[:, :-2], images[:, 1:-1], images[:, 2:]

@@ -6,12 +6,12 @@ import math
 import tensorflow as tf
 
 
-def affine(images, matrix, shift):
+def affine(images: tf.Tensor, matrix: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
     """Resample every image through its own affine map, bilinear, with 0 outside of the image.
 
     Args:
         images: (batch, height, width, channels) float.
-        matrix: (batch, 2, 2). Maps an offset (y, x) from the centre of the result to the offset
+        matrix: (batch, 2, 2). Maps an offset (y, x) from the center of the result to the offset
             in the source: its inverse is what happens to the content.
         shift: (batch, 2), added to the source offset (y, x), in pixels.
 
@@ -42,11 +42,11 @@ def affine(images, matrix, shift):
 
 def _source(matrix, shift, height, width):
     """Where each pixel of the result comes from: y and x, (batch, height, width)."""
-    centre = ((height - 1) / 2, (width - 1) / 2)
-    y = tf.range(height, dtype=matrix.dtype)[:, None] - centre[0]
-    x = tf.range(width, dtype=matrix.dtype)[None, :] - centre[1]
+    center = ((height - 1) / 2, (width - 1) / 2)
+    y = tf.range(height, dtype=matrix.dtype)[:, None] - center[0]
+    x = tf.range(width, dtype=matrix.dtype)[None, :] - center[1]
     matrix, shift = matrix[..., None, None], shift[..., None, None]
-    return [matrix[:, i, 0] * y + matrix[:, i, 1] * x + shift[:, i] + centre[i] for i in (0, 1)]
+    return [matrix[:, i, 0] * y + matrix[:, i, 1] * x + shift[:, i] + center[i] for i in (0, 1)]
 
 
 def _tap(position, side):
@@ -56,7 +56,9 @@ def _tap(position, side):
     return tf.cast(first, tf.int32), (position - first)[..., None]
 
 
-def affine_matrix(rotation, shear_y, shear_x, zoom):
+def affine_matrix(
+    rotation: tf.Tensor, shear_y: tf.Tensor, shear_x: tf.Tensor, zoom: tf.Tensor
+) -> tf.Tensor:
     """Maps for `affine` that turn, shear and enlarge the content; (batch, 2, 2).
 
     Args:
@@ -75,7 +77,7 @@ def affine_matrix(rotation, shear_y, shear_x, zoom):
     return matrix / zoom[:, None, None]
 
 
-def quarter_turns(images, turns):
+def quarter_turns(images: tf.Tensor, turns: tf.Tensor) -> tf.Tensor:
     """Turn square images counter-clockwise by (batch,) integers 0 to 3 quarters; no resampling."""
     if images.shape[0] == 1:  # of a single image only the turn that it takes is made
         turned = [functools.partial(tf.image.rot90, images, k) for k in range(4)]
@@ -86,7 +88,7 @@ def quarter_turns(images, turns):
     return tf.where((turns == 2) | (turns == 3), images[:, :, ::-1], images)
 
 
-def cutout_boxes(uniform, height, width, share):
+def cutout_boxes(uniform: tf.Tensor, height, width, share: float) -> tf.Tensor:
     """Squares around a pixel drawn anywhere, which may hang over the border.
 
     Args:
@@ -109,7 +111,7 @@ def cutout_boxes(uniform, height, width, share):
     return tf.stack([top, left, sides, sides], axis=1)
 
 
-def erase(images, boxes):
+def erase(images: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
     """Set a box (top, left, height, width; (batch, 4) float) of every image to 0."""
     top, left, box_height, box_width = (boxes[:, i, None] for i in range(4))
     row = tf.range(images.shape[1], dtype=images.dtype)

@@ -1,12 +1,14 @@
 """Turn a batch of images into views with one compiled function, randomness from a seed."""
 
 import functools
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from pipelines import ops
 from pipelines.errors import DataError
+from pipelines.views.policy import ViewPolicy
 from pipelines.views.random import compiled_draw, draw, flat, noise_of, noise_seed, runs_of, seed_of
 from pipelines.views.view import one_view
 
@@ -15,8 +17,15 @@ _LARGE = 96
 
 
 def make_augment(
-    policy_views, image_size, mean, std, *, local_views=(), local_size=None, on_gpu=False
-):
+    policy_views: Sequence[ViewPolicy],
+    image_size: int,
+    mean,
+    std,
+    *,
+    local_views: Sequence[ViewPolicy] = (),
+    local_size: int | None = None,
+    on_gpu: bool = False,
+) -> Callable:
     """Build the function that draws the views of a batch, and smaller local crops if wanted.
 
     The function is compiled by XLA (once per shape of the batch), holds no state, and draws every
@@ -27,7 +36,7 @@ def make_augment(
     Args:
         policy_views: one `ViewPolicy` per view.
         image_size: side of the views.
-        mean, std: per channel, for values in [0, 1]; the views are normalised with them last.
+        mean, std: per channel, for values in [0, 1]; the views are normalized with them last.
         local_views: one `ViewPolicy` per local crop.
         local_size: side of the local crops.
         on_gpu: whether the function will run on a GPU, which draws all views of a batch at once; a

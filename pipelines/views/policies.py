@@ -27,7 +27,7 @@ _DIGITS = ViewPolicy(
     flip=0.0,
 )
 
-# For methods that settle for nothing in common where the views differ much (CPLearn, GEDI).
+# For methods that do not learn from views that differ much (CPLearn, GEDI).
 _DIGITS_MILD = dataclasses.replace(
     _DIGITS,
     crop_scale=(0.9, 1.0),
@@ -56,7 +56,7 @@ _SIMSIAM_CIFAR = ViewPolicy(crop_scale=(0.2, 1.0), saturation=0.4)
 # MoCo v2's repository (--aug-plus), which SimSiam takes over for ImageNet.
 _MOCO_V2 = dataclasses.replace(_SIMSIAM_CIFAR, blur=0.5)
 
-# W-MSE's repository on CIFAR: the colours of the whole image come before the crop.
+# W-MSE's repository on CIFAR: the colors of the whole image come before the crop.
 _WMSE = ViewPolicy(
     crop_scale=(0.2, 1.0),
     interpolation="bicubic",
@@ -65,14 +65,14 @@ _WMSE = ViewPolicy(
     grayscale=0.1,
 )
 
-# Google's repository of SimCLR: colours of strength 1 and blur for ImageNet, 0.5 and none on CIFAR.
+# Google's repository of SimCLR: colors of strength 1 and blur for ImageNet, 0.5 and none on CIFAR.
 _SIMCLR = dataclasses.replace(_CIFAR, arithmetic="tensorflow_scaled", blur=0.5)
 _SIMCLR_CIFAR = dataclasses.replace(_CIFAR_WEAK, arithmetic="tensorflow_scaled")
 
 # DeepMind's repository of BYOL.
 _BYOL = dataclasses.replace(_IMAGENET_ASYMMETRIC, arithmetic="tensorflow")
 
-# Cosentino et al., table 2, whose colours have SimCLR's strength s.
+# Cosentino et al., table 2, whose colors have SimCLR's strength s.
 _GEOMETRY = dataclasses.replace(_CIFAR_WEAK, interpolation="bilinear")
 _GEOMETRY_MODERATE = dataclasses.replace(
     _GEOMETRY, crop_scale=(0.5, 1.0), brightness=0.2, contrast=0.2, saturation=0.2, hue=0.05
@@ -87,8 +87,8 @@ _GEOMETRY_SMALL = dataclasses.replace(
     flip=0.0,
 )
 
-# CPC, sec. 3.3: crops of 256 from 300 pixels, flips. There all images are gray, so that colour does
-# not tell which patches belong together; here half are, for encoders that are used on colours.
+# CPC, sec. 3.3: crops of 256 from 300 pixels, flips. There all images are gray, so that color does
+# not tell which patches belong together; here half are, for encoders that are used on colors.
 _CPC = ViewPolicy(crop_scale=(0.73, 1.0), jitter_probability=0.0, grayscale=0.5)
 
 # Gray images of 28 pixels (Fashion-MNIST): the crop and jitter of SimSiam that one channel has.
@@ -129,7 +129,7 @@ POLICIES = {
     ),
     # The small crops of DINO's code, between its two views.
     "imagenet_local": _both(dataclasses.replace(_IMAGENET_ASYMMETRIC, blur=0.5)),
-    "imagenet_self_classifier": (  # the authors' code: one view has the blur and the solarisation
+    "imagenet_self_classifier": (  # the authors' code: one view has the blur and the solarization
         dataclasses.replace(_IMAGENET_ASYMMETRIC, blur=0.1),
         dataclasses.replace(_IMAGENET_ASYMMETRIC, solarize=0.2),
     ),
@@ -148,7 +148,7 @@ POLICIES = {
 }
 
 
-def policy_for(name, num_views=2, **overrides):
+def policy_for(name: str, num_views: int = 2, **overrides) -> tuple[ViewPolicy, ...]:
     """The policies of `num_views` views: those of the named pair in turn, with changes to all.
 
     Args:

@@ -27,21 +27,21 @@ class ViewPolicy(Checked):
         crop_scale: share of the area that is cut out; (1, 1) takes the whole image.
         crop_ratio: width : height of the crop, log-uniform.
         interpolation: "bilinear" or "bicubic"; both with antialias.
-        crop_last: whether the crop and the flip come after the colours (jitter, grayscale and
+        crop_last: whether the crop and the flip come after the colors (jitter, grayscale and
             channel_drop), as W-MSE draws them, and not first. Needs images that are not cut yet.
-        rotation, shear: largest angles in degrees, either way; 0 leaves them out.
+        rotation, shear: largest angles in degrees, either way; 0 for none.
         translate: largest shift, as a share of the side, either way.
         zoom: enlargement of the content. What these four uncover is 0.
         quarter_turn: probability of a turn by 90, 180 or 270 degrees, each as likely.
-        jitter_probability: of the colour jitter (the next four, in random order).
+        jitter_probability: of the color jitter (the next four, in random order).
         brightness, contrast, saturation: factors are uniform in [max(0, 1 - x), 1 + x].
         hue: shift is uniform in [-x, x] turns; at most 0.5.
         arithmetic: "torchvision" for its blends; "tensorflow" for `tf.image`: contrast about the
             means of the channels, saturation in HSV, brightness a sum with a shift uniform in
             [-x, x], as in BYOL; "tensorflow_scaled" for that with the factor of brightness, as in
             SimCLR's code.
-        grayscale: probability; SimCLR calls it colour drop.
-        channel_drop: probability of setting two of the three channels to 0, the colour dropping of
+        grayscale: probability; SimCLR calls it color drop.
+        channel_drop: probability of setting two of the three channels to 0, the color dropping of
             Doersch et al., 2015, without its faint noise.
         blur: probability.
         blur_sigma: in pixels of the view, uniform.

@@ -1,5 +1,7 @@
 """A picture of the views, so that a person sees what the network sees."""
 
+from pathlib import Path
+
 import numpy as np
 import tensorflow as tf
 
@@ -14,7 +16,7 @@ def first_batch(images, *, mean, std, **settings):
     """The first element of `train_views(images, with_index=True, ...)`; reads nothing else.
 
     Args:
-        images: uint8 array (N, height, width, channels), perhaps one that lies in a file, or
+        images: uint8 array (N, height, width, channels), possibly a memory map, or
             `EncodedImages`.
         mean, std: as for `train_views`.
         settings: further arguments of `train_views`: `policy`, `batch_size`, `seed`, ....
@@ -24,14 +26,14 @@ def first_batch(images, *, mean, std, **settings):
     return device_views(mean=mean, std=std, **settings)(batch)
 
 
-def preview_grid(images, batch, count, *, mean, std):
+def preview_grid(images, batch: dict, count: int, *, mean, std) -> np.ndarray:
     """Rows of an image, its views and its local crops.
 
     Args:
         images: uint8 (N, height, width, channels), or what reads like it.
         batch: an element of `train_views(..., with_index=True)`.
         count: rows, at most the batch.
-        mean, std: that the views were normalised with.
+        mean, std: that the views were normalized with.
 
     Returns:
         uint8 (height, width, channels). Views are enlarged by whole factors, without smoothing.
@@ -66,7 +68,7 @@ def _levels(views, mean, std):
     return np.rint(255.0 * np.clip(pixels, 0.0, 1.0)).astype(np.uint8)
 
 
-def write_png(image, path):
+def write_png(image: np.ndarray, path: Path) -> Path:
     """Write an image, uint8 (height, width, 1 or 3), as PNG; -> the path."""
     path.write_bytes(tf.io.encode_png(image).numpy())
     return path

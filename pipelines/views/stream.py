@@ -1,12 +1,14 @@
 """The stream of training batches: shuffled, augmented, and the same from any step on."""
 
 import dataclasses
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
 from pipelines.data.image_array import as_images
 from pipelines.errors import DataError
 from pipelines.views.augment import crop_boxes, make_augment
+from pipelines.views.policy import ViewPolicy
 
 _BATCHES_AHEAD = 2
 
@@ -14,19 +16,19 @@ _BATCHES_AHEAD = 2
 def train_views(
     images,
     *,
-    policy,
-    batch_size,
-    seed,
-    start_step=0,
+    policy: Sequence[ViewPolicy],
+    batch_size: int,
+    seed: int,
+    start_step: int = 0,
     mean,
     std,
-    image_size,
-    local_policy=(),
-    local_size=None,
-    with_index=False,
-    on_device=False,
+    image_size: int,
+    local_policy: Sequence[ViewPolicy] = (),
+    local_size: int | None = None,
+    with_index: bool = False,
+    on_device: bool = False,
     num_parallel_calls=tf.data.AUTOTUNE,
-):
+) -> tf.data.Dataset:
     """Infinite data set of training batches from global step `start_step` on.
 
     Epoch e visits the images in an order that follows from (seed, e), and the views of step s
@@ -102,17 +104,17 @@ def train_views(
 def raw_batches(
     images,
     *,
-    policy,
-    batch_size,
-    seed,
-    start_step=0,
-    image_size,
-    local_policy=(),
-    local_size=None,
+    policy: Sequence[ViewPolicy],
+    batch_size: int,
+    seed: int,
+    start_step: int = 0,
+    image_size: int,
+    local_policy: Sequence[ViewPolicy] = (),
+    local_size: int | None = None,
     num_images=None,
     copy=True,
     num_parallel_calls=tf.data.AUTOTUNE,
-):
+) -> tf.data.Dataset:
     """Infinite data set of what `device_views` draws views from: `train_views` before it draws.
 
     Args:
@@ -124,7 +126,7 @@ def raw_batches(
             batch are read, more slowly.
 
     Returns:
-        `tf.data.Dataset` of {"raw", "seed", "place", "index"}, as `train_views` says.
+        `tf.data.Dataset` of {"raw", "seed", "place", "index"}, as described in `train_views`.
 
     Raises:
         DataError: as `train_views` does.
@@ -159,16 +161,16 @@ def raw_batches(
 
 
 def device_views(
-    batch_size,
-    policy,
+    batch_size: int,
+    policy: Sequence[ViewPolicy],
     *,
-    image_size,
+    image_size: int,
     mean,
     std,
-    local_policy=(),
-    local_size=None,
-    on_gpu=False,
-):
+    local_policy: Sequence[ViewPolicy] = (),
+    local_size: int | None = None,
+    on_gpu: bool = False,
+) -> Callable:
     """Function from an element of `train_views(..., on_device=True)` to that without it.
 
     It runs inside of the train step, on the device that trains, on the whole batch or on a
@@ -201,7 +203,7 @@ def device_views(
     return views
 
 
-def steps_per_epoch(num_images, batch_size):
+def steps_per_epoch(num_images: int, batch_size: int) -> int:
     """Whole batches in an epoch; what is left over waits for another epoch's order.
 
     Raises:
@@ -222,7 +224,9 @@ def steps_per_epoch(num_images, batch_size):
     return num_images // batch_size
 
 
-def index_batches(num_images, batch_size, *, seed, start_step):
+def index_batches(
+    num_images: int, batch_size: int, *, seed: int, start_step: int
+) -> tf.data.Dataset:
     """Positions of the images of each step, (batch_size,) int32, from `start_step` on."""
     steps = steps_per_epoch(num_images, batch_size)
     first_epoch, done = divmod(start_step, steps)

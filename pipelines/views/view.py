@@ -2,11 +2,13 @@
 
 import functools
 import itertools
+from collections.abc import Callable
 
 import tensorflow as tf
 
 from pipelines import ops
 from pipelines.errors import DataError
+from pipelines.views.policy import ViewPolicy
 
 _ORDERS = tuple(itertools.permutations(range(4)))
 _ERASE_RATIO = (0.3, 3.3)  # torchvision's RandomErasing
@@ -18,16 +20,24 @@ _JITTERS = {
 }
 
 
-def one_view(images, policy, size, draws, noise, *, cropped=False):
+def one_view(
+    images: tf.Tensor,
+    policy: ViewPolicy,
+    size: int,
+    draws: dict,
+    noise: Callable,
+    *,
+    cropped: bool = False,
+) -> tf.Tensor:
     """A view of each image: the operators in the order of the policy's fields.
 
-    Operators of no effect are left out of the graph.
+    Operators without effect are omitted from the graph.
 
     Args:
         images: (batch, height, width, channels) float in [0, 1].
         policy: a `ViewPolicy`.
         size: side of the views.
-        draws: uniform numbers by the names of `DRAWS`: (batch,), or (numbers, batch).
+        draws: uniform numbers by name, see `random.DRAWS`: (batch,), or (numbers, batch).
         noise: function from the shape of an image to normal numbers for all images.
         cropped: whether the images are cut out, resized and flipped already.
 
@@ -91,7 +101,7 @@ def _filters(images, policy, draws, noise):
 
 
 def _crop(images, policy, size, draws):
-    """Crop, resize and flip; the flip, which commutes with the rest, comes for nothing here."""
+    """Crop, resize and flip; the flip, which commutes with the rest, is free here."""
     height, width = images.shape[1:3]
     mirror = draws["flip"] < policy.flip if policy.flip else None
     if policy.crop_scale[0] < 1.0:

@@ -96,7 +96,7 @@ def test_a_request_is_shown_only_for_signatures_that_are_there(tmp_path):
 def test_warm_up_requests_are_there_or_their_absence_is_told(exported):
     path = exported[0] / "assets.extra" / "tf_serving_warmup_requests"
     assert path.exists() == (
-        "Warm-up requests, which are optional, were left out" not in exported[1]
+        "Warm-up requests, which are optional, were skipped" not in exported[1]
     )
 
 
@@ -119,7 +119,7 @@ def test_without_the_message_classes_the_line_says_what_to_install(tmp_path, mon
     monkeypatch.setitem(sys.modules, "tensorflow_serving.apis", None)
     line = serving.write_warm_up(tmp_path, "animals", {}, IMAGES[:1])
     assert (
-        "Warm-up requests, which are optional, were left out" in line
+        "Warm-up requests, which are optional, were skipped" in line
         and "tensorflow-serving-api" in line
     )
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Other forms than the SavedModel say the same, or it is told that they are not to be had."""
+"""Other forms than the SavedModel give the same outputs, or are refused; another precision."""
 
 import sys
 

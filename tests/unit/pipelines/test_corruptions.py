@@ -4,10 +4,17 @@ import tensorflow as tf
 from scipy import ndimage
 
 from pipelines.corruptions import CORRUPTIONS, SEVERITIES, corrupt, table_for
-from pipelines.corruptions.blurs import _shuffled, defocus, disk, smear
-from pipelines.corruptions.digital import _affine_sources, mirrored, sample
-from pipelines.corruptions.matrices import along_axes, box_matrix, gaussian_matrix, zoom_matrix
-from pipelines.corruptions.tables import TABLES
+from pipelines.corruptions.camera import _shuffled, defocus, disk, smear
+from pipelines.corruptions.digital import _affine_sources
+from pipelines.corruptions.resampling import (
+    along_axes,
+    box_matrix,
+    gaussian_matrix,
+    mirrored,
+    sample,
+    zoom_matrix,
+)
+from pipelines.corruptions.severities import TABLES
 from pipelines.corruptions.weather import plasma_fractal
 from pipelines.errors import DataError
 

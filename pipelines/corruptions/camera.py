@@ -1,10 +1,34 @@
-"""Blurs: out of focus, through frosted glass, of a moving and of an approaching camera."""
+"""Noise and blur of a camera: sensor, photons, broken bits; focus, frosted glass, motion, zoom.
+
+Here and in the other files of the folder: images are float (batch, height, width, channels) in
+[0, 1], `draw` is a `np.random.RandomState`, results may leave [0, 1].
+"""
 
 import numpy as np
 import tensorflow as tf
 
-from pipelines.corruptions.matrices import along_axes, gaussian_matrix, zoom_matrix
-from pipelines.corruptions.noises import uniform_angles
+from pipelines.corruptions.resampling import along_axes, gaussian_matrix, zoom_matrix
+
+
+def gaussian(images, draw, std):
+    """Add normal noise to every value."""
+    return images + std * draw.normal(size=images.shape).astype("float32")
+
+
+def shot(images, draw, photons):
+    """Replace every value by a count of photons, of which white sends so many on average."""
+    return tf.constant((draw.poisson(images.numpy() * photons) / photons).astype("float32"))
+
+
+def impulse(images, draw, share):
+    """Set a share of the values to 0 or 1, as likely."""
+    hit, salt = draw.uniform(size=(2, *images.shape))
+    return tf.where(hit < share, (salt < 0.5).astype("float32"), images)
+
+
+def uniform_angles(draw, count, low, high):
+    """One angle in degrees for each image."""
+    return draw.uniform(low, high, count).astype(np.float64)
 
 
 def defocus(images, draw, constants):
@@ -35,7 +59,7 @@ def _mirrored_convolution(line, taps):
 
 
 def glass(images, draw, constants):
-    """Blur, move pixels about their neighbours, blur again."""
+    """Blur, move pixels about their neighbors, blur again."""
     sigma, reach, iterations = constants
     images = _gaussian(images, sigma)
     batch, height, width, channels = images.shape

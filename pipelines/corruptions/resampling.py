@@ -1,4 +1,4 @@
-"""Resampling along one axis as matrices (result, source) in NumPy, and their use on images."""
+"""Resampling: by matrices (result, source) along each axis, and at positions of each pixel."""
 
 import math
 
@@ -46,7 +46,41 @@ def box_matrix(source, result):
     """Resize by the means of boxes of pixels, as PIL's BOX does."""
     scale = source / result
     support = max(scale, 1.0)
-    centre = (np.arange(result)[:, None] + 0.5) * scale
-    offset = (np.arange(source) + 0.5 - centre) / support
+    center = (np.arange(result)[:, None] + 0.5) * scale
+    offset = (np.arange(source) + 0.5 - center) / support
     inside = (offset > -0.5) & (offset <= 0.5)
     return inside / inside.sum(axis=1, keepdims=True)
+
+
+def sample(images, y, x, *, mode):
+    """Bilinear values at real positions.
+
+    Args:
+        images: (batch, height, width, channels).
+        y, x: (batch, height, width) positions in pixels, anywhere.
+        mode: "reflect" to mirror at the middle of the border pixel, "symmetric" at its edge.
+    """
+    batch, height, width, channels = images.shape
+    flat = tf.reshape(images, (batch, -1, channels))
+    low_y, low_x = np.floor(y), np.floor(x)
+    share_y, share_x = ((a - b).astype("float32")[..., None] for a, b in ((y, low_y), (x, low_x)))
+
+    def at(step_y, step_x):
+        rows = mirrored(low_y + step_y, height, mode)
+        columns = mirrored(low_x + step_x, width, mode)
+        source = (rows * width + columns).reshape(batch, -1)
+        return tf.reshape(tf.gather(flat, source, batch_dims=1), images.shape)
+
+    top = at(0, 0) * (1 - share_x) + at(0, 1) * share_x
+    bottom = at(1, 0) * (1 - share_x) + at(1, 1) * share_x
+    return top * (1 - share_y) + bottom * share_y
+
+
+def mirrored(positions, side, mode):
+    """Whole positions anywhere as positions in [0, side), by mirrors at both ends."""
+    positions = positions.astype("int64")
+    if mode == "reflect":
+        positions = np.abs(positions) % (2 * side - 2)
+        return np.minimum(positions, 2 * side - 2 - positions)
+    positions = positions % (2 * side)
+    return np.minimum(positions, 2 * side - 1 - positions)

@@ -22,7 +22,7 @@ TABLES = {
         "motion_blur": ((6, 1), (6, 1.5), (6, 2), (8, 2), (9, 2.5)),
         # zoom factors
         "zoom_blur": tuple(np.arange(1, end, 0.01) for end in (1.06, 1.11, 1.16, 1.21, 1.26)),
-        # mean, deviation, zoom, threshold, radius, sigma, share of the image
+        # mean, standard deviation, zoom, threshold, radius, sigma, share of the image
         "snow": (
             (0.1, 0.2, 1, 0.6, 8, 3, 0.95),
             (0.1, 0.2, 1, 0.5, 10, 4, 0.9),
