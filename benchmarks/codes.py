@@ -116,7 +116,7 @@ def measure_probe(task):
     else:
         probe = transfer.codes_probe if is_codes else transfer.dense_probe
         result = probe(*parts, strengths=task["strengths"], **options)
-        accuracy, c = result.accuracy, result.c[0]
+        accuracy, c = result.accuracy, result.details["c"][0]
     seconds = time.perf_counter() - began
     return train[0].nbytes, accuracy, c, seconds, (resident_memory(peak=True) - before) / 2**20
 
@@ -127,14 +127,15 @@ def scikit_learn_probe(train, train_labels, test, test_labels, strengths, simple
     from sklearn.linear_model import LogisticRegression
 
     from keras_ssl.evaluation.probes.logistic import one_hot_csr
-    from keras_ssl.evaluation.probes.transfer import PROTOCOL, held_out
+    from keras_ssl.evaluation.probes.transfer import PROTOCOL
+    from keras_ssl.evaluation.splits import stratified_parts
 
     if simplex_size:
         train, test = (one_hot_csr(part, simplex_size) for part in (train, test))
-    held, _ = held_out(train_labels, seed=0)
+    rest, held = stratified_parts(train_labels, seed=0)[0]
     settings = {"tol": PROTOCOL["tolerance"], "max_iter": PROTOCOL["max_iterations"]}
     model = LogisticRegression(warm_start=True, **settings)
-    parts = train[~held], train_labels[~held], train[held], train_labels[held]
+    parts = train[rest], train_labels[rest], train[held], train_labels[held]
     scores = {}
     for c in np.geomspace(*PROTOCOL["c_range"], strengths):
         model.set_params(C=c).fit(*parts[:2])

@@ -65,9 +65,7 @@ def measure(recipe, inputs, settings, weights, share):
     result = finetuned(recipe, inputs, settings, weights, share)
     return {
         "accuracy": result.accuracy,
-        "learning_rate": result.learning_rate,
-        "weight_decay": result.weight_decay,
-        "validation": result.validation,
+        **{name: result.details[name] for name in ("learning_rate", "weight_decay", "validation")},
         "protocol": result.protocol,
     }
 

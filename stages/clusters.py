@@ -100,6 +100,6 @@ def float32_method(workdir, encoder):
 
 def _rows(result, representation, task, dataset):
     """Rows of agreement, and one of the share of the clusters that have an image."""
-    share = 100 * result.clusters / result.protocol["k"]
+    share = 100 * result.details["clusters"] / result.protocol["k"]
     used = Row(representation, task, "used", share, dataset, "test", result.protocol)
     return [*cluster_rows(result, representation, task, dataset), (used, None)]

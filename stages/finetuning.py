@@ -134,20 +134,23 @@ def row_of(recipe, inputs, settings, start, share, result):
 
 def describe_result(start, share, result):
     """What was chosen, in a line."""
+    chosen = result.details
     return (
         f"{start}, {100 * share:g} % of labels ({result.protocol['train_images']} images): "
-        f"{result.accuracy:.1f} % at learning rate {result.learning_rate:g}, weight decay "
-        f"{result.weight_decay:g}"
+        f"{result.accuracy:.1f} % at learning rate {chosen['learning_rate']:g}, weight decay "
+        f"{chosen['weight_decay']:g}"
     )
 
 
 def save_classifier(recipe, inputs, settings, result, path):
     """Write the fine-tuned network in float32, whatever it was trained in."""
     recipe = recipe.with_({"training.precision": "float32"}, origin="--mode=finetune")
-    model = add_classifier(starting_network(recipe, inputs, settings), len(result.classes))
-    model.set_weights(result.model.get_weights())
+    model = add_classifier(
+        starting_network(recipe, inputs, settings), len(result.details["classes"])
+    )
+    model.set_weights(result.details["model"].get_weights())
     save_model(model.save, path)
     names = inputs.data.class_names
-    labels = [int(label) for label in result.classes]
+    labels = [int(label) for label in result.details["classes"]]
     classes = {"labels": labels, "names": [names[label] for label in labels] if names else None}
     write_text(path.with_suffix(".json"), json.dumps(classes, indent=1) + "\n")

@@ -9,7 +9,8 @@ import numpy as np
 from keras_ssl.core.constants import DATASET_PREFIXES
 from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.knn import knn_scores
-from keras_ssl.evaluation.probes.linear import ProbeResult, classifier_protocol, linear_classifier
+from keras_ssl.evaluation.probes.linear import classifier_protocol, linear_classifier
+from keras_ssl.evaluation.results import Measurement
 from keras_ssl.evaluation.rows_of import accuracy_rows
 from pipelines.data.image_array import as_images
 from pipelines.data.load import load_test_part
@@ -262,6 +263,7 @@ def scored(part, classifiers):
             continue
         right = np.concatenate([block[0] for block in blocks]) == part.labels
         protocol = {**blocks[0][1], "among_classes": len(classes)}
-        result = ProbeResult(100.0 * float(right.mean()), protocol, hits=right[None])
+        accuracy = {"accuracy": 100.0 * float(right.mean())}
+        result = Measurement(accuracy, protocol, correct=right[None])
         pairs += accuracy_rows(result, name, what, part.name)
     return pairs, left_out

@@ -13,9 +13,9 @@ from keras_ssl.core.detection import detect
 from keras_ssl.core.files import remove_leftovers
 from keras_ssl.layers.necks import simplices_of
 from keras_ssl.training import checkpoints
-from keras_ssl.training.callbacks import EventFiles, MetricsLog, OnlineEvaluation, Throughput
+from keras_ssl.training.callbacks import EventFiles, MetricsLog, Throughput
 from keras_ssl.training.divergence import StopAtDivergence
-from keras_ssl.training.online import FollowingProbe, knn_judge
+from keras_ssl.training.online import OnlineEvaluation, OnlineLinearProbe, online_knn
 from pipelines.data.image_array import as_images
 from pipelines.views.stream import device_views, steps_per_epoch, train_views
 from stages.build import build_method
@@ -127,9 +127,9 @@ def batches_from(session, step):
 
 def recording_callbacks(session, workdir):
     """Callbacks that look at a run and change nothing about it."""
-    data, judge = session.inputs.data, session.recipe.evaluation
+    data, evaluation = session.inputs.data, session.recipe.evaluation
     online = []
-    if judge.every_epochs:
+    if evaluation.every_epochs:
         online.append(
             OnlineEvaluation(
                 readout(session.method.encoder, session.recipe),
@@ -138,11 +138,11 @@ def recording_callbacks(session, workdir):
                 data.train_labels,
                 data.test_images,
                 data.test_labels,
-                judges={
-                    "knn": knn_judge(judge.knn_neighbours, judge.knn_temperature),
-                    "linear": FollowingProbe(seed=session.recipe.training.seed),
+                probes={
+                    "knn": online_knn(evaluation.knn_neighbours, evaluation.knn_temperature),
+                    "linear": OnlineLinearProbe(seed=session.recipe.training.seed),
                 },
-                every=judge.every_epochs,
+                every=evaluation.every_epochs,
             )
         )
     images = as_images(data.to_pretrain_on)

@@ -159,7 +159,7 @@ def measured(readings, data, strengths, image_size):
 
 
 def probed(readings, name, features, data, strengths):
-    """The `ProbeResult` of one representation."""
+    """The `Measurement` of one representation."""
     labels, settings = (data.train_labels, data.test_labels), {"strengths": strengths}
     if isinstance(readings, CodeReadings):
         probe, settings["simplex_size"] = codes_probe, readings.readings.sizes[1]

@@ -1,9 +1,10 @@
 """How well clusters agree with classes: NMI, AMI, ARI and accuracy under the best matching."""
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
@@ -15,72 +16,54 @@ from sklearn.metrics import (
 from threadpoolctl import threadpool_limits
 
 from keras_ssl.core.errors import UserError
+from keras_ssl.evaluation.results import Measurement
 from keras_ssl.evaluation.validation import checked_features, checked_labels, unit_rows
 from keras_ssl.layers.codes import checked_matrix
 
 
-@dataclass(frozen=True)
-class ClusteringResult:
-    """Agreement of clusters and classes, in percent.
-
-    Attributes:
-        nmi: normalised mutual information, by the arithmetic mean of the two entropies.
-        ami: mutual information adjusted for chance; 0 at chance, also below.
-        ari: Rand index adjusted for chance; 0 at chance, also below.
-        accuracy: images whose cluster is matched to their class, by the one-to-one matching (of
-            as many as there are) that makes this the most: the Hungarian algorithm.
-        clusters: int. Clusters with an image; of codes the mean over their columns.
-        hits: bool (images,), those that `accuracy` counts; None for codes.
-        protocol: every setting that the numbers depend on.
-    """
-
-    nmi: float
-    ami: float
-    ari: float
-    accuracy: float
-    clusters: float
-    hits: np.ndarray | None
-    protocol: dict
-
-
-def cluster_agreement(assignments, labels):
+def cluster_agreement(assignments: ArrayLike, labels: ArrayLike) -> Measurement:
     """Compare the clusters of images with their classes.
 
+    - `accuracy`: images whose cluster is matched to their class, by the one-to-one matching (of as
+      many as there are) that maximizes it: the Hungarian algorithm.
+    - `nmi`: normalized mutual information, by the arithmetic mean of the two entropies.
+    - `ami`, `ari`: mutual information and Rand index adjusted for chance; 0 at chance, also below.
+
     Args:
-        assignments: integers (images,) >= 0, the cluster of each image, whatever its number; such
+        assignments: integers (images,) >= 0, the cluster of each image under any numbering; such
             as the argmax over the prototypes, codes or classes of a clustering method.
         labels: integers (images,) >= 0.
 
     Returns:
-        `ClusteringResult`.
+        `Measurement` in percent, with the number of `clusters` that have an image in its details.
 
     Raises:
-        UserError: for assignments or labels that are no integers >= 0, or not one per image.
+        UserError: for assignments or labels that are not integers >= 0, or not one per image.
 
     Example:
 
-    >>> result = cluster_agreement([5, 5, 2, 2], [0, 0, 1, 1])
-    >>> result.nmi, result.ari, result.accuracy
-    (100.0, 100.0, 100.0)
+    >>> cluster_agreement([5, 5, 2, 2], [0, 0, 1, 1]).metrics
+    {'accuracy': 100.0, 'nmi': 100.0, 'ami': 100.0, 'ari': 100.0}
 
     Reference: Sansone et al. 2025, CPLearn, tables 1 and 2 (NMI of the argmax); Xie et al. 2016,
     arXiv:1511.06335, eq. 10 (accuracy).
     """
     labels = checked_labels(labels, labels, "class")
     assignments = checked_labels(assignments, labels, "cluster")
-    hits = matched(assignments, labels)
-    scores = (
-        normalized_mutual_info_score(labels, assignments),
-        adjusted_mutual_info_score(labels, assignments),
-        adjusted_rand_score(labels, assignments),
-        hits.mean(),
-    )
+    correct = matched(assignments, labels)
+    scores = {
+        "accuracy": correct.mean(),
+        "nmi": normalized_mutual_info_score(labels, assignments),
+        "ami": adjusted_mutual_info_score(labels, assignments),
+        "ari": adjusted_rand_score(labels, assignments),
+    }
+    metrics = {name: 100.0 * float(score) for name, score in scores.items()}
     protocol = {"clusters": "given", "nmi_average": "arithmetic", "images": len(labels)}
-    found = len(np.unique(assignments))
-    return ClusteringResult(*(100.0 * float(x) for x in scores), found, hits, protocol)
+    details = {"clusters": len(np.unique(assignments))}
+    return Measurement(metrics, protocol, correct=correct[None], details=details)
 
 
-def matched(assignments, labels):
+def matched(assignments: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Which images lie in the cluster that the best one-to-one matching gives to their class.
 
     Args:
@@ -104,21 +87,22 @@ def matched(assignments, labels):
     return partner[cluster] == label
 
 
-def code_agreement(codes, labels):
-    """`cluster_agreement` of every column of discrete codes with the classes, as a mean over them.
+def code_agreement(codes: ArrayLike, labels: ArrayLike) -> Measurement:
+    """`cluster_agreement` of discrete codes with the classes, as a mean over their columns.
 
-    For Simplicial Embeddings: each simplex is a clustering of the images into V, and the mean says
-    what a single one knows of the classes. An image's whole code is hardly ever shared.
+    For Simplicial Embeddings: each simplex clusters the images into V, and the mean says what a
+    single simplex knows of the classes. Hardly any two images share a whole code.
 
     Args:
         codes: integers (images, L) >= 0.
         labels: integers (images,) >= 0.
 
     Returns:
-        `ClusteringResult` of means over the columns.
+        `Measurement` of means over the columns, also of the number of `clusters`; without
+        predictions.
 
     Raises:
-        UserError: if `codes` is no matrix of integers with a row per image.
+        UserError: if `codes` is not a matrix of integers with a row per image.
 
     Example:
 
@@ -127,34 +111,47 @@ def code_agreement(codes, labels):
     """
     codes = checked_matrix(codes, "given")
     labels = checked_labels(labels, codes, "class")
-    results = [cluster_agreement(column, labels) for column in codes.T]
-    names = ("nmi", "ami", "ari", "accuracy", "clusters")
-    means = {name: float(np.mean([getattr(r, name) for r in results])) for name in names}
-    protocol = {**results[0].protocol, "clusters": "given, mean over columns"}
-    return ClusteringResult(**means, hits=None, protocol={**protocol, "columns": codes.shape[1]})
+    found = [cluster_agreement(column, labels) for column in codes.T]
+    metrics = {name: _mean(one.metrics[name] for one in found) for name in found[0].metrics}
+    protocol = {**found[0].protocol, "clusters": "given, mean over columns"}
+    protocol["columns"] = codes.shape[1]
+    details = {"clusters": _mean(one.details["clusters"] for one in found)}
+    return Measurement(metrics, protocol, details=details)
 
 
-def kmeans_agreement(features, labels, *, clusters=None, repeats=10, normalize=True, seed=0):
+def _mean(values):
+    return float(np.mean(list(values)))
+
+
+def kmeans_agreement(
+    features: ArrayLike,
+    labels: ArrayLike,
+    *,
+    clusters: int | None = None,
+    repeats: int = 10,
+    normalize: bool = True,
+    seed: int = 0,
+) -> Measurement:
     """`cluster_agreement` of k-means on features with the classes.
 
     Args:
         features: float (images, F).
         labels: integers (images,) >= 0.
         clusters: int >= 2 or None. None for as many as there are classes.
-        repeats: int >= 1. Starts (k-means++), the best of which by its inertia counts.
-        normalize: bool. Divide every feature by its length, so that directions are compared.
-        seed: int. Draws the starts.
+        repeats: int >= 1. Restarts (k-means++), of which the one of least inertia counts.
+        normalize: bool. Divide every feature by its norm, so that directions are compared.
+        seed: int. Of the restarts.
 
     Returns:
-        `ClusteringResult`.
+        `Measurement`, as of `cluster_agreement`.
 
     Raises:
-        UserError: for features or labels that do not fit, fewer images than clusters, features
-            without a direction where one is needed, or fewer distinct features than clusters.
+        UserError: for invalid features or labels, fewer images than clusters, features of zeros
+            that are to be normalized, or fewer distinct features than clusters.
 
     Example:
 
-    >>> kmeans_agreement(np.repeat(np.eye(3), 4, axis=0), np.repeat([0, 1, 2], 4)).nmi
+    >>> kmeans_agreement(np.repeat(np.eye(3), 4, axis=0), np.repeat([0, 1, 2], 4)).accuracy
     100.0
     """
     features = checked_features(features, "k-means")
@@ -169,14 +166,14 @@ def kmeans_agreement(features, labels, *, clusters=None, repeats=10, normalize=T
     if normalize:
         features = unit_rows(features, "features", "normalize=False")
     model = KMeans(clusters, n_init=repeats, random_state=seed, algorithm="lloyd")
-    result = cluster_agreement(_fitted(model, features), labels)
+    found = cluster_agreement(_fitted(model, features), labels)
     settings = {"clusters": "k-means (scikit-learn, Lloyd, k-means++)", "k": clusters}
     settings |= {"repeats": repeats, "normalize": normalize, "seed": seed}
-    return replace(result, protocol={**result.protocol, **settings})
+    return replace(found, protocol={**found.protocol, **settings})
 
 
 def _fitted(model, features):
-    # One thread, and so the same sums whatever the number of cores.
+    # One thread: sums are then in the same order, and the bits the same, on any number of cores.
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         try:

@@ -1,19 +1,18 @@
 """Fine-tuning: an encoder and a classifier learn from labels, at the best of several rates."""
 
 import itertools
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import keras
+import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from keras_ssl.core.constants import FINETUNE_BATCH_SIZE, FINETUNE_LEARNING_RATES, FINETUNE_STEPS
 from keras_ssl.core.errors import UserError, lookup
-from keras_ssl.evaluation.finetune_training import (
-    SCHEDULES,
-    Trainer,
-    add_classifier,
-    batch_norm_momentum,
-)
+from keras_ssl.evaluation.finetune_training import Trainer, add_classifier, batch_norm_momentum
+from keras_ssl.evaluation.probes.sgd_training import SCHEDULES
+from keras_ssl.evaluation.results import Measurement
 from keras_ssl.evaluation.splits import label_subset, noted_alone, stratified_parts, subset_digest
 from keras_ssl.evaluation.validation import checked_labels, numbered_classes
 
@@ -25,78 +24,59 @@ PROTOCOL = {
 }
 
 
-@dataclass(frozen=True)
-class FineTuned:
-    """What fine-tuning reached.
-
-    Attributes:
-        accuracy: top-1 accuracy on the test part in percent.
-        protocol: every setting that the number depends on.
-        learning_rate, weight_decay: those that were chosen.
-        validation: ((learning_rate, weight_decay, accuracy in percent), ...) of the search; empty
-            where there was nothing to choose from.
-        model: functional `keras.Model`, float images -> logits.
-        classes: the label that each logit stands for.
-    """
-
-    accuracy: float
-    protocol: dict
-    learning_rate: float
-    weight_decay: float
-    validation: tuple
-    model: keras.Model
-    classes: tuple
-
-
 def finetune(
-    encoder,
-    train,
-    train_labels,
-    test,
-    test_labels,
+    encoder: keras.Model,
+    train: ArrayLike,
+    train_labels: ArrayLike,
+    test: ArrayLike,
+    test_labels: ArrayLike,
     *,
-    views,
-    preprocess,
-    share=1.0,
-    learning_rates=FINETUNE_LEARNING_RATES,
-    weight_decays=(0.0,),
-    steps=FINETUNE_STEPS,
-    batch_size=FINETUNE_BATCH_SIZE,
-    schedule="cosine",
-    layer_decay=1.0,
-    seed=0,
-    jit_compile=False,
-):
+    views: Callable[[np.ndarray, int, int], tf.data.Dataset],
+    preprocess: Callable[[tf.Tensor], tf.Tensor],
+    share: float = 1.0,
+    learning_rates: Sequence[float] = FINETUNE_LEARNING_RATES,
+    weight_decays: Sequence[float] = (0.0,),
+    steps: int = FINETUNE_STEPS,
+    batch_size: int = FINETUNE_BATCH_SIZE,
+    schedule: str = "cosine",
+    layer_decay: float = 1.0,
+    seed: int = 0,
+    jit_compile: bool = False,
+) -> Measurement:
     """Accuracy of a network that starts as `encoder` and then learns all its layers from labels.
 
     Each pair of a learning rate and a weight decay is tried on four fifths of the labels. The pair
-    that serves the last fifth best is trained again on all labels and scored on the test part. (A
-    class of fewer than five images makes that a fourth, a third or a half.)
+    of the best accuracy on the last fifth is trained again on all labels and scored on the test
+    part. (A class of fewer than five images makes that a fourth, a third or a half.)
 
     Args:
-        encoder: functional `keras.Model`, float images -> features (batch, F); it stays as it is.
-        train, test: uint8 images (N, height, width, channels), or what reads like such arrays.
+        encoder: functional `keras.Model`, float images -> features (batch, F); left unchanged.
+        train, test: uint8 images (N, height, width, channels), or anything indexed like an array.
         train_labels, test_labels: integers (N,); every test class must occur in training. A class
             with a single image takes no part in the choice, and the protocol says so.
         views: function `(rows, batch_size, seed) -> tf.data.Dataset` without end of pairs: float
             images (batch_size, H, W, C), drawn from `train[rows]` in random order and augmented,
             and their positions in `rows`, int64 (batch_size,).
         preprocess: callable `uint8 batch -> float batch`, for images that are scored.
-        share: float in (0, 1]. Share of the labels to learn from, those of `label_subset`.
+        share: float in (0, 1]. Fraction of the labels to learn from, those of `label_subset`.
         learning_rates: floats > 0. Peaks to choose from, per 256 images of a batch.
         weight_decays: floats >= 0. To choose from.
         steps: int > 0. Of each training.
         batch_size: int > 0. Fewer images than that make one batch.
-        schedule: "cosine" to zero, or "steps": a tenth after 60 % and after 80 % of the steps.
-        layer_decay: float in (0, 1]. Learning rate of a block of layers as a share of that above.
+        schedule: "cosine" to zero, "steps" (a tenth after 60 % and after 80 % of the steps) or
+            "constant".
+        layer_decay: float in (0, 1]. Learning rate of a block of layers relative to the one above.
         seed: int >= 0. Of the subset, the order, the augmentation and the classifier.
         jit_compile: whether XLA compiles the training step.
 
     Returns:
-        `FineTuned`.
+        `Measurement` of the `accuracy`. Its details are the trained `model`, float images ->
+        logits; `classes`, the label of each logit; the chosen `learning_rate` and `weight_decay`;
+        and `validation`, ((learning rate, weight decay, accuracy in percent), ...) of the search,
+        empty where there was nothing to choose from.
 
     Raises:
-        UserError: for labels or settings that do not fit.
+        UserError: for labels that are invalid or do not match, or settings out of their ranges.
 
     Reference: Lavoie et al., Simplicial Embeddings, appendices B.5 and B.6, after Kornblith et al.,
     arXiv:1805.08974.
@@ -121,13 +101,14 @@ def finetune(
         )
 
     training = {"steps": steps, "schedule": schedule}
-    pairs, tried = list(itertools.product(learning_rates, weight_decays)), ()
+    pairs, validation = list(itertools.product(learning_rates, weight_decays)), ()
     if len(pairs) > 1:
         part, held = (rows[one] for one in parts[0])
-        tried = _tried(trainer(part), pairs, train[held], train_labels[held], training)
-        pairs = [max(tried, key=lambda one: one[2])[:2]]
+        validation = _validated(trainer(part), pairs, train[held], train_labels[held], training)
+        pairs = [max(validation, key=lambda one: one[2])[:2]]
+    learning_rate, weight_decay = pairs[0]
     final = trainer(rows)
-    final.train(*pairs[0], **training)
+    final.train(learning_rate, weight_decay, **training)
     protocol = {
         **PROTOCOL,
         **training,
@@ -142,16 +123,19 @@ def finetune(
         "subset_sha256": subset_digest(rows),
         "seed": seed,
     }
-    accuracy = final.accuracy(test, test_labels)
-    return FineTuned(accuracy, protocol, *pairs[0], tried, final.model, classes)
+    correct = final.correct(test, test_labels)
+    details = {"model": final.model, "classes": classes, "validation": validation}
+    details |= {"learning_rate": learning_rate, "weight_decay": weight_decay}
+    accuracy = {"accuracy": 100.0 * float(np.mean(correct))}
+    return Measurement(accuracy, protocol, correct=correct[None], details=details)
 
 
-def _tried(trainer, pairs, images, labels, training):
+def _validated(trainer, pairs, images, labels, training):
     """(learning rate, weight decay, accuracy on `images`) of every pair."""
     found = []
     for pair in pairs:
         trainer.train(*pair, **training)
-        found.append((*pair, trainer.accuracy(images, labels)))
+        found.append((*pair, 100.0 * float(np.mean(trainer.correct(images, labels)))))
     return tuple(found)
 
 
@@ -161,7 +145,7 @@ def _with_labels(labels):
 
 
 def _checked(train, train_labels, test, test_labels):
-    """Both labels as numbers of classes from 0, and the labels that these stand for."""
+    """Both labels as numbers of the classes from 0, and the label of each class."""
     train_labels = checked_labels(train_labels, train, "train")
     test_labels = checked_labels(test_labels, test, "test")
     *numbers, classes = numbered_classes(train_labels, test_labels, "Fine-tuning")

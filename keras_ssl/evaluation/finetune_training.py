@@ -1,4 +1,4 @@
-"""Train one classifier again and again from the same start, at other rates each time."""
+"""Networks of an encoder and a classifier, trained repeatedly from the same initial weights."""
 
 import math
 import re
@@ -9,16 +9,13 @@ from keras import ops
 
 from keras_ssl.core.errors import lookup
 from keras_ssl.evaluation.features import FeatureExtractor
+from keras_ssl.evaluation.probes.sgd_training import SCHEDULES
 from keras_ssl.ops.precision import full_float32
 
-# The share of the peak that is left of a learning rate at a share of the training.
-SCHEDULES = {
-    "cosine": lambda done: (1 + math.cos(math.pi * done)) / 2,
-    "steps": lambda done: 0.1 ** ((done >= 0.6) + (done >= 0.8)),
-}
+_GROUP = re.compile(r".*?block\d+|[^_]+")  # "stage1_block2_conv1" -> "stage1_block2"
 
 
-def batch_norm_momentum(num_images, batch_size):
+def batch_norm_momentum(num_images: int, batch_size: int) -> float:
     """max(1 - 10 / s, 0.9) for s steps per epoch: statistics of about a tenth of an epoch.
 
     Example:
@@ -33,13 +30,13 @@ def batch_norm_momentum(num_images, batch_size):
 
 
 class LayerwiseSGD(keras.optimizers.SGD):
-    """SGD with Nesterov momentum 0.9, whose weight decay may change and whose layers may differ.
+    """SGD with Nesterov momentum 0.9, a weight decay that may change and rates per layer.
 
-    The decay is part of the gradient and spares biases and normalisation; the learning rate is
-    inside of the momentum, as Keras has it.
+    The decay is part of the gradient and excludes biases and normalization; the learning rate is
+    inside the momentum, as in Keras.
 
     Args:
-        multipliers: list of floats, of the learning rate of each variable.
+        multipliers: list of floats. Factor of the learning rate of each variable.
     """
 
     def __init__(self, multipliers):
@@ -50,33 +47,33 @@ class LayerwiseSGD(keras.optimizers.SGD):
     def update_step(self, gradient, variable, learning_rate):
         if len(variable.shape) > 1:
             gradient = gradient + ops.cast(self.decay, variable.dtype) * variable
-        share = self.multipliers[self._get_variable_index(variable)]
-        super().update_step(gradient, variable, share * learning_rate)
+        factor = self.multipliers[self._get_variable_index(variable)]
+        super().update_step(gradient, variable, factor * learning_rate)
 
     def restart(self, weight_decay):
-        """Forget every step made so far."""
+        """Reset all state: momentum, step count and weight decay."""
         for variable in self.variables:
             variable.assign(ops.zeros_like(variable))
         self.decay.assign(weight_decay)
 
 
 class _Rates(keras.callbacks.Callback):
-    """Sets the learning rate of every step of a `fit` of one epoch; ends it if the loss does."""
+    """Sets the learning rate of every step of a `fit` of one epoch; ends a divergence."""
 
     def __init__(self, peak, steps, schedule):
         super().__init__()
         self.peak, self.steps = peak, steps
-        self.share_at = lookup(SCHEDULES, schedule, "schedule")
+        self.factor_at = lookup(SCHEDULES, schedule, "schedule")
 
     def on_train_batch_begin(self, batch, logs=None):
-        self.model.optimizer.learning_rate = self.peak * self.share_at(batch / self.steps)
+        self.model.optimizer.learning_rate = self.peak * self.factor_at(batch / self.steps)
 
     def on_train_batch_end(self, batch, logs=None):
         self.model.stop_training = not math.isfinite(logs["loss"])
 
 
 class Trainer:
-    """A model that is trained from the same start again and again, compiled once.
+    """A model that is trained repeatedly from the same initial weights, compiled once.
 
     Args:
         model: functional `keras.Model`, float images -> logits.
@@ -101,7 +98,7 @@ class Trainer:
         )
 
     def train(self, learning_rate, weight_decay, *, steps, schedule):
-        """Start anew and train; a loss that is not finite ends it early.
+        """Train from the initial weights; a loss that is not finite ends it early.
 
         Args:
             learning_rate: float > 0. Peak, per 256 images of a batch.
@@ -116,26 +113,29 @@ class Trainer:
             self.batches, steps_per_epoch=steps, callbacks=[rates], shuffle=False, verbose=0
         )
 
-    def accuracy(self, images, labels):
-        """Top-1 accuracy in percent on uint8 images; 0 of a network that has diverged."""
+    def correct(self, images, labels):
+        """Which uint8 images are classified correctly, bool (N,): none after a divergence."""
         # Its logits may be finite all the same: a ReLU may turn NaN to 0.
         if not all(np.isfinite(weights).all() for weights in self.model.get_weights()):
-            return 0.0
+            return np.zeros(len(labels), bool)
         with full_float32():
-            return 100.0 * float(np.mean(self.logits(images).argmax(axis=1) == labels))
+            return self.logits(images).argmax(axis=1) == labels
 
 
-_GROUP = re.compile(r".*?block\d+|[^_]+")  # "stage1_block2_conv1" -> "stage1_block2"
-
-
-def add_classifier(encoder, num_classes, *, batch_norm_momentum=None, seed=0):
-    """A copy of `encoder` with a linear classifier; training it leaves `encoder` as it is.
+def add_classifier(
+    encoder: keras.Model,
+    num_classes: int,
+    *,
+    batch_norm_momentum: float | None = None,
+    seed: int = 0,
+) -> keras.Model:
+    """A copy of `encoder` with a linear classifier; training it leaves `encoder` unchanged.
 
     Args:
         encoder: functional `keras.Model`, float images -> features (batch, F).
         num_classes: int > 1.
-        batch_norm_momentum: float in [0, 1] or None. Share of the running statistics that a step
-            keeps, in all batch normalisation; None leaves each layer its own.
+        batch_norm_momentum: float in [0, 1] or None. Momentum of the running statistics in all
+            batch normalization; None leaves each layer its own.
         seed: int. Of the classifier's weights.
 
     Returns:
@@ -162,10 +162,10 @@ def add_classifier(encoder, num_classes, *, batch_norm_momentum=None, seed=0):
     return keras.Model(images, head(copy(images)), name=f"classifier_{encoder.name}")
 
 
-def layer_groups(model):
-    """Names of the groups of layers that learn alike, from the images to the output.
+def layer_groups(model: keras.Model) -> dict[str, list[keras.layers.Layer]]:
+    """Groups of layers that share a learning rate, from the images to the output.
 
-    Layers whose names begin alike, up to a numbered block or the first underscore, are one group:
+    Layers whose names are equal up to a numbered block or the first underscore are one group:
     "stem", "stage1_block1", ..., "logits".
 
     Returns:
@@ -185,8 +185,8 @@ def layer_groups(model):
     return groups
 
 
-def rate_multipliers(model, layer_decay):
-    """The share of the learning rate that each trainable variable of `model` gets.
+def rate_multipliers(model: keras.Model, layer_decay: float) -> list[float]:
+    """The factor of the learning rate of each trainable variable of `model`.
 
     The last group of `layer_groups` gets 1, each one before it `layer_decay` times as much.
 
@@ -198,14 +198,14 @@ def rate_multipliers(model, layer_decay):
 
     Reference: Clark et al., ELECTRA, 2020, appendix B ("layerwise LR decay").
     """
-    shares = {}
+    factors = {}
     for depth, layers in enumerate(reversed(layer_groups(model).values())):
         for variable in (v for layer in layers for v in layer.trainable_variables):
-            shares[id(variable)] = layer_decay**depth
-    return [shares[id(variable)] for variable in model.trainable_variables]
+            factors[id(variable)] = layer_decay**depth
+    return [factors[id(variable)] for variable in model.trainable_variables]
 
 
 def _layers(model):
-    """All layers of `model`, those of nested models in their places."""
+    """All layers of `model`, with nested models replaced by their layers."""
     for layer in model.layers:
         yield from _layers(layer) if isinstance(layer, keras.Model) else (layer,)

@@ -3,24 +3,24 @@
 import functools
 import itertools
 import math
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from keras_ssl.core.constants import KNN_NEIGHBOURS, KNN_TEMPERATURE
 from keras_ssl.core.errors import UserError, lookup
+from keras_ssl.evaluation.results import Measurement
 from keras_ssl.evaluation.validation import checked_labels, checked_pair, unit_rows
 
+_BLOCK_VALUES = 2**25  # values per temporary: 128 MiB in float32
 
-class KNNResult(NamedTuple):
-    """Accuracies in percent, every setting behind them, and which test images are right."""
-
-    accuracy: float
-    top5: float
-    protocol: dict
-    hits: np.ndarray  # bool (test rows,)
-
+# value(test (B, 1, D), neighbors (B, k, D)) -> (B, k)
+_VALUES = {
+    "cosine": lambda a, b: tf.reduce_sum(a * b, axis=-1),
+    "euclidean": lambda a, b: tf.sqrt(tf.reduce_sum(tf.math.squared_difference(a, b), axis=-1)),
+}
 
 # vote(similarity or distance (B, k), temperature) -> (B, k)
 _VOTES = {
@@ -31,27 +31,27 @@ METRICS = tuple(_VOTES)
 
 
 def knn_scores(
-    train,
-    train_labels,
-    test,
+    train: ArrayLike,
+    train_labels: ArrayLike,
+    test: ArrayLike,
     *,
-    k=KNN_NEIGHBOURS,
-    temperature=KNN_TEMPERATURE,
-    num_classes,
-    metric="cosine",
-    block=None,
-):
+    k: int = KNN_NEIGHBOURS,
+    temperature: float = KNN_TEMPERATURE,
+    num_classes: int,
+    metric: str = "cosine",
+    block: int | None = None,
+) -> np.ndarray:
     """Summed votes for each class of the `k` train rows nearest to each test row.
 
-    Cosine: rows are L2-normalised and a neighbour votes `exp(similarity / temperature)`.
-    Euclidean: rows stay as they are and a neighbour votes `1 / (distance + 1e-5)`.
+    Cosine: rows are L2-normalized and a neighbor votes `exp(similarity / temperature)`.
+    Euclidean: rows stay as they are and a neighbor votes `1 / (distance + 1e-5)`.
     Of equally near rows the earlier one counts first.
 
     Args:
         train: (rows, columns), float64 for float64 scores.
         train_labels: integers (rows,) in [0, num_classes).
         test: (test rows, columns).
-        k: int in [1, train rows]. Number of neighbours.
+        k: int in [1, train rows]. Number of neighbors.
         temperature: float > 0. Smaller gives the nearest more weight; cosine only.
         num_classes: int. Width of the result.
         metric: "cosine" or "euclidean".
@@ -86,20 +86,30 @@ def knn_scores(
 
 
 def knn_accuracy(
-    train,
-    train_labels,
-    test,
-    test_labels,
+    train: ArrayLike,
+    train_labels: ArrayLike,
+    test: ArrayLike,
+    test_labels: ArrayLike,
     *,
-    k=KNN_NEIGHBOURS,
-    temperature=KNN_TEMPERATURE,
-    num_classes=None,
-    metric="cosine",
-    block=None,
-):
-    """Top-1 and top-5 accuracy in percent of the weighted k-NN classifier (see `knn_scores`).
+    k: int = KNN_NEIGHBOURS,
+    temperature: float = KNN_TEMPERATURE,
+    num_classes: int | None = None,
+    metric: str = "cosine",
+    block: int | None = None,
+) -> Measurement:
+    """Top-1 and top-5 accuracy of the weighted k-NN classifier (see `knn_scores`).
 
-    `num_classes=None` takes the classes that the labels name, however large their numbers are.
+    Args:
+        train, train_labels, test, k, temperature, metric, block: as for `knn_scores`.
+        test_labels: integers (test rows,).
+        num_classes: int or None. None for the classes that the labels name, however large their
+            numbers are.
+
+    Returns:
+        `Measurement` of `accuracy` and `top5`.
+
+    Raises:
+        UserError: as `knn_scores`.
 
     Example:
 
@@ -111,76 +121,77 @@ def knn_accuracy(
     train, train_labels, test, test_labels, num_classes = data
     settings = {"k": k, "metric": metric, "temperature": temperature}
     scores = knn_scores(train, train_labels, test, num_classes=num_classes, block=block, **settings)
-    return _result(_among_best(scores, test_labels, 1, 5), len(train), **settings)
+    return _measurement(_among_best(scores, test_labels, 1, 5), len(train), **settings)
 
 
 def knn_sweep(
-    train,
-    train_labels,
-    test,
-    test_labels,
+    train: ArrayLike,
+    train_labels: ArrayLike,
+    test: ArrayLike,
+    test_labels: ArrayLike,
     *,
-    neighbours=(5, 20, 200),
-    temperatures=(0.07, 0.1),
-    metrics=METRICS,
-    num_classes=None,
-    block=None,
-):
-    """`knn_accuracy` for every combination of settings, from one search for each metric.
+    neighbors: Sequence[int] = (5, 20, 200),
+    temperatures: Sequence[float] = (0.07, 0.1),
+    metrics: Sequence[str] = METRICS,
+    num_classes: int | None = None,
+    block: int | None = None,
+) -> tuple[list[Measurement], list[str]]:
+    """`knn_accuracy` for every combination of settings, from one search per metric.
 
-    The nearest rows come sorted, so that those of the largest `neighbours` hold those of the
-    others. Euclidean votes know no temperature: there is one result for each number of neighbours.
+    The nearest rows come sorted, so the largest of `neighbors` includes the others. Euclidean
+    votes have no temperature: there is one measurement per number of neighbors.
 
     Args:
         train, train_labels, test, test_labels: as for `knn_accuracy`.
-        neighbours: ints >= 1. Those above the number of train rows are left out.
+        neighbors: ints >= 1. Those above the number of train rows are skipped.
         temperatures: floats > 0.
         metrics: of "cosine" and "euclidean".
         num_classes, block: as for `knn_accuracy`.
 
     Returns:
-        `(results, left_out)`: a `KNNResult` for each setting, by metric, then neighbours, then
-        temperature; and a sentence for each number of neighbours that does not fit.
+        `(measurements, skipped)`: a `Measurement` for each setting, by metric, then number of
+        neighbors, then temperature; and a sentence for each number of neighbors that is too large.
 
     Raises:
-        UserError: as `knn_scores` does, but for neighbours that are too many.
+        UserError: as `knn_scores`, except for too many neighbors.
 
     Example:
 
     >>> features, labels = np.repeat(np.eye(2), 4, axis=0), np.repeat([0, 1], 4)
-    >>> results, left_out = knn_sweep(features, labels, features, labels, neighbours=(1, 4, 9))
-    >>> [(one.protocol["metric"], one.protocol["k"], one.accuracy) for one in results[2:5]]
+    >>> found, skipped = knn_sweep(features, labels, features, labels, neighbors=(1, 4, 9))
+    >>> [(one.protocol["metric"], one.protocol["k"], one.accuracy) for one in found[2:5]]
     [('cosine', 4, 100.0), ('cosine', 4, 100.0), ('euclidean', 1, 100.0)]
-    >>> left_out
+    >>> skipped
     ['k=9: there are 8 train images.']
     """
     data = _checked(train, train_labels, test, test_labels, num_classes)
-    rows, results = len(data[0]), []
-    fitting = [k for k in neighbours if k <= rows]
+    rows, found = len(data[0]), []
+    possible = [k for k in neighbors if k <= rows]
     for metric in metrics:
-        settings = list(itertools.product(fitting, temperatures if metric == "cosine" else (None,)))
-        results += _sweep(*data, metric, settings, block) if settings else []
-    return results, [f"k={k}: there are {rows} train images." for k in neighbours if k > rows]
+        by_metric = temperatures if metric == "cosine" else (None,)
+        settings = list(itertools.product(possible, by_metric))
+        found += _sweep(*data, metric, settings, block) if settings else []
+    return found, [f"k={k}: there are {rows} train images." for k in neighbors if k > rows]
 
 
 def _sweep(train, train_labels, test, test_labels, num_classes, metric, settings, block):
-    """A result for each (k, temperature), from one search."""
+    """A measurement for each (k, temperature), from one search."""
     for k, temperature in settings:
         _check_settings(k, len(train), metric, temperature, train.dtype)
-    most, best = max(k for k, _ in settings), np.empty((len(settings), 2, len(test)), bool)
+    most, correct = max(k for k, _ in settings), np.empty((len(settings), 2, len(test)), bool)
     for rows, values, nearest in nearest_blocks(train, test, most, metric, block):
         labels = train_labels[nearest]
         for row, (k, temperature) in enumerate(settings):
             votes = _VOTES[metric](values[:, :k], temperature)
             scores = _sum_by_class(votes, labels[:, :k], num_classes).astype(test.dtype)
-            best[row, :, rows] = _among_best(scores, test_labels[rows], 1, 5)
+            correct[row, :, rows] = _among_best(scores, test_labels[rows], 1, 5)
     return [
-        _result(hits, len(train), k=k, metric=metric, temperature=temperature)
-        for hits, (k, temperature) in zip(best, settings, strict=True)
+        _measurement(one, len(train), k=k, metric=metric, temperature=temperature)
+        for one, (k, temperature) in zip(correct, settings, strict=True)
     ]
 
 
-def top_accuracy(scores, labels, top=1):
+def top_accuracy(scores: np.ndarray, labels: ArrayLike, top: int = 1) -> float:
     """Percent of rows whose label is among the `top` highest scores; ties favour low labels.
 
     Example:
@@ -194,17 +205,17 @@ def top_accuracy(scores, labels, top=1):
 def _among_best(scores, labels, *tops):
     """Whether the label is among so many highest scores: bool (tops, rows)."""
     best = np.argsort(-scores, axis=1, kind="stable")[:, : max(tops)]
-    right = best == np.asarray(labels)[:, None]
-    return np.stack([right[:, :top].any(axis=1) for top in tops])
+    matches = best == np.asarray(labels)[:, None]
+    return np.stack([matches[:, :top].any(axis=1) for top in tops])
 
 
-def _result(hits, train_images, *, k, metric, temperature):
+def _measurement(correct, train_images, *, k, metric, temperature):
     settings = {"k": k, "metric": metric}
     if metric == "cosine":
         settings["temperature"] = temperature
     protocol = {"classifier": "weighted knn", **settings, "train_images": train_images}
-    accuracy, top5 = (100.0 * float(np.mean(one)) for one in hits)
-    return KNNResult(accuracy, top5, protocol, hits[0])
+    accuracy, top5 = (100.0 * float(np.mean(one)) for one in correct)
+    return Measurement({"accuracy": accuracy, "top5": top5}, protocol, correct=correct[:1])
 
 
 def _sum_by_class(votes, labels, num_classes):
@@ -214,7 +225,7 @@ def _sum_by_class(votes, labels, num_classes):
 
 
 def _checked(train, train_labels, test, test_labels, num_classes):
-    """Both parts, and as many classes as asked for, or those that the labels name, from 0 on."""
+    """Both parts and the number of classes; without one, labels are numbered by those they name."""
     train, test = checked_pair(train, test)
     train_labels = checked_labels(train_labels, train, "train")
     test_labels = checked_labels(test_labels, test, "test")
@@ -235,9 +246,11 @@ def _check_classes(labels, num_classes):
 
 
 def _check_settings(k, train_rows, metric, temperature, dtype):
-    check_metric(metric)
+    lookup(_VALUES, metric, "metric")
     if not 1 <= k <= train_rows:
-        raise UserError(f"k={k} neighbours do not fit {train_rows} train images: use 1 to that.")
+        raise UserError(
+            f"k={k} neighbors do not fit {train_rows} train images: use 1 to {train_rows}."
+        )
     largest = math.log(float(np.finfo(dtype).max))
     if metric == "cosine" and not 1 / largest < temperature < math.inf:
         raise UserError(
@@ -246,28 +259,10 @@ def _check_settings(k, train_rows, metric, temperature, dtype):
         )
 
 
-_BLOCK_VALUES = 2**25  # values per temporary: 128 MiB in float32
+def rows_at_a_time(train_rows: int, columns: int, k: int) -> int:
+    """Test rows whose similarities to all train rows, and neighbors, are at most 2**25 values.
 
-# value(test (B, 1, D), neighbours (B, k, D)) -> (B, k)
-_VALUES = {
-    "cosine": lambda a, b: tf.reduce_sum(a * b, axis=-1),
-    "euclidean": lambda a, b: tf.sqrt(tf.reduce_sum(tf.math.squared_difference(a, b), axis=-1)),
-}
-
-
-def check_metric(metric):
-    """Refuse what is neither "cosine" nor "euclidean".
-
-    Raises:
-        UserError: with the name that may have been meant.
-    """
-    lookup(_VALUES, metric, "metric")
-
-
-def rows_at_a_time(train_rows, columns, k):
-    """Test rows whose similarities to all train rows, and neighbours, are at most 2**25 values.
-
-    One row is the least, whatever the number of train rows.
+    At least one row, whatever the number of train rows.
 
     Example:
 
@@ -277,7 +272,9 @@ def rows_at_a_time(train_rows, columns, k):
     return max(1, _BLOCK_VALUES // max(train_rows, k * columns))
 
 
-def nearest_blocks(train, test, k, metric, block=None):
+def nearest_blocks(
+    train: np.ndarray, test: np.ndarray, k: int, metric: str, block: int | None = None
+) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
     """Yield the `k` train rows nearest to each test row, for some test rows at a time.
 
     Args:
@@ -298,17 +295,17 @@ def nearest_blocks(train, test, k, metric, block=None):
     train, test, offset = _prepared(train, test, metric)
     block = block or rows_at_a_time(*train.shape, k)
     search = _search(metric, train.dtype.name)
-    train, neighbours = tf.constant(train), tf.constant(k, tf.int32)
+    train, neighbors = tf.constant(train), tf.constant(k, tf.int32)
     for start in range(0, len(test), block):
         rows = slice(start, start + block)
-        values, nearest = _on_a_device(search, tf.constant(test[rows]), train, offset, neighbours)
+        values, nearest = _on_a_device(search, tf.constant(test[rows]), train, offset, neighbors)
         yield rows, values.numpy(), nearest.numpy()
 
 
 def _on_a_device(search, *arguments):
-    """Search where TensorFlow likes to, or on the host if that fails.
+    """Search on TensorFlow's default device, or on the host if that fails.
 
-    On a GPU `top_k` takes memory that grows with k, and has crashed for a large one.
+    On a GPU the memory of `top_k` grows with k, and it has crashed for a large one.
     """
     try:
         return search(*arguments)
@@ -319,7 +316,7 @@ def _on_a_device(search, *arguments):
 
 @functools.cache
 def _search(metric, dtype):
-    """Compiled search, one trace for each metric and dtype whatever the number of rows."""
+    """Compiled search, one trace per metric and dtype whatever the number of rows."""
     matrix, vector = tf.TensorSpec([None, None], dtype), tf.TensorSpec(None, dtype)
 
     @tf.function(input_signature=[matrix, matrix, vector, tf.TensorSpec([], tf.int32)])
@@ -333,7 +330,7 @@ def _search(metric, dtype):
 
 
 def _prepared(train, test, metric):
-    """Both parts as the metric compares them, and what `test @ train.T` lacks to rank rows."""
+    """Both parts as the metric compares them, and the offset by which `test @ train.T` ranks."""
     if metric == "cosine":
         unit = functools.partial(unit_rows, otherwise="metric='euclidean'")
         train, test = unit(train, "train features"), unit(test, "test features")

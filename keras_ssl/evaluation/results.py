@@ -26,7 +26,7 @@ class Measurement:
     metrics: dict
     protocol: dict
     std: dict = field(default_factory=dict)
-    correct: np.ndarray | None = None
+    correct: np.ndarray | None = field(default=None, compare=False, repr=False)
     details: dict = field(default_factory=dict)
 
     @property

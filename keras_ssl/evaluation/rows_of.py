@@ -10,26 +10,21 @@ CLUSTER_METRICS = ("nmi", "ami", "ari")
 
 
 def accuracy_rows(result, representation, task, dataset):
-    """One row of a result with `accuracy`, `protocol` and `hits`: a k-NN or a probe.
+    """One row of the accuracy of a `Measurement`: a k-NN or a probe.
 
     Args:
-        result: `KNNResult` or `ProbeResult`.
+        result: `Measurement`.
         representation, task, dataset: str, as in `Row`.
     """
-    spread = getattr(result, "std", None)
-    return [
-        (
-            _row(representation, task, "accuracy", result.accuracy, dataset, result, spread),
-            result.hits,
-        )
-    ]
+    row = _row(representation, task, "accuracy", dataset, result)
+    return [(row, result.correct)]
 
 
 def sweep_rows(results, representation, dataset):
     """One row for each setting of a k-NN, such as "knn k=5 T=0.07" or "knn k=5 euclidean".
 
     Args:
-        results: `KNNResult`s, as `knn_sweep` returns them.
+        results: `Measurement`s, as `knn_sweep` returns them.
         representation, dataset: str, as in `Row`.
     """
     return [
@@ -54,17 +49,15 @@ def grid_rows(results, protocol, dataset):
     task, pairs = f"linear, {protocol}", []
     for name, result in results.items():
         pairs += accuracy_rows(result, name, task, dataset)
-        top5 = _row(name, task, "top5", result.top5, dataset, result, result.top5_std)
-        pairs.append((top5, None))
+        pairs.append((_row(name, task, "top5", dataset, result), None))
     return pairs
 
 
 def cluster_rows(result, representation, task, dataset):
-    """Four rows of a `ClusteringResult`: accuracy under the best matching, NMI, AMI and ARI."""
+    """Four rows of the agreement of clusters: accuracy by the best matching, NMI, AMI and ARI."""
     pairs = accuracy_rows(result, representation, task, dataset)
     for metric in CLUSTER_METRICS:
-        value = getattr(result, metric)
-        pairs.append((_row(representation, task, metric, value, dataset, result), None))
+        pairs.append((_row(representation, task, metric, dataset, result), None))
     return pairs
 
 
@@ -72,22 +65,23 @@ def corruption_rows(result, representation, dataset, protocol, *, each=False):
     """A row of the mean corruption accuracy; with `each` one more for every corruption.
 
     Args:
-        result: `RobustnessResult`.
+        result: `Measurement`, of `corruption_accuracy`.
         representation, dataset: str.
         protocol: dict. How the images were corrupted and classified.
         each: bool.
     """
     values = {"corrupted": result.accuracy}
     if each:
-        values |= result.by_corruption
-    kinds = [name for name, _ in result.by_severity]
+        values |= result.details["by_corruption"]
+    kinds = [name for name, _ in result.details["by_severity"]]
     pairs = []
     for task, value in values.items():
         chosen = [kind == task or task == "corrupted" for kind in kinds]
         row = Row(representation, task, "accuracy", value, dataset, "test", protocol)
-        pairs.append((row, result.hits[chosen]))
+        pairs.append((row, result.correct[chosen]))
     return pairs
 
 
-def _row(representation, task, metric, value, dataset, result, std=None):
+def _row(representation, task, metric, dataset, result):
+    value, std = result.metrics[metric], result.std.get(metric)
     return Row(representation, task, metric, value, dataset, "test", result.protocol, std)

@@ -1,19 +1,27 @@
-"""Subsets of labeled images: labels to learn from, parts to choose settings by, rows to look at."""
+"""Subsets of labeled images: labels to learn from, parts to choose settings by, rows to look at.
+
+Each is a fixed function of its arguments, so that other runs and other years draw the same rows:
+the stream of `np.random.RandomState` is frozen, that of `default_rng` is not.
+"""
 
 import hashlib
+from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.model_selection import StratifiedKFold
 
 from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.validation import checked_labels
 
+_FOLDS = 5
 
-def label_subset(labels, share, seed=0):
-    """Sorted row numbers of a share of each class; a fixed function of its arguments.
 
-    A class gives the nearest whole number of images, and at least two. A smaller share is part of
-    a larger one, and equal classes give what `few_labels` does.
+def label_subset(labels: np.ndarray, share: float, seed: int = 0) -> np.ndarray:
+    """Sorted row numbers of a fraction of each class, to learn from.
+
+    A class gives the nearest whole number of images, and at least two. A smaller fraction is part
+    of a larger one, and equal classes give what `few_labels` does.
 
     Args:
         labels: int (N,).
@@ -25,81 +33,11 @@ def label_subset(labels, share, seed=0):
     >>> label_subset(np.arange(100) % 2, 0.04)
     array([ 5, 22, 56, 61])
     """
-    draw = np.random.RandomState(seed)  # its stream is frozen; that of default_rng is not
-    rows = []
-    for label in np.unique(labels):
-        members = draw.permutation(np.flatnonzero(labels == label))
-        rows.append(members[: max(2, round(share * len(members)))])
-    return np.sort(np.concatenate(rows))
+    return _per_class(labels, lambda count: max(2, round(share * count)), seed)
 
 
-def some_rows(count, most, seed=0):
-    """`most` of `count` rows, or all if those are fewer; drawn by the seed, in order.
-
-    Example:
-
-    >>> some_rows(3, most=5)
-    array([0, 1, 2])
-    """
-    return np.sort(np.random.RandomState(seed).permutation(count)[:most])
-
-
-def subset_digest(*subsets):
-    """Sixteen hexadecimal digits that row numbers are recognised by, whatever their integer type.
-
-    Example:
-
-    >>> subset_digest(np.array([1, 2])) == subset_digest(np.array([1, 2], "int32"))
-    True
-    """
-    digest = hashlib.sha256()
-    for rows in subsets:
-        digest.update(np.asarray(rows, "<i8").tobytes())
-    return digest.hexdigest()[:16]
-
-
-_FOLDS = 5
-
-
-def stratified_parts(labels, seed):
-    """Five parts of the images, or as many as the smallest class of two or more has.
-
-    An image that is the only one of its class is held out nowhere.
-
-    Args:
-        labels: int (N,), two images or more of at least one class.
-        seed: int.
-
-    Returns:
-        [(rows without the part, rows of the part), ...]; a fixed function of labels and seed.
-
-    Example:
-
-    >>> [held.size for _, held in stratified_parts(np.array([0, 0, 1, 1, 1, 2]), seed=0)]
-    [3, 2]
-    """
-    classes, numbers, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    several = counts[numbers] > 1
-    rows, alone = np.flatnonzero(several), np.flatnonzero(~several)
-    parts = min(_FOLDS, int(counts[counts > 1].min()))
-    splits = StratifiedKFold(parts, shuffle=True, random_state=seed).split(rows, labels[rows])
-    return [(np.sort(np.concatenate([rows[fit], alone])), rows[held]) for fit, held in splits]
-
-
-def noted_alone(labels):
-    """What a protocol says of classes with a single image, which choose no settings; or nothing.
-
-    Example:
-
-    >>> noted_alone(np.array([0, 0, 1])), noted_alone(np.array([0, 0]))
-    ({'classes_of_one_image': 1}, {})
-    """
-    alone = int((np.unique(labels, return_counts=True)[1] == 1).sum())
-    return {"classes_of_one_image": alone} if alone else {}
-
-
-def few_labels(labels, per_class, seed=0):
-    """Sorted row numbers of `per_class` images of each class; a fixed function of its arguments.
+def few_labels(labels: ArrayLike, per_class: int, seed: int = 0) -> np.ndarray:
+    """Sorted row numbers of `per_class` images of each class, to learn from.
 
     Raises:
         UserError: if a class has fewer images than that.
@@ -116,15 +54,13 @@ def few_labels(labels, per_class, seed=0):
             f"per_class={per_class} does not fit: class {classes[counts.argmin()]} has "
             f"{counts.min()} train images, so use 1 to {counts.min()}."
         )
-    draw = np.random.RandomState(seed)  # its stream is frozen; that of default_rng is not
-    rows = [draw.permutation(np.flatnonzero(labels == c))[:per_class] for c in classes]
-    return np.sort(np.concatenate(rows))
+    return _per_class(labels, lambda count: per_class, seed)
 
 
-def held_out(labels, share, seed=0):
-    """Sorted rows of about `share` of every class, at least one and never all of them.
+def held_out(labels: np.ndarray, share: float, seed: int = 0) -> np.ndarray:
+    """Sorted row numbers of a fraction of each class, to choose settings by.
 
-    Of a class with a single image none is held out.
+    At least one image of a class and never all of them: none of a class with a single image.
 
     Raises:
         UserError: if no class has two images.
@@ -140,9 +76,76 @@ def held_out(labels, share, seed=0):
             f"Class {classes[0]} has a single train image: so has every other, and choosing "
             "settings takes two of a class. Take a protocol with one learning rate and one l1."
         )
+    return _per_class(labels, lambda count: min(max(1, round(share * count)), count - 1), seed)
+
+
+def _per_class(labels, number_of: Callable[[int], int], seed):
+    """Sorted rows, `number_of(images of the class)` of each class."""
     draw = np.random.RandomState(seed)
-    rows = [
-        draw.permutation(np.flatnonzero(labels == c))[: min(max(1, round(share * n)), n - 1)]
-        for c, n in zip(classes, counts, strict=True)
-    ]
+    rows = []
+    for label in np.unique(labels):
+        members = draw.permutation(np.flatnonzero(labels == label))
+        rows.append(members[: number_of(len(members))])
     return np.sort(np.concatenate(rows))
+
+
+def some_rows(count: int, most: int, seed: int = 0) -> np.ndarray:
+    """Sorted numbers of `most` of `count` rows drawn at random, or of all if those are fewer.
+
+    Example:
+
+    >>> some_rows(3, most=5)
+    array([0, 1, 2])
+    """
+    return np.sort(np.random.RandomState(seed).permutation(count)[:most])
+
+
+def stratified_parts(labels: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Five parts of the images, or as many as the smallest class of two or more has.
+
+    An image that is the only one of its class is held out nowhere.
+
+    Args:
+        labels: int (N,), two images or more of at least one class.
+        seed: int.
+
+    Returns:
+        [(sorted rows without the part, rows of the part), ...].
+
+    Example:
+
+    >>> [held.size for _, held in stratified_parts(np.array([0, 0, 1, 1, 1, 2]), seed=0)]
+    [3, 2]
+    """
+    classes, numbers, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    several = counts[numbers] > 1
+    rows, alone = np.flatnonzero(several), np.flatnonzero(~several)
+    parts = min(_FOLDS, int(counts[counts > 1].min()))
+    splits = StratifiedKFold(parts, shuffle=True, random_state=seed).split(rows, labels[rows])
+    return [(np.sort(np.concatenate([rows[fit], alone])), rows[held]) for fit, held in splits]
+
+
+def noted_alone(labels: np.ndarray) -> dict[str, int]:
+    """The protocol's note of classes with a single image, which choose no settings; or nothing.
+
+    Example:
+
+    >>> noted_alone(np.array([0, 0, 1])), noted_alone(np.array([0, 0]))
+    ({'classes_of_one_image': 1}, {})
+    """
+    alone = int((np.unique(labels, return_counts=True)[1] == 1).sum())
+    return {"classes_of_one_image": alone} if alone else {}
+
+
+def subset_digest(*subsets: np.ndarray) -> str:
+    """Sixteen hexadecimal digits that identify row numbers, whatever their integer type.
+
+    Example:
+
+    >>> subset_digest(np.array([1, 2])) == subset_digest(np.array([1, 2], "int32"))
+    True
+    """
+    digest = hashlib.sha256()
+    for rows in subsets:
+        digest.update(np.asarray(rows, "<i8").tobytes())
+    return digest.hexdigest()[:16]

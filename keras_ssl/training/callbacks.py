@@ -14,16 +14,6 @@ import tensorflow as tf
 
 from keras_ssl.core.files import write_text
 from keras_ssl.evaluation.strict_json import finite_or_none, to_json
-from keras_ssl.training.online import OnlineEvaluation, OnlineKNN, OnlineLinear
-
-__all__ = [
-    "EventFiles",
-    "MetricsLog",
-    "OnlineEvaluation",
-    "OnlineKNN",
-    "OnlineLinear",
-    "Throughput",
-]
 
 _SCALAR = tf.compat.v1.SummaryMetadata(
     plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars"),

@@ -3,10 +3,12 @@
 import functools
 import math
 import warnings
+from collections.abc import Callable, Mapping
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from keras_ssl.core.constants import KNN_NEIGHBOURS, KNN_TEMPERATURE
 from keras_ssl.core.errors import UserError
@@ -18,12 +20,12 @@ from keras_ssl.evaluation.validation import checked_labels
 
 
 class OnlineEvaluation(keras.callbacks.Callback):
-    """Every few epochs and after the last, judge the features of a fixed subset.
+    """Every few epochs and after the last, evaluate the features of a fixed subset.
 
-    Features are read once for all judges, in inference mode, and nothing of the model, its
+    Features are extracted once for all probes, in inference mode, and nothing of the model, its
     optimizer or the global random state changes. `feature_std` (the function below, on `images`)
-    is always added to the logs; the judges' numbers are left out unless both parts have labels.
-    They show a trend: the subset is fixed, but small.
+    is always added to the logs, the probes' values only if both parts have labels. They show a
+    trend: the subset is fixed, but small.
 
     Args:
         encoder: callable `(float batch, training=False) -> (B, features)`, such as a model.
@@ -31,11 +33,11 @@ class OnlineEvaluation(keras.callbacks.Callback):
         images: uint8 (N, H, W, C).
         labels: integers (N,) or None.
         test_images, test_labels: the same for the test part, or None.
-        judges: {name in the logs: callable}. A judge takes `(features, labels, test_features,
+        probes: {name in the logs: callable}. A probe takes `(features, labels, test_features,
             test_labels)`, float32 (rows, columns) and int64 (rows,), and returns a float:
-            `knn_judge()`, `FollowingProbe()` or one of your own. If it raises `UserError`, as for
-            features that are no longer finite, a warning says why and its value is NaN.
-        every: int >= 1. Epochs from one measurement to the next.
+            `online_knn()`, `OnlineLinearProbe()` or one of your own. If it raises `UserError`, as
+            for features that are no longer finite, its value is NaN and a warning gives the reason.
+        every: int >= 1. Epochs between evaluations.
         max_images: int >= 1. Most images of either part; a random subset drawn once.
         batch_size: int >= 1. Images per call of the encoder.
         seed: int. Draws the subsets.
@@ -48,33 +50,33 @@ class OnlineEvaluation(keras.callbacks.Callback):
     >>> images, labels = np.arange(64, dtype="uint8").reshape(4, 4, 4, 1), np.array([0, 0, 1, 1])
     >>> model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten()])
     >>> model.compile("sgd", "mse")
-    >>> judges = {"knn": knn_judge(k=2), "linear": FollowingProbe()}
+    >>> probes = {"knn": online_knn(k=2), "linear": OnlineLinearProbe()}
     >>> data = (images, labels, images, labels)
-    >>> watch = OnlineEvaluation(model, lambda x: x / 255, *data, judges=judges)
-    >>> fit = model.fit(images, np.zeros((4, 16)), epochs=2, verbose=0, callbacks=[watch])
+    >>> online = OnlineEvaluation(model, lambda x: x / 255, *data, probes=probes)
+    >>> fit = model.fit(images, np.zeros((4, 16)), epochs=2, verbose=0, callbacks=[online])
     >>> fit.history["knn"], len(fit.history["linear"])
     ([100.0], 1)
     """
 
     def __init__(
         self,
-        encoder,
-        preprocess,
-        images,
-        labels=None,
-        test_images=None,
-        test_labels=None,
+        encoder: Callable,
+        preprocess: Callable,
+        images: np.ndarray,
+        labels: ArrayLike | None = None,
+        test_images: np.ndarray | None = None,
+        test_labels: ArrayLike | None = None,
         *,
-        judges,
-        every=5,
-        max_images=5000,
-        batch_size=256,
-        seed=0,
+        probes: Mapping[str, Callable[..., float]],
+        every: int = 5,
+        max_images: int = 5000,
+        batch_size: int = 256,
+        seed: int = 0,
     ):
         super().__init__()
         if every < 1:
             raise UserError(f"every must be 1 epoch or more. Received {every}.")
-        self.every, self.judges = every, dict(judges)
+        self.every, self.probes = every, dict(probes)
         self.extract = FeatureExtractor(encoder, preprocess, batch_size=batch_size)
         self.train = _subset(images, labels, "train", max_images, seed)
         self.test = None
@@ -86,84 +88,37 @@ class OnlineEvaluation(keras.callbacks.Callback):
         if last or (epoch + 1) % self.every == 0:
             logs.update(self.measure())
 
-    def measure(self):
-        """The values for the logs, as the encoder is now."""
+    def measure(self) -> dict[str, float]:
+        """The values for the logs, of the encoder at this moment."""
         images, labels = self.train
         features = self.extract(images)
         values = {"feature_std": feature_std(features)}
         if self.test is not None:
             test_images, test_labels = self.test
             parts = (features, labels, self.extract(test_images), test_labels)
-            values |= {name: _judged(name, judge, parts) for name, judge in self.judges.items()}
+            values |= {name: _value(name, probe, parts) for name, probe in self.probes.items()}
         return values
 
 
-class OnlineKNN(OnlineEvaluation):
-    """`OnlineEvaluation` with one judge: `knn`, the top-1 accuracy in percent of a weighted k-NN.
+def online_knn(
+    k: int = KNN_NEIGHBOURS, temperature: float = KNN_TEMPERATURE
+) -> Callable[..., float]:
+    """Accuracy in percent of a weighted k-NN, as a probe of `OnlineEvaluation`.
+
+    It is NaN while features are zero or not finite: such features have no direction.
 
     Args:
-        data, options: as for `OnlineEvaluation`, without judges.
-        k, temperature: as for `knn_judge`.
-
-    Raises:
-        UserError: as `OnlineEvaluation` and `knn_judge`.
-
-    Example:
-
-    >>> images, labels = np.arange(64, dtype="uint8").reshape(4, 4, 4, 1), np.array([0, 0, 1, 1])
-    >>> model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten()])
-    >>> model.compile("sgd", "mse")
-    >>> watch = OnlineKNN(model, lambda x: x / 255, images, labels, images, labels, k=2, every=1)
-    >>> fit = model.fit(images, np.zeros((4, 16)), epochs=2, verbose=0, callbacks=[watch])
-    >>> fit.history["knn"]
-    [100.0, 100.0]
-    """
-
-    def __init__(self, *data, k=KNN_NEIGHBOURS, temperature=KNN_TEMPERATURE, **options):
-        super().__init__(*data, judges={"knn": knn_judge(k, temperature)}, **options)
-
-
-class OnlineLinear(OnlineEvaluation):
-    """`OnlineEvaluation` with one judge: `linear`, the accuracy in percent of a linear probe.
-
-    The probe has its own weights and Adam and is trained a little further at each measurement, on
-    features that are numbers by then: no gradient reaches the encoder. See `FollowingProbe`.
-
-    Args:
-        data, options: as for `OnlineEvaluation`, without judges.
-        learning_rate, steps: as for `FollowingProbe`.
-        seed: int. Draws the subsets and the probe's minibatches.
-
-    Raises:
-        UserError: as `OnlineEvaluation` and `FollowingProbe`.
-
-    Example:
-
-    >>> images, labels = np.arange(64, dtype="uint8").reshape(4, 4, 4, 1), np.array([0, 0, 1, 1])
-    >>> model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten()])
-    >>> model.compile("sgd", "mse")
-    >>> watch = OnlineLinear(model, lambda x: x / 255, images, labels, images, labels, every=1)
-    >>> fit = model.fit(images, np.zeros((4, 16)), epochs=2, verbose=0, callbacks=[watch])
-    >>> fit.history["linear"]
-    [100.0, 100.0]
-    """
-
-    def __init__(self, *data, learning_rate=0.03, steps=200, seed=0, **options):
-        probe = FollowingProbe(learning_rate=learning_rate, steps=steps, seed=seed)
-        super().__init__(*data, judges={"linear": probe}, seed=seed, **options)
-
-
-def knn_judge(k=KNN_NEIGHBOURS, temperature=KNN_TEMPERATURE):
-    """A judge for `OnlineEvaluation`: weighted k-NN with the train part as neighbours.
-
-    It says NaN while features are zero or not finite: such features have no direction.
-
-    Args:
-        k: int >= 1. Neighbours, or all images if those are fewer.
+        k: int >= 1. Neighbors, or all images if those are fewer.
         temperature: float > 0. Of the cosine votes.
 
     Raises:
         UserError: if a setting is out of its range.
+
+    Example:
+
+    >>> features, labels = np.eye(3, dtype="float32"), np.arange(3)
+    >>> online_knn(k=1)(features, labels, features, labels)
+    100.0
     """
     if k < 1 or temperature <= 0:
         raise UserError(
@@ -172,11 +127,11 @@ def knn_judge(k=KNN_NEIGHBOURS, temperature=KNN_TEMPERATURE):
     return functools.partial(_knn_percent, k, temperature)
 
 
-def feature_std(features):
+def feature_std(features: ArrayLike) -> float:
     """Spread of the directions of features: 0 if all collapsed to one, 1 if evenly spread.
 
-    `sqrt(d) * mean over columns of std(x / ||x||)`. Features that cannot be negative (after a
-    ReLU or a softmax) stay below 1 when healthy; look for the fall towards 0.
+    `sqrt(d) * mean over columns of std(x / ||x||)`. Nonnegative features (after a ReLU or a
+    softmax) stay below 1 without any collapse; watch for a fall towards 0.
 
     Args:
         features: float (rows, d).
@@ -196,10 +151,10 @@ def feature_std(features):
     return float(math.sqrt(unit.shape[1]) * unit.std(axis=0).mean())
 
 
-def _judged(name, judge, parts):
+def _value(name, probe, parts):
     try:
-        return judge(*parts)
-    except UserError as error:  # too late to end a training for it
+        return probe(*parts)
+    except UserError as error:  # no reason to lose the training
         warnings.warn(f"{name} is NaN: {error}", stacklevel=2)
         return math.nan
 
@@ -224,18 +179,18 @@ def _subset(images, labels, name, most, seed):
     return images[rows], None if labels is None else labels[rows]
 
 
-class FollowingProbe:
-    """A softmax classifier that is trained a little further on every call.
+class OnlineLinearProbe:
+    """A softmax classifier that is trained a few steps further on every call.
 
-    A call standardises the features by the mean and standard deviation of its train part, as
+    A call standardizes the features by the mean and standard deviation of its train part, as
     encoders and epochs differ in scale, takes some steps of Adam on minibatches of that part and
     returns the accuracy on the test part. Weights and moments are kept for the next call.
 
-    A probe of one call, as after a training was resumed, is up to a few points below one of many
-    calls on the same features, and at its level after some three calls more.
+    After a single call, as when a training was resumed, the accuracy is up to a few points below
+    that after many calls on the same features; some three more calls close the gap.
 
-    It reads arrays and draws from a generator of its own: nothing else changes. All calls must
-    have train parts of one shape and with the same labels.
+    It has a random generator of its own and changes nothing else. All calls must have train parts
+    of one shape and with the same labels.
 
     Args:
         learning_rate: float > 0. Adam's is this over the root of the columns: 0.003 for 100.
@@ -249,14 +204,21 @@ class FollowingProbe:
     Example:
 
     >>> features, labels = np.repeat(np.eye(2, dtype="float32"), 8, axis=0), np.repeat([3, 7], 8)
-    >>> FollowingProbe()(features, labels, features, labels)
+    >>> OnlineLinearProbe()(features, labels, features, labels)
     100.0
 
     References: Kingma and Ba 2015, arXiv:1412.6980 (Adam); Loshchilov and Hutter 2019,
     arXiv:1711.05101 (its weight decay).
     """
 
-    def __init__(self, *, learning_rate=0.03, steps=200, batch_size=256, seed=0):
+    def __init__(
+        self,
+        *,
+        learning_rate: float = 0.03,
+        steps: int = 200,
+        batch_size: int = 256,
+        seed: int = 0,
+    ):
         if learning_rate <= 0 or steps < 1 or batch_size < 1:
             raise UserError(
                 "An online probe needs learning_rate > 0, steps >= 1 and batch_size >= 1. "
@@ -267,7 +229,13 @@ class FollowingProbe:
         self._draw = np.random.RandomState(seed)  # its stream is frozen; that of default_rng is not
         self._train = tf.function(self._take_steps)
 
-    def __call__(self, train, train_labels, test, test_labels):
+    def __call__(
+        self,
+        train: np.ndarray,
+        train_labels: np.ndarray,
+        test: np.ndarray,
+        test_labels: np.ndarray,
+    ) -> float:
         """Accuracy in percent on the test part after some steps on the train part.
 
         Args:
@@ -286,26 +254,26 @@ class FollowingProbe:
             self._start(train.shape[1], len(classes))
         self._train(*map(tf.constant, (train, targets.astype("int32"), self._order(len(train)))))
         kernel, bias = (keras.ops.convert_to_numpy(weight) for weight in self.weights)
-        found = classes[np.argmax(test @ kernel + bias, axis=1)]
-        return 100.0 * float(np.mean(found == test_labels))
+        predicted = classes[np.argmax(test @ kernel + bias, axis=1)]
+        return 100.0 * float(np.mean(predicted == test_labels))
 
     def _start(self, columns, classes):
-        # Names of its own: without them Keras counts up those that it gives to later objects.
+        # Names of its own: default names would shift the counter of Keras, and so later names.
         shapes = {"online_kernel": (columns, classes), "online_bias": (classes,)}
         self.weights = [
             keras.Variable(np.zeros(shape), dtype="float32", autocast=False, name=name)
             for name, shape in shapes.items()
         ]
-        # A step moves the logits the more the more columns there are. Decay in proportion to the
-        # columns keeps logits of one size: without it, wide features of 5,000 images are learnt
-        # by heart and the accuracy falls from call to call.
+        # A step changes the logits in proportion to the columns. So does the decay, which keeps
+        # the size of the logits: without it, wide features of 5,000 images are memorized and the
+        # accuracy falls from call to call.
         rate, decay = self.learning_rate / math.sqrt(columns), columns / 200
         self.optimizer = keras.optimizers.Adam(rate, weight_decay=decay, name="online_adam")
         self.optimizer.exclude_from_weight_decay(var_names=["online_bias"])
         self.optimizer.build(self.weights)
 
     def _order(self, rows):
-        """Rows of every step, int32 (steps, batch): whole passes, less what fills no batch."""
+        """Rows of every step, int32 (steps, batch): whole passes, without incomplete batches."""
         batch = min(self.batch_size, rows)
         per_pass = rows // batch
         passes = [
@@ -319,9 +287,9 @@ class FollowingProbe:
         classes = bias.shape[0]
         for rows in order:
             batch = tf.gather(train, rows)
-            wrong = tf.nn.softmax(batch @ kernel + bias)
-            wrong -= tf.one_hot(tf.gather(targets, rows), classes)
-            wrong /= tf.cast(tf.shape(rows)[0], tf.float32)
+            errors = tf.nn.softmax(batch @ kernel + bias)
+            errors -= tf.one_hot(tf.gather(targets, rows), classes)
+            errors /= tf.cast(tf.shape(rows)[0], tf.float32)
             # The gradients of the mean cross-entropy.
-            slopes = [tf.matmul(batch, wrong, transpose_a=True), tf.reduce_sum(wrong, axis=0)]
+            slopes = [tf.matmul(batch, errors, transpose_a=True), tf.reduce_sum(errors, axis=0)]
             self.optimizer.apply(slopes, self.weights)

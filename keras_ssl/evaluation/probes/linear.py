@@ -1,9 +1,10 @@
 """Linear probe: multinomial logistic regression on frozen features, by scikit-learn."""
 
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
@@ -11,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from keras_ssl.core.constants import LABELS_PER_CLASS
 from keras_ssl.core.errors import UserError
+from keras_ssl.evaluation.results import Measurement
 from keras_ssl.evaluation.splits import (
     few_labels,
     label_subset,
@@ -25,30 +27,28 @@ from keras_ssl.evaluation.validation import (
     numbered_classes,
 )
 
-
-@dataclass(frozen=True)
-class ProbeResult:
-    """What a probe reached.
-
-    Attributes:
-        accuracy: top-1 accuracy on the test part in percent; a mean if there are several subsets.
-        protocol: every setting that the number depends on.
-        std: standard deviation over the subsets (ddof 0), or None for a single probe.
-        c: the inverse regularisation strengths that were chosen, one for each fit.
-        hits: bool (fits, test images), which of them each fit gets right; or None.
-    """
-
-    accuracy: float
-    protocol: dict
-    std: float | None = None
-    c: tuple = ()
-    hits: np.ndarray | None = field(default=None, compare=False, repr=False)
+PROTOCOL = {
+    "classifier": "multinomial logistic regression, L2, L-BFGS (scikit-learn)",
+    "standardize": "mean and standard deviation of all train features",
+    "c_grid": [10.0**power for power in range(-5, 3)],
+    "c_rule": "first minimum of the held-out log loss, from small to large",
+    "tolerance": 1e-4,
+    "max_iterations": 200,
+}
+_HOLD_OUT_FROM = 2000  # train images from which one fold is enough to choose C by
 
 
-def linear_probe(train, train_labels, test, test_labels, *, seed=0):
+def linear_probe(
+    train: ArrayLike,
+    train_labels: ArrayLike,
+    test: ArrayLike,
+    test_labels: ArrayLike,
+    *,
+    seed: int = 0,
+) -> Measurement:
     """Accuracy of a linear classifier trained on frozen features.
 
-    Features are standardised, `C` is chosen on a stratified fifth of the training labels (on all
+    Features are standardized, `C` is chosen on a stratified fifth of the training labels (on all
     five fifths in turn below 2,000 images) and the classifier is fitted again on all of them.
 
     Args:
@@ -57,8 +57,11 @@ def linear_probe(train, train_labels, test, test_labels, *, seed=0):
             class with a single train row takes no part in choosing `C`, and the protocol says so.
         seed: int. Draws the held-out part; the same seed gives the same result.
 
+    Returns:
+        `Measurement` of the `accuracy`, with the chosen `c` in its details, a tuple of one.
+
     Raises:
-        UserError: for features or labels that do not fit.
+        UserError: for features or labels that are invalid or do not match.
 
     Example:
 
@@ -71,12 +74,13 @@ def linear_probe(train, train_labels, test, test_labels, *, seed=0):
     """
     train, train_labels, test, test_labels = _checked(train, train_labels, test, test_labels)
     classifier = fit_classifier(train, train_labels, scaling(train), seed)
-    hits = _hits(classifier, test, test_labels)
+    correct = _correct(classifier, test, test_labels)
     protocol = classifier_protocol(classifier, len(train), seed)
-    return ProbeResult(_percent(hits), protocol, c=(classifier.c,), hits=hits[None])
+    accuracy = {"accuracy": _percent(correct)}
+    return Measurement(accuracy, protocol, correct=correct[None], details={"c": (classifier.c,)})
 
 
-def linear_classifier(train, labels, *, seed=0):
+def linear_classifier(train: ArrayLike, labels: ArrayLike, *, seed: int = 0) -> "LinearClassifier":
     """The classifier that `linear_probe` scores.
 
     Args:
@@ -88,7 +92,7 @@ def linear_classifier(train, labels, *, seed=0):
         `LinearClassifier`.
 
     Raises:
-        UserError: for features or labels that do not fit.
+        UserError: for features or labels that are invalid or do not match.
 
     Example:
 
@@ -102,21 +106,40 @@ def linear_classifier(train, labels, *, seed=0):
 
 
 def linear_probe_few(
-    train, train_labels, test, test_labels, *, per_class=LABELS_PER_CLASS, subsets=5, seed=0
-):
-    """`linear_probe` with few labels: mean and standard deviation over fixed subsets.
+    train: ArrayLike,
+    train_labels: ArrayLike,
+    test: ArrayLike,
+    test_labels: ArrayLike,
+    *,
+    per_class: int = LABELS_PER_CLASS,
+    subsets: int = 5,
+    seed: int = 0,
+) -> Measurement:
+    """`linear_probe` with a few labels per class: mean and standard deviation over fixed subsets.
 
-    Standardisation uses all train features: they need no label, and columns that hardly vary
-    within a hundred images would otherwise be blown up. The rest sees the labelled images only.
+    Standardization uses all train features: they need no label, and columns that hardly vary
+    within a hundred images would otherwise be blown up. The rest sees the labeled images only.
 
     Args:
         train, train_labels, test, test_labels: as for `linear_probe`.
-        per_class: int >= 2. Labelled images of each class.
+        per_class: int >= 2. Labels per class.
         subsets: int >= 1. Subset i is `few_labels(train_labels, per_class, seed + i)`.
         seed: int.
 
+    Returns:
+        `Measurement` of the `accuracy`, whose standard deviation is over the subsets (ddof 0);
+        `details["c"]` has the `C` of each.
+
     Raises:
-        UserError: for features or labels that do not fit, or a class with too few images.
+        UserError: for features or labels that are invalid or do not match, or a class with too few
+            images.
+
+    Example:
+
+    >>> features, labels = np.repeat(np.eye(2), 8, axis=0), np.repeat([0, 1], 8)
+    >>> found = linear_probe_few(features, labels, features, labels, per_class=2, subsets=3)
+    >>> found.accuracy, found.std, found.correct.shape
+    (100.0, {'accuracy': 0.0}, (3, 16))
     """
     train, train_labels, test, test_labels = _checked(train, train_labels, test, test_labels)
     if per_class < 2:
@@ -127,12 +150,21 @@ def linear_probe_few(
     return _over_subsets(train, train_labels, test, test_labels, chosen, seed, settings)
 
 
-def linear_probe_share(train, train_labels, test, test_labels, *, share=0.01, subsets=5, seed=0):
-    """`linear_probe` with a share of the labels, those that fine-tuning learns from.
+def linear_probe_share(
+    train: ArrayLike,
+    train_labels: ArrayLike,
+    test: ArrayLike,
+    test_labels: ArrayLike,
+    *,
+    share: float = 0.01,
+    subsets: int = 5,
+    seed: int = 0,
+) -> Measurement:
+    """`linear_probe` with a fraction of the labels, the same that fine-tuning learns from.
 
-    It repeats, standardises and chooses `C` as `linear_probe_few` does: everything but the
-    standardisation sees the labelled images only. The first subset is the one that `finetune` takes
-    with this seed, and `subset_sha256` in the protocol, one for each subset, is the same there.
+    It repeats, standardizes and chooses `C` as `linear_probe_few` does: everything but the
+    standardization sees the labeled images only. The first subset is that of `finetune` with this
+    seed, and `subset_sha256` in the protocol, one for each subset, is the same there.
 
     The subsets of ImageNet that papers use are data sets of their own: with
     `--mode=evaluate --dataset=imagenet2012_subset/1pct` (or `/10pct`) they are the whole train
@@ -140,12 +172,16 @@ def linear_probe_share(train, train_labels, test, test_labels, *, share=0.01, su
 
     Args:
         train, train_labels, test, test_labels: as for `linear_probe`.
-        share: float in (0, 1]. Share of the labels of each class; at least two labels.
+        share: float in (0, 1]. Fraction of the labels of each class; at least two labels.
         subsets: int >= 1. Subset i is `label_subset(train_labels, share, seed + i)`.
         seed: int >= 0.
 
+    Returns:
+        `Measurement`, as of `linear_probe_few`.
+
     Raises:
-        UserError: for features or labels that do not fit, or a share out of its range.
+        UserError: for features or labels that are invalid or do not match, or a fraction out of its
+            range.
 
     Example:
 
@@ -169,27 +205,30 @@ def _check_subsets(subsets):
 
 
 def _over_subsets(train, labels, test, test_labels, chosen, seed, settings):
-    """Mean and deviation over fits on some rows each; `settings` are what the protocol adds."""
+    """Mean and standard deviation over fits on `chosen` rows; `settings` go into the protocol."""
     columns = scaling(train)
     fits = [
         fit_classifier(train[rows], labels[rows], columns, seed + i)
         for i, rows in enumerate(chosen)
     ]
-    hits = [_hits(one, test, test_labels) for one in fits]
-    scores, strengths = [_percent(one) for one in hits], tuple(one.c for one in fits)
-    protocol = {**PROTOCOL, **fits[0].choice, **settings}
-    protocol |= {"subsets": len(chosen), "seed": seed}
-    mean, std = float(np.mean(scores)), float(np.std(scores))
-    return ProbeResult(mean, protocol, std, strengths, np.stack(hits))
+    correct = [_correct(one, test, test_labels) for one in fits]
+    scores = [_percent(one) for one in correct]
+    protocol = {**PROTOCOL, **fits[0].choice, **settings, "subsets": len(chosen), "seed": seed}
+    return Measurement(
+        {"accuracy": float(np.mean(scores))},
+        protocol,
+        std={"accuracy": float(np.std(scores))},
+        correct=np.stack(correct),
+        details={"c": tuple(one.c for one in fits)},
+    )
 
 
-def _hits(classifier, test, test_labels):
-    """Which test rows are right."""
+def _correct(classifier, test, test_labels):
     return classifier.classes[classifier.scores(test).argmax(axis=1)] == test_labels
 
 
-def _percent(hits):
-    return 100.0 * float(np.mean(hits))
+def _percent(correct):
+    return 100.0 * float(np.mean(correct))
 
 
 def _checked(train, train_labels, test, test_labels):
@@ -200,26 +239,15 @@ def _checked(train, train_labels, test, test_labels):
     return train, train_labels, test, test_labels
 
 
-PROTOCOL = {
-    "classifier": "multinomial logistic regression, L2, L-BFGS (scikit-learn)",
-    "standardize": "mean and standard deviation of all train features",
-    "c_grid": [10.0**power for power in range(-5, 3)],
-    "c_rule": "first minimum of the held-out log loss, from small to large",
-    "tolerance": 1e-4,
-    "max_iterations": 200,
-}
-_HOLD_OUT_FROM = 2000  # train images from which one fold is enough to choose C by
-
-
 @dataclass(frozen=True)
 class LinearClassifier:
-    """The classifier of a probe: it takes features as they come, and holds none of them.
+    """The classifier of a probe: it takes features as an encoder returns them, and keeps none.
 
     Attributes:
         model: fitted `LogisticRegression`.
-        columns: mean of the columns and what they are multiplied by, (E,) each.
+        columns: mean and factor of the columns, (E,) each.
         basis: float (E, train rows) of the train rows, where these are fewer than columns; or None.
-        c: float. The inverse regularisation strength that was chosen.
+        c: float. The inverse regularization strength that was chosen.
         choice: dict. What the protocol says of the parts of the train rows that chose it.
     """
 
@@ -230,33 +258,33 @@ class LinearClassifier:
     choice: dict
 
     @property
-    def classes(self):
-        """The labels (K,) that it knows, sorted."""
+    def classes(self) -> np.ndarray:
+        """The labels (K,) that it can predict, sorted."""
         return self.model.classes_
 
-    def scores(self, features):
-        """Scores (N, K) of the classes for features (N, E): the highest is the answer.
+    def scores(self, features: ArrayLike) -> np.ndarray:
+        """Scores (N, K) of the classes for features (N, E): the highest is the prediction.
 
         Raises:
-            UserError: for features that are no finite matrix.
+            UserError: for features that are not a finite matrix.
         """
         rows = _scaled(checked_features(features, "test"), self.columns)
         with threadpool_limits(1):
             logits = self.model.decision_function(_in_basis(rows, self.basis))
-        # Of two classes scikit-learn gives the second.
+        # Of two classes scikit-learn returns the second only.
         return logits if logits.ndim == 2 else np.stack([-logits, logits], axis=1)
 
 
-def classifier_protocol(classifier, train_images, seed=0):
-    """Every setting that a `LinearClassifier` of so many images depends on."""
+def classifier_protocol(classifier: LinearClassifier, train_images: int, seed: int = 0) -> dict:
+    """Every setting that a `LinearClassifier` fitted to so many images depends on."""
     return {**PROTOCOL, **classifier.choice, "train_images": train_images, "seed": seed}
 
 
 def fit_classifier(train, labels, columns, seed):
     """The `LinearClassifier` of features that are scaled by `columns` first."""
     train = _scaled(train, columns)
-    # One thread: products this narrow lose more to waiting than they gain, and the bits then do
-    # not depend on the number of cores.
+    # One thread: products this narrow lose more by waiting than they gain, and the bits do not
+    # depend on the number of cores.
     with threadpool_limits(1):
         basis = _row_basis(train)
         train = _in_basis(train, basis)
@@ -266,7 +294,7 @@ def fit_classifier(train, labels, columns, seed):
     return LinearClassifier(model, columns, basis, c, choice)
 
 
-def standardize(train, *others):
+def standardize(train: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
     """Subtract the mean of `train` and divide by its standard deviation; constant columns become 0.
 
     Example:
@@ -280,7 +308,7 @@ def standardize(train, *others):
 
 
 def scaling(train):
-    """What is subtracted from each column, and what it is multiplied by then: (columns,) each."""
+    """The mean of each column, and the factor after it is subtracted: (columns,) each."""
     mean = train.mean(axis=0, dtype="float64")
     std = train.std(axis=0, dtype="float64")
     # Below this a float32 column varies by rounding only, which must not be blown up to size 1.
@@ -295,7 +323,10 @@ def _scaled(part, columns):
 
 
 def _row_basis(train):
-    """Basis of fewer rows than columns; exact, as the L2 solution lies in their span; or None."""
+    """Basis of the rows where they are fewer than columns, or None.
+
+    Nothing is lost: the solution with an L2 penalty lies in the span of the rows.
+    """
     return None if train.shape[1] <= len(train) else np.linalg.qr(train.T).Q
 
 
@@ -308,7 +339,7 @@ def _choose_c(train, labels, seed):
     if len(train) >= _HOLD_OUT_FROM:
         parts = parts[:1]
     parts = [(train[a], labels[a], train[b], labels[b]) for a, b in parts]
-    models = [_regression() for _ in parts]  # each goes on from its solution for the C before
+    models = [_regression() for _ in parts]  # each starts from its solution for the C before
     best, lowest = None, np.inf
     for c in PROTOCOL["c_grid"]:
         pairs = zip(models, parts, strict=True)
@@ -332,7 +363,7 @@ def _regression():
 
 def _quiet_fit(model, features, labels):
     with warnings.catch_warnings():
-        # Stopping at max_iterations is part of the protocol, and so are few images of each class.
+        # Stopping at max_iterations is part of the protocol, and so are a few images per class.
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", message="The number of unique classes")
         return model.fit(features, labels)

@@ -7,19 +7,20 @@ whatever P is, and features are gathered (and temperatures applied) once for all
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from keras_ssl.core.detection import detect
 
-# share of the training that is over -> factor of the learning rate
+# Fraction of the training that is done -> factor of the learning rate; fine-tuning uses them too.
 SCHEDULES = {
-    "constant": lambda share: 1.0,
-    "steps": lambda share: 0.1 ** ((share >= 0.6) + (share >= 0.8)),
-    "cosine": lambda share: 0.5 * (1.0 + math.cos(math.pi * share)),
+    "constant": lambda done: 1.0,
+    "steps": lambda done: 0.1 ** ((done >= 0.6) + (done >= 0.8)),
+    "cosine": lambda done: 0.5 * (1.0 + math.cos(math.pi * done)),
 }
 
 
@@ -28,7 +29,7 @@ class ProbeOptimizer:
     """An optimizer of many probes at once.
 
     Attributes:
-        slots: int. Tensors that it keeps for each tensor of weights, from zero on.
+        slots: int. Tensors that it keeps for each tensor of weights, zeros at first.
         step: `(weights (P, ...), gradients, slots, rate (P, 1...), number)` -> new weights and
             tuple of slots; `number` counts the steps from 1, as a float.
     """
@@ -65,12 +66,23 @@ OPTIMIZERS = {
 }
 
 
-def as_one(features):
-    """The reading of features that are one representation as they are: (B, F) -> (1, B, F)."""
+def as_one(features: tf.Tensor) -> tf.Tensor:
+    """Features that are one representation as they are: (B, F) -> (1, B, F)."""
     return features[None]
 
 
-def train_probes(features, labels, rates, l1, protocol, *, classes, read=as_one, rows=None, seed=0):
+def train_probes(
+    features: ArrayLike | Callable[[int], np.ndarray],
+    labels: np.ndarray,
+    rates: ArrayLike,
+    l1: ArrayLike,
+    protocol,
+    *,
+    classes: int,
+    read: Callable[[tf.Tensor], tf.Tensor] = as_one,
+    rows: np.ndarray | None = None,
+    seed: int = 0,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Train a probe for every entry of `rates`; each becomes what it would become alone.
 
     All probes start from the same weights and see the same minibatches, which are drawn anew each
@@ -80,13 +92,13 @@ def train_probes(features, labels, rates, l1, protocol, *, classes, read=as_one,
         features: float32 (N, E), array or tensor; or a function `epoch -> float32 (N, E)` for
             augmented ones.
         labels: int (N,) in [0, classes).
-        rates: float (R, P) > 0. Learning rates, as the optimizer shall use them.
+        rates: float (R, P) > 0. Learning rates, as the optimizer uses them.
         l1: float (R, P) >= 0.
-        protocol: `ProbeProtocol`. Its epochs, batch size, schedule, optimizer and start.
+        protocol: `ProbeProtocol`. Its epochs, batch size, schedule, optimizer, `weight_std`.
         classes: int >= 2.
         read: `tensor (B, E) -> (R, B, F)`.
         rows: int (n,) or None. The images to train on; None for all.
-        seed: int. Draws the start and the minibatches.
+        seed: int. Draws the initial weights and the minibatches.
 
     Returns:
         weights (R, P, classes, F), biases (R, P, classes).
@@ -110,8 +122,14 @@ def train_probes(features, labels, rates, l1, protocol, *, classes, read=as_one,
     return tuple(tf.stack(x) for x in zip(*(tensors for tensors, _ in state[0]), strict=True))
 
 
-def probe_logits(weights, features, *, read=as_one, block=1024):
-    """Scores of all probes, some images at a time: yields (rows, logits (R, rows, P, classes)).
+def probe_logits(
+    weights: tuple[tf.Tensor, tf.Tensor],
+    features: ArrayLike,
+    *,
+    read: Callable[[tf.Tensor], tf.Tensor] = as_one,
+    block: int = 1024,
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Logits of all probes, some images at a time: yields (rows, logits (R, rows, P, classes)).
 
     Args:
         weights: as `train_probes` returns them.
@@ -147,7 +165,7 @@ def _epoch(read, optimizer):
 
     # XLA makes one pass of the update where TensorFlow makes seven; its matrix products are slower.
     compiled = functools.partial(tf.function, jit_compile=not detect().xla_failure)
-    wrong = compiled(_wrong)
+    errors = compiled(_errors)
 
     @compiled
     def update(tensors, slots, gradients, rate, l1, number):
@@ -162,12 +180,14 @@ def _epoch(read, optimizer):
     @tf.function
     def epoch(parts, number, features, labels, order, rates, l1):
         def step(i, parts, number):
-            batch, right = read(tf.gather(features, order[i])), tf.gather(labels, order[i])
+            batch, label = read(tf.gather(features, order[i])), tf.gather(labels, order[i])
             number += 1.0
             # One chain of operations for each representation: while one updates, which takes a
             # single core, another multiplies; and TensorFlow then leaves out the stack in `read`.
             parts = [
-                update(*part, _gradients(*part[0], batch[r], right, wrong), rates[r], l1[r], number)
+                update(
+                    *part, _gradients(*part[0], batch[r], label, errors), rates[r], l1[r], number
+                )
                 for r, part in enumerate(parts)
             ]
             return i + 1, parts, number
@@ -178,20 +198,21 @@ def _epoch(read, optimizer):
     return epoch
 
 
-def _gradients(weights, biases, batch, labels, wrong):
+def _gradients(weights, biases, batch, labels, errors):
     """Gradients of the mean cross-entropy of every probe; batch: (B, F), labels: (B,)."""
-    wrong, slope = wrong(_products(weights, batch), biases, labels)
-    return tf.reshape(tf.matmul(wrong, batch[None]), weights.shape), slope
+    errors, slope = errors(_products(weights, batch), biases, labels)
+    return tf.reshape(tf.matmul(errors, batch[None]), weights.shape), slope
 
 
-def _wrong(products, biases, labels):
-    """Gradients of products, (1, P * classes, B), and of biases."""
+def _errors(products, biases, labels):
+    """Gradients of products, (1, P * classes, B), and of biases: softmax minus one-hot labels."""
     scores = _scores(products, biases)
-    wrong = tf.exp(scores - tf.reduce_max(scores, axis=1, keepdims=True))
-    wrong /= tf.reduce_sum(wrong, axis=1, keepdims=True)
-    wrong -= tf.one_hot(labels, biases.shape[1], axis=0)
-    wrong /= tf.cast(tf.shape(labels)[0], tf.float32)
-    return tf.reshape(wrong, tf.shape(products)), tf.reduce_sum(wrong, axis=2)
+    # The largest score is subtracted, so that no exponential overflows.
+    errors = tf.exp(scores - tf.reduce_max(scores, axis=1, keepdims=True))
+    errors /= tf.reduce_sum(errors, axis=1, keepdims=True)
+    errors -= tf.one_hot(labels, biases.shape[1], axis=0)
+    errors /= tf.cast(tf.shape(labels)[0], tf.float32)
+    return tf.reshape(errors, tf.shape(products)), tf.reduce_sum(errors, axis=2)
 
 
 def _products(weights, batch):

@@ -1,4 +1,4 @@
-"""Every judge of features, codes or clusters against every fault of what it is given."""
+"""Every measure of features, codes or clusters against every fault of what it is given."""
 
 import inspect
 from dataclasses import replace
@@ -23,7 +23,7 @@ from keras_ssl.evaluation.probes.transfer import codes_probe, dense_probe
 from keras_ssl.evaluation.robustness import corruption_accuracy
 from keras_ssl.evaluation.splits import few_labels, label_subset, stratified_parts
 from keras_ssl.evaluation.validation import unit_rows
-from keras_ssl.training.online import OnlineKNN, OnlineLinear
+from keras_ssl.training.online import OnlineEvaluation, OnlineLinearProbe, online_knn
 from tests.blobs import blobs
 
 PROTOCOL = ProbeProtocol("a test", "sgd", (0.5, 0.1), epochs=2, batch_size=16)
@@ -34,10 +34,11 @@ GOOD = {"train": TRAIN, "train_labels": LABELS, "test": TEST, "test_labels": TES
 CODES = {**GOOD, "train": (TRAIN > 0).astype("uint8"), "test": (TEST > 0).astype("uint8")}
 
 
-def _online(train_labels, test_labels, watch=OnlineKNN, **options):
+def _online(train_labels, test_labels, k=20):
     encode = lambda images, training: images[:, 0, :, 0]  # noqa: E731
     data = (IMAGES, train_labels, IMAGES[:15], test_labels)
-    return watch(encode, lambda images: images, *data, **options)
+    probes = {"knn": online_knn(k), "linear": OnlineLinearProbe()}
+    return OnlineEvaluation(encode, lambda images: images, *data, probes=probes)
 
 
 def _corrupted(test_labels, answer=0):
@@ -51,11 +52,11 @@ def _finetuned(train_labels, test_labels):
     )
 
 
-# By parameter names: a judge reads those of the four parts that it asks for.
+# By parameter names: a measure reads those of the four parts that it asks for.
 OF_FEATURES = {
     "knn_accuracy": partial(knn_accuracy, k=5),
     "knn_scores": partial(knn_scores, k=5, num_classes=3),
-    "knn_sweep": partial(knn_sweep, neighbours=(1, 5)),
+    "knn_sweep": partial(knn_sweep, neighbors=(1, 5)),
     "linear_probe": linear_probe,
     "linear_probe_few": partial(linear_probe_few, per_class=2, subsets=2),
     "linear_probe_share": partial(linear_probe_share, share=0.3, subsets=2),
@@ -72,29 +73,28 @@ OF_LABELS = {
     "cluster_agreement": lambda train_labels: cluster_agreement(LABELS, train_labels),
     "cluster_agreement, clusters": lambda train_labels: cluster_agreement(train_labels, LABELS),
     "corruption_accuracy": _corrupted,
-    "OnlineKNN": _online,
-    "OnlineLinear": partial(_online, watch=OnlineLinear),
+    "OnlineEvaluation": _online,
     "finetune": _finetuned,
 }
-JUDGES = OF_FEATURES | OF_CODES | OF_LABELS
+MEASURES = OF_FEATURES | OF_CODES | OF_LABELS
 
 
 def _reads(name, part):
-    return part in inspect.signature(JUDGES[name]).parameters
+    return part in inspect.signature(MEASURES[name]).parameters
 
 
-def _judge(name, **changes):
+def _measured(name, **changes):
     parts = {**(CODES if name in OF_CODES else GOOD), **changes}
-    return JUDGES[name](**{part: value for part, value in parts.items() if _reads(name, part)})
+    return MEASURES[name](**{part: value for part, value in parts.items() if _reads(name, part)})
 
 
-def _pairs(judges, parts):
-    return [(name, part) for name in judges for part in parts if _reads(name, part)]
+def _pairs(measures, parts):
+    return [(name, part) for name in measures for part in parts if _reads(name, part)]
 
 
-@pytest.mark.parametrize("name", [name for name in JUDGES if name != "finetune"])
+@pytest.mark.parametrize("name", [name for name in MEASURES if name != "finetune"])
 def test_what_is_spoiled_below_is_good_to_begin_with(name):
-    _judge(name)
+    _measured(name)
 
 
 LABEL_FAULTS = {
@@ -117,12 +117,11 @@ LABEL_FAULTS = {
 
 NO_FAULT = {
     ("few_labels", "too few"),  # it has nothing to count them by
-    ("OnlineKNN", "None"),  # measures without labels
-    ("OnlineLinear", "None"),
+    ("OnlineEvaluation", "None"),  # measures without labels
 }
 LABEL_CASES = [
     (name, part, fault)
-    for name, part in _pairs(JUDGES, ("train_labels", "test_labels"))
+    for name, part in _pairs(MEASURES, ("train_labels", "test_labels"))
     for fault in LABEL_FAULTS
     if (name, fault) not in NO_FAULT
 ]
@@ -132,7 +131,7 @@ LABEL_CASES = [
 def test_wrong_labels_are_answered_by_what_came_and_what_to_do(name, part, fault):
     spoil, message = LABEL_FAULTS[fault]
     with pytest.raises(UserError, match=message):
-        _judge(name, **{part: spoil(GOOD[part])})
+        _measured(name, **{part: spoil(GOOD[part])})
 
 
 def _with(value):
@@ -167,7 +166,7 @@ FEATURE_FAULTS = {
 def test_wrong_features_are_answered_by_what_came_and_what_to_do(name, part, fault):
     spoil, message = FEATURE_FAULTS[fault]
     with pytest.raises(UserError, match=message) as caught:
-        _judge(name, **{part: spoil(GOOD[part])})
+        _measured(name, **{part: spoil(GOOD[part])})
     assert name == "kmeans_agreement" or part in str(caught.value)
 
 
@@ -187,7 +186,7 @@ CODE_FAULTS = {
 def test_wrong_codes_are_answered_by_what_came(name, part, fault):
     spoil, message = CODE_FAULTS[fault]
     with pytest.raises(UserError, match=message):
-        _judge(name, **{part: spoil(CODES[part])})
+        _measured(name, **{part: spoil(CODES[part])})
 
 
 WITH_TEST = [name for name in OF_FEATURES | OF_CODES if _reads(name, "test")]
@@ -197,7 +196,7 @@ WITH_TEST = [name for name in OF_FEATURES | OF_CODES if _reads(name, "test")]
 def test_parts_of_different_width_are_refused(name):
     wide = np.ones((15, 9), "uint8" if name in OF_CODES else "float32")
     with pytest.raises(UserError, match="the same .* Received 8 and 9: .* the same encoder"):
-        _judge(name, test=wide)
+        _measured(name, test=wide)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +207,7 @@ def test_no_subset_of_labels_is_refused(probe, options):
         probe(**GOOD, **options, subsets=0)
 
 
-def test_numbers_that_only_float64_holds_are_too_large_for_a_judge_in_float32():
+def test_numbers_that_only_float64_holds_are_too_large_for_a_measure_in_float32():
     train = TRAIN.astype("float64")
     assert knn_accuracy(1e60 * train, LABELS, TEST, TEST_LABELS, k=5).accuracy == 100
     with pytest.raises(UserError, match="too large for distances in float32|infinite values in 30"):
@@ -255,15 +254,15 @@ CLASS_FAULTS = [
     *((name, _one_of_each, "two train images of each.* 1 images of class 0: ") for name in PROBES),
     ("probe_grid", _one_of_each, "Class 0 has a single train image: .* Take a protocol with one"),
     ("few_labels", _one_of_each, "per_class=2 .* class 0 has 1 train images, so use 1 to 1"),
-    ("knn_accuracy", _one_of_each, "k=5 neighbours do not fit 3 train images: use 1 to that"),
-    ("knn_scores", _one_of_each, "k=5 neighbours do not fit 3 train images: use 1 to that"),
+    ("knn_accuracy", _one_of_each, "k=5 neighbors do not fit 3 train images: use 1 to 3"),
+    ("knn_scores", _one_of_each, "k=5 neighbors do not fit 3 train images: use 1 to 3"),
 ]
 
 
 @pytest.mark.parametrize("name, changes, message", CLASS_FAULTS)
-def test_classes_that_a_judge_cannot_learn_are_refused(name, changes, message):
+def test_classes_that_a_measure_cannot_learn_are_refused(name, changes, message):
     with pytest.raises(UserError, match=message):
-        _judge(name, **changes(name))
+        _measured(name, **changes(name))
 
 
 def _votes(train, labels, test, k, temperature=0.07):
@@ -280,15 +279,15 @@ def _votes(train, labels, test, k, temperature=0.07):
 def test_neighbours_do_not_need_every_class_in_both_parts(part):
     parts = {**GOOD, **_without_class(part)(None)}
     expected = _votes(parts["train"], parts["train_labels"], parts["test"], 5)
-    result = _judge("knn_accuracy", **parts)
-    assert np.array_equal(result.hits, expected.argmax(axis=1) == parts["test_labels"])
-    assert result.accuracy == pytest.approx(100 * result.hits.mean())
-    np.testing.assert_allclose(_judge("knn_scores", **parts), expected, rtol=1e-4)
+    result = _measured("knn_accuracy", **parts)
+    assert np.array_equal(result.correct[0], expected.argmax(axis=1) == parts["test_labels"])
+    assert result.accuracy == pytest.approx(100 * result.correct.mean())
+    np.testing.assert_allclose(_measured("knn_scores", **parts), expected, rtol=1e-4)
     assert part == "test" or not expected[:, 2].any()
 
 
 def test_neighbours_of_one_class_only_are_all_right():
-    assert _judge("knn_accuracy", **_one_class(None)).accuracy == 100
+    assert _measured("knn_accuracy", **_one_class(None)).accuracy == 100
 
 
 def test_the_neighbour_is_the_only_image_of_its_class():
@@ -296,7 +295,7 @@ def test_the_neighbour_is_the_only_image_of_its_class():
     distances = np.linalg.norm(TEST[:, None] - few["train"], axis=2)
     expected = few["train_labels"][distances.argmin(axis=1)]
     result = knn_accuracy(**{**GOOD, **few}, k=1, metric="euclidean")
-    assert np.array_equal(result.hits, expected == TEST_LABELS)
+    assert np.array_equal(result.correct[0], expected == TEST_LABELS)
 
 
 def _by_scikit_learn(train, labels, test, c):
@@ -307,7 +306,7 @@ def _by_scikit_learn(train, labels, test, c):
 def test_a_class_without_a_test_image_is_learned_all_the_same(name):
     parts = {**(CODES if name in OF_CODES else GOOD), **_without_class("test")(name)}
     train, labels, test, test_labels = parts.values()
-    result = _judge(name, **parts)
+    result = _measured(name, **parts)
     if name == "codes_probe":
         train, test = (np.eye(2)[x].reshape(len(x), -1) for x in (train, test))
     if name.startswith("linear"):
@@ -318,7 +317,7 @@ def test_a_class_without_a_test_image_is_learned_all_the_same(name):
     }.get(name, lambda: [np.arange(len(labels))])()
     answers = [
         _by_scikit_learn(train[rows], labels[rows], test, c)
-        for rows, c in zip(subsets, result.c, strict=True)
+        for rows, c in zip(subsets, result.details["c"], strict=True)
     ]
     assert result.accuracy == pytest.approx(100 * np.mean(np.array(answers) == test_labels))
 
@@ -330,7 +329,7 @@ def test_a_class_of_one_image_is_learned_but_chooses_nothing(name):
     alone = np.flatnonzero(LABELS == 2)[0]
     rows = np.flatnonzero((LABELS != 2) | (np.arange(30) == alone))
     parts = CODES if name in OF_CODES else GOOD
-    result = _judge(name, train=parts["train"][rows], train_labels=LABELS[rows])
+    result = _measured(name, train=parts["train"][rows], train_labels=LABELS[rows])
     result = result["features"] if name == "probe_grid" else result
     assert result.protocol["classes_of_one_image"] == 1
     assert result.accuracy > 34  # the others are told apart
@@ -342,9 +341,12 @@ def test_labels_of_any_size_take_the_memory_of_as_many_classes():
     names = np.array([7, 10**9, 10**18])
     data = (TRAIN, names[LABELS], TEST, names[TEST_LABELS])
     found, wanted = knn_accuracy(*data, k=5), knn_accuracy(**GOOD, k=5)
-    assert np.array_equal(found.hits, wanted.hits) and found.top5 == wanted.top5
-    (one, *_), _ = knn_sweep(*data, neighbours=(5,), temperatures=(0.07,))
-    assert np.array_equal(one.hits, wanted.hits)
+    assert (
+        np.array_equal(found.correct, wanted.correct)
+        and found.metrics["top5"] == wanted.metrics["top5"]
+    )
+    (one, *_), _ = knn_sweep(*data, neighbors=(5,), temperatures=(0.07,))
+    assert np.array_equal(one.correct, wanted.correct)
     assert linear_probe(*data).accuracy == linear_probe(**GOOD).accuracy
 
 
@@ -352,24 +354,24 @@ def test_clusters_of_one_class_are_right_in_the_largest_of_them():
     clusters = np.array([0, 0, 0, 1, 2])
     result = cluster_agreement(clusters, np.zeros(5, int))
     assert result.accuracy == pytest.approx(60)
-    assert (result.nmi, result.ari) == (0, 0)
+    assert (result.metrics["nmi"], result.metrics["ari"]) == (0, 0)
 
 
 def test_as_many_clusters_as_images_of_different_classes_agree_with_them():
     few = _one_of_each("kmeans_agreement")
     result = kmeans_agreement(few["train"], few["train_labels"])
-    assert (result.accuracy, result.nmi, result.clusters) == (100, 100, 3)
+    assert (result.accuracy, result.metrics["nmi"], result.details["clusters"]) == (100, 100, 3)
 
 
 def test_a_row_of_zeros_is_refused_only_where_it_needs_a_direction():
     train = TRAIN * (np.arange(30) != 4)[:, None]
-    for judge in (partial(_judge, "knn_accuracy"), partial(_judge, "kmeans_agreement")):
+    for measure in (partial(_measured, "knn_accuracy"), partial(_measured, "kmeans_agreement")):
         with pytest.raises(UserError, match="1 of 30 .*features are all zero and have no direct"):
-            judge(train=train)
+            measure(train=train)
     euclidean = knn_accuracy(**{**GOOD, "train": train}, k=5, metric="euclidean")
     assert euclidean.accuracy == 100
     for name in ("linear_probe", "dense_probe"):
-        assert _judge(name, train=train).accuracy == 100
+        assert _measured(name, train=train).accuracy == 100
 
 
 def test_a_grid_with_nothing_to_choose_learns_from_one_image_of_each_class():
@@ -377,7 +379,7 @@ def test_a_grid_with_nothing_to_choose_learns_from_one_image_of_each_class():
     parts = {**GOOD, **_one_of_each("probe_grid")}
     result = probe_grid(**parts, protocol=single)["features"]
     expected = _by_scikit_learn(parts["train"], parts["train_labels"], TEST, 1e3)
-    assert np.array_equal(result.hits[0], expected == TEST_LABELS)
+    assert np.array_equal(result.correct[0], expected == TEST_LABELS)
 
 
 # The callback, and classifiers of corrupted images

@@ -67,25 +67,29 @@ def tuned(train=None, labels=None, network=None, **options):
 def test_classes_that_differ_are_told_apart():
     result = tuned(steps=60)
     assert result.accuracy == 100.0
-    assert result.classes == (0, 1, 2) and result.validation == ()
-    assert (result.learning_rate, result.weight_decay) == (0.5, 0.0)
+    assert result.details["classes"] == (0, 1, 2) and result.details["validation"] == ()
+    assert (result.details["learning_rate"], result.details["weight_decay"]) == (0.5, 0.0)
 
 
 def test_the_model_of_the_result_has_the_accuracy_of_the_result():
     result = tuned(steps=5)
     images, labels = data(seed=1)
-    guesses = np.argmax(result.model(preprocess(images)), axis=1)
+    guesses = np.argmax(result.details["model"](preprocess(images)), axis=1)
     assert result.accuracy == pytest.approx(100 * np.mean(guesses == labels))
 
 
 def test_what_serves_the_held_out_fifth_best_is_chosen_and_the_rest_is_told():
     result = tuned(learning_rates=(1e-6, 0.5, 1e9), weight_decays=(0.0, 1e-4), steps=30)
     scores = {
-        pair: score for *pair, score in map(list, result.validation) for pair in [tuple(pair)]
+        pair: score
+        for *pair, score in map(list, result.details["validation"])
+        for pair in [tuple(pair)]
     }
     assert len(scores) == 6
-    assert scores[result.learning_rate, result.weight_decay] == max(scores.values())
-    assert result.learning_rate == 0.5  # 1e9 diverges, 1e-6 stands still
+    assert scores[result.details["learning_rate"], result.details["weight_decay"]] == max(
+        scores.values()
+    )
+    assert result.details["learning_rate"] == 0.5  # 1e9 diverges, 1e-6 stands still
     assert result.accuracy > 90
 
 
@@ -106,7 +110,9 @@ def test_labels_outside_the_subset_are_never_read(monkeypatch):
     network = encoder()
     one, other = (tuned(images, y, network, share=0.5, steps=3) for y in (labels, wrong))
     assert one.accuracy == other.accuracy
-    for a, b in zip(one.model.get_weights(), other.model.get_weights(), strict=True):
+    for a, b in zip(
+        one.details["model"].get_weights(), other.details["model"].get_weights(), strict=True
+    ):
         np.testing.assert_array_equal(a, b)
 
 
@@ -124,7 +130,7 @@ def test_labels_may_be_any_numbers():
         steps=60,
         batch_size=16,
     )
-    assert named.classes == (7, 17, 27) and named.accuracy == 100.0
+    assert named.details["classes"] == (7, 17, 27) and named.accuracy == 100.0
 
 
 def test_a_protocol_holds_settings_and_no_outcome():
@@ -243,13 +249,13 @@ def test_a_trainer_forgets_what_it_did_before():
 
 def test_a_network_that_diverged_has_no_right_answers():
     result = tuned(learning_rates=(1e12,), steps=8)
-    assert not all(np.isfinite(weights).all() for weights in result.model.get_weights())
+    assert not all(np.isfinite(weights).all() for weights in result.details["model"].get_weights())
     assert result.accuracy == 0.0  # and not the share of the first class
 
 
 def test_a_class_of_one_image_is_learned_but_chooses_nothing():
     result = tuned(labels=np.repeat([0, 1, 2], [1, 29, 30]), steps=1)
-    assert result.protocol["classes_of_one_image"] == 1 and len(result.classes) == 3
+    assert result.protocol["classes_of_one_image"] == 1 and len(result.details["classes"]) == 3
 
 
 def test_schedules_begin_at_the_peak_and_fall():

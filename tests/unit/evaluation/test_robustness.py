@@ -17,10 +17,10 @@ def test_corruptions_count_alike_whatever_their_number_of_severities():
     pairs = [("fog", 1, IMAGES), ("fog", 5, IMAGES), ("snow", 1, IMAGES)]
     answers = [[0, 0, 1, 1], [1, 1, 0, 0], [0, 0, 1, 0]]
     result = corruption_accuracy(_from(answers), [0, 0, 1, 1], pairs)
-    assert result.by_severity == {("fog", 1): 100, ("fog", 5): 0, ("snow", 1): 75}
-    assert result.by_corruption == {"fog": 50, "snow": 75}
+    assert result.details["by_severity"] == {("fog", 1): 100, ("fog", 5): 0, ("snow", 1): 75}
+    assert result.details["by_corruption"] == {"fog": 50, "snow": 75}
     assert result.accuracy == 62.5
-    assert result.hits.mean(axis=1).tolist() == [1, 0, 0.75]
+    assert result.correct.mean(axis=1).tolist() == [1, 0, 0.75]
 
 
 def test_images_are_taken_one_corruption_at_a_time():

@@ -35,7 +35,7 @@ def _all_rows():
     return [
         *accuracy_rows(knn_accuracy(*data, k=5), "pretrained", "knn", "blobs"),
         *accuracy_rows(few, "pretrained", "few", "blobs"),
-        *sweep_rows(knn_sweep(*data, neighbours=(5, 9))[0], "pretrained", "blobs"),
+        *sweep_rows(knn_sweep(*data, neighbors=(5, 9))[0], "pretrained", "blobs"),
         *grid_rows(probe_grid(*data, protocol=protocol, seeds=(0, 1)), "sem_sgd", "blobs"),
         *cluster_rows(cluster_agreement(data[3], data[3]), "pretrained", "argmax", "blobs"),
         *corruption_rows(broken, "pretrained", "blobs", {"k": 5}, each=True),
@@ -70,6 +70,6 @@ def test_a_corruption_has_the_hits_of_its_own_severities():
 
 
 def test_a_row_of_a_sweep_says_its_setting():
-    results, _ = knn_sweep(*_data(), neighbours=(5,), temperatures=(0.07, 0.1))
+    results, _ = knn_sweep(*_data(), neighbors=(5,), temperatures=(0.07, 0.1))
     tasks = [row.task for row, _ in sweep_rows(results, "pretrained", "blobs")]
     assert tasks == ["knn k=5 T=0.07", "knn k=5 T=0.1", "knn k=5 euclidean"]

@@ -52,13 +52,13 @@ def test_the_clusters_of_a_run_are_the_argmax_of_its_scores(name, tmp_path, inpu
     line = (f"pretrained, {method.cluster_head}", "argmax")
     assert values(pairs) == pytest.approx(
         {
-            **{(*line, metric): getattr(wanted, metric) for metric in ("nmi", "ami", "ari")},
+            **{(*line, metric): wanted.metrics[metric] for metric in ("nmi", "ami", "ari")},
             (*line, "accuracy"): wanted.accuracy,
-            (*line, "used"): 100 * wanted.clusters / CLUSTERS[name],
+            (*line, "used"): 100 * wanted.details["clusters"] / CLUSTERS[name],
         }
     )
     assert all(row.protocol["k"] == CLUSTERS[name] for row, _ in pairs) and not left_out
-    np.testing.assert_array_equal(pairs[0][1], wanted.hits)
+    np.testing.assert_array_equal(pairs[0][1], wanted.correct)
 
 
 def test_codes_are_judged_beside_the_clusters_of_the_method(tmp_path, inputs):
@@ -69,8 +69,10 @@ def test_codes_are_judged_beside_the_clusters_of_the_method(tmp_path, inputs):
     codes = np.asarray(keras_ssl.codes_of(method.encoder)(ready))
     found = values(pairs)
     each = [cluster_agreement(column, data.test_labels) for column in codes.T]
-    assert found[CODES, "codes", "nmi"] == pytest.approx(np.mean([one.nmi for one in each]))
-    used = 100 * np.mean([one.clusters for one in each]) / NECK["simplex_size"]
+    assert found[CODES, "codes", "nmi"] == pytest.approx(
+        np.mean([one.metrics["nmi"] for one in each])
+    )
+    used = 100 * np.mean([one.details["clusters"] for one in each]) / NECK["simplex_size"]
     assert found[CODES, "codes", "used"] == pytest.approx(used)
     assert ("pretrained, prototypes", "argmax", "nmi") in found
 

@@ -214,7 +214,7 @@ def test_a_shifted_set_that_is_the_test_part_scores_as_the_test_part_does(tmp_pa
     assert left_out == [] and [one.task for one, _ in pairs] == ["knn, same", "linear, same"]
     assert 40 < knn.accuracy < 100 and 40 < linear.accuracy < 100
     for (one, hits), whole in zip(pairs, (knn, linear), strict=True):
-        np.testing.assert_array_equal(hits, np.atleast_2d(whole.hits))
+        np.testing.assert_array_equal(hits, np.atleast_2d(whole.correct))
         assert one.value == pytest.approx(whole.accuracy)
         assert whole.protocol | {"among_classes": 3} == one.protocol
         assert one.dataset == f"npz:{tmp_path}/same.npz"
@@ -321,7 +321,7 @@ def test_images_that_are_not_square_stay_so(tmp_path):
     images = data.train_images, data.test_images
     flat = [part.reshape(len(part), -1).astype("float32") / 255 for part in images]
     expected = knn_accuracy(flat[0], data.train_labels, flat[1], data.test_labels)
-    np.testing.assert_array_equal(pairs[0][1][0], expected.hits)
+    np.testing.assert_array_equal(pairs[0][1][0], expected.correct)
     reason = "The images are 4 x 8, those of 'npz:own.npz' 8 x 6."
     assert left_out == [LeftOut(f"raw pixels, other: {reason}")]
 

@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.knn import knn_accuracy
-from keras_ssl.training.callbacks import EventFiles, MetricsLog, OnlineKNN, Throughput
-from keras_ssl.training.online import feature_std
+from keras_ssl.training.callbacks import EventFiles, MetricsLog, Throughput
+from keras_ssl.training.online import OnlineEvaluation, feature_std, online_knn
 
 GENERATOR = np.random.default_rng(0)
 IMAGES = GENERATOR.integers(0, 256, (24, 8, 8, 1), dtype="uint8")
@@ -44,8 +44,9 @@ def _fit(model, callbacks, epochs=2, **options):
     return model.fit(views, targets, callbacks=callbacks, **settings).history
 
 
-def _watch(model, *data, **options):
-    return OnlineKNN(model, _scale, *data, batch_size=8, **options)
+def _watch(model, *data, k=20, **options):
+    probes = {"knn": online_knn(k)}
+    return OnlineEvaluation(model, _scale, *data, probes=probes, batch_size=8, **options)
 
 
 class _Recorder(keras.callbacks.Callback):
@@ -123,7 +124,7 @@ def test_throughput_of_a_single_step_counts_that_step():
     assert 0 < logs["data_wait"] <= 0.5
 
 
-# OnlineKNN
+# OnlineEvaluation with a k-NN
 
 
 def test_online_knn_measures_every_few_epochs_and_at_the_end(tmp_path):

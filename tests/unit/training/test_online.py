@@ -6,8 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_ssl.core.errors import UserError
-from keras_ssl.training.callbacks import OnlineEvaluation, OnlineKNN, OnlineLinear
-from keras_ssl.training.online import FollowingProbe, knn_judge
+from keras_ssl.training.online import OnlineEvaluation, OnlineLinearProbe, online_knn
 from tests.blobs import blobs
 from tests.descriptors import make_method, make_views
 
@@ -26,14 +25,14 @@ def assert_same_weights(one, other):
 
 
 def trained(data=DATA, calls=1, **settings):
-    probe = FollowingProbe(**{**SHORT, **settings})
+    probe = OnlineLinearProbe(**{**SHORT, **settings})
     for _ in range(calls):
         probe(*data)
     return probe
 
 
 def test_classes_that_lie_apart_are_told_apart_in_one_call():
-    assert FollowingProbe()(*blobs(spread=0.3)) == 100
+    assert OnlineLinearProbe()(*blobs(spread=0.3)) == 100
 
 
 def test_the_first_step_goes_down_the_gradient_of_the_cross_entropy():
@@ -48,14 +47,14 @@ def test_the_first_step_goes_down_the_gradient_of_the_cross_entropy():
 
 
 def test_every_row_is_seen_once_in_a_pass():
-    order = FollowingProbe(steps=9, batch_size=5)._order(20)
+    order = OnlineLinearProbe(steps=9, batch_size=5)._order(20)
     assert order.shape == (9, 5)
     assert all(sorted(rows.ravel()) == list(range(20)) for rows in (order[:4], order[4:8]))
     assert not np.array_equal(order[:4], order[4:8])
 
 
 def test_rows_fewer_than_a_batch_make_one():
-    assert FollowingProbe(steps=3, batch_size=256)._order(20).shape == (3, 20)
+    assert OnlineLinearProbe(steps=3, batch_size=256)._order(20).shape == (3, 20)
 
 
 def test_a_call_goes_on_from_the_call_before():
@@ -73,7 +72,7 @@ def test_the_probe_follows_features_that_move():
     turned = (-train, labels, -test, test_labels)
     calls = [probe(*turned) for _ in range(20)]
     assert calls[0] < calls[-1]
-    assert calls[-1] == pytest.approx(FollowingProbe()(*turned), abs=7)
+    assert calls[-1] == pytest.approx(OnlineLinearProbe()(*turned), abs=7)
 
 
 def test_the_scale_and_the_origin_of_features_do_not_matter():
@@ -148,29 +147,29 @@ def test_features_too_large_to_standardise_give_nan():
     train = train.copy()
     train[:, 0] = -3e38
     train[0, 0] = 3e38  # further from the mean than float32 reaches
-    assert np.isnan(FollowingProbe(**SHORT)(train, labels, test, test_labels))
+    assert np.isnan(OnlineLinearProbe(**SHORT)(train, labels, test, test_labels))
 
 
 def test_features_that_collapsed_leave_the_most_frequent_class():
     labels, test_labels = np.repeat([0, 1, 2], [5, 20, 5]), np.repeat([0, 1, 2], [1, 2, 5])
     collapsed = [np.zeros((len(x), 4), "float32") for x in (labels, test_labels)]
-    assert FollowingProbe()(collapsed[0], labels, collapsed[1], test_labels) == 25
+    assert OnlineLinearProbe()(collapsed[0], labels, collapsed[1], test_labels) == 25
 
 
 def test_labels_may_be_any_integers_and_unknown_ones_count_as_wrong():
     train, labels, test, test_labels = blobs(spread=0.3)
     names = np.array([7, 1000, 12])
     named = (train, names[labels], test, names[test_labels])
-    assert FollowingProbe()(*named) == 100
+    assert OnlineLinearProbe()(*named) == 100
     unknown = np.where(test_labels == 1, 5, names[test_labels])
     share = 100 * np.mean(test_labels != 1)
-    assert FollowingProbe()(train, names[labels], test, unknown) == pytest.approx(share)
+    assert OnlineLinearProbe()(train, names[labels], test, unknown) == pytest.approx(share)
 
 
 @pytest.mark.parametrize("setting", [{"learning_rate": 0}, {"steps": 0}, {"batch_size": 0}])
 def test_settings_out_of_range_are_refused(setting):
     with pytest.raises(UserError, match=next(iter(setting))):
-        FollowingProbe(**setting)
+        OnlineLinearProbe(**setting)
 
 
 # As a callback
@@ -189,9 +188,10 @@ def pixels(images, training):
     return tf.reshape(images, (-1, 8 * 8 * 3))
 
 
-def both(encoder, *data, **options):
-    judges = {"knn": knn_judge(), "linear": FollowingProbe(**SHORT)}
-    return OnlineEvaluation(encoder, scale, *data, judges=judges, batch_size=8, **options)
+def both(encoder, *data, names=("knn", "linear"), **options):
+    probes = {"knn": online_knn(), "linear": OnlineLinearProbe(**SHORT)}
+    probes = {name: probes[name] for name in names}
+    return OnlineEvaluation(encoder, scale, *data, probes=probes, batch_size=8, **options)
 
 
 def fit(method, callbacks):
@@ -200,23 +200,22 @@ def fit(method, callbacks):
     return method.fit(data, callbacks=callbacks, **options).history
 
 
-def test_judges_share_features_that_are_read_once():
-    watch, seen = both(pixels, *PARTS), []
-    read = watch.extract
-    watch.extract = lambda images: seen.append(len(images)) or read(images)
-    together = watch.measure()
+def test_probes_share_features_that_are_extracted_once():
+    online, seen = both(pixels, *PARTS), []
+    read = online.extract
+    online.extract = lambda images: seen.append(len(images)) or read(images)
+    together = online.measure()
     assert seen == [24, 9]
-    alone = (
-        OnlineKNN(pixels, scale, *PARTS).measure()
-        | OnlineLinear(pixels, scale, *PARTS, steps=SHORT["steps"]).measure()
-    )
+    alone = {}
+    for name in ("knn", "linear"):
+        alone |= both(pixels, *PARTS, names=[name]).measure()
     assert together == alone
     assert set(alone) == {"feature_std", "knn", "linear"}
 
 
 @pytest.mark.parametrize("data", [PARTS[:1], PARTS[:2], PARTS[:3]])
 def test_without_labels_on_both_parts_no_probe_is_trained(data):
-    assert set(OnlineLinear(pixels, scale, *data).measure()) == {"feature_std"}
+    assert set(both(pixels, *data).measure()) == {"feature_std"}
 
 
 def test_an_encoder_that_diverged_is_recorded_and_does_not_end_the_run():
@@ -231,25 +230,25 @@ def test_features_too_large_for_distances_do_not_end_the_run():
     def encoder(images, training):
         return 1e30 * (pixels(images, training) + 1)
 
-    watch = OnlineKNN(encoder, scale, *PARTS)
+    online = both(encoder, *PARTS, names=["knn"])
     with pytest.warns(UserWarning, match="knn is NaN: .* too large for distances"):
-        assert np.isnan(watch.measure()["knn"])
+        assert np.isnan(online.measure()["knn"])
 
 
-def test_a_judge_that_refuses_leaves_the_others_their_say():
+def test_an_error_of_one_probe_does_not_keep_the_others_from_measuring():
     def refuse(*parts):
         raise UserError("not today")
 
-    judges = {"own": refuse, "knn": knn_judge()}
+    probes = {"own": refuse, "knn": online_knn()}
     with pytest.warns(UserWarning, match="own is NaN: not today"):
-        values = OnlineEvaluation(pixels, scale, *PARTS, judges=judges).measure()
+        values = OnlineEvaluation(pixels, scale, *PARTS, probes=probes).measure()
     assert np.isnan(values["own"]) and values["knn"] >= 0
 
 
 @pytest.mark.parametrize("setting", [{"k": 0}, {"temperature": 0.0}])
-def test_settings_of_the_neighbours_are_checked_before_a_training(setting):
+def test_settings_of_the_knn_are_checked_before_a_training(setting):
     with pytest.raises(UserError, match=next(iter(setting))):
-        OnlineKNN(pixels, scale, *PARTS, **setting)
+        online_knn(**setting)
 
 
 @pytest.mark.parametrize("name", ["simsiam", pytest.param("gedi", marks=pytest.mark.slow)])

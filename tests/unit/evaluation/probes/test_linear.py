@@ -40,7 +40,9 @@ def test_two_probes_of_the_same_features_agree_in_every_bit():
 def test_accuracy_is_that_of_scikit_learn_with_the_chosen_c():
     train, labels, test, test_labels = blobs(spread=3.0)
     result = linear_probe(train, labels, test, test_labels)
-    theirs = make_pipeline(StandardScaler(), LogisticRegression(C=result.c[0], max_iter=1000))
+    theirs = make_pipeline(
+        StandardScaler(), LogisticRegression(C=result.details["c"][0], max_iter=1000)
+    )
     expected = 100 * theirs.fit(train, labels).score(test, test_labels)
     assert result.accuracy == pytest.approx(expected, abs=100 / len(test))
 
@@ -119,8 +121,8 @@ def test_few_labels_give_mean_and_deviation_over_subsets():
     single = [linear_probe_few(*data, per_class=5, subsets=1, seed=i) for i in range(3)]
     result = linear_probe_few(*data, per_class=5, subsets=3, seed=0)
     assert result.accuracy == pytest.approx(np.mean([one.accuracy for one in single]))
-    assert result.std == pytest.approx(np.std([one.accuracy for one in single]))
-    assert result.c == tuple(one.c[0] for one in single)
+    assert result.std["accuracy"] == pytest.approx(np.std([one.accuracy for one in single]))
+    assert result.details["c"] == tuple(one.details["c"][0] for one in single)
 
 
 def test_a_protocol_holds_settings_and_no_outcome():
@@ -166,8 +168,8 @@ def test_one_label_per_class_cannot_choose_c():
 def test_hits_are_the_images_that_accuracy_counts():
     data = blobs(spread=3.0)
     for result, fits in ((linear_probe(*data), 1), (linear_probe_few(*data, per_class=5), 5)):
-        assert result.hits.shape == (fits, 60) and result.hits.dtype == bool
-        assert 100 * result.hits.mean() == pytest.approx(result.accuracy)
+        assert result.correct.shape == (fits, 60) and result.correct.dtype == bool
+        assert 100 * result.correct.mean() == pytest.approx(result.accuracy)
 
 
 @pytest.mark.parametrize("sizes", [{}, {"classes": 2}, {"train": 30, "width": 80}])
@@ -177,8 +179,8 @@ def test_the_classifier_answers_block_by_block_as_the_probe_does(sizes):
     classifier = linear_classifier(train, labels + 3)
     scores = np.concatenate([classifier.scores(block) for block in np.split(test, 4)])
     answers = classifier.classes[scores.argmax(axis=1)]
-    assert np.array_equal(answers == test_labels + 3, probe.hits[0]) and probe.accuracy < 100
-    assert scores.shape == (60, len(classifier.classes)) and classifier.c == probe.c[0]
+    assert np.array_equal(answers == test_labels + 3, probe.correct[0]) and probe.accuracy < 100
+    assert scores.shape == (60, len(classifier.classes)) and classifier.c == probe.details["c"][0]
     assert classifier_protocol(classifier, len(train)) == probe.protocol
 
 
@@ -193,8 +195,12 @@ def test_a_share_of_equal_classes_is_as_many_labels_of_each():
     data = blobs(spread=3.0)
     share = linear_probe_share(*data, share=0.1, subsets=3, seed=2)
     few = linear_probe_few(*data, per_class=5, subsets=3, seed=2)
-    assert (share.accuracy, share.std, share.c) == (few.accuracy, few.std, few.c)
-    assert np.array_equal(share.hits, few.hits)
+    assert (share.accuracy, share.std, share.details["c"]) == (
+        few.accuracy,
+        few.std,
+        few.details["c"],
+    )
+    assert np.array_equal(share.correct, few.correct)
 
 
 def test_a_share_has_the_labels_that_fine_tuning_records():
@@ -222,7 +228,10 @@ def test_labels_outside_the_share_are_never_read(monkeypatch):
 def test_all_labels_make_the_probe_of_all_labels():
     data = blobs(spread=3.0)
     share = linear_probe_share(*data, share=1.0, subsets=1)
-    assert (share.accuracy, share.c) == (linear_probe(*data).accuracy, linear_probe(*data).c)
+    assert (share.accuracy, share.details["c"]) == (
+        linear_probe(*data).accuracy,
+        linear_probe(*data).details["c"],
+    )
 
 
 @pytest.mark.parametrize("wrong", [{"share": 0.0}, {"share": 1.5}, {"subsets": 0}])

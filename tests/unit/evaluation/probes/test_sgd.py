@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from keras_ssl.core.errors import UserError
-from keras_ssl.evaluation.probes.sgd import PROBES, ProbeProtocol, _hits, probe_grid
+from keras_ssl.evaluation.probes.sgd import PROBES, ProbeProtocol, _correct, probe_grid
 from keras_ssl.evaluation.probes.sgd_training import SCHEDULES, probe_logits, train_probes
 from keras_ssl.evaluation.splits import held_out
 from keras_ssl.layers.simplicial import simplicial_embedding
@@ -136,7 +136,7 @@ def test_views_are_drawn_for_each_epoch_and_seed():
     result = probe_grid(*data, protocol=protocol, views=views, seeds=(0, 5))["features"]
     assert asked == [(0, 0), (1, 0), (0, 5), (1, 5)]
     plain = probe_grid(*data, protocol=protocol, seeds=(0, 5))["features"]
-    assert np.array_equal(result.hits, plain.hits)
+    assert np.array_equal(result.correct, plain.correct)
 
 
 @pytest.mark.parametrize("shape", [(90, 7), (89, 8)])
@@ -181,12 +181,12 @@ def test_two_runs_agree_in_every_bit():
     first, second = (
         probe_grid(*_data(spread=3.0), protocol=SHORT, seeds=(0, 1))["features"] for _ in range(2)
     )
-    assert (first.accuracy, first.top5, first.chosen) == (
+    assert (first.accuracy, first.metrics["top5"], first.details) == (
         second.accuracy,
-        second.top5,
-        second.chosen,
+        second.metrics["top5"],
+        second.details,
     )
-    assert np.array_equal(first.hits, second.hits)
+    assert np.array_equal(first.correct, second.correct)
     weights = [_train([[0.1]], [[1e-3]]) for _ in range(2)]
     assert all(np.array_equal(a, b) for a, b in zip(*weights, strict=True))
 
@@ -197,7 +197,7 @@ def test_separable_classes_are_separated(name):
     if name == "lars":  # its steps are small shares of the weights, and these are few
         protocol = replace(protocol, learning_rates=(20.0,), per_256=False)
     result = probe_grid(*_data(spread=0.1), protocol=protocol)
-    assert result["features"].accuracy == result["features"].top5 == 100
+    assert result["features"].accuracy == result["features"].metrics["top5"] == 100
 
 
 def test_shuffled_labels_are_at_chance():
@@ -211,17 +211,17 @@ def test_each_representation_gets_the_settings_that_are_best_on_its_held_out_par
     train, labels, test, test_labels = _data(spread=3.0)
     protocol = replace(SHORT, learning_rates=(1e-6, 0.5), l1=(0.0,))
     result = probe_grid(train, labels, test, test_labels, protocol=protocol)["features"]
-    assert result.chosen == {"learning_rate": 0.5, "l1": 0.0}
+    assert result.details == {"learning_rate": 0.5, "l1": 0.0}
     only = replace(protocol, learning_rates=(0.5,))
     again = probe_grid(train, labels, test, test_labels, protocol=only)["features"]
-    assert (result.accuracy, result.top5) == (again.accuracy, again.top5)
+    assert (result.accuracy, result.metrics["top5"]) == (again.accuracy, again.metrics["top5"])
 
 
 def test_the_test_part_has_no_say_in_the_choice():
     train, labels, test, test_labels = _data(spread=3.0)
     wrong = (test_labels + 1) % 3
     chosen = [
-        probe_grid(train, labels, test, y, protocol=SHORT)["features"].chosen
+        probe_grid(train, labels, test, y, protocol=SHORT)["features"].details
         for y in (test_labels, wrong)
     ]
     assert chosen[0] == chosen[1]
@@ -233,11 +233,11 @@ def test_several_seeds_give_mean_and_deviation():
     single = [probe_grid(*data, protocol=protocol, seeds=(i,))["features"] for i in range(3)]
     result = probe_grid(*data, protocol=protocol, seeds=(0, 1, 2))["features"]
     assert result.accuracy == pytest.approx(np.mean([one.accuracy for one in single]))
-    assert result.std == pytest.approx(np.std([one.accuracy for one in single]))
-    assert result.top5_std == pytest.approx(np.std([one.top5 for one in single]))
-    assert single[0].std is None
-    assert result.hits.shape == (3, 60)
-    assert 100 * result.hits.mean() == pytest.approx(result.accuracy)
+    assert result.std["accuracy"] == pytest.approx(np.std([one.accuracy for one in single]))
+    assert result.std["top5"] == pytest.approx(np.std([one.metrics["top5"] for one in single]))
+    assert single[0].std == {}
+    assert result.correct.shape == (3, 60)
+    assert 100 * result.correct.mean() == pytest.approx(result.accuracy)
 
 
 def test_readings_of_one_embedding_are_named():
@@ -253,7 +253,7 @@ def test_top5_is_that_of_scikit_learn():
     draw = np.random.RandomState(0)
     weights = [draw.normal(size=(1, 1, 9, 4)).astype("float32"), np.zeros((1, 1, 9), "float32")]
     features, labels = draw.normal(size=(50, 4)).astype("float32"), np.arange(50) % 9
-    hits = _hits(weights, features, labels, lambda x: x[None])
+    hits = _correct(weights, features, labels, lambda x: x[None])
     scores = features @ weights[0][0, 0].T
     for i, top in enumerate((1, 5)):
         assert hits[i].mean() == pytest.approx(top_k_accuracy_score(labels, scores, k=top))
@@ -270,7 +270,7 @@ def test_a_probe_that_diverges_is_not_chosen_and_not_reported():
     train, labels, test, test_labels = _data(spread=3.0)
     data = (1e4 * train, labels, 1e4 * test, test_labels)
     wild = replace(SHORT, learning_rates=(1e38, 1e-6), l1=(0.0,))
-    assert probe_grid(*data, protocol=wild)["features"].chosen["learning_rate"] == 1e-6
+    assert probe_grid(*data, protocol=wild)["features"].details["learning_rate"] == 1e-6
     with pytest.raises(UserError, match="diverged at learning rates .*1e[+]38"):
         probe_grid(*data, protocol=replace(wild, learning_rates=(1e38,)))
 
