@@ -79,7 +79,7 @@ def _codes(features):
     return (features > 0).astype("uint8")
 
 
-JUDGES = {
+MEASURES = {
     "knn": lambda *data: knn_accuracy(*data),
     "knn, euclidean": lambda *data: knn_accuracy(*data, metric="euclidean"),
     "linear_probe": lambda *data: linear_probe(*data),
@@ -98,7 +98,7 @@ CLUSTERS = {
 
 @functools.cache
 def _found(name):
-    return (JUDGES | CLUSTERS)[name](*_data())
+    return (MEASURES | CLUSTERS)[name](*_data())
 
 
 @functools.cache
@@ -109,33 +109,29 @@ def _again():
         return _features(keras.saving.load_model(Path(folder) / "encoder.keras"))
 
 
-def _values(result):
-    return result._asdict() if isinstance(result, tuple) else vars(result)
-
-
 def _bits(result):
-    """All that a result holds, as values that compare."""
-    items = _values(result).items()
+    """All that a measurement holds, as values that compare."""
+    items = vars(result).items()
     return {k: (v.shape, v.tobytes()) if isinstance(v, np.ndarray) else v for k, v in items}
 
 
-@pytest.mark.parametrize("name", JUDGES | CLUSTERS)
+@pytest.mark.parametrize("name", MEASURES | CLUSTERS)
 def test_the_same_encoder_evaluated_twice_gives_the_same_bits(name):
     assert all(a.tobytes() == b.tobytes() for a, b in zip(_data(), _again(), strict=True))
-    assert _bits((JUDGES | CLUSTERS)[name](*_again())) == _bits(_found(name))
+    assert _bits((MEASURES | CLUSTERS)[name](*_again())) == _bits(_found(name))
 
 
-@pytest.mark.parametrize("name", JUDGES)
+@pytest.mark.parametrize("name", MEASURES)
 def test_shuffled_labels_are_at_chance_where_the_true_ones_are_not(name):
     """The labels of either part are permuted.
 
-    Whatever the predictions, the hits then have the mean of Binomial(test images, 1 / 10), as there
+    Whatever the predictions, the correct ones then have the mean of Binomial(test images, 1 / 10), as there
     are equally many images of each digit, and at most n / (n - 1) times its variance; a mean over
     subsets varies less.
     """
     train, labels, test, test_labels = _data()
     draw = np.random.RandomState(0)
-    result = JUDGES[name](train, draw.permutation(labels), test, draw.permutation(test_labels))
+    result = MEASURES[name](train, draw.permutation(labels), test, draw.permutation(test_labels))
     low, high = binom.ppf([FALSE_ALARM / 2, 1 - FALSE_ALARM / 2], len(test), 0.1)
     assert low <= result.accuracy / 100 * len(test) <= high
     assert _found(name).accuracy / 100 * len(test) > 2 * high
