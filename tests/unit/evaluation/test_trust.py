@@ -125,7 +125,7 @@ def test_the_same_encoder_evaluated_twice_gives_the_same_bits(name):
 def test_shuffled_labels_are_at_chance_where_the_true_ones_are_not(name):
     """The labels of either part are permuted.
 
-    Whatever the predictions, the correct ones then have the mean of Binomial(test images, 1 / 10), as there
+    The number of correct ones then has the mean of Binomial(test images, 1 / 10), as there
     are equally many images of each digit, and at most n / (n - 1) times its variance; a mean over
     subsets varies less.
     """
