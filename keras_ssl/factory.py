@@ -65,7 +65,7 @@ def _warn_of_preprocessing(backbone):
     if found:
         warnings.warn(
             f"Backbone '{backbone.name}' prepares its images itself ({', '.join(found)}), and the "
-            "views of `pipelines` are normalised already: build it without, with "
+            "views of `pipelines` are normalized already: build it without, with "
             "include_preprocessing=False, or feed it pixels as it expects them.",
             stacklevel=3,
         )

@@ -1,4 +1,4 @@
-"""Differential entropy of embeddings from nearest-neighbour distances, in nats."""
+"""Differential entropy of embeddings from nearest-neighbor distances, in nats."""
 
 import math
 
@@ -68,7 +68,7 @@ def kozachenko_leonenko_1d(x: Tensor) -> Tensor:
 
 
 def koleo(x: Tensor) -> Tensor:
-    """KoLeo: `-mean log(|x_i - x_nn|)` of normalised rows, nn the row of largest dot product.
+    """KoLeo: `-mean log(|x_i - x_nn|)` of normalized rows, nn the row of largest dot product.
 
     Example:
 

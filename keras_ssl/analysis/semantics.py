@@ -15,9 +15,9 @@ def semantic_coherence(
     count_each_feature: bool = False,
     skip_isolated: bool = False,
 ) -> float:
-    """Average over classes of the share of neighbours that belong to the same superclass.
+    """Average over classes of the share of neighbors that belong to the same superclass.
 
-    Each class keeps the features of its `num_kept` largest weights; two classes are neighbours
+    Each class keeps the features of its `num_kept` largest weights; two classes are neighbors
     if they keep a feature in common. The defaults are the literal reading of the paper.
 
     Args:
@@ -26,11 +26,11 @@ def semantic_coherence(
         num_kept: int, 1 to features. K. Of equal weights the first are kept.
         by_magnitude: bool. Largest absolute weights; False for the largest signed ones.
         count_each_feature: bool. Count a pair of classes once per feature they share, not once.
-        skip_isolated: bool. Leave classes without neighbours out of the average, where they
+        skip_isolated: bool. Leave classes without neighbors out of the average, where they
             count as 0 otherwise.
 
     Returns:
-        A float in [0, 1]; 0 where no class has a neighbour.
+        A float in [0, 1]; 0 where no class has a neighbor.
 
     Raises:
         UserError: if `num_kept` or the number of superclasses does not fit the weights.

@@ -11,7 +11,7 @@ _SELF = -1e9  # the exponent of a row with itself; exp() of it is 0 in float32 a
 
 
 def singular_values(z: Tensor) -> Tensor:
-    """Singular values of `z`, not centred, in descending order: (min(rows, dim),)."""
+    """Singular values of `z`, not centered, in descending order: (min(rows, dim),)."""
     return ops.svd(at_least_float32(z), compute_uv=False)
 
 
@@ -19,7 +19,7 @@ def rankme(z: Tensor, *, epsilon: float = 1e-7) -> Tensor:
     """RankMe, the effective rank: `exp(-sum p log p)` with `p = sigma / sum(sigma) + epsilon`.
 
     Args:
-        z: (rows, dim). Embeddings, not centred.
+        z: (rows, dim). Embeddings, not centered.
         epsilon: float >= 0. Added to every share; the paper's is 1e-7.
 
     Returns:
@@ -57,7 +57,7 @@ def rank_tau(z: Tensor, threshold: float) -> Tensor:
 def covariance_spectrum(z: Tensor) -> Tensor:
     """Eigenvalues of the covariance of `z` (divided by the rows), descending: (dim,).
 
-    Taken from the singular values of the centred embeddings, so that small ones keep their digits;
+    Taken from the singular values of the centered embeddings, so that small ones keep their digits;
     dimensional collapse shows as a tail of zeros.
 
     Example:
@@ -76,7 +76,7 @@ def covariance_spectrum(z: Tensor) -> Tensor:
 
 
 def alignment(x: Tensor, y: Tensor) -> Tensor:
-    """Mean squared distance of the normalised rows of two views, in [0, 4]; 0 is aligned.
+    """Mean squared distance of the normalized rows of two views, in [0, 4]; 0 is aligned.
 
     Example:
 
@@ -91,7 +91,7 @@ def alignment(x: Tensor, y: Tensor) -> Tensor:
 
 
 def uniformity(x: Tensor, *, t: float = 2.0) -> Tensor:
-    """`log mean exp(-t |x_i - x_j|^2)` over pairs of distinct normalised rows, in [-4 t, 0].
+    """`log mean exp(-t |x_i - x_j|^2)` over pairs of distinct normalized rows, in [-4 t, 0].
 
     Args:
         x: (rows, dim), two rows or more.

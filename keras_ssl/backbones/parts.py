@@ -48,7 +48,7 @@ def check_width(width):
 
 
 def conv(x, filters, kernel_size, *, name, stride=1, padding=None):
-    """Convolution without bias, padded alike on every side as PyTorch pads.
+    """Convolution without bias, padded equally on every side as PyTorch pads.
 
     "same" puts all the padding of a stride-2 convolution at the bottom and the right when the size
     is even, which shifts the features by a pixel against the published networks.
@@ -59,23 +59,23 @@ def conv(x, filters, kernel_size, *, name, stride=1, padding=None):
     """
     half = kernel_size // 2
     padding = half if padding is None else padding
-    centred = stride == 1 and padding == half
-    if padding and not centred:
+    centered = stride == 1 and padding == half
+    if padding and not centered:
         x = layers.ZeroPadding2D(padding, name=f"{name}_pad")(x)
     return layers.Conv2D(
         filters,
         kernel_size,
         strides=stride,
-        padding="same" if centred else "valid",
+        padding="same" if centered else "valid",
         use_bias=False,
-        # He et al. 2015 by the outgoing connections, as torchvision initialises ResNets.
+        # He et al. 2015 by the outgoing connections, as torchvision initializes ResNets.
         kernel_initializer=keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal"),
         name=name,
     )(x)
 
 
 def conv_norm(x, filters, kernel_size, *, name, index="", stride=1, padding=None, gamma="ones"):
-    """`conv`, then batch normalisation whose scale starts at `gamma` ("ones" or "zeros")."""
+    """`conv`, then batch normalization whose scale starts at `gamma` ("ones" or "zeros")."""
     x = conv(x, filters, kernel_size, name=f"{name}_conv{index}", stride=stride, padding=padding)
     return BatchNormalization(gamma_initializer=gamma, name=f"{name}_bn{index}")(x)
 

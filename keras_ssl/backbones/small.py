@@ -15,7 +15,7 @@ def resnet8(
     convolution). Its layout is that of SNGAN's discriminator for CIFAR-10, so blocks 2 to 4 are
     read as residual too: block 2's shortcut is average-pooled like its main path, those of blocks
     3 and 4 are the identity. As the table prints it, no activation stands before the last pooling.
-    The table leaves bias and initialisation open: without normalisation the convolutions have a
+    The table leaves bias and initialization open: without normalization the convolutions have a
     bias, and weights start He-normal by the incoming connections, which keeps the signal's size.
 
     Args:
@@ -71,7 +71,7 @@ def _halve(x, name):
 
 
 def tiny(input_shape: tuple[int, int, int], *, width: int = 8, name: str = "tiny") -> keras.Model:
-    """Two 3x3 convolutions with batch normalisation and ReLU, the second with stride 2; F = width.
+    """Two 3x3 convolutions with batch normalization and ReLU, the second with stride 2; F = width.
 
     Args:
         input_shape: (height, width, channels) to build for, sides of at least 8 pixels.

@@ -7,14 +7,14 @@ from keras import ops
 from keras_ssl.core.bounds import Count
 from keras_ssl.core.serialization import Configured, register
 
-# torch's trunc_normal_ with a deviation of 0.02 cuts at +-2, a hundred deviations: nowhere.
+# torch's trunc_normal_ with std=0.02 cuts at +-2, a hundred standard deviations: nowhere.
 INITIALIZER = keras.initializers.RandomNormal(stddev=0.02)
 
 
 def bicubic_matrix(size: int, new_size: int) -> np.ndarray:
     """The matrix (new_size, size) that resizes a row of `size` values by cubic convolution.
 
-    Pixel centres lie at half-integers, values beyond an end are those at the end, and the kernel's
+    Pixel centers lie at half-integers, values beyond an end are those at the end, and the kernel's
     parameter is -0.75, as in torch's `interpolate(mode="bicubic")`. For the same size it is the
     identity.
 
@@ -93,7 +93,7 @@ class Tokens(Configured, keras.layers.Layer):
 class SelfAttention(Configured, keras.layers.Layer):
     """Multi-head attention of tokens to each other: (batch, tokens, dim) -> the same.
 
-    Its biases have one axis, by which optimizers tell them from matrices; those of
+    Its biases have one axis, by which optimizers distinguish them from matrices; those of
     `keras.layers.MultiHeadAttention` have two.
 
     Args:

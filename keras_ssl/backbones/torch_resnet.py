@@ -16,9 +16,9 @@ class Naming:
 
     Attributes:
         what: for people to read.
-        stem: names of the first convolution and its normalisation.
+        stem: names of the first convolution and its normalization.
         stages: names of the four stages.
-        shortcut: name of the convolution beside a block.
+        shortcut: name of the convolution parallel to a block.
     """
 
     what: str
@@ -50,7 +50,7 @@ class Found:
     Attributes:
         prefix: what its names begin with.
         naming: the `Naming` of the rest.
-        solo_learn: whether a classifier lies beside it, as in a checkpoint of solo-learn.
+        solo_learn: whether the file also holds a classifier, as in a checkpoint of solo-learn.
         weights: {torchvision's name: array} of the network.
         left_out: what else is in the state dict, by the first parts of the names.
     """

@@ -27,8 +27,8 @@ def import_weights(
     """An encoder with weights that torchvision, solo-learn, lightly or the like have trained.
 
     The depth, the width, the channels and the stem follow from the weights. Feed it the images that
-    the network was trained on: most take `(x / 255 - mean) / std` with the mean and deviation of
-    ImageNet, channels last here.
+    the network was trained on: most take `(x / 255 - mean) / std` with the mean and standard
+    deviation of ImageNet, channels last here.
 
     Args:
         path: file of `read_state_dict`, or such a dictionary {name: array}.
@@ -45,9 +45,15 @@ def import_weights(
 
     Example:
 
-    >>> encoder = import_weights("resnet50.pth")  # doctest: +SKIP
-    >>> encoder.output_shape  # doctest: +SKIP
-    (None, 2048)
+    >>> trained = create_backbone("resnet18", (32, 32, 3), width=4)
+    >>> state = {
+    ...     name: np.transpose(array, (3, 2, 0, 1)) if array.ndim == 4 else array
+    ...     for layer in trained.layers if layer.weights
+    ...     for name, array in zip(torch_names(layer.name), layer.get_weights())
+    ... }
+    >>> images = keras.random.normal((2, 32, 32, 3), seed=1)
+    >>> bool(keras.ops.all(import_weights(state)(images) == trained(images)))
+    True
     """
     state = path if isinstance(path, dict) else read_state_dict(path)
     return build_encoder(find_resnet(state, prefix), stem_padding)

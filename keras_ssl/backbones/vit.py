@@ -47,7 +47,7 @@ def patches(images, input_shape, width, patch_size):
 
 
 def transformer_block(x, heads, name):
-    """Attention, then two dense layers, each normalised before and added to its input."""
+    """Attention, then two dense layers, each normalized before and added to its input."""
     width = x.shape[-1]
     y = _norm(f"{name}_norm1")(x)
     y = SelfAttention(heads, name=f"{name}_attention")(y)
@@ -67,12 +67,12 @@ def _dense(units, name, **options):
 
 
 def token_features(x):
-    """The class token, normalised, in float32."""
+    """The class token, normalized, in float32."""
     return _norm("features", "float32")(x[:, 0])
 
 
 def mean_features(x):
-    """The mean of the normalised tokens in float32."""
+    """The mean of the normalized tokens in float32."""
     x = _norm("norm", "float32")(x)
     return layers.GlobalAveragePooling1D(dtype="float32", name="features")(x)
 

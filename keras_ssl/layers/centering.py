@@ -14,12 +14,12 @@ class Centering(Configured, keras.layers.Layer):
     """Subtract `center`, a moving average of the mean row, which only `update` moves.
 
     Call the layer on the teacher's logits for the loss, then `update` it with the same logits, so
-    that a step uses the centre of the steps before it.
+    that a step uses the center of the steps before it.
 
         center <- momentum * center + (1 - momentum) * mean of the rows of all replicas
 
     Args:
-        momentum: float in [0, 1]. Share of the centre that one step keeps.
+        momentum: float in [0, 1]. Share of the center that one step keeps.
 
     Attributes:
         center: (dim,), non-trainable, in at least float32, 0 at first.
@@ -59,7 +59,7 @@ class Centering(Configured, keras.layers.Layer):
         return at_least_float32(logits) - self.center
 
     def update(self, logits):
-        """Move the centre towards the mean of `logits`: (batch, dim), this replica's rows."""
+        """Move the center towards the mean of `logits`: (batch, dim), this replica's rows."""
         mean = all_mean(ops.mean(at_least_float32(logits), axis=0))
         mean = ops.cast(mean, self.center.dtype)
         self.center.assign(self.momentum * self.center + (1.0 - self.momentum) * mean)

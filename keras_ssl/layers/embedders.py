@@ -16,7 +16,7 @@ def linear_embedder(
     Args:
         features: symbolic (batch, features).
         width: int > 0.
-        norm: bool. Batch normalisation of the result.
+        norm: bool. Batch normalization of the result.
         num_blocks: int > 0. More than 1 makes the map block-diagonal.
 
     Returns:
@@ -35,7 +35,7 @@ def mlp_embedder(
 ) -> keras.KerasTensor:
     """A hidden layer as wide as the features, with ReLU, before the linear embedder.
 
-    The paper does not print the width of its hidden layer. With `norm` both maps are normalised.
+    The paper does not print the width of its hidden layer. With `norm` both maps are normalized.
     """
     _check_dense(num_blocks, "mlp")
     hidden = layers.Dense(features.shape[-1], use_bias=not norm, name="embedder_hidden")(features)
@@ -48,7 +48,7 @@ def mlp_embedder(
 def identity_embedder(
     features: keras.KerasTensor, width: int, *, norm: bool, num_blocks: int
 ) -> keras.KerasTensor:
-    """The features themselves, which must have the width; nothing is normalised."""
+    """The features themselves, which must have the width; nothing is normalized."""
     _check_dense(num_blocks, "identity")
     if features.shape[-1] != width:
         raise UserError(

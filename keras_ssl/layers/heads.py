@@ -32,8 +32,8 @@ def mlp(
         units: sequence of ints. Widths of the layers; the last one is the output's.
         name: str. Names the weights.
         hidden_bias, output_bias: bool. Whether the hidden layers and the last one have a bias.
-        hidden_norm: bool. Batch normalisation after the hidden layers.
-        output_norm: None, "affine" or "plain" (no scale, no offset). Normalisation of the output.
+        hidden_norm: bool. Batch normalization after the hidden layers.
+        output_norm: None, "affine" or "plain" (no scale, no offset). Normalization of the output.
         num_blocks: int. Blocks of the first layer's weight matrix; more than 1 makes it
             block-diagonal and drops its bias (SEM, appendix D.1).
         dtype: dtype policy of the layers; None for the global one.
@@ -83,12 +83,12 @@ def dino_head(
     name: str = "projector",
     dtype: DType = None,
 ) -> keras.Sequential:
-    """DINO's head: three Dense layers with exact GELUs between, then weight-normalised prototypes.
+    """DINO's head: three Dense layers with exact GELUs between, then weight-normalized prototypes.
 
     Args:
         input_dim: int > 0. Width of the input.
         hidden_dim: int > 0. Width of the two hidden layers.
-        bottleneck_dim: int > 0. Width of what is normalised and compared with the prototypes.
+        bottleneck_dim: int > 0. Width of what is normalized and compared with the prototypes.
         num_prototypes: int > 0.
         num_blocks: int > 0. Blocks of the first layer's matrix; see `mlp`.
         name: str.
@@ -105,7 +105,7 @@ def dino_head(
     (None, 5)
 
     Reference: Caron et al., Emerging properties in self-supervised vision transformers, 2021,
-    appendix C; facebookresearch/dino, without batch normalisation.
+    appendix C; facebookresearch/dino, without batch normalization.
     """
     layers = [keras.Input((input_dim,))]
     for index, width in enumerate((hidden_dim, hidden_dim, bottleneck_dim)):

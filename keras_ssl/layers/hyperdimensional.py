@@ -65,7 +65,7 @@ class HyperdimensionalProjection(Configured, keras.layers.Layer):
     """Logits of `num_codes` fixed random codes: `activation(x) @ codes / temperature`.
 
     The codes have entries -1 and 1 with equal probability and are never trained. Put a Dense and a
-    batch normalisation before it.
+    batch normalization before it.
 
     Args:
         num_codes: int > 1. c, the size of the dictionary.

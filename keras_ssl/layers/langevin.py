@@ -48,7 +48,7 @@ def langevin_step(
 class LangevinSampler(Configured, keras.layers.Layer):
     """A buffer of images; a batch of them takes some Langevin steps at every call.
 
-    The chains go on from call to call (persistent contrastive divergence), and some start anew
+    The chains continue from call to call (persistent contrastive divergence), and some restart
     from uniform noise. What is drawn follows from the seed and from how often was drawn before,
     which is saved with the images. Replicas share the buffer: each moves its part of the batch.
 

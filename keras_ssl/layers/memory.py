@@ -23,7 +23,7 @@ class ClusterMemory(Configured, keras.layers.Layer):
 
     `remember` projections after a step and `cluster` them from time to time: the centroids become
     the prototypes, each image gets the class of its cluster. Before the first time prototypes and
-    classes are random, the classes alike in size.
+    classes are random, the classes of equal size.
 
     Args:
         num_images: int > 0. Images of the training set.
@@ -165,7 +165,7 @@ def spherical_kmeans(
     [0, 1]
 
     Reference: Dhillon and Modha, Concept decompositions for large sparse text data using
-    clustering, 2001; initialisation as in facebookresearch/swav, main_deepclusterv2.py.
+    clustering, 2001; initialization as in facebookresearch/swav, main_deepclusterv2.py.
     """
     first = np.random.default_rng(seed).choice(len(rows), num_clusters, replace=False)
     centroids = ops.take(rows, first, axis=0)

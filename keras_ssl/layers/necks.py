@@ -52,7 +52,7 @@ def add_neck(
             learned codebooks.
         embedder: str. "linear" for a linear map without bias; "mlp" for one with a hidden layer;
             "identity" for none, where the features themselves have the neck's width.
-        embedder_norm: bool. Batch normalisation after every linear map of the embedder.
+        embedder_norm: bool. Batch normalization after every linear map of the embedder.
         num_blocks: int > 0. More than 1 makes a linear embedder block-diagonal (SEM/n).
         **options: of the kind.
             num_simplices: int > 0. L, simplices or codebooks; by default 5000, with "vq" 512.

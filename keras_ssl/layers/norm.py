@@ -1,4 +1,4 @@
-"""Batch normalisation with the papers' constants, fused where one replica allows it."""
+"""Batch normalization with the papers' constants, fused where one replica allows it."""
 
 import keras
 import tensorflow as tf
@@ -14,11 +14,11 @@ _FUSED_DTYPES = (tf.float32, tf.bfloat16, tf.float16)
 class BatchNormalization(keras.layers.BatchNormalization):
     """Keras's layer with TensorFlow's fused kernel, and statistics shared between replicas.
 
-    Use it wherever a network of this package normalises. Weights, their order, the running
+    Use it wherever a network of this package normalizes. Weights, their order, the running
     statistics (biased variance), `trainable=False` as inference mode, and the config are those of
     `keras.layers.BatchNormalization`; only the speed and three defaults differ. The fused kernel
     serves (batch, channels) and (batch, height, width, channels) in float32 and half precision,
-    with float32 statistics; masks, float64, other ranks and axes, and renormalisation go through
+    with float32 statistics; masks, float64, other ranks and axes, and renormalization go through
     Keras's code. Statistics are exact also where a channel's mean is far above its spread,
     compiled by XLA or not. Replicas share them by a single gather; each has as many rows.
 
@@ -29,7 +29,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         axis: int. The axis of the channels.
         momentum: float in [0, 1]. Share of the running statistics that one step keeps.
         epsilon: float > 0. Added to the variance.
-        synchronized: bool. Several replicas normalise by the statistics of the global batch.
+        synchronized: bool. Several replicas normalize by the statistics of the global batch.
         **kwargs: the other arguments of `keras.layers.BatchNormalization` (`center`, `scale`, ...).
 
     Example:
@@ -66,7 +66,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         """Whether this layer's own code takes the inputs."""
         rank = len(inputs.shape)
         channels_last = self.axis in (-1, rank - 1)
-        # Not every supported Keras has batch renormalisation.
+        # Not every supported Keras has batch renormalization.
         plain = not getattr(self, "renorm", False)
         return plain and channels_last and rank in (2, 4) and inputs.dtype in _FUSED_DTYPES
 
@@ -75,7 +75,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=centered, **self._affine(), mean=[], variance=[], epsilon=self.epsilon
         )
-        # The kernel reports n / (n - 1) times the variance it normalised by, and may report NaN
+        # The kernel reports n / (n - 1) times the variance it normalized by, and may report NaN
         # for n = 1; int64 because a large batch of large images has more than 2**31 elements.
         count = tf.cast(tf.reduce_prod(tf.shape(x, tf.int64)[:-1]), tf.float32)
         variance = tf.math.multiply_no_nan(variance, (count - 1.0) / count)
@@ -124,7 +124,7 @@ def _near_zero(x):
     XLA computes the variance as `E[x^2] - E[x]^2`, which is rounding alone, and may be negative,
     where the mean is far above the spread; the uncompiled kernel rounds its mean. A row of the
     batch is near the mean. Uncompiled half precision stays as it is: the kernel computes in
-    float32, and its input cannot tell so small a spread.
+    float32, and its input cannot resolve so small a spread.
     """
     compiled = tf.__internal__.get_enclosing_xla_context() is not None
     if x.dtype != tf.float32:

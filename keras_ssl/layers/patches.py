@@ -29,7 +29,7 @@ def patch_grid(images: Tensor, size: int) -> Tensor:
 def row_context(
     dim: int, *, width: int = 256, num_blocks: int = 5, name: str = "context", dtype: DType = None
 ) -> keras.Model:
-    """Summarise, at every place of a grid, its row and the rows above: a small PixelCNN.
+    """Summarize, at every place of a grid, its row and the rows above: a small PixelCNN.
 
     Residual blocks of a 1x1, a 1x3 (within the row), a 2x1 (this row and the one above) and a 1x1
     convolution. The more blocks, the farther they see up and aside.

@@ -37,12 +37,12 @@ class L2Normalization(Configured, keras.layers.Layer):
 
 @register
 class Prototypes(Configured, keras.layers.Layer):
-    """Scores of unit features by unit prototypes that are renormalised in place, without bias.
+    """Scores of unit features by unit prototypes that are renormalized in place, without bias.
 
         scores = x @ prototypes.T
 
-    The features are used as they are: normalise them before (`l2_normalize`). The gradient is that
-    of the matrix as it is, not of its normalisation, so call `normalize` after every update (SwAV).
+    The features are used as they are: normalize them before (`l2_normalize`). The gradient is that
+    of the matrix as it is, not of its normalization, so call `normalize` after every update (SwAV).
     Scores are in at least float32 under any dtype policy.
 
     Args:
@@ -89,8 +89,8 @@ class WeightNormalizedPrototypes(Configured, keras.layers.Layer):
 
         scores = x @ (scale * directions / |directions|).T
 
-    The features are used as they are: normalise them before (`L2Normalization`). The gradient goes
-    through the normalisation of the prototypes, so they stay unit vectors without help. Scores are
+    The features are used as they are: normalize them before (`L2Normalization`). The gradient goes
+    through the normalization of the prototypes, so they stay unit vectors without help. Scores are
     in at least float32 under any dtype policy.
 
     Args:

@@ -1,4 +1,4 @@
-"""Queues: the keys of the last batches, kept as negatives or neighbours for the next ones."""
+"""Queues: the keys of the last batches, kept as negatives or neighbors for the next ones."""
 
 import keras
 from keras import ops
@@ -20,7 +20,7 @@ class KeyQueue(Configured, keras.layers.Layer):
     Args:
         size: int > 0. Number of keys; a multiple of the global batch.
         dim: int > 0. Width of a key.
-        initializer: Keras initializer of the rows before normalisation: "random_normal" for random
+        initializer: Keras initializer of the rows before normalization: "random_normal" for random
             negatives at first (MoCo), "zeros" for a queue that is empty until it has been filled.
 
     Attributes:
@@ -80,7 +80,7 @@ class KeyQueue(Configured, keras.layers.Layer):
         """Write the rows of all replicas over the oldest ones, and move the pointer behind them.
 
         Args:
-            keys: (batch, dim). This replica's; they are normalised here.
+            keys: (batch, dim). This replica's; they are normalized here.
 
         Raises:
             UserError: if the global batch does not divide the size of the queue.
@@ -134,8 +134,8 @@ class NeighbourQueue(KeyQueue):
         """Write the rows of all replicas over the oldest ones.
 
         Args:
-            keys: (batch, dim). This replica's; they are normalised here.
-            images: (batch,) integers >= 0. What tells one image from another.
+            keys: (batch, dim). This replica's; they are normalized here.
+            images: (batch,) integers >= 0. Identifies the image.
 
         Raises:
             UserError: if the global batch does not divide the size of the queue.

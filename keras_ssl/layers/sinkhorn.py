@@ -23,7 +23,7 @@ def sinkhorn(
     Args:
         scores: (batch, num_prototypes). This replica's rows.
         weights: (batch,) >= 0, or None for 1 each. How much a row counts where the columns are
-            balanced; a row of weight 0 is assigned all the same. Rows that all replicas hold alike
+            balanced; a row of weight 0 is assigned all the same. Rows that all replicas hold
             (a queue) count once if each gives them its share, `1 / num_replicas()`.
         epsilon: float > 0. Entropy weight; smaller is sharper and less balanced after a fixed
             number of iterations.

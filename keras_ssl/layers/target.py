@@ -13,7 +13,7 @@ def copy_for_target(online: keras.Model) -> keras.Model:
     """Copy a built functional or sequential network, weights included, to be moved by EMA only.
 
     The copy's variables are frozen one by one: `trainable = False` on the layers would also put
-    their batch normalisation into inference mode, while a target normalises by its own batch.
+    their batch normalization into inference mode, while a target normalizes by its own batch.
     A copy that ends in a `SimplicialEmbedding` reads at that layer's target temperature.
     """
     copy = type(online).from_config(online.get_config())

@@ -278,7 +278,7 @@ def _centered(x):
 
 
 def _definite(covariance, epsilon):
-    """Add `epsilon`, and as little more as makes the factorisations of any batch succeed.
+    """Add `epsilon`, and as little more as makes the factorizations of any batch succeed.
 
     Equal rows, whose covariance is 0, get the identity where `epsilon` is 0, so that the gradient
     is of the usual size.

@@ -48,7 +48,7 @@ def barlow_twins_terms(*views: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def barlow_twins_loss(*views: Tensor, redundancy_weight: float = 0.0051) -> Tensor:
-    """Equal features shall correlate across the views, different ones shall not.
+    """Decorrelate features while keeping each one invariant across views.
 
         sum_i (1 - C_ii)^2 + redundancy_weight * sum_{i != j} C_ij^2
 

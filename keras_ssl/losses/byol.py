@@ -37,7 +37,7 @@ def byol_loss(
     >>> float(keras.ops.round(byol_loss(p, p, -p, -p), 4))
     8.0
 
-    Reference: Grill et al., 2020, eq. 2 and the symmetrisation below it.
+    Reference: Grill et al., 2020, eq. 2 and the symmetrization below it.
     """
     return multi_crop_byol_loss([prediction_1, prediction_2], [target_1, target_2])
 

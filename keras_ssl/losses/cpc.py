@@ -8,11 +8,11 @@ from keras_ssl.ops.precision import Tensor, at_least_float32
 
 
 def infonce(predictions: Tensor, candidates: Tensor) -> Tensor:
-    """Tell the candidate that each prediction is about; candidate i belongs to prediction i.
+    """Identify the positive candidate of each prediction: candidate i for prediction i.
 
         -mean_i log( exp(p_i.c_i) / sum_j exp(p_i.c_j) )
 
-    The similarity is the product as it is, without normalisation or temperature. Every row of
+    The similarity is the product as it is, without normalization or temperature. Every row of
     `candidates` that is not the positive is a negative.
 
     Args:
@@ -44,8 +44,8 @@ def row_prediction_loss(predictions: Sequence[Tensor], latents: Tensor) -> Tenso
     The negatives are all other patches, of the same image and of all others.
 
     Args:
-        predictions: sequence over k of (batch, rows, columns, dim). At [b, r, c], what is said of
-            the patch [b, r + k, c].
+        predictions: sequence over k of (batch, rows, columns, dim). At [b, r, c], the
+            prediction of the patch [b, r + k, c].
         latents: (batch, rows, columns, dim). Of the patches.
 
     Returns:

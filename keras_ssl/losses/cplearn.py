@@ -1,4 +1,4 @@
-"""CPLearn and GEDI without its generative term: agree on codes, and use all codes alike.
+"""CPLearn and GEDI without its generative term: agree on codes, and use all codes equally.
 
 All logits are those of the global batch, (batch, codes); nothing is detached.
 """
@@ -21,8 +21,8 @@ def cplearn_loss(
     Args:
         logits_1, logits_2: (batch, codes). Of the two views of the global batch.
         beta: float > 0. Weight of the agreement.
-        prior: (codes,) of values > 0, or None. How often each code shall be used, up to a common
-            factor; None for all alike, as the authors do.
+        prior: (codes,) of values > 0, or None. Prior probabilities of the codes, up to a common
+            factor; None for a uniform prior, as the authors use.
 
     Returns:
         A scalar >= 0 in at least float32.
@@ -128,6 +128,6 @@ def reverse_kl(log_p: Tensor, prior: Tensor | None = None) -> Tensor:
 
 
 def log_prior(prior: Tensor | None, log_p: Tensor) -> Tensor:
-    """Logarithm of `prior` scaled to the sum 1; None stands for alike codes: -> (codes,)."""
+    """Logarithm of `prior` scaled to the sum 1; None is uniform: -> (codes,)."""
     prior = ops.ones_like(log_p[0]) if prior is None else ops.cast(prior, log_p.dtype)
     return ops.log(prior / ops.sum(prior))

@@ -1,4 +1,4 @@
-"""DBN and Shuffled-DBN: decorrelated views of an image shall be equal."""
+"""DBN and Shuffled-DBN: match decorrelated views of an image."""
 
 from keras import ops
 
@@ -6,7 +6,7 @@ from keras_ssl.ops.precision import Tensor, at_least_float32
 
 
 def dbn_loss(z1: Tensor, z2: Tensor) -> Tensor:
-    """Squared distance of whitened views, averaged over the batch; nothing is normalised.
+    """Squared distance of whitened views, averaged over the batch; nothing is normalized.
 
     Whiten every view by itself before (`zca_whiten`, `shuffled_whiten`, `iterative_whiten`). The
     gradient flows through both.

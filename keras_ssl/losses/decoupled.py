@@ -1,7 +1,7 @@
-"""InfoNCE as analysed by Cosentino et al.: decoupled, with its split and its upper bound.
+"""InfoNCE as analyzed by Cosentino et al.: decoupled, with its split and its upper bound.
 
 "Decoupled" means that the positive is not in the denominator. The paper's beta is `1 / temperature`
-here. Rows need not be normalised; the similarities are cosines.
+here. Rows need not be normalized; the similarities are cosines.
 """
 
 from typing import Any, NamedTuple
@@ -167,7 +167,7 @@ def von_mises_fisher_weights(anchors: Tensor, others: Tensor, *, sigma: float = 
 
     Args:
         anchors, others: (batch, dim).
-        sigma: float > 0. Smaller tells the pairs apart more.
+        sigma: float > 0. Smaller spreads the weights more.
 
     Returns:
         (batch,) at most 2, with mean 1.

@@ -1,4 +1,4 @@
-"""DeepCluster-v2: tell the cluster that an image was put in."""
+"""DeepCluster-v2: predict the cluster an image is assigned to."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""DINO: predict the centred and sharpened output of a teacher on another view."""
+"""DINO: predict the centered and sharpened output of a teacher on another view."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ def dino_loss(
         student: sequence of V tensors (batch, num_prototypes). Logits of all views, global ones
             first.
         teacher: sequence of G <= V tensors (batch, num_prototypes). Logits of the global views
-            minus the centre as it was before this step (`keras_ssl.layers.centering.Centering`).
+            minus the center as it was before this step (`keras_ssl.layers.centering.Centering`).
             No gradient.
         teacher_temperature: float or scalar tensor > 0. Smaller is sharper; warmed up from 0.04 to
             0.07 in the paper's long runs.

@@ -1,4 +1,4 @@
-"""MoCo: tell the key of the same image from a queue of keys of earlier images."""
+"""MoCo: identify the key of the same image among a queue of keys of earlier images."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ def moco_logits(
     """Similarities of each query with its key (column 0) and with the queue, over temperature.
 
     Args:
-        queries, keys: (batch, dim); rows need not be normalised. The keys get no gradient.
+        queries, keys: (batch, dim); rows need not be normalized. The keys get no gradient.
         queue: (queue_size, dim), unit rows, used as they are. No gradient.
         temperature: float > 0.
 

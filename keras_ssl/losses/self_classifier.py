@@ -1,4 +1,4 @@
-"""Self-Classifier: classify two views alike, with a uniform prior over the classes."""
+"""Self-Classifier: assign two views the same class, with a uniform prior over the classes."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""SimCLR: the normalised temperature-scaled cross-entropy (NT-Xent), and it decoupled."""
+"""SimCLR: the normalized temperature-scaled cross-entropy (NT-Xent), and it decoupled."""
 
 from keras import ops
 
@@ -22,7 +22,7 @@ def nt_xent(*views: Tensor, temperature: float = 0.2) -> Tensor:
     the logarithm.
 
     Args:
-        *views: two or more tensors (batch, dim); rows need not be normalised.
+        *views: two or more tensors (batch, dim); rows need not be normalized.
         temperature: float > 0. Smaller weighs hard negatives more.
 
     Returns:
@@ -57,7 +57,7 @@ def decoupled_nt_xent(*views: Tensor, temperature: float = 0.2) -> Tensor:
     """NT-Xent without the positive in the denominator, averaged over the pairs of views.
 
     Args:
-        *views: two or more tensors (batch, dim), batch > 1; rows need not be normalised.
+        *views: two or more tensors (batch, dim), batch > 1; rows need not be normalized.
         temperature: float > 0.
 
     Returns:

@@ -1,6 +1,6 @@
 """SimMER: agreement of many views, with entropy and rank of their means against collapse.
 
-Representations are (batch, views, dim) of the global batch; nothing is normalised.
+Representations are (batch, views, dim) of the global batch; nothing is normalized.
 """
 
 from keras import ops

@@ -1,4 +1,4 @@
-"""W-MSE: views of an image shall agree after whitening, which alone prevents collapse."""
+"""W-MSE: match views of an image after whitening, which alone prevents collapse."""
 
 from keras import ops
 

@@ -38,10 +38,10 @@ class Method(Configured, keras.Model):
         diagnostic_names: names of the scalars that `diagnostics` returns.
         num_views: (fewest, most or None) views that the method takes.
         joint_batch: whether all views go through encoder and projector as one batch, and so share
-            the statistics of batch normalisation, as in the codes of SimCLR, SwAV, DINO and
+            the statistics of batch normalization, as in the codes of SimCLR, SwAV, DINO and
             Self-Classifier. Views that are read at different temperatures go one by one all the
             same, as in the code of SEM.
-        multi_crop: whether the method takes local crops beside the global views.
+        multi_crop: whether the method takes local crops in addition to the global views.
         needs_index: whether a batch must say which images of the data set it holds.
         run_facts: arguments of `__init__`, without a default, that follow from the run and not
             from a recipe: `num_images`, the number of training images; `image_size`, the pixels of
@@ -149,7 +149,7 @@ class Method(Configured, keras.Model):
         """Do what is done once per epoch (1, 2, ...), in Python; needs `steps_per_epoch`."""
 
     def after_step(self, outputs: Any) -> None:
-        """Update state that has no gradient (queue, centre), after the optimizer and the EMA."""
+        """Update state that has no gradient (queue, center), after the optimizer and the EMA."""
 
     def diagnostics(self, outputs: Any) -> dict[str, Tensor]:
         """Return `{name: scalar}` for the names in `diagnostic_names`, without effect."""
@@ -308,7 +308,7 @@ class Method(Configured, keras.Model):
         if self.needs_index:
             raise UserError(
                 f"{type(self).__name__} looks up what it keeps of its training images, and has no "
-                "loss on others: leave out validation_data, and judge the encoder instead."
+                "loss on others: leave out validation_data, and evaluate the encoder instead."
             )
         views = self._views_of(data)
         kept = self._state()
@@ -344,9 +344,9 @@ class Method(Configured, keras.Model):
         return isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
 
     def _state(self):
-        """[(variable, its value now)] of all that a step changes beside the parameters.
+        """[(variable, its value now)] of all that a step changes besides the parameters.
 
-        That is running statistics, queues, centres, samples and seeds. Targets are left out: they
+        That is running statistics, queues, centers, samples and seeds. Targets are left out: they
         move only with the parameters.
         """
         targets = {id(copy) for _, copy in self._ema_pairs}
@@ -379,7 +379,7 @@ class Method(Configured, keras.Model):
 
     def _run(self, network, images, training):
         features = network(images, training=training)
-        # Keras forgets what `add_loss` left at the next call; regularisers come after it.
+        # Keras forgets what `add_loss` left at the next call; regularizers come after it.
         penalties = sum(v.regularizer is not None for v in network.trainable_variables)
         added = network.losses
         self._added_losses.extend(added[: len(added) - penalties])

@@ -78,7 +78,7 @@ class CPC(Method):
             layers.Dense(
                 dim,
                 use_bias=False,
-                # All candidates alike at first: products of many features are far apart.
+                # All candidates equal at first: products of many features are far apart.
                 kernel_initializer=keras.initializers.RandomNormal(stddev=0.1 / dim),
                 name=f"predictor{k}",
                 dtype=self.dtype_policy,

@@ -29,8 +29,8 @@ class CPLearn(Method):
         hidden_dim: int > 0. Width of the embedding that is compared with the codes.
         beta: float > 0. Weight of the agreement. Too large, and only a few codes are used; at
             `log(c / n) / log(c)` and below, with c codes and n images in a batch, it costs least
-            to tell nothing of any image ("reverse" only). The paper's, on a ResNet-8: 0.5 for 10
-            and 128 codes, 0.25 for 256 and 512, 0.1 for 1024 to 4096, 0.05 for 8192 and 16384
+            to predict the same for all images ("reverse" only). The paper's, on a ResNet-8: 0.5 for
+            10 and 128 codes, 0.25 for 256 and 512, 0.1 for 1024 to 4096, 0.05 for 8192 and 16384
             (table 7); 1 on a ResNet-18 (appendix L), 0.25 on a ViT-S (appendix M).
         epsilon: float > 0. Probability that the best assignment leaves to each other code; with
             the sizes it sets the temperature.
@@ -39,8 +39,8 @@ class CPLearn(Method):
         activation: "tanh" (what the authors train) or "l2" (eq. 1) of the embedding.
         divergence: "reverse" (appendix N, symmetric in the views) or "forward" (eq. 2, averaged
             over both orders of the views) from the prior.
-        prior: shares of the images that the codes shall get, one for each code; empty
-            (`--set method.prior=`) for alike.
+        prior: prior probabilities of the codes, one for each; empty
+            (`--set method.prior=`) for a uniform prior.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""DBN and Shuffled-DBN: views are equal after decorrelating normalisation of the projections."""
+"""DBN and Shuffled-DBN: views are equal after decorrelating normalization of the projections."""
 
 from typing import Literal
 
@@ -28,15 +28,15 @@ VARIANTS = {
 
 @register
 class DBN(Method):
-    """Feature decorrelation: normalised projections of two views differ as little as possible.
+    """Feature decorrelation: normalized projections of two views differ as little as possible.
 
-    The normalisation is all that prevents collapse: standard deviations of 1 prevent a constant,
+    The normalization is all that prevents collapse: standard deviations of 1 prevent a constant,
     and no correlations prevent a few dimensions that all features repeat.
 
-    Loss: mean |n(z) - n(z')|^2, n the normalisation (sec. 4).
+    Loss: mean |n(z) - n(z')|^2, n the normalization (sec. 4).
 
     Args:
-        variant: "plain", "zca", "shuffled" or "iterative". Batch normalisation; whitening of fixed
+        variant: "plain", "zca", "shuffled" or "iterative". Batch normalization; whitening of fixed
             groups of features (DBN); of groups that are drawn anew for every view at every step
             (Shuffled-DBN); of fixed groups by Newton's iteration (IterNorm).
         num_groups: int > 0. Groups of features; must divide `projection_dim`. A group should have

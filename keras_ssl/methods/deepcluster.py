@@ -1,4 +1,4 @@
-"""DeepCluster-v2: cluster all images after every epoch, and learn to tell the clusters."""
+"""DeepCluster-v2: cluster all images after every epoch, and learn to predict the clusters."""
 
 from typing import Annotated
 
@@ -14,7 +14,7 @@ from keras_ssl.ops.norms import l2_normalize
 
 @register
 class DeepCluster(Method):
-    """k-means gives every image a class, several times over; the views learn to tell it.
+    """k-means gives every image a class, several times over; the views learn to predict it.
 
     A memory holds the latest projection of every view of every training image. At the start of an
     epoch it is clustered once per head, the views taking turns: the centroids become the head's

@@ -1,4 +1,4 @@
-"""DINO: match the centred and sharpened output of a teacher, the moving average of the student."""
+"""DINO: match the centered and sharpened output of a teacher, the moving average of the student."""
 
 from keras import ops
 
@@ -13,13 +13,13 @@ from keras_ssl.schedules import linear_then_constant
 
 @register
 class DINO(Method):
-    """Self-distillation: the student, who sees all crops, learns what the teacher says of others.
+    """Self-distillation: the student predicts, from all crops, the teacher's output on others.
 
-    The teacher sees the global views. Centring its output keeps it from one class, sharpening from
+    The teacher sees the global views. Centering its output keeps it from one class, sharpening from
     the uniform distribution. Recipes for Vision Transformers raise the weight decay over the run
     (`schedule.final_weight_decay`) and clip each parameter's gradient (`optimizer.clipnorm`).
 
-    Loss: -sum_k t_k log s_k, t = softmax((teacher - centre) / T_t) of one view and
+    Loss: -sum_k t_k log s_k, t = softmax((teacher - center) / T_t) of one view and
     s = softmax(student / T_s) of another (eqs. 2 and 3).
 
     Args:
@@ -29,7 +29,7 @@ class DINO(Method):
         teacher_temperature: float > 0. At the end of its warm-up; above 0.07 training is unstable.
         warmup_teacher_temperature: float > 0. In the first epoch.
         warmup_teacher_epochs: int >= 0. Length of the straight line between the two.
-        center_momentum: float in [0, 1]. Share of the centre that stays at each step.
+        center_momentum: float in [0, 1]. Share of the center that stays at each step.
         hidden_dim: int > 0. Width of the head's two hidden layers.
         bottleneck_dim: int > 0. Width of what is compared with the prototypes.
         num_prototypes: int > 1. Entries of the output.

@@ -28,9 +28,9 @@ from keras_ssl.ops.precision import at_least_float32
 class GEDI(Method):
     """Generative and discriminative: `gedi_nogen`, and an energy model in its logits.
 
-    The energy of an image is `-log sum_k exp(logit_k)`. Real images shall have less of it than
-    samples, which Langevin dynamics draws before every update. The energy reads batch
-    normalisation in inference mode, while sampling and in the loss, so that it is a function of
+    The energy of an image is `-log sum_k exp(logit_k)`. Training lowers that of real
+    images under that of samples, which Langevin dynamics draws before every update. It reads batch
+    normalization in inference mode, while sampling and in the loss, so that it is a function of
     the image alone, and so that samples stay out of the running statistics.
 
     Loss: that of `gedi_nogen` + w (mean E(images) - mean E(samples)), E = -log sum_k exp(logit_k).
@@ -39,12 +39,12 @@ class GEDI(Method):
         num_clusters: int > 1. Width of the projector's output.
         hidden_dim: int > 0. Width of the projector's hidden layer.
         temperature: float > 0. That the logits are divided by; smaller is sharper.
-        beta: float > 0. Weight of the agreement beside the use of the clusters.
+        beta: float > 0. Weight of the agreement, relative to the use of the clusters.
         generative_weight: float >= 0. Weight of the energy's term.
         image_size: int > 0. Pixels of a view's side, which the samples have too.
         buffer_size: int > 0. Samples that are kept and improved; the batch size at least.
         num_langevin_steps: int > 0. Steps that the samples of a batch take before an update.
-        langevin_step_size: float > 0. Of the gradient, in units of the normalised images.
+        langevin_step_size: float > 0. Of the gradient, in units of the normalized images.
         langevin_noise: float >= 0. Standard deviation added at each step, in the same units.
         reinit: float in [0, 1]. Probability that a sample starts anew from uniform noise.
 

@@ -12,7 +12,7 @@ from keras_ssl.ops.precision import at_least_float32
 class GEDINoGen(Method):
     """Self-supervised clustering by a plain projector whose outputs are the clusters' logits.
 
-    Both views shall fall into the same cluster, and a batch shall use all clusters alike. CPLearn
+    Both views are drawn to the same cluster, and a batch to using all clusters equally. CPLearn
     is this with fixed codes in the place of the projector's last layer.
 
     Loss: (beta CE(p', p) - sum_k log mean_i p_ik) / 2, p = softmax(logits) (eq. 2 of CPLearn, with
@@ -22,7 +22,7 @@ class GEDINoGen(Method):
         num_clusters: int > 1. Width of the projector's output.
         hidden_dim: int > 0. Width of the projector's hidden layer.
         temperature: float > 0. That the logits are divided by; smaller is sharper.
-        beta: float > 0. Weight of the agreement beside the use of the clusters.
+        beta: float > 0. Weight of the agreement, relative to the use of the clusters.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""MoCo: tell the key of another view from a queue of keys that a slow encoder made."""
+"""MoCo: identify the key of another view among a queue of keys that a slow encoder made."""
 
 from keras_ssl.core.bounds import Count, Share, Temperature, Width
 from keras_ssl.core.serialization import register
@@ -12,7 +12,7 @@ class MoCo(Method):
     """Contrastive learning with the keys of earlier batches as negatives: a small batch will do.
 
     View 1 makes the queries; view 2, through the moving average of the network, makes the keys. The
-    queue starts with random keys. Batch normalisation sees the global batch, which serves for the
+    queue starts with random keys. Batch normalization sees the global batch, which serves for the
     paper's shuffling of images between devices.
 
     Loss: -log(exp(q.k / T) / (exp(q.k / T) + sum_j exp(q.k_j / T))), the k_j of the queue (eq. 1).

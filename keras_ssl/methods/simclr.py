@@ -41,7 +41,7 @@ class SimCLR(Method):
     (['contrastive'], True)
 
     Reference: Chen et al., A simple framework for contrastive learning of visual representations,
-    2020, eq. 1; projector as in sec. 4.2, without batch normalisation.
+    2020, eq. 1; projector as in sec. 4.2, without batch normalization.
     """
 
     terms = ("contrastive",)

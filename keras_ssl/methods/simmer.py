@@ -13,10 +13,10 @@ from keras_ssl.methods.base import Method
 
 @register
 class SimMER(Method):
-    """Simple maximisation of entropy and rank, for any number of views of an image.
+    """Simple maximization of entropy and rank, for any number of views of an image.
 
     The views of an image come close to their mean, the means of a batch away from their nearest
-    neighbours and, as the rows of a matrix, to full rank. Nothing else prevents collapse: with both
+    neighbors and, as the rows of a matrix, to full rank. Nothing else prevents collapse: with both
     weights 0 the representations become constant. The projector's last layer has no bias: the
     nuclear norm would grow with a shift of all rows, without end.
 
@@ -35,7 +35,7 @@ class SimMER(Method):
         projection_dim: int > 0. Width of the representations that are compared.
         num_layers: int > 1. Layers of the projector; the paper has 2 for a ResNet-18, 3 for a
             ResNet-50.
-        output_norm: "none" or "plain". Whether the projector ends in batch normalisation without
+        output_norm: "none" or "plain". Whether the projector ends in batch normalization without
             scale and offset. Sec. 3.1 has it either way: the projector "follows the implementation
             of SimSiam", which ends in one, and "we do not apply any normalization".
 

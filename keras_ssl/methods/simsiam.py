@@ -24,7 +24,7 @@ class SimSiam(Method):
         prediction_dim: int > 0. Width of the predictor's bottleneck.
         num_layers: int > 1. Layers of the projector; 3 on ImageNet, 2 on CIFAR.
         stop_gradient: bool. Whether the projections are held constant. False is the paper's
-            ablation: the loss reaches its minimum by telling nothing of the images (fig. 2).
+            ablation: the loss reaches its minimum by ignoring the images (fig. 2).
 
     Example:
 

@@ -15,7 +15,7 @@ from keras_ssl.ops.norms import l2_normalize
 
 @register
 class SwAV(Method):
-    """Clustering on the fly: prototypes are learnt, and a batch is spread over them evenly.
+    """Clustering on the fly: prototypes are learned, and a batch is spread over them evenly.
 
     The even spread (Sinkhorn) keeps all images from one cluster. Local crops predict the clusters
     of the global views. A batch with fewer images than there are prototypes needs a queue, whose

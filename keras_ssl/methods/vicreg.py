@@ -12,7 +12,7 @@ from keras_ssl.methods.base import Method
 class VICReg(Method):
     """Invariance, variance and covariance, each a term of its own.
 
-    Every view is kept from collapsing by itself, without normalisation of the projections. Of more
+    Every view is kept from collapsing by itself, without normalization of the projections. Of more
     than two views the loss is averaged over the pairs.
 
     Loss: lambda s(Z, Z') + mu (v(Z) + v(Z')) / 2 + nu (c(Z) + c(Z')), s the mean squared

@@ -14,9 +14,9 @@ from keras_ssl.ops.random import permutation
 class WMSE(Method):
     """Whitening mean squared error: compare views whose features are white over sub-batches.
 
-    The global batch is split at random, anew at every step and alike for all views; each part of a
-    view is whitened by its own covariance. Both views of a pair learn. Of more than two views the
-    loss is averaged over the pairs.
+    The global batch is split at random, anew at every step and in the same way for all views; each
+    part of a view is whitened by its own covariance. Both views of a pair learn. Of more than two
+    views the loss is averaged over the pairs.
 
     Loss: 2 - 2 cos(v, v'), v = L^-1 (z - mean) and L L^T the covariance of the sub-batch (eqs. 1 to
     5).

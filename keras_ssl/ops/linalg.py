@@ -2,7 +2,7 @@
 
 The factors are computed without a gradient, in float64, and the result is then written as a
 function of the matrix with the right value and the right first derivative. Second derivatives are
-not those of the factorisation. Matrices that are not finite give NaN, and raise nothing.
+not those of the factorization. Matrices that are not finite give NaN, and raise nothing.
 """
 
 import keras
@@ -67,7 +67,7 @@ def off_diagonal_energy(matrix: Tensor) -> Tensor:
 def _finite(matrix):
     """The matrices, with the identity for one that has an entry which is not finite.
 
-    TensorFlow raises where it cannot factorise, in the middle of a step that is to be skipped.
+    TensorFlow raises where it cannot factorize, in the middle of a step that is to be skipped.
     """
     identity = ops.eye(matrix.shape[-1], dtype=matrix.dtype)
     return ops.where(_are_finite(matrix), matrix, identity)

@@ -32,7 +32,7 @@ def mean_over_pairs(loss: Callable[[Tensor, Tensor], Tensor], views: Sequence[Te
 def nearest_distances(x: Tensor, *, floor: float = 1e-12) -> Tensor:
     """Euclidean distance of every row to the nearest other one: (batch, dim) -> (batch,).
 
-    The gradient flows to the row and to its neighbour.
+    The gradient flows to the row and to its neighbor.
 
     Args:
         x: (batch, dim).

@@ -1,4 +1,4 @@
-"""Adam with decoupled weight decay that leaves biases and normalisation alone."""
+"""Adam with decoupled weight decay that leaves biases and normalization alone."""
 
 from typing import Annotated
 
@@ -26,7 +26,7 @@ class AdamW(VariableRules, keras.optimizers.AdamW):
         learning_rate: float > 0 or a `LearningRateSchedule`.
         weight_decay: float >= 0. Share of a weight that is taken off, per unit of learning rate;
             or a schedule, see `VariableRules`.
-        exclude_1d: bool. No decay for biases and the parameters of normalisation.
+        exclude_1d: bool. No decay for biases and the parameters of normalization.
         constant_lr_layers: sequence of layer names that learn at `constant_lr`; see
             `VariableRules`.
         constant_lr: float > 0 or None.

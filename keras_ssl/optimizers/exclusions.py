@@ -25,7 +25,7 @@ class VariableRules(Checked):
         weight_decay: float >= 0, or a schedule such as `keras_ssl.schedules.Cosine`: a registered
             Keras object that is called with the number of updates made so far.
         exclude_1d: bool. Leave out tensors with at most one axis (biases, gamma and beta of batch
-            normalisation) from the decay, and from whatever else the subclass says.
+            normalization) from the decay, and from whatever else the subclass says.
         constant_lr_layers: sequence of layer names. Variables with one of them in their path
             ("predictor" in "predictor/dense/kernel") learn at `constant_lr` at every step. Keras
             puts the name of a `Sequential` or of a layer into the path, not that of a functional

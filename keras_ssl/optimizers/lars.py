@@ -38,7 +38,7 @@ class LARS(SGD):
         momentum: float in [0, 1].
         trust_coefficient: float > 0. eta: the step as a share of the weights' norm.
         weight_decay: float >= 0. Coefficient of the L2 penalty; or a schedule, see `VariableRules`.
-        exclude_1d: bool. Neither decay nor trust ratio for biases and normalisation.
+        exclude_1d: bool. Neither decay nor trust ratio for biases and normalization.
         constant_lr_layers: sequence of layer names that learn at `constant_lr`; see
             `VariableRules`.
         constant_lr: float > 0 or None.

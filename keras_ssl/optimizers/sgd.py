@@ -25,7 +25,7 @@ class SGD(VariableRules, keras.optimizers.SGD):
         momentum: float in [0, 1].
         nesterov: bool.
         weight_decay: float >= 0. Coefficient of the L2 penalty; or a schedule, see `VariableRules`.
-        exclude_1d: bool. No decay for biases and the parameters of normalisation.
+        exclude_1d: bool. No decay for biases and the parameters of normalization.
         constant_lr_layers: sequence of layer names that learn at `constant_lr` (the predictor of
             SimSiam); see `VariableRules`.
         constant_lr: float > 0 or None.

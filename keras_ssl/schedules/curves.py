@@ -16,7 +16,7 @@ def cosine(step: int | Tensor, start: float, final: float, total_steps: int) -> 
         final + (start - final) (1 + cos(pi step / total_steps)) / 2
 
     Serves learning rates, the momentum of a moving average (BYOL, sec. 3.3) and the weight decay of
-    DINO alike.
+    DINO.
 
     Args:
         step: int, array or tensor, >= 0.
