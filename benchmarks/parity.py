@@ -56,8 +56,8 @@ def differences(readouts, preprocessing, serve, contents):
     import numpy as np
     import tensorflow as tf
 
-    from pipelines.images.header import read_header
-    from pipelines.images.squares import square_of
+    from pipelines.images.decoding import square_of
+    from pipelines.images.headers import read_header
 
     side = preprocessing.image_size
     squares = np.stack([square_of(read_header(c), c, side) for c in contents])
@@ -93,7 +93,7 @@ def main():
     from stages.commands import open_run
 
     run = open_run(options.run)
-    images = run.inputs.data.to_judge_by[: options.images]
+    images = run.inputs.data.evaluation_images[: options.images]
     if images.shape[-1] != 3:
         sys.exit("error: the comparison takes a run on colour images.")
     versions = [path for path in (options.run / "export/encoder").iterdir() if path.is_dir()]

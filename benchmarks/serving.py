@@ -21,7 +21,7 @@ from benchmarks.common import Attempts, table
 from export import in_precision
 from export.saved_model import write_saved_model
 from export.signatures import make_signatures, readouts_of
-from pipelines.preprocess import make_preprocess
+from pipelines.preprocessing import make_preprocess
 
 REQUESTS = {1: 100, 8: 60, 64: 30}  # batch size: how many are timed
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}

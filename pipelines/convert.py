@@ -17,10 +17,10 @@ if __name__ == "__main__":
     stand_in("keras_ssl")
 
 from keras_ssl.core import environment  # noqa: E402
+from keras_ssl.core.errors import UserError  # noqa: E402
 from keras_ssl.core.files import written_aside  # noqa: E402
 from pipelines.data.names import EMBEDDED, check_exists, check_name  # noqa: E402
-from pipelines.errors import DataError  # noqa: E402
-from pipelines.progress import Progress  # noqa: E402
+from pipelines.files import progress  # noqa: E402
 
 _SHARD_SIZE = 4096
 _BLOCK = 256
@@ -49,11 +49,11 @@ def convert(
         log: called with each line for the user.
 
     Raises:
-        DataError: if `out` exists, the data set cannot be read, or the disk is full.
+        UserError: if `out` exists, the data set cannot be read, or the disk is full.
     """
     out = os.path.abspath(os.path.expanduser(out))
     if os.path.lexists(out):
-        raise DataError(f"{out} exists already. Give a directory that does not, or remove it.")
+        raise UserError(f"{out} exists already. Give a directory that does not, or remove it.")
 
     import tensorflow as tf
 
@@ -75,7 +75,7 @@ def convert(
             _write_notes(aside, data, counts)
     except (OSError, tf.errors.OpError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
-        raise DataError(f"{out} could not be written, nothing is kept: {reason}") from error
+        raise UserError(f"{out} could not be written, nothing is kept: {reason}") from error
     log(f"{out}: " + ", ".join(f"{sum(sizes):,} {part}" for part, sizes in counts.items()))
 
 
@@ -86,9 +86,9 @@ def _parts(data):
     yield "train", as_images(data.train_images), data.train_labels
     if data.test_images is not None:
         yield "test", as_images(data.test_images), data.test_labels
-    if data.pretraining_images is not None:
+    if data.with_unlabelled is not None:
         rest = slice(len(data.train_images), None)
-        yield "unlabelled", as_images(as_images(data.pretraining_images).take(rest)), None
+        yield "unlabelled", as_images(as_images(data.with_unlabelled).take(rest)), None
 
 
 def _write_part(folder, part, encode, count, labels, shard_size, log):
@@ -96,7 +96,7 @@ def _write_part(folder, part, encode, count, labels, shard_size, log):
     import tensorflow as tf
 
     starts = range(0, count, shard_size)
-    with Progress(f"Writing {part}", "images", count, log=log) as progress:
+    with progress(f"Writing {part}", "images", count, log=log) as bar:
         for number, start in enumerate(starts):
             stop = min(start + shard_size, count)
             path = os.path.join(folder, f"{part}-{number:05d}-of-{len(starts):05d}.tfrecord")
@@ -104,7 +104,7 @@ def _write_part(folder, part, encode, count, labels, shard_size, log):
                 for first in range(start, stop, _BLOCK):
                     rows = slice(first, min(first + _BLOCK, stop))
                     _write_block(writer, encode(rows), None if labels is None else labels[rows])
-                    progress.add(rows.stop - first)
+                    bar.update(rows.stop - first)
     return [min(shard_size, count - start) for start in starts]
 
 
@@ -169,7 +169,7 @@ def main(arguments=None):
         check_name(name)
         check_exists(name)
         convert(name, out, **options)
-    except DataError as error:
+    except UserError as error:
         parser.exit(2, f"error: {error}\n")
 
 

@@ -1,21 +1,124 @@
-"""Files and folders of a user: said to be missing in one way."""
+"""What reading many files takes: a cache of what was found, threads, and a progress bar."""
 
 import os
+import sys
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
-from pipelines.errors import DataError
+import numpy as np
+from tqdm import tqdm
 
-_WANTED = {"npz": "an .npz file", "folder": "a folder of images"}
+from keras_ssl.core.files import written_aside
+
+VARIABLE = "KERAS_SSL_CACHE"
+
+_AHEAD = 64  # items for each thread
+# Where there is no terminal: a line a minute, in seconds.
+_LOGGED = {"delay": 5.0, "mininterval": 60.0, "maxinterval": 60.0}
 
 
-def check_path(kind, path):
-    """Refuse a path at which there is nothing.
+def cached_path(kind, key):
+    """Where arrays are kept: in $KERAS_SSL_CACHE or ~/.cache/keras_ssl, a folder for each kind.
 
     Args:
-        kind: "npz" or "folder".
-        path: str.
+        kind: what the arrays are, such as "folder"; kinds never share a file.
+        key: str, letters and digits, which differs wherever the arrays may.
 
-    Raises:
-        DataError: if nothing is there.
+    Example:
+
+    >>> cached_path("folder", "0123").name
+    '0123.npz'
     """
-    if not os.path.exists(path):
-        raise DataError(f"{path} does not exist. Give {_WANTED[kind]}, as {kind}:PATH.")
+    root = os.environ.get(VARIABLE) or Path.home() / ".cache" / "keras_ssl"
+    return Path(root) / kind / f"{key}.npz"
+
+
+def read_cached(kind, key):
+    """Arrays by name as `write_cached` had them; `None` if they are not there or damaged."""
+    try:
+        with np.load(cached_path(kind, key)) as file:
+            return {name: file[name] for name in file.files}
+    except Exception:  # a damaged archive raises whatever it likes; it can be made again
+        return None
+
+
+def write_cached(kind, key, arrays):
+    """Keep arrays by name, all of them or none; a cache that cannot be written is no error."""
+    try:
+        path = cached_path(kind, key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with written_aside(path) as aside, open(aside, "wb") as file:
+            np.savez_compressed(file, **arrays)
+    except (OSError, RuntimeError):  # the latter where a user has no home
+        pass
+
+
+def in_threads(function, items, threads=None):
+    """Yield `function(item)` of each item, in order.
+
+    Unlike `ThreadPoolExecutor.map`, it takes an item only when its turn is near, so that millions
+    of them cost no memory.
+
+    Args:
+        function: of one argument.
+        items: iterable.
+        threads: int >= 1; by default one for each core.
+
+    Example:
+
+    >>> list(in_threads(abs, range(-3, 0)))
+    [3, 2, 1]
+    """
+    threads = threads or os.cpu_count()
+    waiting, pool = deque(), ThreadPoolExecutor(threads)
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > _AHEAD * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def progress(what, unit, total=None, *, log=print):
+    """A bar of tqdm, to be used in a `with` and moved by its `update`.
+
+    On a terminal it appears after half a second. Elsewhere a line a minute is logged.
+
+    Args:
+        what: str. The job, such as "Indexing folder:photos".
+        unit: str. What is counted, in the plural.
+        total: how many there are; `None` if nobody knows yet.
+        log: called with each line where there is no terminal.
+
+    Example:
+
+    >>> with progress("Counting", "sheep", 3) as bar:
+    ...     for _ in range(3):
+    ...         _ = bar.update()
+    """
+    settings = {"desc": what, "unit": f" {unit}", "total": total}
+    if unit == "bytes":
+        settings |= {"unit": "B", "unit_scale": True, "unit_divisor": 1024}
+    if sys.stdout.isatty():
+        return tqdm(file=sys.stdout, delay=0.5, **settings)
+    count = "{n_fmt}" if total is None else "{n_fmt} of {total_fmt}"
+    settings |= {"bar_format": f"{{desc}}: {count}{{unit}}, {{rate_fmt}}", "leave": False}
+    return tqdm(file=_Lines(log), miniters=1, **_LOGGED, **settings)
+
+
+class _Lines:
+    """A file whose lines go to a log, without what moves the cursor of a terminal."""
+
+    def __init__(self, log):
+        self._log = log
+
+    def write(self, text):
+        if text.strip():
+            self._log(text.strip())
+
+    def flush(self):
+        pass

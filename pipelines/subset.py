@@ -24,9 +24,9 @@ if __name__ == "__main__":
 
 from keras_ssl.core import environment  # noqa: E402
 from keras_ssl.core.constants import DATASET_PREFIXES  # noqa: E402
+from keras_ssl.core.errors import UserError  # noqa: E402
 from keras_ssl.core.files import written_aside  # noqa: E402
 from pipelines.data.names import EMBEDDED, SUBSETS, check_exists, check_name  # noqa: E402
-from pipelines.errors import DataError  # noqa: E402
 
 _POSITIONS = Path(__file__).with_name("cifar10_subset.npz")
 _PER_CLASS = {"train": 1000, "test": 500}
@@ -50,7 +50,7 @@ def take(examples, wanted):
         images uint8 (N, height, width, channels), labels int64 (N,).
 
     Raises:
-        DataError: if a position is missing.
+        UserError: if a position is missing.
 
     Example:
 
@@ -66,7 +66,7 @@ def take(examples, wanted):
             images[row], labels[row] = example["image"], example["label"]
     missing = sum(image is None for image in images)
     if missing:
-        raise DataError(f"{missing} of {len(wanted)} images are not in this copy of CIFAR-10.")
+        raise UserError(f"{missing} of {len(wanted)} images are not in this copy of CIFAR-10.")
     return np.stack(images), labels
 
 
@@ -76,7 +76,7 @@ def _position(identity):
 
 def cifar10(data_dir=None):
     """Arrays of the subset of CIFAR-10 that the documents use, by name."""
-    from pipelines.data.builders import find, prepare
+    from pipelines.data.tfds import find, prepare
 
     builder = find("cifar10", data_dir)
     prepare(builder, "cifar10")
@@ -106,7 +106,7 @@ def draw(labels, per_class, seed, name="the data set", class_names=None):
         {the same parts: int64 (classes * images of each,)}.
 
     Raises:
-        DataError: if a class has too few images; names it.
+        UserError: if a class has too few images; names it.
 
     Example:
 
@@ -125,7 +125,7 @@ def draw(labels, per_class, seed, name="the data set", class_names=None):
             if not counts[least]:
                 rest = "" if part == "train" else ", or take --test=0 for no test part"
                 fits = f"Leave that class out of the data{rest}."
-            raise DataError(
+            raise UserError(
                 f"{name}: class {which} has {counts[least]} {part} images; "
                 f"--{part}={per_class[part]} of each class are wanted. {fits}"
             )
@@ -149,7 +149,7 @@ def balanced(name, *, train, test, seed, image_size=None, data_dir=None):
         image_size, data_dir: as for `pipelines.data.load.load`.
 
     Raises:
-        DataError: if there are no labels, or too few images of a class.
+        UserError: if there are no labels, or too few images of a class.
     """
     from pipelines.data.load import load
 
@@ -157,7 +157,7 @@ def balanced(name, *, train, test, seed, image_size=None, data_dir=None):
     in_memory = True if official else None  # rows come in the order of the official positions
     data = load(name, data_dir=data_dir, image_size=image_size, in_memory=in_memory)
     if data.train_labels is None:
-        raise DataError(f"'{name}' has no labels, so that no class can be drawn from.")
+        raise UserError(f"'{name}' has no labels, so that no class can be drawn from.")
     labels = {"train": data.train_labels, "test": data.test_labels if test else None}
     labels = {part: some for part, some in labels.items() if some is not None}
     official = {part: of for part, of in official.items() if len(of) == len(labels.get(part, ()))}
@@ -179,7 +179,7 @@ def _official(name, data_dir):
     """{part: official position of each row}, of sets of TensorFlow Datasets that say it."""
     if name.startswith(DATASET_PREFIXES) or name == EMBEDDED:
         return {}
-    from pipelines.data.builders import find, prepare
+    from pipelines.data.tfds import find, prepare
 
     stem = name.partition("#")[0]
     if stem.split(":")[0] in SUBSETS:
@@ -206,7 +206,7 @@ def write(path, arrays):
         with written_aside(path) as aside, open(aside, "wb") as file:
             np.savez_compressed(file, **arrays)
     except OSError as error:
-        raise DataError(f"{path} could not be written: {error.strerror or error}.") from error
+        raise UserError(f"{path} could not be written: {error.strerror or error}.") from error
 
 
 def main(arguments=None):
@@ -236,19 +236,19 @@ def main(arguments=None):
             arrays = balanced(name, **options, data_dir=data_dir)
         write(out, arrays)
         print(f"Wrote {out}.")
-    except DataError as error:
+    except UserError as error:
         parser.exit(2, f"error: {error}\n")
 
 
 def _check(out, options):
     if not out.endswith(".npz"):
-        raise DataError(f"'{out}' is no name for the result: give one that ends in .npz.")
+        raise UserError(f"'{out}' is no name for the result: give one that ends in .npz.")
     folder = os.path.dirname(os.path.abspath(out))
     if not os.path.isdir(folder):
-        raise DataError(f"{out} could not be written: there is no folder {folder}. Make it first.")
+        raise UserError(f"{out} could not be written: there is no folder {folder}. Make it first.")
     for option, least in (("train", 1), ("test", 0), ("seed", 0)):
         if options[option] < least:
-            raise DataError(f"--{option}={options[option]}: it must be at least {least}.")
+            raise UserError(f"--{option}={options[option]}: it must be at least {least}.")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from keras_ssl.core.errors import UserError
 from keras_ssl.core.files import save_model
 from keras_ssl.evaluation.rows import protocol_hash
 from keras_ssl.ops.precision import full_float32
-from pipelines.errors import DataError
 from stages.build import float32_encoder
 from stages.errors import translate_tf_errors
 from stages.inputs import Preprocessing, load_inputs
@@ -58,8 +57,8 @@ def export(recipe, preprocessing, images, encoder, workdir):
 def images_of(recipe, preprocessing):
     """Images to check an export of a finished run with; None, and a line, if they are gone."""
     try:
-        return load_inputs(recipe, preprocessing).data.to_judge_by[:_CHECKED]
-    except (UserError, DataError, OSError) as error:
+        return load_inputs(recipe, preprocessing).data.evaluation_images[:_CHECKED]
+    except (UserError, OSError) as error:
         print(f"The export is checked with noise, as its images cannot be read: {error}")
         return None
 

@@ -45,7 +45,7 @@ def build_method(recipe, inputs, steps):
     check_replicas(recipe.training, strategy.num_replicas_in_sync)
     cls = keras_ssl.METHODS[recipe.base_name]
     facts = {
-        "num_images": len(inputs.data.to_pretrain_on),
+        "num_images": len(inputs.data.pretraining_images),
         "image_size": inputs.preprocessing.image_size,
         "batch_size": recipe.training.batch_size,
     }

@@ -87,7 +87,7 @@ def pretrain(recipe: config.Recipe, workdir: Path, resume: bool = False) -> int 
     recipe, data = session.recipe, session.inputs
     encoder = artifacts.save_models(session, workdir)
     again = f"--resume --workdir={workdir} measures what is missing."
-    images, preprocessing = data.data.to_judge_by, data.preprocessing
+    images, preprocessing = data.data.evaluation_images, data.preprocessing
     both(
         lambda: judging.evaluate(recipe, data, encoder, workdir, resume, again=again),
         None

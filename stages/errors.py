@@ -10,7 +10,6 @@ import tensorflow as tf
 
 from keras_ssl.core.errors import UserError
 from pipelines.data.encoded import UNREADABLE
-from pipelines.errors import DataError
 
 # What TensorFlow says in the words of the system where a file cannot be written.
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
@@ -53,7 +52,7 @@ def translate_tf_errors():
             raise out_of_memory from error
         unreadable = re.search(rf"\d+ {UNREADABLE}", error.message)
         if unreadable:
-            raise DataError(
+            raise UserError(
                 f"{unreadable[0]}: is their disk still there? A run goes on from its last "
                 "checkpoint with --resume.",
                 retry=True,

@@ -12,9 +12,8 @@ from keras_ssl.core.errors import UserError
 from keras_ssl.core.files import write_text, written_aside
 from pipelines.data.fingerprint import changes, fingerprint
 from pipelines.data.load import ImageData, load
-from pipelines.images.squares import tried_square
-from pipelines.normalization import normalization
-from pipelines.preprocess import make_preprocess
+from pipelines.images.decoding import tried_square
+from pipelines.preprocessing import make_preprocess, normalization
 from pipelines.views.policies import policy_for
 from pipelines.views.preview import first_batch, preview_grid, write_png
 
@@ -67,7 +66,7 @@ def load_inputs(recipe, preprocessing=None):
         in_memory=in_memory(recipe.data),
     )
     if preprocessing is None:
-        mean, std = normalization(data.to_pretrain_on, recipe.data.normalization)
+        mean, std = normalization(data.pretraining_images, recipe.data.normalization)
         preprocessing = Preprocessing(wanted or data.image_size, data.channels, mean, std)
     if data.channels != preprocessing.channels:
         raise UserError(
@@ -181,7 +180,7 @@ def describe_data(inputs):
     labels = f", {data.num_classes} classes" if data.num_classes else ", no labels"
     test = f" + {len(data.test_images):,} test" if data.test_images is not None else ""
     return (
-        f"{data.name}: {len(data.to_pretrain_on):,} train{test} images, "
+        f"{data.name}: {len(data.pretraining_images):,} train{test} images, "
         f"{size}x{size}x{data.channels}{labels}"
     )
 
@@ -192,7 +191,7 @@ def preview(recipe, directory, count=8):
         recipe = recipe.with_({"data.in_memory": "no"}, origin="--mode=preview")
     inputs = load_inputs(recipe)
     settings = view_settings(recipe, inputs.preprocessing)
-    images = inputs.data.to_pretrain_on
+    images = inputs.data.pretraining_images
     print(f"data       {describe_data(inputs)}")
     settings["batch_size"] = min(settings["batch_size"], len(images))
     batch = first_batch(images, seed=recipe.training.seed, **settings)

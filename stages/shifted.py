@@ -111,7 +111,7 @@ def shifted_part(dataset, settings, data):
 
     Raises:
         UserError: if it has no labels, or classes that the train labels of `data` lack.
-        DataError: if it cannot be had.
+        UserError: if it cannot be had.
     """
     height, width = data.train_images.shape[1:3]
     size = None if height != width and keeps_its_size(dataset) else height

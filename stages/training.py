@@ -50,7 +50,7 @@ def prepare(recipe):
         inputs = load_inputs(recipe)
         keras.utils.set_random_seed(training.seed)
         keras.config.set_dtype_policy(training.precision)
-        per_epoch = steps_per_epoch(len(inputs.data.to_pretrain_on), training.batch_size)
+        per_epoch = steps_per_epoch(len(inputs.data.pretraining_images), training.batch_size)
         method = build_method(recipe, inputs, per_epoch * training.epochs)
         settings = view_settings(recipe, inputs.preprocessing)  # refuses what does not fit
         if recipe.augment.where == "device":
@@ -116,7 +116,7 @@ def fit_from(session, step, callbacks, saver):
 def batches_from(session, step):
     """The stream of training batches from a global step on."""
     return train_views(
-        session.inputs.data.to_pretrain_on,
+        session.inputs.data.pretraining_images,
         seed=session.recipe.training.seed,
         start_step=step,
         with_index=session.method.needs_index,
@@ -145,7 +145,7 @@ def recording_callbacks(session, workdir):
                 every=evaluation.every_epochs,
             )
         )
-    images = as_images(data.to_pretrain_on)
+    images = as_images(data.pretraining_images)
     tell = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: images.report_lost())
     logs = MetricsLog(Path(workdir) / "metrics.jsonl"), EventFiles(Path(workdir) / "tensorboard")
     return [*online, tell, *logs]

@@ -11,7 +11,6 @@ from keras_ssl.evaluation.rows import Row, aligned, write_results
 from keras_ssl.layers.codes import code_dtype
 from keras_ssl.ops.precision import full_float32
 from pipelines.data.load import load
-from pipelines.errors import DataError
 from stages.errors import translate_tf_errors
 from stages.inputs import Inputs, in_memory
 from stages.judging import FEATURE_LIMIT, baselines
@@ -101,7 +100,7 @@ def measured_on(name, every, recipe, preprocessing):
     try:
         with translate_tf_errors():
             data = load_other(name, recipe, preprocessing)
-    except (UserError, DataError, OSError) as error:
+    except (UserError, OSError) as error:
         yield [], [f"{title_of(name)}: {error}"]
         return
     for readings in every:
@@ -113,7 +112,7 @@ def load_other(name, recipe, preprocessing):
 
     Raises:
         UserError: if it lacks labels or a test part, or is in colour where the encoder takes gray.
-        DataError: if it cannot be had.
+        UserError: if it cannot be had.
     """
     # Arrays stay in their own size, from which the preprocessing resizes as in evaluation.
     settings = {
@@ -146,7 +145,7 @@ def measured(readings, data, strengths, image_size):
     try:
         with translate_tf_errors():
             features = [readings.extract(images) for images in parts]
-    except (UserError, DataError, OSError) as error:
+    except (UserError, OSError) as error:
         return [], [f"{what}: {error}"]
     for name in readings.names:
         try:

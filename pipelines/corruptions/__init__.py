@@ -5,11 +5,11 @@ import zlib
 import numpy as np
 import tensorflow as tf
 
+from keras_ssl.core.errors import UserError, did_you_mean
 from pipelines.corruptions.camera import defocus, gaussian, glass, impulse, motion, shot, zoom
 from pipelines.corruptions.digital import brightness, contrast, elastic, jpeg, pixelate
 from pipelines.corruptions.severities import SEVERITIES, TABLES
 from pipelines.corruptions.weather import fog, frost, snow
-from pipelines.errors import DataError, did_you_mean
 
 __all__ = ["CORRUPTIONS", "SEVERITIES", "corrupt", "table_for"]
 
@@ -52,7 +52,7 @@ def corrupt(images: np.ndarray, name: str, severity: int, *, seed: int = 0) -> n
         uint8 array of the same shape.
 
     Raises:
-        DataError: for an unknown name, another severity, or images that are none.
+        UserError: for an unknown name, another severity, or images that are none.
 
     Example:
 
@@ -86,17 +86,17 @@ def table_for(size: tuple[int, int]) -> str:
 
 def _check(images, name, severity):
     if name not in CORRUPTIONS:
-        raise DataError(
+        raise UserError(
             f"Unknown corruption '{name}'.{did_you_mean(name, CORRUPTIONS)} "
             f"Known: {', '.join(CORRUPTIONS)}."
         )
     if severity not in SEVERITIES:
-        raise DataError(f"severity={severity} does not exist: use 1 to 5.")
+        raise UserError(f"severity={severity} does not exist: use 1 to 5.")
     shape = np.shape(images)
     if len(shape) != 4 or 0 in shape or images.dtype != np.uint8 or shape[3] not in (1, 3):
-        raise DataError(
+        raise UserError(
             "Corruptions take uint8 images (N, height, width, 1 or 3). Received "
             f"{getattr(images, 'dtype', type(images).__name__)} of shape {shape}."
         )
     if min(shape[1:3]) < 8:
-        raise DataError(f"Corruptions take sides of 8 pixels or more. Received {shape[1:3]}.")
+        raise UserError(f"Corruptions take sides of 8 pixels or more. Received {shape[1:3]}.")

@@ -4,8 +4,6 @@ import numpy as np
 
 from pipelines.data.image_data import ImageData
 
-SIDE = 16
-
 
 def load_digits():
     """1,437 training and 360 test images, uint8 (16, 16, 1), ten classes.

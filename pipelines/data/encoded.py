@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_ssl.core.errors import UserError
 from pipelines.data.image_array import Images
-from pipelines.errors import DataError
-from pipelines.images.decode import decode_window, guarded
-from pipelines.images.squares import decoded_square
-from pipelines.progress import Progress
-from pipelines.threads import in_threads
+from pipelines.files import in_threads, progress
+from pipelines.images.decoding import decode_window, decoded_square, guarded
 
 UNREADABLE = "images in a row cannot be read"  # what a stream says, after their number
 
@@ -70,10 +68,10 @@ class EncodedImages(Images):
     def in_memory(self, what, channels, log):
         """All squares, uint8 (N, side, side, channels), with a progress bar that says `what`."""
         squares = np.empty((*self.shape[:3], channels), np.uint8)
-        with Progress(what, "images", len(self), log=log) as progress:
+        with progress(what, "images", len(self), log=log) as bar:
             for row, square in enumerate(in_threads(self._square, range(len(self)))):
                 squares[row] = square[..., :channels]
-                progress.add()
+                bar.update()
         return squares
 
     def name_of(self, row):
@@ -87,7 +85,7 @@ class EncodedImages(Images):
             claims = (column[row] for column in columns)
             return decoded_square(content, *claims, self.side).numpy()
         except (tf.errors.OpError, OSError) as error:
-            raise DataError(
+            raise UserError(
                 f"{self.name_of(row)} cannot be read any more: it is gone, or changed since it was "
                 "checked at the start. Start again, which leaves it out; a run goes on with "
                 "--resume.",
@@ -98,7 +96,7 @@ class EncodedImages(Images):
         """Decode the images at `positions`.
 
         Raises:
-            DataError: for the first that changed or is gone, with its name.
+            UserError: for the first that changed or is gone, with its name.
         """
         self[positions]
 

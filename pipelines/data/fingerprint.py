@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipelines.threads import in_threads
+from pipelines.files import in_threads
 
 _NAMED = 3  # of what changed
 
@@ -52,7 +52,7 @@ def fingerprint(data):
         kind = "time"
         keys = np.fromiter(in_threads(_stamp, files.names, 16), np.uint64, len(files.names))
     if keys is None:
-        parts = [part for part in (data.to_pretrain_on, data.test_images) if part is not None]
+        parts = [part for part in (data.pretraining_images, data.test_images) if part is not None]
         keys = np.concatenate([keys_of(part) for part in parts])
     labels = [some for some in (data.train_labels, data.test_labels) if some is not None]
     return {

@@ -5,9 +5,10 @@ import os
 
 import numpy as np
 
+from keras_ssl.core.errors import UserError
 from pipelines.data.encoded import EncodedImages
 from pipelines.data.fingerprint import Files, key_of
-from pipelines.data.folder_index import index_files
+from pipelines.data.folder_index import FileStore, index_files
 from pipelines.data.image_data import (
     ImageData,
     check_memory,
@@ -16,18 +17,25 @@ from pipelines.data.image_data import (
     keep_in_memory,
     tell,
 )
-from pipelines.data.paths import FileStore, Paths
-from pipelines.data.walk import find_parts
-from pipelines.errors import DataError
-from pipelines.files import check_path
-from pipelines.images.claims import Unusable
-from pipelines.images.reading import read_file
-from pipelines.images.squares import square_of
-from pipelines.progress import Progress
-from pipelines.threads import in_threads
+from pipelines.data.layout import (
+    alike,
+    check_no_parts,
+    choose,
+    descend,
+    identity_of,
+    is_directory,
+    is_hidden,
+    part_of,
+    tell_tables,
+)
+from pipelines.data.names import check_path
+from pipelines.files import in_threads, progress
+from pipelines.images.decoding import read_file, square_of
+from pipelines.images.headers import Unusable
 
 _SAMPLE = 100
 _NAMED = 5
+_FOLDER = b"\0"  # behind the name of a folder: no name contains it, and the order stays
 
 
 def load_folder(path, *, image_size=None, in_memory=None, log=print):
@@ -50,7 +58,7 @@ def load_folder(path, *, image_size=None, in_memory=None, log=print):
         log: called with each line for the user.
 
     Raises:
-        DataError: if there is no such folder, no usable image in it, or not enough memory.
+        UserError: if there is no such folder, no usable image in it, or not enough memory.
     """
     parts = _parts(path, log)
     class_names = _class_names(parts, path)
@@ -69,7 +77,7 @@ def load_folder(path, *, image_size=None, in_memory=None, log=print):
     total = count + sum(len(part.skipped) for part in parts)
     images = [images for images, _, _ in read]
     if not len(images[0]):
-        raise DataError(f"{path} has no usable image in {total} files.{tell(skipped)}")
+        raise UserError(f"{path} has no usable image in {total} files.{tell(skipped)}")
     if skipped:
         log(f"{path}: skipped {len(skipped)} of {total} files.{tell(skipped)}")
     rows = [
@@ -77,10 +85,7 @@ def load_folder(path, *, image_size=None, in_memory=None, log=print):
         for part, (_, _, unusable) in zip(parts, read, strict=True)
     ]
     labels, class_names = _labels(parts, rows, class_names, path, log)
-    names = Paths()
-    for part, good in zip(parts, rows, strict=True):
-        for row in good:
-            names.append(part.paths[row])
+    names = [part.paths[row] for part, good in zip(parts, rows, strict=True) for row in good]
     keys = None if read[0][1] is None else np.concatenate([keys for _, keys, _ in read])
     data = ImageData(
         f"folder:{path}",
@@ -104,13 +109,13 @@ def load_folder(path, *, image_size=None, in_memory=None, log=print):
 def _parts(path, log):
     check_path("folder", path)
     if not os.path.isdir(path):
-        raise DataError(f"{path} is not a folder. Give a folder of images, as folder:PATH.")
+        raise UserError(f"{path} is not a folder. Give a folder of images, as folder:PATH.")
     try:
         parts = find_parts(path, log)
     except OSError as error:
-        raise DataError(f"{error.filename} cannot be listed: {error.strerror}.") from error
+        raise UserError(f"{error.filename} cannot be listed: {error.strerror}.") from error
     if not len(parts[0].paths):
-        raise DataError(f"{path} has no files to read images from.{tell(parts[0].skipped)}")
+        raise UserError(f"{path} has no files to read images from.{tell(parts[0].skipped)}")
     return parts
 
 
@@ -122,7 +127,7 @@ def _class_names(parts, path):
     for test in tests:
         _check_known(test.class_names, train.class_names, path)
         if len(test.paths) and not test.class_names:
-            raise DataError(
+            raise UserError(
                 f"{path}: the test part has no class folders. Both parts need the same subfolders."
             )
     return train.class_names
@@ -131,7 +136,7 @@ def _class_names(parts, path):
 def _check_known(names, known, path):
     unknown = sorted(set(names) - set(known))
     if unknown:
-        raise DataError(
+        raise UserError(
             f"{path}: the test part has classes that the training part lacks: "
             f"{', '.join(map(_printable, unknown[:_NAMED]))}. Both parts need the same subfolders."
         )
@@ -166,22 +171,20 @@ def _decode(paths, image_size, root, log):
 
     images = np.empty((len(paths), image_size, image_size, 3), np.uint8)
     keys, unusable = [], {}
-    with Progress(f"Reading {root}", "files", len(paths), log=log) as progress:
+    with progress(f"Reading {root}", "files", len(paths), log=log) as bar:
         for row, result in enumerate(in_threads(decode, paths)):
             if isinstance(result, str):
                 unusable[row] = result
             else:
                 images[len(keys)] = result[0]
                 keys.append(result[1])
-            progress.add()
+            bar.update()
     return images[: len(keys)], np.array(keys, np.uint64), unusable
 
 
 def _encoded(parts, side, root, log):
     """As `_decode` for each part, with `EncodedImages` and without keys."""
-    paths = Paths()
-    for part in parts:
-        paths.extend(part.paths)
+    paths = [path for part in parts for path in part.paths]
     index = index_files(root, paths, log)
     columns = index.heights, index.widths, index.orientations, index.jpegs
     images = EncodedImages(FileStore(paths, index.state), np.arange(len(paths)), *columns, side)
@@ -237,3 +240,122 @@ def _tell_unlabelled(parts, log):
 
 def _printable(name):
     return name.encode("utf-8", "replace").decode("utf-8")
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """Files of one part of the data.
+
+    Args:
+        paths: of the files, in order.
+        labels: int32 (N,), positions in `class_names`; 0 where there are none.
+        class_names: names of the class folders with files in them, in order; or none.
+        skipped: (path, reason) of what was skipped.
+        root: path of the folder that all of it lies in.
+    """
+
+    paths: list[str]
+    labels: np.ndarray
+    class_names: tuple
+    skipped: tuple
+    root: str
+
+
+def find_parts(root, log=print):
+    """The training part of a folder, and the test part if there is one: a list of `Part`.
+
+    A folder `train` is the training part, and one `test`, or else `val`, the test part, in any case
+    and usual spelling. A folder that is the only one with images, or holds them beside their masks,
+    is looked into. What was taken for what is said.
+
+    Args:
+        root: path of the folder.
+        log: called with each line for the user.
+
+    Raises:
+        UserError: if it is not certain what is a part and what a class.
+        OSError: if a folder cannot be listed, on which everything depends.
+    """
+    root = os.fspath(root)
+    top = descend(root, log)
+    chosen = choose(top, log)
+    train = top if chosen == [top] else descend(chosen[0], log)
+    roots = [train]
+    for test in chosen[1:]:
+        roots.append(alike(test, os.path.relpath(train, chosen[0]), os.path.basename(chosen[0])))
+    tell_tables(dict.fromkeys([root, top, *chosen, *roots]), log)
+    with progress(f"Listing {root}", "files", log=log) as bar:
+        return [_Search(part, bar, log).part() for part in roots]
+
+
+class _Search:
+    def __init__(self, root, bar, log):
+        self._root, self._bar, self._log = root, bar, log
+        self._seen, self._skipped = {identity_of(root)}, []
+        self._paths = []
+
+    def part(self):
+        labels, names, loose = [], [], []
+        for path, is_folder in self._entries(self._root):
+            if not is_folder:
+                loose.append(path)
+                continue
+            if part_of(os.path.basename(path)) == "unlabeled":
+                self._log(f"Not read: {path}. It is not taken for a class.")
+                continue
+            before = len(self._paths)
+            self._walk(path)
+            if len(self._paths) > before:
+                labels += [len(names)] * (len(self._paths) - before)
+                names.append(os.path.basename(path))
+        if names:
+            self._skipped += [(path, "outside of the class folders") for path in loose]
+        else:
+            self._paths, labels = loose, [0] * len(loose)
+        labels = np.array(labels, np.int32)
+        skipped = tuple(self._skipped)
+        return Part(self._paths, labels, tuple(names), skipped, self._root)
+
+    def _walk(self, top):
+        """Find the files below a folder; without recursion, since folders may lie very deep."""
+        open_folders = [self._enter(top)]
+        while open_folders:
+            path, is_folder = next(open_folders[-1], (None, False))
+            if path is None:
+                open_folders.pop()
+            elif is_folder:
+                open_folders.append(self._enter(path))
+            else:
+                self._paths.append(path)
+
+    def _enter(self, folder):
+        """What lies in a folder; nothing if it was met before, through a link."""
+        try:
+            identity = identity_of(folder)
+            if identity in self._seen:
+                return iter(())
+            entries = self._entries(folder)
+        except OSError as error:
+            self._skipped.append((folder, error.strerror))
+            return iter(())
+        self._seen.add(identity)
+        return entries
+
+    def _entries(self, folder):
+        """(path, whether it is a folder) of all that lies there and is not hidden, in order."""
+        names = []
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if is_hidden(entry.name):
+                    continue
+                is_folder = is_directory(entry)
+                names.append(os.fsencode(entry.name) + (_FOLDER if is_folder else b""))
+                if not is_folder:
+                    self._bar.update()
+        names.sort()
+        found = [os.fsdecode(name[:-1]) for name in names if name.endswith(_FOLDER)]
+        check_no_parts(folder, found)
+        return (
+            (os.path.join(folder, os.fsdecode(name.removesuffix(_FOLDER))), _FOLDER in name)
+            for name in names
+        )

@@ -5,12 +5,11 @@ import hashlib
 import os
 
 import numpy as np
+import tensorflow as tf
 
-from pipelines.data.cache import read_cached, write_cached
-from pipelines.images.claims import Unusable
-from pipelines.images.reading import check_file
-from pipelines.progress import Progress
-from pipelines.threads import in_threads
+from pipelines.files import in_threads, progress, read_cached, write_cached
+from pipelines.images.decoding import check_file
+from pipelines.images.headers import Unusable
 
 _FORM = 3  # to be raised when other files become usable, or the rows change
 _THREADS = 16  # more than cores: they wait for the disk
@@ -51,12 +50,42 @@ class Index:
     state: str
 
 
+class FileStore:
+    """Files that are read by their number.
+
+    Args:
+        paths: list of str.
+        state: str that changes when the files do.
+    """
+
+    def __init__(self, paths, state):
+        self._paths, self.state = paths, state
+        with tf.init_scope():
+            self._names = tf.constant([os.fsencode(path) for path in paths], tf.string)
+
+    def read(self, place):
+        """Content of a file, scalar string; runs in graphs. `place`: scalar int64 tensor."""
+        return tf.io.read_file(tf.gather(self._names, place))
+
+    def stamp_of(self, place):
+        """Size of a file and when it last changed, or that it is gone."""
+        try:
+            found = os.stat(self._paths[place])
+        except OSError:
+            return "gone;"
+        return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns};"
+
+    def name_of(self, place):
+        """Path of a file, in letters that can be printed."""
+        return os.fsencode(self._paths[place]).decode("utf-8", "replace")
+
+
 def index_files(root, paths, log=print):
     """`Index` of files. Each is decoded once; what that showed is kept until the file changes.
 
     Args:
         root: folder that all of them lie in; the cache holds one index for each.
-        paths: `Paths` of the files.
+        paths: list of str, of the files.
         log: called with each line for the user.
     """
     key = hashlib.sha256(os.fsencode(os.path.abspath(root))).hexdigest()
@@ -76,9 +105,9 @@ def index_files(root, paths, log=print):
 
 def _unchecked(root, paths):
     rows = np.zeros(len(paths), _ROW)
-    start, ends = len(os.fsencode(root)), paths.starts.tolist()
+    start = len(os.fsencode(root))
     for row, path in enumerate(paths):
-        name = paths.letters[ends[row] + start : ends[row + 1]]
+        name = os.fsencode(path)[start:]
         digest = int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "little")
         rows[["name", "size", "stamp"]][row] = digest, *_stamp(path)
     return rows
@@ -108,7 +137,7 @@ def _take_over(rows, kept, reasons):
 def _check(root, paths, rows, missing, reasons, log):
     """Decode the files at some rows, and enter what that shows."""
     number = {reason: place for place, reason in enumerate(reasons)}
-    with Progress(f"Checking {root}", "files", len(missing), log=log) as progress:
+    with progress(f"Checking {root}", "files", len(missing), log=log) as bar:
         found = in_threads(_header_or_reason, (paths[row] for row in missing), _THREADS)
         for row, (header, reason) in zip(missing, found, strict=True):
             if header is None:
@@ -121,7 +150,7 @@ def _check(root, paths, rows, missing, reasons, log):
                 rows["orientation"][row] = header.orientation
                 rows["jpeg"][row] = header.kind == "jpeg"
             rows["checked"][row] = True
-            progress.add()
+            bar.update()
 
 
 def _header_or_reason(file):

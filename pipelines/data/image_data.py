@@ -4,9 +4,9 @@ import dataclasses
 
 import numpy as np
 
+from keras_ssl.core.errors import UserError
 from pipelines.data.fingerprint import Files
 from pipelines.data.image_array import as_images
-from pipelines.errors import DataError
 
 _MEMORY_LIMIT = 8 * 2**30
 _CUT_FROM_WHOLE = 128  # pixels from which on views are cut out of the whole image
@@ -26,7 +26,7 @@ class ImageData:
         test_images, test_labels: likewise, or `None`.
         class_names: one per class, or `None`.
         skipped: (path, reason) of each file that could not be used.
-        pretraining_images: the training images followed by those without labels, where a data set
+        with_unlabelled: the training images followed by those without labels, where a data set
             has such besides (STL-10); `None` where the training images are all.
         files: what the images were read from, where that is known.
         held_out: whether the test part was held out of labelled images, since the data name none.
@@ -39,17 +39,17 @@ class ImageData:
     test_labels: np.ndarray | None = None
     class_names: tuple[str, ...] | None = None
     skipped: tuple[tuple[str, str], ...] = ()
-    pretraining_images: np.ndarray | None = None
+    with_unlabelled: np.ndarray | None = None
     files: Files | None = None
     held_out: bool = False
 
     @property
-    def to_pretrain_on(self):
-        """`pretraining_images`, or the training images where these are all."""
-        return self.train_images if self.pretraining_images is None else self.pretraining_images
+    def pretraining_images(self):
+        """`with_unlabelled`, or the training images where these are all."""
+        return self.train_images if self.with_unlabelled is None else self.with_unlabelled
 
     @property
-    def to_judge_by(self):
+    def evaluation_images(self):
         """The test images, or the training images where there are none."""
         return self.train_images if self.test_images is None else self.test_images
 
@@ -195,12 +195,12 @@ def check_memory(count, side, channels, name):
     """Refuse more than 8 GiB of images.
 
     Raises:
-        DataError: with the size at which they would fit.
+        UserError: with the size at which they would fit.
     """
     needed = count * side * side * channels
     if needed > _MEMORY_LIMIT:
         fits = int((_MEMORY_LIMIT / (count * channels)) ** 0.5)
-        raise DataError(
+        raise UserError(
             f"{name}: {count} images of {side} x {side} need {needed / 2**30:.1f} GiB of memory; "
             f"the limit is {_MEMORY_LIMIT // 2**30}. Use image_size={fits} or less."
         )

@@ -5,9 +5,9 @@ import os
 
 import numpy as np
 
+from keras_ssl.core.errors import UserError
 from pipelines.data.image_data import ImageData, check_memory
 from pipelines.data.names import EMBEDDED, check_name
-from pipelines.errors import DataError
 
 __all__ = ["ImageData", "ImagePart", "load", "load_test_part"]
 
@@ -48,7 +48,7 @@ def load(name, *, data_dir=None, image_size=None, in_memory=None, log=print):
         `ImageData`.
 
     Raises:
-        DataError: if the data cannot be had or used; says why in a line or two.
+        UserError: if the data cannot be had or used; says why in a line or two.
 
     Example:
 
@@ -57,7 +57,7 @@ def load(name, *, data_dir=None, image_size=None, in_memory=None, log=print):
     ((1437, 16, 16, 1), (360, 16, 16, 1), 10)
     """
     if image_size is not None and image_size < 1:
-        raise DataError(f"image_size={image_size}: it must be at least 1.")
+        raise UserError(f"image_size={image_size}: it must be at least 1.")
     check_name(name)
     prefix, _, path = name.partition(":")
     path = os.path.expanduser(path)
@@ -77,7 +77,7 @@ def load(name, *, data_dir=None, image_size=None, in_memory=None, log=print):
         from pipelines.data.digits import load_digits
 
         return _at_size(load_digits(), image_size)
-    from pipelines.data.catalog import load_from_catalog
+    from pipelines.data.tfds import load_from_catalog
 
     return load_from_catalog(
         name, data_dir=data_dir, image_size=image_size, in_memory=in_memory, log=log
@@ -95,7 +95,7 @@ def load_test_part(name, *, data_dir=None, image_size=None, in_memory=None, log=
         `train`. Of any other set it is the test part that `load` gives.
 
     Raises:
-        DataError: if there is no test part, or as `load` does.
+        UserError: if there is no test part, or as `load` does.
 
     Example:
 
@@ -113,12 +113,12 @@ def load_test_part(name, *, data_dir=None, image_size=None, in_memory=None, log=
             data = _at_size(ImageData(name, images, labels), image_size)
             return ImagePart(name, data.train_images, labels, class_names)
     elif prefix not in ("folder", "tfrecord") and name != EMBEDDED:
-        from pipelines.data.catalog import load_test_split
+        from pipelines.data.tfds import load_test_split
 
         return ImagePart(name, *load_test_split(name, data_dir=data_dir, **settings))
     data = load(name, data_dir=data_dir, **settings)
     if data.test_images is None:
-        raise DataError(f"'{name}' has no test part.")
+        raise UserError(f"'{name}' has no test part.")
     return ImagePart(name, data.test_images, data.test_labels, data.class_names)
 
 
@@ -135,7 +135,7 @@ def _at_size(data, image_size):
 
 
 def _resize(images, image_size, block=1024):
-    from pipelines.preprocess import resize_to_square
+    from pipelines.images.resizing import resize_to_square
 
     blocks = [images[start : start + block] for start in range(0, len(images), block)]
     return np.concatenate([resize_to_square(block, image_size).numpy() for block in blocks])

@@ -5,12 +5,13 @@ import os
 import re
 
 from keras_ssl.core.constants import DATASET_PREFIXES
+from keras_ssl.core.errors import UserError, did_you_mean
 from pipelines.data.shards import find_shards
-from pipelines.errors import DataError, did_you_mean
-from pipelines.files import check_path
 
 EMBEDDED = "digits"
 SUBSETS = {"imagenet100": "imagenet2012"}  # the classes of each are in class_lists
+
+_WANTED = {"npz": "an .npz file", "folder": "a folder of images"}
 
 # Image sets of TensorFlow Datasets, only to tell a misspelt name from an unknown one: close
 # relatives must all be here, or the name of one would be taken for a typing error of the other.
@@ -35,7 +36,7 @@ def check_name(name):
     """Refuse a name that looks like a misspelt one; leave unknown ones to TensorFlow Datasets.
 
     Raises:
-        DataError: if `name` lacks its path, is a path without its kind, is of an unknown kind, or
+        UserError: if `name` lacks its path, is a path without its kind, is of an unknown kind, or
             is near a known name.
 
     Example:
@@ -44,7 +45,7 @@ def check_name(name):
     (None, None)
     """
     if name in DATASET_PREFIXES:
-        raise DataError(f"The data set '{name}' lacks the path: write {name}PATH.")
+        raise UserError(f"The data set '{name}' lacks the path: write {name}PATH.")
     if name.startswith(DATASET_PREFIXES):
         return
     whole, mark, feature = name.partition("#")
@@ -52,32 +53,32 @@ def check_name(name):
     stem = kind.split("/")[0]
     if mark and (not feature or stem == EMBEDDED):
         what = "has no other labels" if stem == EMBEDDED else "lacks the feature behind '#'"
-        raise DataError(f"The data set '{name}' {what}: write NAME, or NAME#FEATURE.")
+        raise UserError(f"The data set '{name}' {what}: write NAME, or NAME#FEATURE.")
     if rest and not re.fullmatch(r"[\d.*]+", rest):  # a TFDS version is digits and dots
         suggestion = did_you_mean(f"{kind}:", DATASET_PREFIXES)
         if stem in TFDS:
             suggestion = f" For a feature as the label write {kind}#{rest}."
         known = ", ".join(DATASET_PREFIXES)
-        raise DataError(f"Unknown kind of data '{kind}:'.{suggestion} Known: {known}.")
+        raise UserError(f"Unknown kind of data '{kind}:'.{suggestion} Known: {known}.")
     if stem in (EMBEDDED, *SUBSETS, *TFDS):
         return
     if name.endswith(".npz") or os.path.exists(name):
         prefix = "folder:" if os.path.isdir(name) else "npz:"
         prefix = "tfrecord:" if ".tfrec" in os.path.basename(name) else prefix
-        raise DataError(f"Unknown data set '{name}'. Did you mean '{prefix}{name}'?")
+        raise UserError(f"Unknown data set '{name}'. Did you mean '{prefix}{name}'?")
     # Stricter than for other names: the data sets that one could mean are not all known here.
     near = difflib.get_close_matches(stem, [EMBEDDED, *SUBSETS, *TFDS, *DATASET_PREFIXES], 1, 0.75)
     if near or not stem:
         hint = f" Did you mean '{near[0]}'?" if near else ""
         kinds = "digits, npz:PATH, folder:PATH, tfrecord:PATTERN, or a name of TensorFlow Datasets"
-        raise DataError(f"Unknown data set '{name}'.{hint} There are {kinds}.")
+        raise UserError(f"Unknown data set '{name}'.{hint} There are {kinds}.")
 
 
 def check_exists(name):
     """Refuse a path at which there is nothing, before anything slow is imported to read it.
 
     Raises:
-        DataError: if the path of npz:PATH or folder:PATH does not exist, or no file fits the
+        UserError: if the path of npz:PATH or folder:PATH does not exist, or no file fits the
             pattern of tfrecord:PATTERN.
     """
     kind, _, path = name.partition(":")
@@ -87,3 +88,17 @@ def check_exists(name):
         find_shards(os.path.expanduser(path))
     else:
         check_path(kind, os.path.expanduser(path))
+
+
+def check_path(kind, path):
+    """Refuse a path at which there is nothing.
+
+    Args:
+        kind: "npz" or "folder".
+        path: str.
+
+    Raises:
+        UserError: if nothing is there.
+    """
+    if not os.path.exists(path):
+        raise UserError(f"{path} does not exist. Give {_WANTED[kind]}, as {kind}:PATH.")

@@ -7,10 +7,10 @@ import zlib
 
 import numpy as np
 
+from keras_ssl.core.errors import UserError
 from pipelines.data.fingerprint import keys_of
 from pipelines.data.image_data import ImageData, dense_labels, hold_out
-from pipelines.errors import DataError
-from pipelines.files import check_path
+from pipelines.data.names import check_path
 
 _IMAGES = {"train": ("x_train", "train_images"), "test": ("x_test", "test_images")}
 _LABELS = {
@@ -43,19 +43,19 @@ def load_npz(path, *, in_memory=None, log=print):
         log: called with each line for the user.
 
     Raises:
-        DataError: if the file cannot be read, or the arrays do not fit; says which and why.
+        UserError: if the file cannot be read, or the arrays do not fit; says which and why.
     """
     with _open(path) as archive:
         mapped = in_memory is False
         found = {part: _found(archive, part, path, mapped) for part in ("train", "test")}
         if found["train"][0] is None:
             there = ", ".join(archive.files) or "nothing"
-            raise DataError(f"{path} has no training images; it has {there}. {_EXPECTED}")
+            raise UserError(f"{path} has no training images; it has {there}. {_EXPECTED}")
         class_names = _class_names(archive)
     train_images, train_labels = _part(*found["train"], log)
     test_images, test_labels = _part(*found["test"], log)
     if test_images is not None and test_images.shape[1:] != train_images.shape[1:]:
-        raise DataError(
+        raise UserError(
             f"{path}: test images are {test_images.shape[1:]}, training images "
             f"{train_images.shape[1:]} (height, width, channels); they must agree."
         )
@@ -105,7 +105,7 @@ def load_npz_test(path, *, log=print):
         has no test images.
 
     Raises:
-        DataError: as `load_npz` does.
+        UserError: as `load_npz` does.
     """
     with _open(path) as archive:
         images, labels = _part(*_found(archive, "test", path), log)
@@ -116,13 +116,13 @@ def load_npz_test(path, *, log=print):
 def _open(path):
     check_path("npz", path)
     if not os.path.isfile(path):
-        raise DataError(f"{path} is not a file. For a folder of images use folder:{path}.")
+        raise UserError(f"{path} is not a file. For a folder of images use folder:{path}.")
     try:
         archive = np.load(path, allow_pickle=False)
     except _BROKEN as error:
-        raise DataError(f"{path} is not a readable .npz file ({_reason(error)}).") from error
+        raise UserError(f"{path} is not a readable .npz file ({_reason(error)}).") from error
     if not isinstance(archive, np.lib.npyio.NpzFile):
-        raise DataError(f"{path} holds a single array, not an .npz archive. {_EXPECTED}")
+        raise UserError(f"{path} holds a single array, not an .npz archive. {_EXPECTED}")
     return archive
 
 
@@ -141,7 +141,7 @@ def _first(archive, names, path, mapped=False):
         there = _in_file(archive, name, path) if mapped else None
         return name, archive[name] if there is None else there
     except (*_BROKEN, MemoryError) as error:
-        raise DataError(f"{path}: array {name} cannot be read ({_reason(error)}).") from error
+        raise UserError(f"{path}: array {name} cannot be read ({_reason(error)}).") from error
 
 
 def _in_file(archive, name, path):
@@ -196,20 +196,20 @@ def check_images(array, name, log=print):
         log: called with a line for the user where the type alone does not decide.
 
     Raises:
-        DataError: for another rank or number of channels, no images, NaN, values out of range, or
+        UserError: for another rank or number of channels, no images, NaN, values out of range, or
             floats of which it is not certain what white is.
     """
     if array.ndim == 3:
         array = array[..., None]
     if array.ndim != 4 or array.shape[-1] not in (1, 3):
-        raise DataError(
+        raise UserError(
             f"{name} has shape {array.shape}; images must be (N, height, width) or "
             f"(N, height, width, 1 or 3).{_advice(array)}"
         )
     if array.size == 0:
-        raise DataError(f"{name} has shape {array.shape}: there are no images in it.")
+        raise UserError(f"{name} has shape {array.shape}: there are no images in it.")
     if array.dtype.kind not in "biuf":
-        raise DataError(f"{name} has type {array.dtype}; images must be numbers.")
+        raise UserError(f"{name} has type {array.dtype}; images must be numbers.")
     if array.dtype == np.uint8 and any(block.max() > 1 for block in _blocks(array)):
         return array
     lows, highs = _ranges(array, name)
@@ -246,7 +246,7 @@ def _ranges(array, name):
         lows.append(flat.min(axis=1))
         highs.append(flat.max(axis=1))
     if bad:
-        raise DataError(f"{name} has {bad} values that are NaN or infinite; replace them first.")
+        raise UserError(f"{name} has {bad} values that are NaN or infinite; replace them first.")
     return np.concatenate(lows), np.concatenate(highs)
 
 
@@ -256,7 +256,7 @@ def _white(dtype, lows, highs, name):
     span = f"{name} has values from {low:.8g} to {high:.8g}"
     if dtype.kind != "f":
         if low < 0 or high > 255:
-            raise DataError(
+            raise UserError(
                 f"{span} ({dtype}); images must be in [0, 255]. Scale them first: "
                 f"(x / white * 255).round().astype('uint8'), where white is the largest value "
                 "that there can be, such as 65535 of 16 bits."
@@ -266,13 +266,13 @@ def _white(dtype, lows, highs, name):
     dim = np.mean(lit <= 1 + _OVERSHOOT) if len(lit) else 1.0
     white = 1 if dim == 1 else 255
     if low < -_OVERSHOOT * white or high > 255 + _DIM:
-        raise DataError(
+        raise UserError(
             f"{span}; images must be in [0, 255], or floats in [0, 1]. Give them before any "
             "normalisation."
         )
     if 0 < high < white * _OVERSHOOT or white == 255 and dim > 0.05:
         few = f": {np.sum(lit > 1 + _OVERSHOOT)} of {len(lit)} images exceed 1" if dim < 1 else ""
-        raise DataError(
+        raise UserError(
             f"{span}{few}. It is not certain whether white is 1 or 255 or something else: scale "
             "them to [0, 1] or to [0, 255], or mend the images that differ."
         )
@@ -288,18 +288,18 @@ def check_labels(array, name, count):
         count: number of images.
 
     Raises:
-        DataError: for another shape or length, or labels that are no whole numbers from 0.
+        UserError: for another shape or length, or labels that are no whole numbers from 0.
     """
     flat = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
     if flat.ndim != 1:
-        raise DataError(f"{name} has shape {array.shape}; labels must be (N,), one number each.")
+        raise UserError(f"{name} has shape {array.shape}; labels must be (N,), one number each.")
     if len(flat) != count:
-        raise DataError(f"{name} has {len(flat)} labels for {count} images; they must agree.")
+        raise UserError(f"{name} has {len(flat)} labels for {count} images; they must agree.")
     whole = flat.dtype.kind in "biuf" and np.isfinite(flat).all() and (flat == np.floor(flat)).all()
     if not whole:
-        raise DataError(f"{name} has type {array.dtype}; labels must be whole numbers from 0.")
+        raise UserError(f"{name} has type {array.dtype}; labels must be whole numbers from 0.")
     if flat.min() < 0:
-        raise DataError(f"{name} has labels below 0 ({flat.min():g}); they must count from 0.")
+        raise UserError(f"{name} has labels below 0 ({flat.min():g}); they must count from 0.")
     if flat.max() >= 2**63:
-        raise DataError(f"{name} has labels up to {flat.max():g}; they must count from 0.")
+        raise UserError(f"{name} has labels up to {flat.max():g}; they must count from 0.")
     return flat.astype(np.int64)

@@ -1,21 +1,36 @@
-"""TFRecord files read by position: an index of what lies where, made once, and their store."""
+"""TFRecord files read by position: their records, an index of what lies where, and their store."""
 
 import dataclasses
 import hashlib
 import json
 import os
+import struct
 
 import numpy as np
 import tensorflow as tf
 
-from pipelines.data.cache import read_cached, write_cached
+from keras_ssl.core.errors import UserError
 from pipelines.data.encoded import EncodedImages
-from pipelines.data.record_scan import COLUMNS, scan_all
-from pipelines.errors import DataError
+from pipelines.data.fingerprint import key_of
+from pipelines.files import in_threads, progress, read_cached, write_cached
+from pipelines.images.decoding import check_content
+from pipelines.images.headers import MAX_BYTES, Unusable
 
 IMAGE_KEYS = ("image/encoded", "image")
 LABEL_KEYS = ("image/class/label", "label")
 _FORM = 4  # of the index; another number makes old ones worthless
+COLUMNS = {
+    "shard": np.int32,
+    "offset": np.int64,
+    "length": np.int64,
+    "height": np.int32,
+    "width": np.int32,
+    "orientation": np.uint8,
+    "jpeg": bool,
+    "gray": bool,
+    "label": np.int64,
+    "key": np.uint64,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,13 +120,13 @@ def index_records(shards, *, image_keys=IMAGE_KEYS, label_keys=LABEL_KEYS, log=p
         log: called with each line for the user.
 
     Raises:
-        DataError: for a file that cannot be read, is cut off or is of another form; names it.
+        UserError: for a file that cannot be read, is cut off or is of another form; names it.
     """
     shards = tuple(os.path.abspath(shard) for shard in shards)
     try:
         stats = [os.stat(shard) for shard in shards]
     except OSError as error:
-        raise DataError(
+        raise UserError(
             f"{error.filename} cannot be read: {error.strerror}.", retry=True
         ) from error
     stamps = [(stat.st_size, stat.st_mtime_ns) for stat in stats]
@@ -134,3 +149,167 @@ def _from_kept(kept, shards):
 
 def _digest(*parts):
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def scan_all(shards, image_keys, label_keys, log):
+    """Look at all records of some files.
+
+    Args:
+        shards: paths of the files.
+        image_keys, label_keys: names of the features, of which the first that is there counts.
+        log: called with each line for the user.
+
+    Returns:
+        Columns (N,) by the names of `COLUMNS`, the name of the feature of the image, and
+        (record, reason) of those that hold no usable image.
+
+    Raises:
+        UserError: for a file that cannot be read, is cut off or is of another form; names it.
+    """
+
+    tables, skipped, features = [_columns([])], [], set()
+    size = sum(os.path.getsize(shard) for shard in shards)
+    with progress(f"Indexing {os.path.dirname(shards[0])}", "bytes", size, log=log) as bar:
+
+        def scan(number):
+            return _scan(number, shards[number], image_keys, label_keys, bar)
+
+        for table, passed, feature in in_threads(scan, range(len(shards))):
+            tables.append(table)
+            skipped += passed
+            features |= {feature} - {None}
+    if len(features) > 1:
+        names = ", ".join(sorted(features))
+        raise UserError(f"The images have different names in the files: {names}.")
+    columns = {name: np.concatenate([table[name] for table in tables]) for name in COLUMNS}
+    return columns, next(iter(features), image_keys[0]), tuple(skipped)
+
+
+def _columns(rows):
+    columns = zip(*rows, strict=True) if rows else [()] * len(COLUMNS)
+    pairs = zip(COLUMNS.items(), columns, strict=True)
+    return {name: np.array(column, dtype) for (name, dtype), column in pairs}
+
+
+def _scan(number, shard, image_keys, label_keys, bar):
+    """Columns of one file, what was skipped, and the name of the feature of the image."""
+    rows, skipped, feature = [], [], None
+    for offset, record in records_in(shard):
+        with bar.get_lock():  # threads count together
+            bar.update(len(record) + 16)
+        where = f"{shard} (record at byte {offset})"
+        values = _features(record, where)
+        if feature is None:
+            feature = next((key for key in image_keys if key in values), None)
+        if feature is None or feature not in values or not values[feature].bytes_list.value:
+            there = ", ".join(sorted(values)) or "nothing"
+            wanted = " or ".join(image_keys)
+            raise UserError(f"{where} has no encoded image {wanted}; it has {there}.")
+        content = values[feature].bytes_list.value[0]
+        try:
+            header = check_content(content)
+        except Unusable as reason:
+            skipped.append((where, str(reason)))
+            continue
+        rows.append(
+            (
+                number,
+                offset,
+                len(record),
+                header.height,
+                header.width,
+                header.orientation,
+                header.kind == "jpeg",
+                header.kind == "png" and content[25] in (0, 4),  # the colour type of PNG
+                _label(values, label_keys),
+                key_of(content),
+            )
+        )
+    return _columns(rows), skipped, feature
+
+
+def _features(record, where):
+    from google.protobuf.message import DecodeError
+
+    try:
+        return tf.train.Example.FromString(record).features.feature
+    except DecodeError as error:
+        raise UserError(f"{where} is not a tf.train.Example.") from error
+
+
+def _label(values, label_keys):
+    key = next((key for key in label_keys if key in values), None)
+    numbers = values[key].int64_list.value if key else ()
+    return numbers[0] if len(numbers) == 1 else -1
+
+
+def records_in(shard):
+    """The records of a TFRecord file: (offset of the content, content).
+
+    A record is its length in 8 bytes, a checksum of the length in 4, the content, and a checksum of
+    the content in 4.
+
+    Raises:
+        UserError: if the file cannot be read, is cut off, is no TFRecord file, or has a record of
+            more than `MAX_BYTES`.
+    """
+    try:
+        with open(shard, "rb") as file:
+            offset = 0
+            while head := file.read(12):
+                length = _length(head, shard, offset)
+                left = os.fstat(file.fileno()).st_size - file.tell()
+                if left < length + 4:
+                    raise _cut_off(shard, offset)
+                if length > MAX_BYTES:
+                    raise UserError(
+                        f"{shard} has a record of {length:,} bytes at byte {offset}, more than "
+                        f"{MAX_BYTES:,}: write it with smaller images."
+                    )
+                yield offset + 12, file.read(length)
+                file.seek(4, os.SEEK_CUR)
+                offset += length + 16
+    except OSError as error:
+        raise UserError(f"{shard} cannot be read: {error.strerror}.", retry=True) from error
+
+
+def _length(head, shard, offset):
+    if len(head) == 12 and struct.unpack("<I", head[8:])[0] == masked_crc32c(head[:8]):
+        return struct.unpack("<Q", head[:8])[0]
+    if offset and len(head) < 12:
+        raise _cut_off(shard, offset)
+    if offset:
+        raise UserError(f"{shard} is damaged from byte {offset} on. Copy or write it again.")
+    packed = " It seems to be compressed: unpack it." if head.startswith(b"\x1f\x8b") else ""
+    raise UserError(f"{shard} is not a TFRecord file.{packed}")
+
+
+def _cut_off(shard, offset):
+    return UserError(f"{shard} is cut off in the record at byte {offset}. Copy or write it again.")
+
+
+def _crc_table():
+    table = []
+    for value in range(256):
+        for _ in range(8):
+            value = (value >> 1) ^ (0x82F63B78 if value & 1 else 0)
+        table.append(value)
+    return table
+
+
+_TABLE = _crc_table()
+
+
+def masked_crc32c(content):
+    """The checksum of TFRecord files: CRC-32C, turned by 15 bits, plus a constant.
+
+    Example:
+
+    >>> hex(masked_crc32c(bytes(8)))
+    '0x7980329'
+    """
+    value = 0xFFFFFFFF
+    for byte in content:
+        value = _TABLE[(value ^ byte) & 0xFF] ^ (value >> 8)
+    value ^= 0xFFFFFFFF
+    return ((value >> 15 | value << 17) + 0xA282EAD8) & 0xFFFFFFFF

@@ -4,7 +4,7 @@ import glob
 import os
 import re
 
-from pipelines.errors import DataError
+from keras_ssl.core.errors import UserError
 
 _ENDINGS = (".tfrecord", ".tfrec")
 _SHARDED = re.compile(r"@(\d+)(?=\.\w+$|$)")  # train.tfrecord@10 or train@10.tfrecord
@@ -25,10 +25,10 @@ def find_shards(pattern):
             NAME-00000-of-N and so on; a pattern as of a shell; or one file.
 
     Raises:
-        DataError: if there is none, or a directory or `NAME@N` lacks numbered files.
+        UserError: if there is none, or a directory or `NAME@N` lacks numbered files.
     """
     if "://" in pattern:
-        raise DataError(f"{pattern} is not on a local disk: records are read by position from one.")
+        raise UserError(f"{pattern} is not on a local disk: records are read by position from one.")
     whole = os.path.isdir(pattern)
     if whole:
         files = [os.path.join(pattern, name) for name in sorted(os.listdir(pattern))]
@@ -41,7 +41,7 @@ def find_shards(pattern):
         files = sorted(file for file in glob.glob(pattern) if os.path.isfile(file))
     if not files:
         none = f"No file fits {pattern}"
-        raise DataError(
+        raise UserError(
             f"{f'{pattern} has no *.tfrecord files' if os.path.isdir(pattern) else none}. Give a "
             "directory of TFRecord files, a pattern or NAME@N, as tfrecord:PATTERN."
         )
@@ -63,7 +63,7 @@ def _check_numbers(files):
             folder, name = os.path.split(file)
             other = _NUMBERED.sub(f"-{number:05d}-of-{found[2]}", name)
             if os.path.join(folder, other) not in there:
-                raise DataError(
+                raise UserError(
                     f"{os.path.join(folder, other)} is missing. Copy it there, or give a pattern "
                     "of the files that are to be read."
                 )

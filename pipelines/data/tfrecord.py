@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 
+from keras_ssl.core.errors import UserError
 from pipelines.data.fingerprint import Files
 from pipelines.data.image_data import (
     ImageData,
@@ -16,7 +17,6 @@ from pipelines.data.image_data import (
 )
 from pipelines.data.records import index_records
 from pipelines.data.shards import find_shards, parts_of
-from pipelines.errors import DataError
 
 _ORDER = ("train", "unlabelled", "test")
 
@@ -42,7 +42,7 @@ def load_tfrecord(pattern, *, image_size=None, in_memory=None, log=print):
         log: called with each line for the user.
 
     Raises:
-        DataError: if there is no such file, one is damaged, or the labels do not fit.
+        UserError: if there is no such file, one is damaged, or the labels do not fit.
     """
     name, files = f"tfrecord:{pattern}", find_shards(pattern)
     parts = _choose_parts(parts_of(files), name, log)
@@ -50,7 +50,7 @@ def load_tfrecord(pattern, *, image_size=None, in_memory=None, log=print):
     index = index_records(chosen, log=log)
     rows = {part: index.rows_of(map(os.path.abspath, of)) for part, of in parts.items()}
     if not len(rows["train"]):
-        raise DataError(f"{name} has no usable image.{tell(index.skipped)}")
+        raise UserError(f"{name} has no usable image.{tell(index.skipped)}")
     if index.skipped:
         log(f"{name}: skipped {len(index.skipped)} records.{tell(index.skipped)}")
     class_names = _class_names(os.path.dirname(os.path.abspath(files[0])))
@@ -87,7 +87,7 @@ def _class_names(folder):
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise DataError(f"{folder}/classes.txt cannot be read: {error}.") from error
+        raise UserError(f"{folder}/classes.txt cannot be read: {error}.") from error
 
 
 def _from_zero(labels, class_names, name, log):
@@ -101,7 +101,7 @@ def _from_zero(labels, class_names, name, log):
         )
         labels, known = np.where(labels > 0, labels - 1, labels), known - 1
     if class_names is not None and known.max() >= len(class_names):
-        raise DataError(
+        raise UserError(
             f"{name} has the label {known.max()}, but classes.txt has {len(class_names)} names."
         )
     return labels
@@ -120,7 +120,7 @@ def assemble(name, index, rows, labels, class_names, *, image_size, in_memory, l
         hold_out: whether a fifth is held out of labelled images without a test part.
 
     Raises:
-        DataError: if only some images of a part have labels, or too much memory is needed.
+        UserError: if only some images of a part have labels, or too much memory is needed.
     """
     rows = {part: rows[part] for part in _ORDER if len(rows.get(part, ()))}
     own_test = "test" in rows
@@ -164,7 +164,7 @@ def _labels_of(labels, rows, name):
     if missing == len(labels):
         return None
     if missing:
-        raise DataError(
+        raise UserError(
             f"{name}: {missing} of {len(labels)} images of a part have no label. Label all of them "
             "or none, or put those without into files named unlabelled."
         )

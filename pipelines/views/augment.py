@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
+from keras_ssl.core.errors import UserError
 from pipelines import ops
-from pipelines.errors import DataError
 from pipelines.views.policy import ViewPolicy
 from pipelines.views.random import compiled_draw, draw, flat, noise_of, noise_seed, runs_of, seed_of
 from pipelines.views.view import one_view
@@ -51,7 +51,7 @@ def make_augment(
         gives its `places` (batch,) in it, and gets what the whole would have had there.
 
     Raises:
-        DataError: when the function meets images whose channels are not 1 or 3, or not as many as
+        UserError: when the function meets images whose channels are not 1 or 3, or not as many as
             `mean` has.
 
     Example:
@@ -136,9 +136,9 @@ def to_float(images):
 
 def _check_channels(shape, mean_shape):
     if shape.rank not in (4, 5) or shape[-1] not in (1, 3):
-        raise DataError(f"Views are drawn from (batch, height, width, 1 or 3). Received {shape}.")
+        raise UserError(f"Views are drawn from (batch, height, width, 1 or 3). Received {shape}.")
     if mean_shape != (shape[-1],):
-        raise DataError(
+        raise UserError(
             f"mean and std need one value per channel: {shape[-1]}. Received shape {mean_shape}."
         )
 

@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 
 from keras_ssl.core.bounds import NumViews, check
-from pipelines.errors import DataError, did_you_mean
+from keras_ssl.core.errors import UserError, did_you_mean
 from pipelines.views.policy import ViewPolicy
 
 # What differs between two people's digits: turns, leans, shifts and sizes of the hand, pressure and
@@ -157,7 +157,7 @@ def policy_for(name: str, num_views: int = 2, **overrides) -> tuple[ViewPolicy, 
         **overrides: fields of `ViewPolicy` to set in every view.
 
     Raises:
-        DataError: if the name or a field is unknown.
+        UserError: if the name or a field is unknown.
         UserError: if a value is out of its range.
 
     Example:
@@ -168,13 +168,13 @@ def policy_for(name: str, num_views: int = 2, **overrides) -> tuple[ViewPolicy, 
     if name not in POLICIES:
         suggestion = did_you_mean(name, POLICIES)
         known = ", ".join(POLICIES)
-        raise DataError(f"Unknown augmentation policy '{name}'.{suggestion} Known: {known}.")
+        raise UserError(f"Unknown augmentation policy '{name}'.{suggestion} Known: {known}.")
     check(num_views, NumViews, "num_views")
     fields = [field.name for field in dataclasses.fields(ViewPolicy)]
     for key in overrides:
         if key not in fields:
             suggestion = did_you_mean(key, fields)
-            raise DataError(
+            raise UserError(
                 f"Augmentation has no '{key}'.{suggestion} It has: {', '.join(fields)}."
             )
     views = itertools.islice(itertools.cycle(POLICIES[name]), num_views)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from pipelines.preprocess import resize_to_square
+from pipelines.images.resizing import resize_to_square
 from pipelines.views.stream import device_views, raw_batches
 
 _GAP = 2

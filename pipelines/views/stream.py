@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from keras_ssl.core.errors import UserError
 from pipelines.data.image_array import as_images
-from pipelines.errors import DataError
 from pipelines.views.augment import crop_boxes, make_augment
 from pipelines.views.policy import ViewPolicy
 
@@ -59,7 +59,7 @@ def train_views(
         (batch_size, 2) and "place" (batch_size,), int32.
 
     Raises:
-        DataError: if the batch is larger than the data set, seed or step are out of range, or local
+        UserError: if the batch is larger than the data set, seed or step are out of range, or local
             crops have no size.
 
     Example:
@@ -129,13 +129,13 @@ def raw_batches(
         `tf.data.Dataset` of {"raw", "seed", "place", "index"}, as described in `train_views`.
 
     Raises:
-        DataError: as `train_views` does.
+        UserError: as `train_views` does.
     """
     for name, value in (("seed", seed), ("start_step", start_step)):
         if not 0 <= value < 2**31:
-            raise DataError(f"{name}={value} does not fit: it must be in [0, 2**31).")
+            raise UserError(f"{name}={value} does not fit: it must be in [0, 2**31).")
     if local_policy and not local_size:
-        raise DataError(f"local_size={local_size}: local crops need their side in pixels.")
+        raise UserError(f"local_size={local_size}: local crops need their side in pixels.")
     positions = num_images or len(images)
     batches = index_batches(positions, batch_size, seed=seed, start_step=start_step)
     batches = batches.enumerate(start_step).map(
@@ -207,7 +207,7 @@ def steps_per_epoch(num_images: int, batch_size: int) -> int:
     """Whole batches in an epoch; what is left over waits for another epoch's order.
 
     Raises:
-        DataError: if `batch_size` is not positive or larger than `num_images`.
+        UserError: if `batch_size` is not positive or larger than `num_images`.
 
     Example:
 
@@ -215,9 +215,9 @@ def steps_per_epoch(num_images: int, batch_size: int) -> int:
     5
     """
     if batch_size < 1:
-        raise DataError(f"batch_size={batch_size}: it must be at least 1.")
+        raise UserError(f"batch_size={batch_size}: it must be at least 1.")
     if batch_size > num_images:
-        raise DataError(
+        raise UserError(
             f"batch_size={batch_size} is larger than the data set of {num_images} training images: "
             f"take --batch_size={num_images} or less."
         )

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from keras_ssl.core.errors import UserError
 from pipelines import ops
-from pipelines.errors import DataError
 from pipelines.views.policy import ViewPolicy
 
 _ORDERS = tuple(itertools.permutations(range(4)))
@@ -45,10 +45,10 @@ def one_view(
         (batch, size, size, channels) float in [0, 1].
 
     Raises:
-        DataError: if the images are cut out already and the policy wants the crop last.
+        UserError: if the images are cut out already and the policy wants the crop last.
     """
     if policy.crop_last and cropped:
-        raise DataError(
+        raise UserError(
             "Augmentation: crop_last=True needs whole images, but these are cut out already when "
             "they come from their files. Take images that lie in memory, or crop_last=False."
         )

@@ -11,12 +11,12 @@ import tensorflow as tf
 import keras_ssl
 from export.saved_model import write_saved_model
 from export.signatures import make_signatures, readouts_of
-from pipelines.images.header import read_header
-from pipelines.images.squares import square_of
-from pipelines.preprocess import make_preprocess
+from pipelines.images.decoding import square_of
+from pipelines.images.headers import read_header
+from pipelines.preprocessing import make_preprocess
 from stages.inputs import Preprocessing
 from tests.unit.export.test_headers import gif, png
-from tests.unit.pipelines.test_decode import FIXTURES, fixture, gradient, jpeg, with_exif
+from tests.unit.pipelines.test_decoding import FIXTURES, fixture, gradient, jpeg, with_exif
 
 SIDE = 8
 MEAN, STD = [0.5, 0.4, 0.3], [0.2, 0.25, 0.3]

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 import keras_ssl
 from export import ExportError, export_encoder, saved_model, serving
-from pipelines.preprocess import make_preprocess
+from pipelines.preprocessing import make_preprocess
 from stages.inputs import Preprocessing
 
 PREPROCESS = make_preprocess(8, 3, 3 * [0.5], 3 * [0.25])

@@ -16,11 +16,11 @@ import pytest
 from export import codes as export_codes
 from export import parity
 from keras_ssl import config
+from keras_ssl.core.errors import UserError
 from keras_ssl.core.files import numbered_aside
 from keras_ssl.evaluation.knn import knn_accuracy
 from keras_ssl.evaluation.rows_of import accuracy_rows
 from keras_ssl.training import checkpoints
-from pipelines.errors import DataError
 from stages import artifacts, judging
 from stages.request import read_catalog
 from tests.program import start
@@ -146,7 +146,7 @@ def stop_at(monkeypatch, place, what):
 
 
 def fail():
-    raise DataError("3.png cannot be read any more.", retry=True)
+    raise UserError("3.png cannot be read any more.", retry=True)
 
 
 def fill_the_disk():

@@ -11,8 +11,8 @@ import tensorflow as tf
 from export.headers import read_header
 from export.signatures import MAX_PIXELS
 from keras_ssl.core import image_files
-from pipelines.images import header as evaluation
-from tests.unit.pipelines.test_decode import FIXTURES, fixture, jpeg, with_exif
+from pipelines.images import headers as evaluation
+from tests.unit.pipelines.test_decoding import FIXTURES, fixture, jpeg, with_exif
 
 READ = tf.function(read_header, input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_ssl.core.errors import UserError
 from pipelines import ops
-from pipelines.errors import DataError
 from pipelines.views import augment
 from pipelines.views.augment import make_augment
 from pipelines.views.policies import POLICIES, ViewPolicy, policy_for
@@ -154,9 +154,9 @@ def test_geometry_of_digits_uncovers_nothing_but_black():
 
 
 def test_images_of_other_channels_are_refused():
-    with pytest.raises(DataError, match="1 or 3"):
+    with pytest.raises(UserError, match="1 or 3"):
         augment_with()(tf.zeros((2, 8, 8, 4), tf.uint8), SEED)
-    with pytest.raises(DataError, match="one value per channel"):
+    with pytest.raises(UserError, match="one value per channel"):
         augment_with(channels=3)(tf.zeros((2, 8, 8, 1), tf.uint8), SEED)
 
 
@@ -215,7 +215,7 @@ def test_with_the_crop_last_the_colours_are_those_of_the_whole_image():
 
 def test_images_that_are_cut_out_already_cannot_have_the_crop_last():
     augment = make_augment((ViewPolicy(crop_last=True),), 8, 3 * [0.5], 3 * [0.5])
-    with pytest.raises(DataError, match="crop_last=True needs whole images"):
+    with pytest.raises(UserError, match="crop_last=True needs whole images"):
         augment({"global": tf.zeros((2, 1, 8, 8, 3))}, SEED)
 
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_ssl.core.errors import UserError
 from pipelines import convert as module
 from pipelines.convert import convert, main
 from pipelines.data.load import load
 from pipelines.data.records import index_records
-from pipelines.errors import DataError
 
 
 @pytest.fixture(autouse=True)
@@ -97,7 +97,7 @@ def test_images_without_labels_become_a_part_of_their_own(npz, tmp_path, monkeyp
 
     data = load(f"npz:{tmp_path}/some.npz")
     both = np.concatenate([data.train_images, data.test_images])
-    data = dataclasses.replace(data, pretraining_images=both)
+    data = dataclasses.replace(data, with_unlabelled=both)
     monkeypatch.setattr(pipelines.data.load, "load", lambda *args, **settings: data)
     convert("any", tmp_path / "out", log=silent)
     monkeypatch.undo()
@@ -109,7 +109,7 @@ def test_images_without_labels_become_a_part_of_their_own(npz, tmp_path, monkeyp
 
 def test_nothing_is_overwritten(npz, tmp_path):
     (tmp_path / "out").mkdir()
-    with pytest.raises(DataError, match="out exists already"):
+    with pytest.raises(UserError, match="out exists already"):
         convert(f"npz:{tmp_path}/some.npz", tmp_path / "out")
     assert not os.listdir(tmp_path / "out")
 
@@ -127,7 +127,7 @@ def test_a_full_disk_ends_in_a_line_and_leaves_nothing(npz, tmp_path, monkeypatc
             raise error
 
     monkeypatch.setattr(tf.io, "TFRecordWriter", Full)
-    with pytest.raises(DataError, match=f"out could not be written, nothing is kept: .*{reason}"):
+    with pytest.raises(UserError, match=f"out could not be written, nothing is kept: .*{reason}"):
         convert(f"npz:{tmp_path}/some.npz", tmp_path / "out")
     assert os.listdir(tmp_path) == ["some.npz"]
 

@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage
 
+from keras_ssl.core.errors import UserError
 from pipelines.corruptions import CORRUPTIONS, SEVERITIES, corrupt, table_for
 from pipelines.corruptions.camera import _shuffled, defocus, disk, smear
 from pipelines.corruptions.digital import _affine_sources
@@ -16,7 +17,6 @@ from pipelines.corruptions.resampling import (
 )
 from pipelines.corruptions.severities import TABLES
 from pipelines.corruptions.weather import plasma_fractal
-from pipelines.errors import DataError
 
 RANDOM = ("gaussian_noise", "shot_noise", "impulse_noise", "glass_blur", "motion_blur")
 RANDOM += ("snow", "frost", "fog", "elastic_transform")
@@ -249,5 +249,5 @@ def test_axes_have_matrices_of_their_own():
     ],
 )
 def test_a_mistake_is_answered_by_what_came(images, name, severity, message):
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(UserError, match=message):
         corrupt(images, name, severity)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_ssl.core.errors import UserError
 from pipelines.data import encoded
 from pipelines.data.load import load
-from pipelines.errors import DataError
 from pipelines.views.policies import policy_for
 from pipelines.views.stream import device_views, train_views
 from stages.errors import translate_tf_errors
@@ -90,12 +90,12 @@ def test_a_digest_names_the_images_and_decodes_none(folder, monkeypatch):
 def test_a_file_that_went_missing_is_named(folder):
     images = images_of(folder, False)
     (folder / "3.png").unlink()
-    with pytest.raises(DataError, match=r"3\.png"):
+    with pytest.raises(UserError, match=r"3\.png"):
         images.check(slice(None))
 
 
 def test_an_order_that_needs_the_whole_image_is_refused(folder):
-    with pytest.raises(DataError, match="crop_last"):
+    with pytest.raises(UserError, match="crop_last"):
         stream(images_of(folder, False), 1, policy="wmse")
 
 
@@ -124,7 +124,7 @@ def test_a_disk_that_is_gone_ends_the_stream_in_words(folder, monkeypatch):
         file.unlink()
     monkeypatch.setattr(encoded, "_TRIES", 3)
     with (
-        pytest.raises(DataError, match="^3 images in a row cannot be read: is their disk") as found,
+        pytest.raises(UserError, match="^3 images in a row cannot be read: is their disk") as found,
         translate_tf_errors(),
     ):
         stream(images, 1)

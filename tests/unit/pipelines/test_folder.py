@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines import progress
+from keras_ssl.core.errors import UserError
+from pipelines import files
 from pipelines.data import folder_index as index
 from pipelines.data.encoded import EncodedImages
+from pipelines.data.folder import find_parts
 from pipelines.data.load import load
-from pipelines.data.walk import find_parts
-from pipelines.errors import DataError
 
 
 @pytest.fixture(autouse=True)
@@ -90,7 +90,7 @@ def test_train_and_test_folders_are_the_parts(tmp_path, test_name):
 def test_a_class_that_only_the_test_part_has_is_refused(tmp_path):
     for path in ("train/a/0.png", "train/c/0.png", "test/b/0.png"):
         write(tmp_path / path)
-    with pytest.raises(DataError, match="lacks: b"):
+    with pytest.raises(UserError, match="lacks: b"):
         read(tmp_path)
 
 
@@ -182,17 +182,17 @@ def test_the_size_follows_the_median_unless_given(tmp_path):
 
 
 def test_folders_without_a_usable_image_are_refused(tmp_path):
-    with pytest.raises(DataError, match="no files"):
+    with pytest.raises(UserError, match="no files"):
         read(tmp_path)
     (tmp_path / "notes.txt").write_text("no image")
-    with pytest.raises(DataError, match=r"no usable image.*notes.txt"):
+    with pytest.raises(UserError, match=r"no usable image.*notes.txt"):
         read(tmp_path)
-    with pytest.raises(DataError, match="is not a folder"):
+    with pytest.raises(UserError, match="is not a folder"):
         read(tmp_path / "notes.txt")
 
 
 def test_too_many_images_for_the_memory_are_refused(classes):
-    with pytest.raises(DataError, match="GiB"):
+    with pytest.raises(UserError, match="GiB"):
         read(classes, image_size=20_000, in_memory=True)
 
 
@@ -260,7 +260,7 @@ def test_a_damaged_index_is_made_anew(classes, own_cache, monkeypatch, damage):
 
 @pytest.mark.parametrize("in_memory", [True, False])
 def test_a_long_reading_is_shown_in_the_same_words_either_way(classes, monkeypatch, in_memory):
-    monkeypatch.setattr(progress, "_FIRST", {False: 0.0})
+    monkeypatch.setattr(files, "_LOGGED", {"delay": 1e-9, "mininterval": 0.0})
     _, log = read(classes, image_size=8, in_memory=in_memory)
     what = "Reading" if in_memory else "Checking"
     assert f"Listing {classes}: 1 files" in log and f"{what} {classes}: 1 of 10 files" in log
@@ -269,7 +269,7 @@ def test_a_long_reading_is_shown_in_the_same_words_either_way(classes, monkeypat
 def test_a_test_part_without_the_class_folders_of_the_training_part_is_refused(tmp_path):
     for path in ("train/a/0.png", "train/b/0.png", "test/0.png"):
         write(tmp_path / path)
-    with pytest.raises(DataError, match="test part has no class folders"):
+    with pytest.raises(UserError, match="test part has no class folders"):
         read(tmp_path)
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_ssl.core.errors import UserError
 from pipelines.data.encoded import EncodedImages
 from pipelines.data.load import load
-from pipelines.errors import DataError
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (12, 10, 3)).astype(np.uint8)
 PNG = tf.io.encode_png(PIXELS).numpy()
@@ -103,7 +103,7 @@ def lock(monkeypatch):
 def test_a_folder_that_may_not_be_listed_is_refused(tmp_path, monkeypatch):
     (tmp_path / "locked").mkdir()
     lock(monkeypatch)
-    with pytest.raises(DataError, match="locked cannot be listed: Permission denied"):
+    with pytest.raises(UserError, match="locked cannot be listed: Permission denied"):
         load(f"folder:{tmp_path / 'locked'}")
 
 
@@ -120,7 +120,7 @@ def test_what_may_not_be_read_is_passed_over(read, tmp_path, monkeypatch):
 
 
 def test_a_folder_without_images_is_refused(read):
-    with pytest.raises(DataError, match="no usable image"):
+    with pytest.raises(UserError, match="no usable image"):
         read({"notes.txt": b"no image"})
 
 

@@ -11,9 +11,9 @@ import tensorflow as tf
 from export.headers import read_header
 from pipelines.convert import convert
 from pipelines.data.load import load
-from pipelines.images.squares import tried_square
-from tests.unit.pipelines.test_decode import fixture, gradient, jpeg, with_exif
-from tests.unit.pipelines.test_header import YCCK
+from pipelines.images.decoding import tried_square
+from tests.unit.pipelines.test_decoding import fixture, gradient, jpeg, with_exif
+from tests.unit.pipelines.test_headers import YCCK
 
 SIDE = 8
 PIXELS = gradient()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines.errors import DataError
+from keras_ssl.core.errors import UserError
 from pipelines.views.policies import POLICIES, ViewPolicy, policy_for
 from pipelines.views.stream import train_views
 
@@ -147,5 +147,5 @@ def test_local_crops_show_shares_of_the_area_evenly_within_their_scale():
 
 
 def test_local_crops_need_a_size():
-    with pytest.raises(DataError, match="local_size=None"):
+    with pytest.raises(UserError, match="local_size=None"):
         dataset(images(), local_policy=LOCAL, local_size=None)

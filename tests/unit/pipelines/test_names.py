@@ -4,9 +4,9 @@ import sys
 import pytest
 
 from keras_ssl.config.resolve import recipe_of
+from keras_ssl.core.errors import UserError
 from pipelines.data.names import check_exists, check_name
 from pipelines.data.shards import find_shards, parts_of
-from pipelines.errors import DataError
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_a_wrong_name_is_answered_with_the_right_form(name, message, tmp_path, m
     monkeypatch.chdir(tmp_path)
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "train.tfrecord").touch()
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(UserError, match=message):
         check_name(name)
 
 
@@ -52,7 +52,7 @@ def test_a_pattern_exists_if_a_file_fits(tmp_path):
     for path in (tmp_path, tmp_path / "tr*", tmp_path / "test-0.tfrecord"):
         check_exists(f"tfrecord:{path}")
     for path in (tmp_path / "val*", tmp_path / "no", tmp_path / "train.tfrecord@2"):
-        with pytest.raises(DataError, match="No file fits .*tfrecord:PATTERN"):
+        with pytest.raises(UserError, match="No file fits .*tfrecord:PATTERN"):
             check_exists(f"tfrecord:{path}")
 
 
@@ -63,16 +63,16 @@ def test_a_directory_and_a_count_want_every_numbered_file(tmp_path):
     assert find_shards(str(tmp_path)) == find_shards(f"{tmp_path}/train@3.tfrecord") == whole
     (tmp_path / names[1]).unlink()
     for pattern in (str(tmp_path), f"{tmp_path}/train@3.tfrecord"):
-        with pytest.raises(DataError, match="train-00001-of-00003.tfrecord is missing"):
+        with pytest.raises(UserError, match="train-00001-of-00003.tfrecord is missing"):
             find_shards(pattern)
     assert find_shards(f"{tmp_path}/train*") == [whole[0], whole[2]]
 
 
 def test_a_directory_without_records_and_a_bucket_are_refused(tmp_path):
     touch(tmp_path, "classes.txt")
-    with pytest.raises(DataError, match="has no \\*.tfrecord files"):
+    with pytest.raises(UserError, match="has no \\*.tfrecord files"):
         find_shards(str(tmp_path))
-    with pytest.raises(DataError, match="local disk"):
+    with pytest.raises(UserError, match="local disk"):
         find_shards("gs://bucket/train*")
 
 

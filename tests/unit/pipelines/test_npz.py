@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from keras_ssl.core.errors import UserError
 from pipelines.data.load import load
 from pipelines.data.npz import check_images, load_npz
-from pipelines.errors import DataError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3)).astype(np.uint8)
 LABELS = np.array([0, 1, 2, 0, 1, 2])
@@ -83,7 +83,7 @@ def with_nan():
     ],
 )
 def test_arrays_that_do_not_fit_are_refused_with_the_reason(tmp_path, arrays, message):
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(UserError, match=message):
         load(save(tmp_path, **arrays))
 
 
@@ -101,7 +101,7 @@ def test_files_that_are_no_archives_are_refused(tmp_path):
         (tmp_path / "empty.npz", "not a readable"),
         (tmp_path, "is not a file"),
     ]:
-        with pytest.raises(DataError, match=message):
+        with pytest.raises(UserError, match=message):
             load(f"npz:{file}")
 
 
@@ -169,7 +169,7 @@ def one_image_in_bytes():
     ],
 )
 def test_images_of_another_scale_or_depth_are_refused_with_what_to_do(images, message):
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(UserError, match=message):
         check_images(images, "x_train")
 
 
@@ -200,7 +200,7 @@ def test_test_images_of_classes_that_training_lacks_are_told_of(tmp_path):
 def test_arrays_that_are_not_compressed_stay_in_the_file_on_request(tmp_path, write, stay, images):
     write(tmp_path / "a.npz", y_train=LABELS, x_train=images)
     found = {wish: load(f"npz:{tmp_path}/a.npz", in_memory=wish) for wish in (False, None)}
-    np.testing.assert_array_equal(found[False].to_judge_by, found[None].to_judge_by)
+    np.testing.assert_array_equal(found[False].evaluation_images, found[None].evaluation_images)
     write(tmp_path / "b.npz", x_train=images)
     whole = load(f"npz:{tmp_path}/b.npz", in_memory=False).train_images
     assert isinstance(whole, np.memmap) == stay

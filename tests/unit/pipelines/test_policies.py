@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from keras_ssl.core.errors import UserError
-from pipelines.errors import DataError
 from pipelines.views.policies import POLICIES, ViewPolicy, policy_for
 
 FIELDS = dataclasses.fields(ViewPolicy)
@@ -107,9 +106,9 @@ def test_policy_for_repeats_the_pair_and_changes_all_views():
 
 
 def test_unknown_names_are_answered_with_the_nearest():
-    with pytest.raises(DataError, match="Did you mean 'digits'"):
+    with pytest.raises(UserError, match="Did you mean 'digits'"):
         policy_for("digit")
-    with pytest.raises(DataError, match="Did you mean 'rotation'"):
+    with pytest.raises(UserError, match="Did you mean 'rotation'"):
         policy_for("digits", rotations=3.0)
     with pytest.raises(UserError, match="num_views must be .* from 1 to 100"):
         policy_for("digits", num_views=0)

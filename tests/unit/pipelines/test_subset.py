@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from keras_ssl.core.errors import UserError
 from pipelines import subset
-from pipelines.errors import DataError
 from pipelines.subset import balanced, draw, main, positions, take
 
 
@@ -24,7 +24,7 @@ def test_rows_come_in_the_order_of_the_positions_whatever_the_order_of_the_data(
 
 
 def test_missing_images_are_counted():
-    with pytest.raises(DataError, match="2 of 3"):
+    with pytest.raises(UserError, match="2 of 3"):
         take(examples(5), np.array([1, 5, 6]))
 
 
@@ -64,13 +64,13 @@ def test_the_rule_is_the_documented_one():
 
 
 def test_a_class_with_too_few_images_is_named():
-    with pytest.raises(DataError, match="class 2 has 1 train images.*--train=1 or less"):
+    with pytest.raises(UserError, match="class 2 has 1 train images.*--train=1 or less"):
         draw({"train": np.array([0, 0, 1, 1, 2])}, {"train": 2}, seed=0)
 
 
 def test_a_class_without_test_images_is_named_with_what_to_do():
     labels = {"train": np.array([0, 1]), "test": np.array([0])}
-    with pytest.raises(DataError, match=r"class 1 \(dog\) has 0 test images.*or take --test=0"):
+    with pytest.raises(UserError, match=r"class 1 \(dog\) has 0 test images.*or take --test=0"):
         draw(labels, {"train": 1, "test": 1}, seed=0, class_names=("cat", "dog"))
 
 
@@ -128,7 +128,7 @@ def test_candidates_are_in_the_order_of_the_official_positions(monkeypatch):
 def test_official_positions_are_read_from_the_names_of_the_examples(monkeypatch):
     import tensorflow as tf
 
-    from pipelines.data import builders
+    from pipelines.data import tfds
 
     class Builder:
         info = SimpleNamespace(features={"id": None, "image": None}, splits={"train": 1, "test": 1})
@@ -140,7 +140,7 @@ def test_official_positions_are_read_from_the_names_of_the_examples(monkeypatch)
             names = [f"{split}_{number:05d}" for number in (3, 0, 12)]
             return tf.data.Dataset.from_tensor_slices({"id": names})
 
-    monkeypatch.setattr(builders, "find", lambda name, data_dir: Builder())
+    monkeypatch.setattr(tfds, "find", lambda name, data_dir: Builder())
     found = subset._official("cifar100#coarse_label", None)
     assert {part: list(of) for part, of in found.items()} == dict.fromkeys(found, [3, 0, 12])
     assert set(found) == {"train", "test"} and subset._official("npz:a.npz", None) == {}
@@ -163,7 +163,7 @@ def test_a_folder_that_is_not_there_is_named_before_anything_is_read(monkeypatch
 
 def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path):
     (tmp_path / "few.npz").mkdir()  # in the way of the renaming
-    with pytest.raises(DataError, match=r"few\.npz could not be written: Is a directory"):
+    with pytest.raises(UserError, match=r"few\.npz could not be written: Is a directory"):
         subset.write(f"{tmp_path}/few.npz", {"x": np.ones(1)})
     assert [path.name for path in tmp_path.iterdir()] == ["few.npz"]
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines.errors import DataError
+from keras_ssl.core.errors import UserError
 from pipelines.views.policies import ViewPolicy, policy_for
 from pipelines.views.stream import device_views, steps_per_epoch, train_views
 
@@ -118,5 +118,5 @@ def test_the_rest_of_an_epoch_is_dropped():
     ],
 )
 def test_settings_that_cannot_work_are_refused(settings, message):
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(UserError, match=message):
         stream(images(), 1, **settings)

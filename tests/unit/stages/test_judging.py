@@ -15,7 +15,6 @@ from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.compare import load_run
 from keras_ssl.evaluation.rows import Row, read_results
 from keras_ssl.evaluation.splits import some_rows
-from pipelines.errors import DataError
 from stages import shifted
 from stages.readings import Readings, readings_of
 from stages.tables import format_tables
@@ -76,8 +75,8 @@ def test_what_was_judged_before_the_memory_ran_out_is_kept_and_the_rest_tried_ag
         (MemoryError(), True),
         (OSError(28, "No space left on device"), True),
         (tf.errors.ResourceExhaustedError(None, None, "OOM"), True),
-        (DataError("'x' has no test part."), False),
-        (DataError("3.png cannot be read any more.", retry=True), True),
+        (UserError("'x' has no test part."), False),
+        (UserError("3.png cannot be read any more.", retry=True), True),
         (UserError("It needs two images of a class."), False),
     ],
 )

@@ -20,7 +20,6 @@ from keras_ssl.evaluation.rows import Row, protocol_hash
 from pipelines.data.encoded import EncodedImages
 from pipelines.data.image_data import ImageData
 from pipelines.data.load import ImagePart, load_test_part
-from pipelines.errors import DataError
 from stages import shifted, transfer
 from stages.errors import LeftOut
 from stages.inputs import Inputs, Preprocessing
@@ -438,7 +437,7 @@ def test_of_other_data_it_is_the_test_part_of_the_whole(tmp_path, capsys):
     part = load_test_part(npz(tmp_path / "x.npz", data_of(), parts=("train",)))
     assert f"{len(part.images)} of 60 images are held out" in capsys.readouterr().out
     assert len(load_test_part("digits").images) == 360
-    with pytest.raises(DataError, match="x.npz' has no test part"):
+    with pytest.raises(UserError, match="x.npz' has no test part"):
         load_test_part(npz(tmp_path / "x.npz", data_of(), parts=("train",), labels=False))
 
 
@@ -513,6 +512,6 @@ def test_a_test_split_alone_chooses_its_own_size(read_test):
     assert read_test({"test": 4}).images.shape == (4, 32, 32, 3)
 
 
-def test_a_set_without_a_split_to_judge_by_is_refused_with_what_it_has(read_test):
-    with pytest.raises(DataError, match="'shapes' has no split 'test' or 'validation': train"):
+def test_a_set_without_a_split_evaluation_images_is_refused_with_what_it_has(read_test):
+    with pytest.raises(UserError, match="'shapes' has no split 'test' or 'validation': train"):
         read_test({"train": 4})

@@ -4,11 +4,11 @@ import os
 import numpy as np
 import pytest
 
+from keras_ssl.core.errors import UserError
 from pipelines.data.fingerprint import key_of
 from pipelines.data.image_data import check_memory, common_side, held_out
 from pipelines.data.load import ImageData, load
 from pipelines.data.names import check_exists, check_name
-from pipelines.errors import DataError
 
 
 def test_digits_are_split_once_and_for_all():
@@ -39,7 +39,7 @@ def test_digits_are_the_originals_at_twice_their_size():
 
 def test_image_size_brings_images_to_that_size():
     assert load("digits", image_size=8).train_images.shape == (1437, 8, 8, 1)
-    with pytest.raises(DataError, match="image_size=0"):
+    with pytest.raises(UserError, match="image_size=0"):
         load("digits", image_size=0)
 
 
@@ -59,7 +59,7 @@ def test_image_size_brings_images_to_that_size():
     ],
 )
 def test_a_wrong_name_is_refused_before_anything_is_read(name, message):
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(UserError, match=message):
         check_name(name)
 
 
@@ -81,9 +81,9 @@ def test_what_may_be_a_name_passes_the_check(name):
 
 @pytest.mark.parametrize("name", ["npz:/no/such/file.npz", "folder:/no/such/folder"])
 def test_a_path_that_does_not_exist_is_named(name):
-    with pytest.raises(DataError, match=f"{name.split(':')[1]} does not exist"):
+    with pytest.raises(UserError, match=f"{name.split(':')[1]} does not exist"):
         load(name)
-    with pytest.raises(DataError, match=f"{name.split(':')[1]} does not exist"):
+    with pytest.raises(UserError, match=f"{name.split(':')[1]} does not exist"):
         check_exists(name)
 
 
@@ -131,5 +131,5 @@ def test_the_common_side_is_one_that_half_of_the_images_have():
 
 def test_too_much_memory_is_refused_with_the_size_that_fits():
     check_memory(50_000, 32, 3, "x")
-    with pytest.raises(DataError, match="image_size=47"):
+    with pytest.raises(UserError, match="image_size=47"):
         check_memory(1_281_167, 224, 3, "x")

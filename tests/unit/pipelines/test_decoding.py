@@ -4,11 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines.images.claims import Unusable
-from pipelines.images.decode import decode_window
-from pipelines.images.header import read_header
-from pipelines.images.reading import check_file
-from pipelines.images.squares import square_of
+from pipelines.images.decoding import check_file, decode_window, square_of
+from pipelines.images.headers import Unusable, read_header
 
 # By Pillow, of `gradient()`, in base64.
 FIXTURES = {

@@ -7,10 +7,8 @@ import pytest
 import tensorflow as tf
 
 from pipelines.data.load import load
-from pipelines.images.claims import MAX_BYTES, Unusable
-from pipelines.images.header import read_header
-from pipelines.images.reading import check_file, read_file
-from pipelines.images.squares import square_of
+from pipelines.images.decoding import check_file, read_file, square_of
+from pipelines.images.headers import MAX_BYTES, Unusable, read_header
 
 # `gradient()` in the colours YCCK, by Pillow, in base64: a CMYK JPEG of the levels of the inverted
 # image in YCbCr, with no black, in which the Adobe mark then says that they are that.

@@ -1,19 +1,24 @@
 """Image sets of TensorFlow Datasets: small ones as arrays, large ones as records read by place."""
 
+import functools
 import itertools
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
-from pipelines.data.builders import find, prepare
-from pipelines.data.features import class_names_of, label_of, splits_of, value_at
+from keras_ssl.core.errors import UserError, did_you_mean
 from pipelines.data.image_data import ImageData, check_memory, common_side, keep_in_memory
-from pipelines.data.names import SUBSETS
-from pipelines.errors import DataError
-from pipelines.progress import Progress
+from pipelines.data.names import EMBEDDED, SUBSETS
+from pipelines.data.records import index_records
+from pipelines.data.tfrecord import assemble
+from pipelines.files import progress
+from pipelines.images.resizing import resize_to_square
 
 _LISTS = Path(__file__).parents[1] / "class_lists"
 _SAMPLE = 100
+_TEST_SPLITS = ("test", "validation")
+_UNLABELLED_SPLITS = ("unlabelled", "unlabeled")
 
 
 def load_from_catalog(name, *, data_dir=None, image_size=None, in_memory=None, log=print):
@@ -35,7 +40,7 @@ def load_from_catalog(name, *, data_dir=None, image_size=None, in_memory=None, l
         log: called with each line for the user.
 
     Raises:
-        DataError: if the name is unknown, the set cannot be had, or it is not one of images.
+        UserError: if the name is unknown, the set cannot be had, or it is not one of images.
     """
     return _load(name, splits_of, data_dir, image_size, in_memory, log)
 
@@ -50,7 +55,7 @@ def load_test_split(name, *, data_dir=None, image_size=None, in_memory=None, log
         (images, labels or `None`, class names or `None`).
 
     Raises:
-        DataError: as `load_from_catalog` does, but for the split `train`.
+        UserError: as `load_from_catalog` does, but for the split `train`.
     """
     data = _load(name, _only_test, data_dir, image_size, in_memory, log)
     return data.train_images, data.train_labels, data.class_names
@@ -64,7 +69,7 @@ def _only_test(builder, label, name):
         tests = splits_of(builder, label, name)
     split = tests.get("test", tests.get("validation"))
     if split is None:
-        raise DataError(f"'{name}' has no split 'test' or 'validation': {', '.join(there)}.")
+        raise UserError(f"'{name}' has no split 'test' or 'validation': {', '.join(there)}.")
     return {"train": split}
 
 
@@ -76,13 +81,13 @@ def _load(name, choose, data_dir, image_size, in_memory, log):
     builder = find(source, data_dir)
     features = builder.info.features
     if "image" not in (features or {}):
-        raise DataError(f"'{name}' has no feature 'image': {', '.join(features or ['none'])}.")
+        raise UserError(f"'{name}' has no feature 'image': {', '.join(features or ['none'])}.")
     label = label_of(features, wanted, name)
     prepare(builder, source)
     splits = choose(builder, label, name)
     channels = features["image"].shape[-1]
     if channels not in (1, 3):
-        raise DataError(f"'{name}' has images of {channels} channels; 1 or 3 are needed.")
+        raise UserError(f"'{name}' has images of {channels} channels; 1 or 3 are needed.")
     settings = {"image_size": image_size, "in_memory": in_memory, "log": log}
     if base in SUBSETS:
         return _from_records(name, builder, splits, label, classes_of(base), **settings)
@@ -109,12 +114,9 @@ def classes_of(subset):
 
 def _from_records(name, builder, splits, label, wanted, *, image_size, in_memory, log):
     """`ImageData` from the record files of a set; of the `wanted` classes, if not `None`."""
-    from pipelines.data.records import index_records
-    from pipelines.data.tfrecord import assemble
-
     form = getattr(builder.info.file_format, "value", "unknown")
     if form != "tfrecord":
-        raise DataError(
+        raise UserError(
             f"'{name}' is prepared as {form} files; what is not kept in memory is read from "
             "tfrecord files. Prepare it with file_format='tfrecord', or take a smaller "
             "image_size."
@@ -136,7 +138,7 @@ def _from_records(name, builder, splits, label, wanted, *, image_size, in_memory
     if wanted is not None:
         rows = {part: of[labels[of] >= 0] for part, of in rows.items()}
     if not len(rows["train"]):
-        raise DataError(f"'{name}' has no usable image.")
+        raise UserError(f"'{name}' has no usable image.")
     settings = {"image_size": image_size, "in_memory": in_memory, "log": log}
     return assemble(name, index, rows, labels, class_names, hold_out=False, **settings)
 
@@ -174,7 +176,7 @@ def _from_arrays(name, builder, splits, label, side, log):
         test_images,
         test_labels,
         class_names_of(builder, label) if train_labels is not None else None,
-        pretraining_images=images if unlabelled else None,
+        with_unlabelled=images if unlabelled else None,
     )
 
 
@@ -184,9 +186,6 @@ def _known(labels):
 
 def _read(name, builder, splits, label, side, log):
     """Images of splits, one behind the other, and labels, -1 for none."""
-    import tensorflow as tf
-
-    from pipelines.preprocess import resize_to_square
 
     def square(example):
         number = -1 if label is None else tf.cast(value_at(example, label), tf.int64)
@@ -196,12 +195,138 @@ def _read(name, builder, splits, label, side, log):
     channels = builder.info.features["image"].shape[-1]
     images = np.empty((sum(counts), side, side, channels), np.uint8)
     labels, row = np.empty(len(images), np.int64), 0
-    with Progress(f"Reading {name}", "images", len(images), log=log) as progress:
+    with progress(f"Reading {name}", "images", len(images), log=log) as bar:
         for split in splits:
             examples = builder.as_dataset(split=split)
             examples = examples.map(square, num_parallel_calls=tf.data.AUTOTUNE)
             for some, numbers in examples.batch(256).as_numpy_iterator():
                 images[row : row + len(some)], labels[row : row + len(some)] = some, numbers
                 row += len(some)
-                progress.add(len(some))
+                bar.update(len(some))
     return images, labels
+
+
+def find(name, data_dir=None):
+    """The builder of a TensorFlow Datasets set.
+
+    Raises:
+        UserError: if there is none of that name.
+    """
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise UserError(
+            f"'{name}' would come from TensorFlow Datasets, which cannot be imported ({error}). "
+            "Install it: pip install tensorflow-datasets."
+        ) from error
+    try:
+        return tfds.builder(name, data_dir=data_dir)
+    except Exception as error:  # TFDS raises what its many builders raise
+        known = tfds.list_builders(with_community_datasets=False)
+        if name.split("/")[0].split(":")[0] in known:
+            what = _first_line(error)
+            raise UserError(
+                f"'{name}' is not to be had from TensorFlow Datasets: {what}"
+            ) from error
+        suggestion = did_you_mean(name, [EMBEDDED, *SUBSETS, *known])
+        raise UserError(
+            f"Unknown data set '{name}'.{suggestion} Use digits, npz:PATH, folder:PATH, "
+            "tfrecord:PATTERN or a name of TensorFlow Datasets."
+        ) from error
+
+
+def prepare(builder, name):
+    """Download and prepare a set, unless it lies prepared on this machine.
+
+    Raises:
+        UserError: if that fails, which may take TensorFlow Datasets minutes without a network.
+    """
+    try:
+        builder.download_and_prepare()
+    except Exception as error:  # network, disk, checksums, manual downloads
+        raise UserError(
+            f"'{name}' could not be downloaded and prepared: {_first_line(error)}\n"
+            "Prepare it where there is a network and give its folder as data_dir, or use npz:, "
+            "folder: or tfrecord:."
+        ) from error
+
+
+def _first_line(error):
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:200] if lines else 'no details'}"
+
+
+def label_of(features, wanted, name):
+    """Path of the feature that is the label, or `None`: the wanted one, or else `label`.
+
+    Args:
+        features: those of a builder.
+        wanted: path of a feature, such as "objects/kind", or "".
+        name: of the data set, as the user gave it.
+
+    Raises:
+        UserError: if the wanted one is not there, or is not one whole number for each image.
+    """
+    fitting = [path for path, feature in _flat(features) if _is_label(feature)]
+    if not wanted:
+        return "label" if "label" in fitting else None
+    if wanted not in fitting:
+        raise UserError(
+            f"'{name}': '{wanted}' is no feature that can be a label."
+            f"{did_you_mean(wanted, fitting)} There are: {', '.join(fitting) or 'none'}."
+        )
+    return wanted
+
+
+def _flat(features, above=""):
+    import tensorflow_datasets as tfds
+
+    for name, feature in features.items():
+        if isinstance(feature, tfds.features.FeaturesDict):
+            yield from _flat(feature, f"{above}{name}/")
+        else:
+            yield above + name, feature
+
+
+def _is_label(feature):
+    dtype = getattr(feature.dtype, "as_numpy_dtype", feature.dtype)
+    return feature.shape == () and np.dtype(dtype).kind in "biu"
+
+
+def value_at(tree, path):
+    """What lies at a path in nested dictionaries.
+
+    Example:
+
+    >>> value_at({"objects": {"kind": 3}}, "objects/kind")
+    3
+    """
+    return functools.reduce(lambda branch, name: branch[name], path.split("/"), tree)
+
+
+def splits_of(builder, label, name):
+    """{"train", and "test" and "unlabelled" if there are any: the split's own name}.
+
+    Raises:
+        UserError: without a split `train`.
+    """
+    there = builder.info.splits
+    if "train" not in there:
+        raise UserError(f"'{name}' has no split 'train': {', '.join(there)}.")
+    tests = [split for split in _TEST_SPLITS if split in there]
+    # The test split of ImageNet has no labels: what serves to evaluate is its validation split.
+    labelled = [split for split in tests if len(tests) == 1 or _has_labels(builder, split, label)]
+    unlabelled = [split for split in _UNLABELLED_SPLITS if split in there]
+    found = {"train": ["train"], "test": labelled or tests, "unlabelled": unlabelled}
+    return {part: names[0] for part, names in found.items() if names}
+
+
+def _has_labels(builder, split, label):
+    first = next(iter(builder.as_dataset(split=split).take(1)), None)
+    return label is not None and first is not None and int(value_at(first, label)) >= 0
+
+
+def class_names_of(builder, label):
+    """Names of the classes, or `None` where a set has none."""
+    names = getattr(value_at(builder.info.features, label), "names", None) if label else None
+    return tuple(names) if names else None

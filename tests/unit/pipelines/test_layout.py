@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines.data import walk
+from keras_ssl.core.errors import UserError
+from pipelines.data import folder as module
+from pipelines.data.folder import find_parts
 from pipelines.data.load import load
-from pipelines.data.walk import find_parts
-from pipelines.errors import DataError
 
 
 def found(root, files):
@@ -158,7 +158,7 @@ def test_what_archives_of_macos_add_is_no_class(tmp_path):
     ],
 )
 def test_what_is_not_certain_is_refused_with_what_to_do(tmp_path, files, message):
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(UserError, match=message):
         found(tmp_path, files)
 
 
@@ -170,7 +170,7 @@ def test_a_folder_that_cannot_be_listed_is_still_there(tmp_path, monkeypatch):
             raise PermissionError(13, "Permission denied", folder)
         return scan(folder)
 
-    monkeypatch.setattr(walk.os, "scandir", denied)
+    monkeypatch.setattr(module.os, "scandir", denied)
     files = [*two("."), "c/0.jpg"]
     parts, _ = found(tmp_path, files)
     assert parts[0] == (("a", "c"), ["a/0.jpg", "c/0.jpg"])
