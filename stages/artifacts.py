@@ -65,7 +65,7 @@ def images_of(recipe, preprocessing):
 
 @full_float32()
 def write_codes(inputs, encoder, directory):
-    """Write the discrete codes of all images of a data set, or go on with it."""
+    """Write the discrete codes of all images of a data set, or resume it."""
     data, preprocessing = inputs.data, inputs.preprocessing
     for part, images in (("train", data.train_images), ("test", data.test_images)):
         if images is None:
@@ -89,7 +89,7 @@ def load_trained(workdir):
     if not path.exists():
         raise UserError(
             f"'{workdir}' has no encoder.keras: its training has not ended, or the file is gone. "
-            f"Go on with --resume --workdir={workdir}, which writes it."
+            f"Resume it by --resume --workdir={workdir}, which writes it."
         )
     try:
         encoder = keras_ssl.load_encoder(path)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras
+import numpy as np
 
 import keras_ssl.config as config
 from keras_ssl.core.errors import UserError
@@ -74,6 +75,31 @@ def open_run(
     data = inputs.load_inputs(recipe, preprocessing)
     inputs.print_changes(data.data, workdir)
     return Run(Path(workdir), recipe, encoder, data)
+
+
+def open_labeled(workdir, recipe, what):
+    """`open_run`, if its data have labels; where the run knows, its data are not read to find out.
+
+    Raises:
+        UserError: if they have none, which `what` needs.
+    """
+    unlabeled = UserError(
+        f"{what} needs labels for train and test images: '{recipe.data.dataset}' lacks them. Give "
+        "labeled images of the same kind by --dataset, such as --dataset=folder:PATH with a "
+        "folder for each class."
+    )
+    try:
+        with np.load(Path(workdir) / inputs.FINGERPRINT) as file:
+            known = str(file["data"]) == recipe.data.dataset
+            labeled_parts = len(file["labels"])
+    except Exception:  # of an earlier version, or damaged: what reads it next says so
+        known = False
+    if known and labeled_parts < 2:
+        raise unlabeled
+    run = open_run(workdir, recipe)
+    if run.inputs.data.train_labels is None or run.inputs.data.test_labels is None:
+        raise unlabeled
+    return run
 
 
 def pretrain(recipe: config.Recipe, workdir: Path, resume: bool = False) -> int | None:
@@ -145,20 +171,13 @@ def evaluate(recipe: config.Recipe, workdir: Path):
     Raises:
         UserError: if the data have no labels to evaluate by.
     """
-    run = open_run(workdir, recipe)
-    data = run.inputs.data
-    if data.train_labels is None or data.test_labels is None:
-        raise UserError(
-            f"Nothing to evaluate: '{data.name}' has no labels for train and test images. Give "
-            "labeled images of the same kind by --dataset, such as --dataset=folder:PATH with a "
-            "folder for each class."
-        )
+    run = open_labeled(workdir, recipe, "The evaluation")
     judging.evaluate(recipe, run.inputs, run.encoder, workdir)
 
 
 def finetune(recipe: config.Recipe, workdir: Path):
     """Fine-tune the encoder of a run on shares of the labels, and the same network from scratch."""
-    run = open_run(workdir, recipe)
+    run = open_labeled(workdir, recipe, "Fine-tuning")
     finetuning.finetune(recipe, run.inputs, run.encoder, workdir)
 
 

@@ -1,4 +1,4 @@
-"""Fit what a recipe says, or go on with it, and save the models."""
+"""Train what a recipe says, or resume it."""
 
 import contextlib
 import sys
@@ -10,6 +10,7 @@ import keras
 import keras_ssl
 from keras_ssl.config import Recipe
 from keras_ssl.core.detection import detect
+from keras_ssl.core.errors import UserError
 from keras_ssl.core.files import remove_leftovers
 from keras_ssl.layers.necks import simplices_of
 from keras_ssl.training import checkpoints
@@ -50,6 +51,7 @@ def prepare(recipe):
         inputs = load_inputs(recipe)
         keras.utils.set_random_seed(training.seed)
         keras.config.set_dtype_policy(training.precision)
+        check_batch_size(recipe, len(inputs.data.pretraining_images))
         per_epoch = steps_per_epoch(len(inputs.data.pretraining_images), training.batch_size)
         method = build_method(recipe, inputs, per_epoch * training.epochs)
         settings = view_settings(recipe, inputs.preprocessing)  # refuses what does not fit
@@ -58,8 +60,18 @@ def prepare(recipe):
     return Session(recipe, inputs, method, per_epoch)
 
 
+def check_batch_size(recipe, num_images):
+    """Refuse batches of more images than there are, whoever chose their size."""
+    batch_size, origin = recipe.settings["training.batch_size"]
+    if batch_size > num_images:
+        raise UserError(
+            f"training.batch_size={batch_size} ({origin}) is larger than the data set of "
+            f"{num_images} training images: take --batch_size={num_images} or less."
+        )
+
+
 def fit(session, workdir, resume):
-    """Train as the recipe says, or go on; -> whether it came to its end, and not by a signal."""
+    """Train as the recipe says, or resume; -> whether it came to its end, and not by a signal."""
     method, total = session.method, session.per_epoch * session.recipe.training.epochs
     directory = Path(workdir) / "checkpoints"
     step = (checkpoints.latest_step(directory) or 0) if resume else 0
@@ -72,7 +84,7 @@ def fit(session, workdir, resume):
     save_fingerprint(session.inputs.data, workdir)
     print(describe(session, workdir, step))
     saver = checkpoints.Checkpoints(directory, step=step)
-    # The saver comes before the recording_callbacks: what they run into costs no epoch.
+    # The saver comes before what records: what they run into costs no epoch.
     speed = Throughput(session.recipe.training.batch_size)
     callbacks = [speed, StopAtDivergence(step=step), saver, *recording_callbacks(session, workdir)]
     try:
@@ -83,7 +95,7 @@ def fit(session, workdir, resume):
     if saver.interrupted:
         print(
             f"\nStopped at step {saver.step} of {total}; its state is saved. "
-            f"Go on with:\n    {program()} --resume --workdir={workdir}"
+            f"Resume it by:\n    {program()} --resume --workdir={workdir}"
         )
     return saver.step >= total and not saver.interrupted
 
@@ -146,13 +158,13 @@ def recording_callbacks(session, workdir):
             )
         )
     images = as_images(data.pretraining_images)
-    tell = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: images.report_lost())
+    report = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: images.report_lost())
     logs = MetricsLog(Path(workdir) / "metrics.jsonl"), EventFiles(Path(workdir) / "tensorboard")
-    return [*online, tell, *logs]
+    return [*online, report, *logs]
 
 
 def readout(encoder, recipe):
-    """What is judged while training: the features, or the simplices at the downstream tau_d."""
+    """What is evaluated while training: the features, or the simplices at the downstream tau_d."""
     if simplices_of(encoder) is None:
         return encoder
     return keras_ssl.at_temperature(encoder, recipe.evaluation.downstream_temperature)

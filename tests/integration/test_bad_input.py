@@ -177,6 +177,9 @@ def test_images_without_labels_train_are_exported_and_say_why_there_is_no_table(
     os.unlink("images.npz")  # what is done asks for no data
     assert start("--resume", "--workdir=w") == 0
     assert "No table" not in capsys.readouterr().out
+    for mode in ("evaluate", "finetune"):  # nor does what cannot be done
+        assert "needs labels" in mistake(capsys, f"--mode={mode}", "--workdir=w")
+    assert "no neck" in mistake(capsys, "--mode=codes", "--workdir=w")
 
 
 DIVERGENT = [

@@ -86,6 +86,11 @@ def test_layers_that_are_not_there_are_refused_before_the_run_begins():
         prepared("optimizer.constant_lr_layers=predicter")
 
 
+def test_a_batch_larger_than_the_data_names_who_chose_it():
+    with pytest.raises(keras_ssl.UserError, match=r"training.batch_size=2000 \(--set\).*1437"):
+        prepared("training.batch_size=2000")
+
+
 def test_an_optimizer_that_is_ready_before_the_run_trains_the_same():
     early, late = prepared().method, prepared().method
     assert early.optimizer.built
