@@ -25,7 +25,7 @@ import run
 for argv in json.load(sys.stdin):
     err = io.StringIO()
     with contextlib.redirect_stderr(err):
-        status = start("--mode=transfer", *argv)
+        status = run.main(["run.py", "--mode=transfer", *argv])
     print(json.dumps([status, err.getvalue(), "tensorflow" in sys.modules]))
 """
 
