@@ -1,0 +1,37 @@
+"""Evaluation of features: k-NN, probes, clusters, robustness; each measure gives a `Measurement`."""
+
+from keras_ssl.evaluation.clustering import cluster_agreement, code_agreement, kmeans_agreement
+from keras_ssl.evaluation.compare import compare_runs, load_run, paired_bootstrap
+from keras_ssl.evaluation.knn import knn_accuracy, knn_scores, knn_sweep
+from keras_ssl.evaluation.probes.linear import (
+    linear_classifier,
+    linear_probe,
+    linear_probe_few,
+    linear_probe_share,
+)
+from keras_ssl.evaluation.probes.sgd import ProbeProtocol, probe_grid
+from keras_ssl.evaluation.probes.transfer import codes_probe, dense_probe
+from keras_ssl.evaluation.results import Measurement
+from keras_ssl.evaluation.robustness import corruption_accuracy
+
+__all__ = [
+    "Measurement",
+    "ProbeProtocol",
+    "cluster_agreement",
+    "code_agreement",
+    "codes_probe",
+    "compare_runs",
+    "corruption_accuracy",
+    "dense_probe",
+    "kmeans_agreement",
+    "knn_accuracy",
+    "knn_scores",
+    "knn_sweep",
+    "linear_classifier",
+    "linear_probe",
+    "linear_probe_few",
+    "linear_probe_share",
+    "load_run",
+    "paired_bootstrap",
+    "probe_grid",
+]
