@@ -1,4 +1,4 @@
-"""Evaluation of features: k-NN, probes, clusters, robustness; each measure gives a `Measurement`."""
+"""Evaluation of features: k-NN, probes, clusters, robustness; each gives a `Measurement`."""
 
 from keras_ssl.evaluation.clustering import cluster_agreement, code_agreement, kmeans_agreement
 from keras_ssl.evaluation.compare import compare_runs, load_run, paired_bootstrap
