@@ -1,12 +1,14 @@
 """What a user may import: listed by hand, documented with an example, typed."""
 
 import importlib
+import re
 from pathlib import Path
 
 import keras
 import pytest
 
 ROOT = Path(__file__).parents[2]
+OURS = ("keras_ssl", "pipelines", "export")
 PACKAGES = [
     "keras_ssl",
     "keras_ssl.analysis",
@@ -65,3 +67,16 @@ def test_every_public_function_says_its_types():
         arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         missing += [f"{name}({each})" for each in [*arguments, "return"] if each not in hints]
     assert missing == []
+
+
+def test_documents_import_public_names_alone():
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md")]
+    texts.append((ROOT / "README.md").read_text(encoding="utf-8"))
+    found = [
+        pair for text in texts for pair in re.findall(r"^ {4}from (\S+) import (.+)$", text, re.M)
+    ]
+    ours = [(package, names) for package, names in found if package.split(".")[0] in OURS]
+    assert ours
+    for package, names in ours:
+        listed = importlib.import_module(package).__all__
+        assert [name for name in names.split(", ") if name not in listed] == [], package
