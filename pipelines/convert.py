@@ -59,7 +59,7 @@ def convert(
 
     from pipelines.data.load import load
 
-    # Bytes that are copied have no size to be chosen, nor to be told of.
+    # Bytes are copied as they are: no size is chosen or printed.
     size = image_size or (None if name == EMBEDDED or name.startswith("npz:") else 1)
     data = load(name, data_dir=data_dir, image_size=size, in_memory=False, log=log)
     if shards is not None:

@@ -49,7 +49,7 @@ def normalization(images, name="data"):
 
 
 def _statistics(images):
-    """`channel_statistics` of a sample, kept in the cache where images can be told unread."""
+    """`channel_statistics` of a sample, cached where images have an identity."""
     key = images.identity
     kept = None if key is None else read_cached("statistics", key)
     if kept is not None:

@@ -99,7 +99,7 @@ def draw(labels, per_class, seed, name="the data set", class_names=None):
         labels: {"train", and perhaps "test": int (N,)}.
         per_class: {the same parts: int >= 1, images of each class}.
         seed: int >= 0.
-        name: what a complaint shall call the data set.
+        name: of the data set, for messages.
         class_names: one per class, to name it by, or `None`.
 
     Returns:

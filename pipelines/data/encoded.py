@@ -221,7 +221,7 @@ class EncodedImages(Images):
 
     def report_lost(self, log=print):
         """Say once which images could not be decoded any more while they were drawn, if any."""
-        new = [place for place, told in list(self.lost.items()) if not told]
+        new = [place for place, reported in list(self.lost.items()) if not reported]
         if new:
             self.lost.update(dict.fromkeys(new, True))
             more = f" and {len(new) - _NAMED} more" if len(new) > _NAMED else ""

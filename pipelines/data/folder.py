@@ -15,7 +15,7 @@ from pipelines.data.image_data import (
     common_side,
     hold_out,
     keep_in_memory,
-    tell,
+    listed_by_reason,
 )
 from pipelines.data.layout import (
     alike,
@@ -77,9 +77,9 @@ def load_folder(path, *, image_size=None, in_memory=None, log=print):
     total = count + sum(len(part.skipped) for part in parts)
     images = [images for images, _, _ in read]
     if not len(images[0]):
-        raise UserError(f"{path} has no usable image in {total} files.{tell(skipped)}")
+        raise UserError(f"{path} has no usable image in {total} files.{listed_by_reason(skipped)}")
     if skipped:
-        log(f"{path}: skipped {len(skipped)} of {total} files.{tell(skipped)}")
+        log(f"{path}: skipped {len(skipped)} of {total} files.{listed_by_reason(skipped)}")
     rows = [
         np.delete(np.arange(len(part.paths)), list(unusable))
         for part, (_, _, unusable) in zip(parts, read, strict=True)
@@ -115,7 +115,9 @@ def _parts(path, log):
     except OSError as error:
         raise UserError(f"{error.filename} cannot be listed: {error.strerror}.") from error
     if not len(parts[0].paths):
-        raise UserError(f"{path} has no files to read images from.{tell(parts[0].skipped)}")
+        raise UserError(
+            f"{path} has no files to read images from.{listed_by_reason(parts[0].skipped)}"
+        )
     return parts
 
 

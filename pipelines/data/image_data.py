@@ -151,23 +151,23 @@ def dense_labels(labels, name, log):
     return dense, tuple(str(number) for number in used)
 
 
-def tell(skipped):
+def listed_by_reason(skipped):
     """What was skipped, (name, reason) each, in words: each reason once, with the first names.
 
     Example:
 
-    >>> tell([("a.tif", "TIFF"), ("b", "empty file"), ("c.tif", "TIFF")])
+    >>> listed_by_reason([("a.tif", "TIFF"), ("b", "empty file"), ("c.tif", "TIFF")])
     ' TIFF: a.tif, c.tif. empty file: b.'
     """
     names = {}
     for name, reason in skipped:
         names.setdefault(reason, []).append(name)
-    told = []
+    parts = []
     for reason, some in sorted(names.items(), key=lambda item: -len(item[1]))[:_NAMED]:
         more = f", and {len(some) - _NAMED} more" if len(some) > _NAMED else ""
-        told.append(f" {reason}: {', '.join(some[:_NAMED])}{more}.")
-    more = len(names) - len(told)
-    return "".join(told) + (f" And {more} more reasons." if more else "")
+        parts.append(f" {reason}: {', '.join(some[:_NAMED])}{more}.")
+    more = len(names) - len(parts)
+    return "".join(parts) + (f" And {more} more reasons." if more else "")
 
 
 def common_side(shorter_sides):
@@ -176,18 +176,18 @@ def common_side(shorter_sides):
     return max((side for side in _SIDES if side <= median), default=_SIDES[0])
 
 
-def keep_in_memory(wish, count, side, channels):
+def keep_in_memory(in_memory, count, side, channels):
     """Whether images are decoded once and for all, or each time they are read.
 
     Small ones are, if 8 GiB hold them: decoding them again and again would take longer than the
     training. Views of 128 pixels and more are cut out of the whole image, as the papers do it.
 
     Args:
-        wish: `True`, `False`, or `None` for the above.
+        in_memory: `True`, `False`, or `None` for the above.
         count, side, channels: of the squares that would lie in memory.
     """
-    if wish is not None:
-        return wish
+    if in_memory is not None:
+        return in_memory
     return side < _CUT_FROM_WHOLE and count * side * side * channels <= _MEMORY_LIMIT
 
 

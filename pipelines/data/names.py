@@ -13,7 +13,7 @@ SUBSETS = {"imagenet100": "imagenet2012"}  # the classes of each are in class_li
 
 _WANTED = {"npz": "an .npz file", "folder": "a folder of images"}
 
-# Image sets of TensorFlow Datasets, only to tell a misspelt name from an unknown one: close
+# Image sets of TensorFlow Datasets, only to distinguish a misspelt name from an unknown one: close
 # relatives must all be here, or the name of one would be taken for a typing error of the other.
 TFDS = """
 beans bee_dataset bigearthnet binarized_mnist binary_alpha_digits caltech101 caltech_birds2010

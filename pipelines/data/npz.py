@@ -192,7 +192,7 @@ def check_images(array, name, log=print):
 
     Args:
         array: (N, height, width) or (N, height, width, 1 or 3).
-        name: what a complaint shall call it.
+        name: what to call it in a message.
         log: called with a line for the user where the type alone does not decide.
 
     Raises:
@@ -284,7 +284,7 @@ def check_labels(array, name, count):
 
     Args:
         array: (N,) or (N, 1), whole numbers from 0.
-        name: what a complaint shall call it.
+        name: what to call it in a message.
         count: number of images.
 
     Raises:

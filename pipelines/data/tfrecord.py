@@ -13,7 +13,7 @@ from pipelines.data.image_data import (
     dense_labels,
     hold_out_mask,
     keep_in_memory,
-    tell,
+    listed_by_reason,
 )
 from pipelines.data.records import index_records
 from pipelines.data.shards import find_shards, parts_of
@@ -50,9 +50,9 @@ def load_tfrecord(pattern, *, image_size=None, in_memory=None, log=print):
     index = index_records(chosen, log=log)
     rows = {part: index.rows_of(map(os.path.abspath, of)) for part, of in parts.items()}
     if not len(rows["train"]):
-        raise UserError(f"{name} has no usable image.{tell(index.skipped)}")
+        raise UserError(f"{name} has no usable image.{listed_by_reason(index.skipped)}")
     if index.skipped:
-        log(f"{name}: skipped {len(index.skipped)} records.{tell(index.skipped)}")
+        log(f"{name}: skipped {len(index.skipped)} records.{listed_by_reason(index.skipped)}")
     class_names = _class_names(os.path.dirname(os.path.abspath(files[0])))
     labels = _from_zero(index.columns["label"], class_names, name, log)
     known = labels >= 0

@@ -252,7 +252,7 @@ def decoded_square(content, is_jpeg, orientation, height, width, image_size):
         uint8 (image_size, image_size, 3).
 
     Raises:
-        tf.errors.OpError: if the content is damaged, or smaller than it shall be.
+        tf.errors.OpError: if the content is damaged, or smaller than `height` and `width` say.
     """
     sides = tf.stack([height, width])
     window = window_of_square(sides, image_size)
@@ -268,7 +268,7 @@ def tried_square(content, is_jpeg, orientation, height, width, image_size):
         As for `decoded_square`, in any integer types.
 
     Returns:
-        The square, and a scalar string: why it shall not be used, or empty.
+        The square, and a scalar string: why it cannot be used, or empty.
     """
 
     def both(content, *claims):
