@@ -57,7 +57,7 @@ def random_neck(encoder, preprocess, images, sizes):
     import keras
 
     import keras_ssl
-    from keras_ssl.evaluation.features import extract
+    from keras_ssl.evaluation.representation import extract
     from keras_ssl.layers.necks import bottleneck_of
 
     keras.utils.set_random_seed(0)
@@ -73,7 +73,7 @@ def write_dense(model, images, preprocess, path, batch_size=256):
     """Features of all images as a `.npy` file, a batch at a time."""
     import numpy as np
 
-    from keras_ssl.evaluation.features import FeatureExtractor
+    from keras_ssl.evaluation.representation import FeatureExtractor
 
     extract = FeatureExtractor(model, preprocess, batch_size=batch_size)
     shape = (len(images), model.output_shape[-1])

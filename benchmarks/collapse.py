@@ -9,7 +9,6 @@ command can be given again until nothing is missing. docs/collapse.md shows what
 """
 
 import argparse
-import json
 import sys
 import types
 from dataclasses import dataclass
@@ -99,6 +98,7 @@ def measure(workdir):
     import tensorflow as tf
 
     from keras_ssl import config
+    from keras_ssl.evaluation.results import read_results
     from stages.request import read_catalog
     from stages.training import prepare
 
@@ -106,10 +106,12 @@ def measure(workdir):
 
     session = prepare(config.load(workdir, read_catalog()))
     trained = keras.saving.load_model(workdir / "model.keras", compile=False)
-    rows = json.loads((workdir / "results.json").read_text(encoding="utf-8"))["rows"]
+    results = read_results(workdir).results
     found = {"classes": session.inputs.data.num_classes}
+    sources = {"random weights": "random", "pretrained": "pretrained"}
     for name, method in (("random weights", session.method), ("pretrained", trained)):
-        accuracies = {row["task"]: row["value"] for row in rows if row["representation"] == name}
+        plain = [r for r in results if r.source == sources[name] and r.metric == "accuracy"]
+        accuracies = {r.task: r.value for r in plain if r.readout in (None, "backbone")}
         found[name] = {
             "k-NN": accuracies.get("knn"),
             "linear": accuracies.get("linear"),
@@ -123,7 +125,7 @@ def statistics_of(method, inputs):
     import numpy as np
 
     from keras_ssl.analysis.spectrum import rankme
-    from keras_ssl.evaluation.features import extract
+    from keras_ssl.evaluation.representation import extract
     from keras_ssl.training.online import feature_std
 
     clusters = hasattr(method, "codes")

@@ -30,7 +30,8 @@ def measure(workdir):
 
     import keras_ssl
     from keras_ssl.analysis.spectrum import rankme
-    from keras_ssl.evaluation.features import FeatureExtractor
+    from keras_ssl.evaluation.representation import FeatureExtractor
+    from keras_ssl.evaluation.results import read_results
     from stages.commands import open_run
 
     run = open_run(workdir)
@@ -39,22 +40,22 @@ def measure(workdir):
     lines = (workdir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     times = [json.loads(line)["time"] for line in lines]
     gaps = [b - a for a, b in zip(times, times[1:], strict=False)]
-    rows = json.loads((workdir / "results.json").read_text(encoding="utf-8"))["rows"]
+    results = read_results(workdir).results
     return {
         "labels per class": run.recipe.evaluation.labels_per_class,
         "rank": float(rankme(extract(run.inputs.data.test_images))),
         "seconds": statistics.median(gaps) if gaps else None,  # it takes two epochs to tell
         "parameters": int(sum(np.prod(v.shape) for v in method.trainable_variables)),
         "rows": {
-            name: {_task(row): row["value"] for row in rows if row["representation"] == name}
-            for name in dict.fromkeys(row["representation"] for row in rows)
+            source: {
+                one.task: one.value
+                for one in results
+                if one.source == source and one.readout in (None, "backbone")
+                if one.metric == "accuracy"
+            }
+            for source in ("random", "pretrained")
         },
     }
-
-
-def _task(row):
-    """The column of a row, however many labels of each class it has."""
-    return "few labels" if "per_class" in row["protocol"] else row["task"]
 
 
 def format_table(names, summaries):
@@ -65,8 +66,8 @@ def format_table(names, summaries):
     for name, summary in zip(names, summaries, strict=True):
         rows = summary["rows"]
         if not lines:
-            lines.append(_row("random weights", rows.get("random weights", {})))
-        trained = rows.get("pretrained") or rows.get("pretrained, backbone", {})
+            lines.append(_row("random weights", rows.get("random", {})))
+        trained = rows.get("pretrained", {})
         rest = (
             _number(summary["rank"]),
             _number(summary["seconds"]),

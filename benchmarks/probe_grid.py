@@ -31,7 +31,7 @@ def features_of(run_folder):
     import keras
 
     from keras_ssl.core.errors import UserError
-    from keras_ssl.evaluation.features import extract
+    from keras_ssl.evaluation.representation import extract
     from keras_ssl.layers.necks import backbone_of, simplices_of
     from stages.commands import open_run
 

@@ -15,16 +15,21 @@ import numpy as np
 
 import keras_ssl.config as config
 from keras_ssl.core.errors import UserError, lookup
+from keras_ssl.evaluation.compare import Run as RunResults
 from keras_ssl.evaluation.compare import (
-    RunResults,
-    column_of,
     load_run,
     protocol_differences,
 )
-from keras_ssl.evaluation.rows import headings, markdown_table
+from keras_ssl.evaluation.tables import (
+    columns_of,
+    headings,
+    markdown_table,
+    name_of,
+    representation_name,
+)
 from stages.request import read_catalog
 
-RAW, RANDOM = "raw pixels", "random weights"
+RAW, RANDOM = ("pixels", None, None), ("random", "backbone", None)  # representations
 # What makes no other method; of the evaluation each row says itself how it was done.
 NOT_TRAINING = (*config.NOT_TRAINING, "training.seed")
 
@@ -37,7 +42,7 @@ class Run:
         method: str.
         settings: {key: value} that the trained network depends on, without the seed.
         seed: int.
-        results: `RunResults`.
+        results: `evaluation.compare.Run`.
     """
 
     method: str
@@ -92,9 +97,9 @@ def by_seed(runs, representation, column):
     """{seed: value} of a row; the mean where several runs have one seed."""
     values = {}
     for run in runs:
-        row = run.results.row(representation, column)
-        if row is not None and row["value"] is not None:
-            values.setdefault(run.seed, []).append(row["value"])
+        result = run.results.find(representation, column)
+        if result is not None:
+            values.setdefault(run.seed, []).append(result.value)
     return {seed: float(np.mean(found)) for seed, found in values.items()}
 
 
@@ -116,18 +121,19 @@ def table(runs):
     Raises:
         UserError: if two runs of one method have the same seed.
     """
-    methods, columns = grouped(runs), columns_of(runs)
+    methods, columns = grouped(runs), columns_of(r for run in runs for r in run.results.results)
     check_seeds(methods)
-    lines = [["method", "representation", *headings(columns)]]
-    lines.append(["", RAW, *(_constant(runs, column) for column in columns)])
+    lines = [["method", "representation", *headings(columns.values())]]
+    lines.append(["", representation_name(*RAW), *(_constant(runs, column) for column in columns)])
     networks = grouped(runs, lambda run: ("", _network(run.settings)))
     baselines = {name: (members, [RANDOM]) for name, members in networks.items()}
     trained = {name: (members, trained_of(members)) for name, members in methods.items()}
     for name, (members, representations) in [*baselines.items(), *trained.items()]:
         for representation in representations:
             found = [by_seed(members, representation, column) for column in columns]
-            lines.append([name, representation, *(spread(list(x.values())) for x in found)])
-    return markdown_table(lines, texts=2), kept_apart(runs, columns)
+            words = representation_name(*representation)
+            lines.append([name, words, *(spread(list(x.values())) for x in found)])
+    return markdown_table(lines, texts=2), kept_apart(list(columns.values()))
 
 
 def differences(runs, against):
@@ -139,18 +145,13 @@ def differences(runs, against):
     Raises:
         UserError: if no method has that name.
     """
-    methods, columns = grouped(runs), columns_of(runs)
+    methods, columns = grouped(runs), columns_of(r for run in runs for r in run.results.results)
     reference = lookup(methods, against, "method")
-    lines = [["method", *headings(columns)]]
+    lines = [["method", *headings(columns.values())]]
     for name, members in methods.items():
         if name != against:
             lines.append([name, *(_difference(members, reference, c) for c in columns)])
     return markdown_table(lines)
-
-
-def columns_of(runs):
-    """(task, metric, dataset, split, protocol hash) of all rows, in order."""
-    return list(dict.fromkeys(column_of(row) for run in runs for row in run.results.rows))
 
 
 def check_seeds(methods):
@@ -168,20 +169,21 @@ def check_seeds(methods):
 
 def trained_of(runs):
     """Representations that are no baseline of all methods, in order."""
-    names = dict.fromkeys(row["representation"] for run in runs for row in run.results.rows)
-    return [name for name in names if name not in (RAW, RANDOM)]
+    every = dict.fromkeys(r.representation for run in runs for r in run.results.results)
+    return [one for one in every if one[0] not in ("pixels", "random")]
 
 
-def kept_apart(runs, columns):
-    """A sentence for each two columns that differ in nothing but the protocol."""
-    protocols = {column_of(row): row["protocol"] for run in runs for row in run.results.rows}
+def kept_apart(results):
+    """A sentence for each two columns, a result of each, that differ only in the protocol."""
     sentences = []
-    for i, column in enumerate(columns):
-        for other in columns[:i]:
-            if other[:4] == column[:4]:
-                changes = protocol_differences(protocols[other], protocols[column])
+    for i, one in enumerate(results):
+        for other in results[:i]:
+            same = name_of(other) == name_of(one) and other.column[1:4] == one.column[1:4]
+            if same:
+                changes = protocol_differences(other.protocol, one.protocol)
                 text = "; ".join(f"{name} is {a}, not {b}" for name, (a, b) in changes.items())
-                sentences.append(f"'{column[0]}' [{other[4]}] is not [{column[4]}]: {text}.")
+                hashes = f"[{other.column[-1]}] is not [{one.column[-1]}]"
+                sentences.append(f"'{name_of(one)}' {hashes}: {text}.")
     return sentences
 
 
@@ -196,18 +198,19 @@ def _constant(runs, column):
 
 
 def _difference(runs, reference, column):
-    (ours, name), (theirs, _) = _best(runs, column), _best(reference, column)
+    (ours, which), (theirs, _) = _best(runs, column), _best(reference, column)
     common = [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
-    which = f", {name.removeprefix('pretrained, ')}" if common and "," in name else ""
+    words = representation_name(*which) if common else ""
+    which = f", {words.removeprefix('pretrained, ')}" if "," in words else ""
     return spread(common, "+.1f") + which
 
 
 def _best(runs, column):
-    """({seed: value}, name) of the trained representation with the highest mean in a column."""
-    names = [name for name in trained_of(runs) if name.startswith("pretrained")]
-    found = [(by_seed(runs, name, column), name) for name in names]
+    """({seed: value}, representation) of the trained one with the highest mean in a column."""
+    every = [one for one in trained_of(runs) if one[0] in ("pretrained", "fine-tuned")]
+    found = [(by_seed(runs, one, column), one) for one in every]
     there = [pair for pair in found if pair[0]]
-    return max(there, key=lambda pair: np.mean(list(pair[0].values())), default=({}, ""))
+    return max(there, key=lambda pair: np.mean(list(pair[0].values())), default=({}, None))
 
 
 def main():

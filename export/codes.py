@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.files import write_text
-from keras_ssl.evaluation.features import FeatureExtractor
+from keras_ssl.evaluation.representation import FeatureExtractor
 from keras_ssl.layers.codes import code_dtype
 from keras_ssl.layers.necks import bottleneck_of, code_sizes, codes_of
 

@@ -9,10 +9,10 @@ import keras_ssl
 from export import encode, export_encoder
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.files import save_model
-from keras_ssl.evaluation.rows import protocol_hash
+from keras_ssl.core.tensorflow_errors import translate_tf_errors
+from keras_ssl.evaluation.results import protocol_hash
 from keras_ssl.ops.precision import full_float32
 from stages.build import float32_encoder
-from stages.errors import translate_tf_errors
 from stages.inputs import Preprocessing, load_inputs
 
 EXPORTS = "export/encoder/[0-9]*/saved_model.pb"

@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_ssl.core.detection import detect
 from keras_ssl.core.hardware import place_of_views
-from keras_ssl.evaluation.features import FeatureExtractor
+from keras_ssl.evaluation.representation import FeatureExtractor
 from pipelines.data.image_array import as_images
 from pipelines.views.policy import ViewPolicy
 from pipelines.views.stream import device_views, raw_batches

@@ -13,7 +13,7 @@ import numpy as np
 import keras_ssl.config as config
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.files import remove_leftovers
-from stages import artifacts, finetuning, inputs, judging, training
+from stages import artifacts, evaluation, finetuning, inputs, training
 from stages.devices import check_hardware, resolve_auto
 from stages.request import INTERRUPTED, MODELS, check_mode, is_trained, read_catalog
 from stages.transfer import evaluate_transfer
@@ -115,7 +115,7 @@ def pretrain(recipe: config.Recipe, workdir: Path, resume: bool = False) -> int 
     again = f"--resume --workdir={workdir} measures what is missing."
     images, preprocessing = data.data.evaluation_images, data.preprocessing
     both(
-        lambda: judging.evaluate(recipe, data, encoder, workdir, resume, again=again),
+        lambda: evaluation.evaluate(recipe, data, encoder, workdir, resume, again=again),
         None
         if resume and artifacts.exports_of(workdir)
         else lambda: artifacts.export(recipe, preprocessing, images, encoder, workdir),
@@ -134,9 +134,9 @@ def complete(recipe, workdir):
     def evaluate_missing():
         check_mode("evaluate", recipe, workdir)
         run = open_run(workdir, recipe)
-        judging.evaluate(recipe, run.inputs, run.encoder, workdir, resume=True)
+        evaluation.evaluate(recipe, run.inputs, run.encoder, workdir, resume=True)
 
-    evaluated = judging.is_evaluated(workdir, recipe)
+    evaluated = evaluation.is_evaluated(workdir, recipe)
     both(
         None if evaluated else evaluate_missing,
         None if exports else lambda: export(recipe, workdir),
@@ -172,7 +172,7 @@ def evaluate(recipe: config.Recipe, workdir: Path):
         UserError: if the data have no labels to evaluate by.
     """
     run = open_labeled(workdir, recipe, "The evaluation")
-    judging.evaluate(recipe, run.inputs, run.encoder, workdir)
+    evaluation.evaluate(recipe, run.inputs, run.encoder, workdir)
 
 
 def finetune(recipe: config.Recipe, workdir: Path):
@@ -202,4 +202,4 @@ def codes(recipe: config.Recipe, workdir: Path, directory: str | None = None):
 
 def compare(folders: list[str]):
     """Print the results of runs next to each other."""
-    judging.compare(folders)
+    evaluation.compare(folders)

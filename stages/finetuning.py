@@ -1,7 +1,7 @@
-"""Fine-tune the encoder of a run on shares of the labels, beside the same network from scratch."""
+"""Fine-tune a run's encoder on fractions of the labels, and the same network from scratch."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import keras_ssl
@@ -9,47 +9,46 @@ from keras_ssl.core.detection import detect
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.files import save_model, write_text
 from keras_ssl.core.hardware import xla_for
+from keras_ssl.core.tensorflow_errors import translate_tf_errors
 from keras_ssl.evaluation.finetune import finetune as finetune_network
 from keras_ssl.evaluation.finetune_training import add_classifier
-from keras_ssl.evaluation.rows import Row, format_table, write_results
+from keras_ssl.evaluation.results import write_results
+from keras_ssl.evaluation.tables import format_table, representation_name, write_tables
 from keras_ssl.layers.necks import simplices_of
 from pipelines.data.image_array import as_images
 from pipelines.views.policy import ViewPolicy
 from pipelines.views.stream import train_views
 from stages.build import encoder_in
 from stages.devices import set_determinism
-from stages.errors import translate_tf_errors
-from stages.tables import write_tables
 
 SEARCHED = ("learning_rates", "weight_decays", "steps", "batch_size", "schedule", "layer_decay")
-STARTS = ("pretrained, fine-tuned", "from scratch")
+SOURCES = ("fine-tuned", "scratch")  # the pretrained encoder, and random weights
 
 
 def finetune(recipe, inputs, encoder, workdir):
-    """Write and print the accuracy at every share of the labels; -> the rows.
+    """Write and print the accuracy at every fraction of the labels; -> the results.
 
-    The network that learnt from the largest share is left as `classifier.keras`.
+    The network that was fine-tuned on the largest fraction is left as `classifier.keras`.
     """
     set_determinism(recipe)
     if compiled(recipe):
         print("XLA compiles each network before its first step: this may take minutes.")
     settings = recipe.finetune
-    starts = STARTS if settings.from_scratch else STARTS[:1]
-    rows, kept = [], None
-    workdir = Path(workdir)
+    results, kept = [], None
     for share in sorted(settings.shares):
-        for start in starts:
-            weights = encoder.get_weights() if start == STARTS[0] else None
-            result = finetuned(recipe, inputs, settings, weights, share)
-            print(describe_result(start, share, result))
+        for source in SOURCES if settings.from_scratch else SOURCES[:1]:
+            weights = encoder.get_weights() if source == "fine-tuned" else None
+            found = finetuned(recipe, inputs, settings, weights, share)
+            print(describe(source, share, found))
             as_images(inputs.data.train_images).report_lost()
-            rows.append(row_of(recipe, inputs, settings, start, share, result))
-            write_results(workdir / "results.json", rows[-1:], {"method": recipe.name})
-            kept = result if start == STARTS[0] else kept
-    save_classifier(recipe, inputs, settings, kept, workdir / "classifier.keras")
+            more = results_of(recipe, settings, inputs.data.name, source, share, found)
+            write_results(workdir, more, {"method": recipe.name})
+            results += more
+            kept = found if source == "fine-tuned" else kept
+    save_classifier(recipe, inputs, settings, kept, Path(workdir) / "classifier.keras")
     write_tables(workdir)
-    print(format_table(rows))
-    return rows
+    print(format_table(results))
+    return results
 
 
 def compiled(recipe):
@@ -58,7 +57,7 @@ def compiled(recipe):
 
 
 def finetuned(recipe, inputs, settings, weights, share):
-    """Fine-tune from `weights`, or from random ones for None, on a share of the labels.
+    """Fine-tune from `weights`, or from random ones for None, on a fraction of the labels.
 
     Args:
         settings: a `recipes.schema.Finetune`.
@@ -124,21 +123,22 @@ def labelled_views(inputs, settings):
     return views
 
 
-def row_of(recipe, inputs, settings, start, share, result):
-    """The row of results of one fine-tuning."""
-    sem = f", SEM tau_d={settings.temperature:g}" if recipe.neck.kind == "sem" else ""
-    protocol = {**result.protocol, "share": share, "view": asdict(view_policy(settings))}
-    task = f"{100 * share:g} % of labels"
-    return Row(start + sem, task, "accuracy", result.accuracy, inputs.data.name, "test", protocol)
+def results_of(recipe, settings, dataset, source, share, found):
+    """The results of one fine-tuning: a list of `Result`."""
+    view = asdict(view_policy(settings))
+    found = replace(found, protocol={**found.protocol, "share": share, "view": view})
+    soft = {"readout": "simplices", "tau": settings.temperature}
+    return found.results(
+        "finetune", dataset, source=source, **(soft if recipe.neck.kind == "sem" else {})
+    )
 
 
-def describe_result(start, share, result):
+def describe(source, share, found):
     """What was chosen, in a line."""
-    chosen = result.details
     return (
-        f"{start}, {100 * share:g} % of labels ({result.protocol['train_images']} images): "
-        f"{result.accuracy:.1f} % at learning rate {chosen['learning_rate']:g}, weight decay "
-        f"{chosen['weight_decay']:g}"
+        f"{representation_name(source)}, {100 * share:g} % of labels "
+        f"({found.protocol['train_images']} images): {found.accuracy:.1f} % at learning rate "
+        f"{found.details['learning_rate']:g}, weight decay {found.details['weight_decay']:g}"
     )
 
 

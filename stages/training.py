@@ -12,6 +12,7 @@ from keras_ssl.config import Recipe
 from keras_ssl.core.detection import detect
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.files import remove_leftovers
+from keras_ssl.core.tensorflow_errors import translate_tf_errors
 from keras_ssl.layers.necks import simplices_of
 from keras_ssl.training import checkpoints
 from keras_ssl.training.callbacks import EventFiles, MetricsLog, Throughput
@@ -22,7 +23,6 @@ from pipelines.views.stream import device_views, steps_per_epoch, train_views
 from stages.build import build_method
 from stages.describe import describe
 from stages.devices import set_determinism
-from stages.errors import translate_tf_errors
 from stages.inputs import (
     Inputs,
     check_unchanged,

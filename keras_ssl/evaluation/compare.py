@@ -1,60 +1,58 @@
 """Runs side by side: only what was measured alike, with intervals of the differences."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from keras_ssl.core.errors import UserError
-from keras_ssl.evaluation.hits import read_hits, row_key
-from keras_ssl.evaluation.rows import aligned, headings, markdown_table
+from keras_ssl.evaluation.results import RunResults, read_results
+from keras_ssl.evaluation.tables import (
+    aligned,
+    headings,
+    markdown_table,
+    name_of,
+    number,
+    representation_name,
+)
 
 _SAMPLES = 10_000
 
 
 @dataclass(frozen=True)
-class RunResults:
-    """What is compared of a run.
+class Run(RunResults):
+    """The results of a run with what tables call it.
 
     Attributes:
-        name: str. As the table shall call it.
-        rows: list of the rows of its results.json.
-        hits: {row key: bool (repetitions, images)}.
-        images: str or None. Digest of the test images that the hits are of.
+        name: str.
     """
 
-    name: str
-    rows: list
-    hits: dict
-    images: str | None
+    name: str = ""
 
-    def row(self, representation, column):
-        """The row of that representation in that column, or None."""
-        for row in self.rows:
-            if row["representation"] == representation and column_of(row) == column:
-                return row
+    def find(self, representation, column):
+        """The result of that representation in that column that has a value, or None."""
+        for result in self.results:
+            if result.representation == representation and result.column == column:
+                return None if result.value is None else result
         return None
 
 
-def load_run(directory, name=None):
-    """Read results.json of a run, and results.npz if it is there.
+def load_run(directory, name=None) -> Run:
+    """Read the results of a run.
 
     Raises:
-        UserError: if there is no table of results, or a file is damaged.
+        UserError: if there is no run or it has not been evaluated, or a file is damaged.
     """
-    path = Path(directory) / "results.json"
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
-        for row in rows:
-            column_of(row), row["representation"], row["value"], row["protocol"]
-    except FileNotFoundError:
-        raise UserError(
-            f"'{directory}' has no results.json: evaluate the run first, with --mode=evaluate."
-        ) from None
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"'{path}' is not a table of results: move it away.") from None
-    return RunResults(str(name or directory), rows, *read_hits(path.with_suffix(".npz")))
+    directory = Path(directory)
+    if not directory.is_dir():
+        raise UserError(f"There is no run in '{directory}': give the directories of runs.")
+    run = read_results(directory)
+    if not run.results and not (directory / "results.json").exists():
+        todo = "evaluate the run first, with --mode=evaluate."
+        if (directory / "recipe.json").exists() and not (directory / "encoder.keras").exists():
+            todo = f"its training has not ended. --resume --workdir={directory} continues it."
+        raise UserError(f"'{directory}' has no results.json: {todo}")
+    return Run(run.results, run.meta, run.images, str(name or directory))
 
 
 def compare_runs(runs, *, markdown=False, seed=0):
@@ -62,11 +60,11 @@ def compare_runs(runs, *, markdown=False, seed=0):
 
     A column is a task under one protocol on one data set, which two of the runs have at least. Each
     cell is followed by its difference from the first trained representation of the first run, with
-    the 95 % interval of a paired bootstrap over the test images where both have their hits. The
-    interval covers the choice of test images only, not that of the seed which a run trained with.
+    the 95 % interval of a paired bootstrap over the test images, where the predictions of both are
+    known. The interval covers the choice of test images only, not the seed of the training.
 
     Args:
-        runs: sequence of two `RunResults` or more.
+        runs: sequence of two `Run` or more.
         markdown: bool. A markdown table instead of one for the terminal.
         seed: int. Draws the bootstrap.
 
@@ -85,15 +83,16 @@ def compare_runs(runs, *, markdown=False, seed=0):
     if not columns:
         raise UserError("The runs have no row in common. " + " ".join(left_out))
     reference = _reference(runs[0], columns)
-    lines = [["run", "representation", *headings(columns)]]
+    lines = [["run", "representation", *headings(columns.values())]]
     for run in runs:
-        for representation in dict.fromkeys(row["representation"] for row in run.rows):
+        for representation in dict.fromkeys(result.representation for result in run.results):
             cells = [_cell(run, representation, c, runs[0], reference, seed) for c in columns]
             if any(cell != "-" for cell in cells):
-                lines.append([run.name, representation, *cells])
+                lines.append([run.name, representation_name(*representation), *cells])
     left_out += _without_intervals(runs)
     table = (markdown_table if markdown else aligned)(lines, texts=2)
-    note = f"Differences are from '{reference}' of {runs[0].name}, with 95 % intervals."
+    first = f"'{representation_name(*reference)}' of {runs[0].name}"
+    note = f"Differences are from {first}, with 95 % intervals."
     return f"{table}\n\n{note}", left_out
 
 
@@ -121,10 +120,11 @@ def paired_bootstrap(first, second, *, seed=0, samples=_SAMPLES):
 
     Reference: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 13.3.
     """
-    first, second = (np.atleast_2d(hits).mean(axis=0) for hits in (first, second))
+    first, second = (np.atleast_2d(x).mean(axis=0) for x in (first, second))
     if first.shape != second.shape:
         raise UserError(
-            f"Paired hits must be of the same images. Received {len(first)} and {len(second)}."
+            "Paired predictions must be of the same images. "
+            f"Received {len(first)} and {len(second)}."
         )
     # Drawing images is drawing how often each value of the difference comes.
     values, counts = np.unique(np.round(second - first, 9), return_counts=True)
@@ -150,76 +150,77 @@ def protocol_differences(first, second):
 
 
 def _common_columns(runs):
-    """Columns that two runs have, in order; and why others are left out."""
-    owners, protocols = {}, {}
+    """{column: a result} of the columns that two runs have; and why others are left out."""
+    owners, columns = {}, {}
     for run in runs:
-        for row in run.rows:
-            owners.setdefault(column_of(row), set()).add(run.name)
-            protocols[column_of(row)] = row["protocol"]
-    common = [column for column, names in owners.items() if len(names) > 1]
-    left_out = []
-    for column in owners:
-        if column not in common:
-            others = [c for c in owners if c[:4] == column[:4] and owners[c] - owners[column]]
-            left_out.append(_why(column, others, owners, protocols))
-    return common, list(dict.fromkeys(left_out))
+        for result in run.results:
+            columns.setdefault(result.column, result)
+            owners.setdefault(result.column, set()).add(run.name)
+    left_out, alone = {}, {}
+    for column, result in columns.items():
+        if len(owners[column]) > 1:
+            continue
+        (owner,) = owners[column]
+        others = [
+            other
+            for other in columns.values()
+            if _subject(other) == _subject(result) and owners[other.column] - {owner}
+        ]
+        if others:
+            left_out[_why(result, owner, others, owners)] = None
+        else:  # a line for each task
+            line = (owner, name_of(result), f"{result.dataset}/{result.split}")
+            alone.setdefault(line, {})[result.metric] = None
+            left_out[line] = None
+    common = {column: result for column, result in columns.items() if len(owners[column]) > 1}
+    return common, [_only(x, alone[x]) if x in alone else x for x in left_out]
 
 
-def _why(column, others, owners, protocols):
-    what, (owner,) = _what(column), owners[column]
-    if not others:
-        return f"Only {owner} has {what}."
-    other = min(others, key=lambda c: len(protocol_differences(protocols[column], protocols[c])))
-    differences = protocol_differences(protocols[column], protocols[other])
+def _subject(result):
+    return name_of(result), result.metric, result.dataset, result.split
+
+
+def _only(line, metrics):
+    owner, task, data = line
+    return f"Only {owner} has '{task}' ({', '.join([*metrics, data])})."
+
+
+def _why(result, owner, others, owners):
+    """Which settings of a protocol differ from those of another run, the most similar one."""
+    found = [(other, protocol_differences(result.protocol, other.protocol)) for other in others]
+    other, differences = min(found, key=lambda pair: len(pair[1]))
     text = "; ".join(f"{name} is {a}, not {b}" for name, (a, b) in differences.items())
-    whose = ", ".join(sorted(owners[other] - {owner}))
+    whose = ", ".join(sorted(owners[other.column] - {owner}))
+    what = f"'{name_of(result)}' ({result.metric}, {result.dataset}/{result.split})"
     return f"Not compared: {what} of {owner} has another protocol than that of {whose}: {text}."
 
 
 def _without_intervals(runs):
-    missing = [run.name for run in runs if not run.hits]
+    known = [run for run in runs if any(result.correct is not None for result in run.results)]
+    missing = [run.name for run in runs if run not in known]
     sentences = [f"No intervals with {', '.join(missing)}: no results.npz."] if missing else []
-    digests = {run.images for run in runs if run.hits}
-    if len(digests) > 1:
+    if len({run.images for run in known}) > 1:
         sentences.append("No intervals: the runs were tested on different images.")
     return sentences
 
 
 def _reference(run, columns):
-    """The first representation in the columns that is no baseline, or the first of all."""
-    every = dict.fromkeys(row["representation"] for row in run.rows)
-    there = [name for name in every if any(run.row(name, column) for column in columns)]
-    names = there or list(every)
-    return next((name for name in names if name.startswith("pretrained")), names[0])
+    """The first trained representation in the columns, or the first of all."""
+    every = dict.fromkeys(result.representation for result in run.results)
+    there = [one for one in every if any(run.find(one, column) for column in columns)]
+    trained = [one for one in there or every if one[0] in ("pretrained", "fine-tuned")]
+    return (trained or there or list(every))[0]
 
 
 def _cell(run, representation, column, first, reference, seed):
-    row, base = run.row(representation, column), first.row(reference, column)
-    if row is None or row["value"] is None:
+    result, base = run.find(representation, column), first.find(reference, column)
+    if result is None:
         return "-"
-    text = f"{row['value']:.1f}" + ("" if row.get("std") is None else f" ±{row['std']:.1f}")
-    if base is None or base["value"] is None or base is row:
+    text = number(result)
+    if base is None or base is result:
         return text
-    difference = f"{row['value'] - base['value']:+.1f}"
-    pair = [one.hits.get(row_key(r)) for one, r in ((first, base), (run, row))]
-    if any(hits is None for hits in pair) or first.images != run.images:
+    difference = f"{result.value - base.value:+.1f}"
+    if base.correct is None or result.correct is None or first.images != run.images:
         return f"{text} ({difference})"
-    _, low, high = paired_bootstrap(*pair, seed=seed)
+    _, low, high = paired_bootstrap(base.correct, result.correct, seed=seed)
     return f"{text} ({difference} [{low:+.1f}, {high:+.1f}])"
-
-
-def column_of(row):
-    """What numbers must share to stand in one column: all but the representation and the value.
-
-    Args:
-        row: dict, a row of results.json.
-
-    Returns:
-        (task, metric, dataset, split, protocol hash).
-    """
-    return row["task"], row["metric"], row["dataset"], row["split"], row["protocol_hash"]
-
-
-def _what(column):
-    task, metric, dataset, split, _ = column
-    return f"'{task}' ({metric}, {dataset}/{split})"

@@ -8,8 +8,8 @@ import numpy as np
 from keras import ops
 
 from keras_ssl.core.errors import lookup
-from keras_ssl.evaluation.features import FeatureExtractor
 from keras_ssl.evaluation.probes.sgd_training import SCHEDULES
+from keras_ssl.evaluation.representation import FeatureExtractor
 from keras_ssl.ops.precision import full_float32
 
 _GROUP = re.compile(r".*?block\d+|[^_]+")  # "stage1_block2_conv1" -> "stage1_block2"

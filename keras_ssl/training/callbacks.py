@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from keras_ssl.core.files import write_text
-from keras_ssl.evaluation.strict_json import finite_or_none, to_json
+from keras_ssl.evaluation.results import finite_or_none, to_json
 
 _SCALAR = tf.compat.v1.SummaryMetadata(
     plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars"),

@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike
 
 from keras_ssl.core.constants import KNN_NEIGHBOURS, KNN_TEMPERATURE
 from keras_ssl.core.errors import UserError
-from keras_ssl.evaluation.features import FeatureExtractor
 from keras_ssl.evaluation.knn import knn_accuracy
 from keras_ssl.evaluation.probes.linear import standardize
+from keras_ssl.evaluation.representation import FeatureExtractor
 from keras_ssl.evaluation.splits import some_rows
 from keras_ssl.evaluation.validation import checked_labels
 

@@ -9,11 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from keras_ssl.core.errors import UserError
+from keras_ssl.core.tensorflow_errors import UNREADABLE
 from pipelines.data.image_array import Images
 from pipelines.files import in_threads, progress
 from pipelines.images.decoding import decode_window, decoded_square, guarded
-
-UNREADABLE = "images in a row cannot be read"  # what a stream says, after their number
 
 _NAMED = 5  # of the images that were lost
 _TRIES = 100  # images in a row that may be lost; beyond, it is not the images

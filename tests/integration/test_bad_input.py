@@ -203,13 +203,13 @@ def test_a_loss_that_diverges_ends_the_run_with_its_cause_and_no_model(capsys):
 def test_a_table_that_is_not_complete_is_got_by_what_the_user_is_told(
     finished, capsys, monkeypatch
 ):
-    from stages import judging
+    from stages import evaluation
 
     def lacks(*_):
         raise MemoryError
 
     same = npz(finished / "images.npz", **GOOD)
-    monkeypatch.setattr(judging, "judge", lacks)
+    monkeypatch.setattr(evaluation, "evaluate_all", lacks)
     said = mistake(capsys, "--mode=evaluate", "--workdir=w", same, "--set=evaluation.knn_sweep=yes")
     assert "Out of memory" in said and "Run the same command again." in said
     assert "--resume" not in said
@@ -217,13 +217,13 @@ def test_a_table_that_is_not_complete_is_got_by_what_the_user_is_told(
 
 @pytest.mark.usefixtures("without_export")
 def test_a_training_whose_table_is_not_complete_goes_on_with_resume(capsys, monkeypatch):
-    from stages import judging
+    from stages import evaluation
 
     def lacks(*_):
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr(judging, "judge", lacks)
+        patch.setattr(evaluation, "evaluate_all", lacks)
         said = mistake(capsys, *SMALL, npz(**GOOD), "--workdir=w")
     assert "--resume --workdir=w measures what is missing." in said
     assert start("--resume", "--workdir=w") == 0
@@ -262,7 +262,7 @@ def test_classes_with_few_images_lose_a_column_and_not_the_table(capsys):
 @pytest.mark.usefixtures("without_export")
 def test_full_disk_is_one_line_and_leaves_the_checkpoint_before(capsys, monkeypatch):
     from keras_ssl.training import checkpoints
-    from stages import judging
+    from stages import evaluation
 
     save, calls = checkpoints.save, []
 
@@ -272,7 +272,7 @@ def test_full_disk_is_one_line_and_leaves_the_checkpoint_before(capsys, monkeypa
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         save(method, directory, step)
 
-    monkeypatch.setattr(judging, "evaluate", lambda *arguments, **options: None)
+    monkeypatch.setattr(evaluation, "evaluate", lambda *arguments, **options: None)
     monkeypatch.setattr(checkpoints, "save", fails_the_second_time)
     assert "No space left" in mistake(capsys, *SMALL, npz(**GOOD), "--workdir=w")
     assert checkpoints.latest_step("w/checkpoints") == calls[0]

@@ -16,7 +16,7 @@ from benchmarks.common import new_recipe
 from keras_ssl.core.errors import UserError
 from pipelines.data.encoded import EncodedImages
 from pipelines.data.image_data import ImageData
-from stages.finetuning import finetuned, labelled_views, row_of, save_classifier
+from stages.finetuning import finetuned, labelled_views, results_of, save_classifier
 from stages.inputs import Inputs, Preprocessing
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,9 +91,11 @@ def test_a_run_is_fine_tuned_and_leaves_a_classifier_of_the_same_accuracy(method
     result = finetuned(recipe, inputs, settings(steps=40), None, 0.5)
     assert result.accuracy > 60
     assert result.protocol["train_images"] == 30
-    row = row_of(recipe, inputs, settings(), "from scratch", 0.5, result)
-    assert row.task == "50 % of labels" and row.protocol["view"]["crop_scale"] == (0.2, 1.0)
-    assert ("tau_d=1" in row.representation) == ("sem" in method)
+    (row,) = results_of(recipe, settings(), "blobs", "scratch", 0.5, result)
+    assert row.task == "finetune" and row.protocol["view"]["crop_scale"] == (0.2, 1.0)
+    assert row.protocol["share"] == 0.5
+    soft = ("simplices", 1.0) if "sem" in method else (None, None)
+    assert row.representation == ("scratch", *soft)
     save_classifier(recipe, inputs, settings(), result, tmp_path / "classifier.keras")
     model = keras.saving.load_model(tmp_path / "classifier.keras")
     logits = np.asarray(model(PREPROCESSING.function(inputs.data.test_images)))

@@ -18,10 +18,9 @@ from export import parity
 from keras_ssl import config
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.files import numbered_aside
-from keras_ssl.evaluation.knn import knn_accuracy
-from keras_ssl.evaluation.rows_of import accuracy_rows
+from keras_ssl.evaluation import evaluators
 from keras_ssl.training import checkpoints
-from stages import artifacts, judging
+from stages import artifacts, evaluation
 from stages.request import read_catalog
 from tests.program import start
 
@@ -40,13 +39,10 @@ def what_takes_long_is_left_out():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parity, "run_in_fresh_process", lambda *_: ({}, {}))
         patch.setattr(parity, "compare", lambda *_: {})
-        patch.setattr(judging, "evaluate_features", neighbours_alone)
+        slow = ("linear", "linear, {settings.labels_per_class} labels/class")
+        fast = [pair for pair in evaluators.EVALUATORS if pair[0] not in slow]
+        patch.setattr(evaluators, "EVALUATORS", fast)
         yield
-
-
-def neighbours_alone(name, *parts, dataset, **_):
-    """The row of the table that takes least."""
-    return accuracy_rows(knn_accuracy(*parts, k=5), name, "knn", dataset), []
 
 
 @pytest.fixture
@@ -111,7 +107,7 @@ def assert_whole(workdir, whole):
         if fast
         else files(whole)
     )
-    assert judging.is_evaluated(workdir, config.load(workdir, read_catalog()))
+    assert evaluation.is_evaluated(workdir, config.load(workdir, read_catalog()))
 
 
 @contextlib.contextmanager
@@ -134,14 +130,14 @@ def terminate(*_, **__):
 
 
 def stop_at(monkeypatch, place, what):
-    """Have evaluation do `what` in place of the reading at `place`."""
-    real, seen = judging.judge, []
+    """Have evaluation do `what` in place of the features at `place`."""
+    real, seen = evaluation.evaluate_all, []
 
-    def judge(readings, *rest):
-        seen.append(readings.names[0])
-        return what() if len(seen) == place else real(readings, *rest)
+    def evaluate(representations, *rest):
+        seen.append(representations[0].name)
+        return what() if len(seen) == place else real(representations, *rest)
 
-    monkeypatch.setattr(judging, "judge", judge)
+    monkeypatch.setattr(evaluation, "evaluate_all", evaluate)
     return seen
 
 
@@ -199,7 +195,7 @@ def test_models_that_are_gone_come_back_and_the_rest_stays(workdir, whole, monke
     content = json.loads((workdir / "results.json").read_text())
     (notes,) = content["meta"]["evaluated"].values()
     del notes[1:]  # the first was done
-    content["rows"] = [r for r in content["rows"] if r["representation"] == "raw pixels"]
+    content["rows"] = [r for r in content["rows"] if r["source"] == "pixels"]
     (workdir / "results.json").write_text(json.dumps(content))
     seen = stop_at(monkeypatch, 0, None)
     assert resume(workdir) == 0

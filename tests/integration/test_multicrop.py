@@ -8,7 +8,7 @@ import tensorflow as tf
 
 import keras_ssl
 from keras_ssl.config import parse_set, resolve
-from stages import judging, training
+from stages import evaluation, training
 from stages.describe import describe
 from stages.inputs import view_settings
 from stages.request import read_catalog
@@ -110,7 +110,7 @@ def test_a_method_without_local_crops_refuses_them(monkeypatch):
 
 @pytest.mark.slow
 def test_a_run_with_local_crops_trains_and_leaves_an_encoder(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(judging, "evaluate", lambda *arguments, **options: None)
+    monkeypatch.setattr(evaluation, "evaluate", lambda *arguments, **options: None)
     wishes = [f"--set={text}" for text in WISHES if "accumulate" not in text]
     flags = ["--method=sem_simclr", "--epochs=2", "--set=neck.num_simplices=4", *wishes]
     assert start(*flags, f"--workdir={tmp_path / 'run'}") == 0

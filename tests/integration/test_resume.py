@@ -59,10 +59,10 @@ def assert_same_run(one, other, tmp_path):
 @pytest.fixture(scope="module")
 def train_only():
     """Leave out what comes after training."""
-    from stages import artifacts, judging
+    from stages import artifacts, evaluation
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(judging, "evaluate", lambda *arguments, **options: None)
+        patch.setattr(evaluation, "evaluate", lambda *arguments, **options: None)
         patch.setattr(artifacts, "export", lambda *arguments: None)
         yield
 

@@ -71,7 +71,7 @@ TENSORFLOW = {
     "keras_ssl/layers/langevin.py",
     "keras_ssl/layers/norm.py",
     "stages/devices.py",
-    "stages/errors.py",
+    "keras_ssl/core/tensorflow_errors.py",
 }
 TENSORFLOW_FOLDERS = {"pipelines", "export", "keras_ssl/evaluation", "keras_ssl/training"}
 

@@ -24,7 +24,7 @@ from benchmarks import (
 )
 from keras_ssl import config
 from keras_ssl.core.errors import UserError
-from keras_ssl.evaluation.rows import Row, write_results
+from keras_ssl.evaluation.results import Result, write_results
 from stages.request import read_catalog
 
 BENCHED = augmentation.COLUMNS
@@ -80,7 +80,7 @@ def test_what_was_not_measured_is_an_empty_cell():
         "rank": 3.25,
         "seconds": None,
         "parameters": 2_000_000,
-        "rows": {"random weights": {"knn": 10.0}, "pretrained": {"knn": 20.0, "few labels": 30.0}},
+        "rows": {"random": {"knn": 10.0}, "pretrained": {"knn": 20.0, "few labels": 30.0}},
     }
     heading, *_, untrained, trained = methods.format_table(["byol"], [summary]).splitlines()
     assert untrained == "| random weights | 10.0 |  |  |  |  |  |"
@@ -175,12 +175,19 @@ def seeded(workdir, name, seed, *flags, k=20, random=30.0, **values):
     """A run with a recipe and the k-NN of its representations, raw pixels among them."""
     where = workdir / f"{name}-{seed}{''.join(flags)}"
     config.save(recipe_of(name, f"--seed={seed}", *flags), where)
-    values = {"raw pixels": 40.0, "random weights": random, **values}
-    rows = [
-        Row(of, "knn", "accuracy", value, "digits", "test", {"k": k})
+    fields = {
+        "pixels": ("pixels", None, None),
+        "random": ("random", "backbone", None),
+        "pretrained": ("pretrained", None, None),
+        "backbone": ("pretrained", "backbone", None),
+        "simplices": ("pretrained", "simplices", 1.0),
+    }
+    values = {fields[of]: v for of, v in {"pixels": 40.0, "random": random, **values}.items()}
+    results = [
+        Result(*of, "knn", "accuracy", value, "digits", "test", {"k": k})
         for of, value in values.items()
     ]
-    write_results(where / "results.json", rows, {})
+    write_results(where, results, {})
     return seeds.read(where, catalog())
 
 
@@ -236,17 +243,12 @@ def test_numbers_of_other_protocols_have_a_column_of_their_own(tmp_path):
 
 
 def test_raw_pixels_that_runs_disagree_on_show_it(tmp_path):
-    runs = [
-        seeded(tmp_path, "byol", seed, pretrained=50.0, **{"raw pixels": 40.0 + seed})
-        for seed in (0, 2)
-    ]
+    runs = [seeded(tmp_path, "byol", seed, pretrained=50.0, pixels=40.0 + seed) for seed in (0, 2)]
     assert "| raw pixels | 41.0 ± 1.4 (n=2) |" in seeds.table(runs)[0]
 
 
 def test_differences_are_paired_by_seed_and_of_the_best_representation(tmp_path):
-    sem = [
-        {"pretrained, backbone": 10.0, "pretrained, SEM tau_d=1": value} for value in (51.0, 54.0)
-    ]
+    sem = [{"backbone": 10.0, "simplices": value} for value in (51.0, 54.0)]
     runs = [seeded(tmp_path, "byol", seed, pretrained=50.0 + seed) for seed in (0, 1, 2)]
     runs += [seeded(tmp_path, "sem_byol", seed, **sem[seed]) for seed in (0, 1)]
     runs.append(seeded(tmp_path, "simclr", 9, pretrained=70.0))
@@ -261,7 +263,7 @@ def test_a_folder_that_is_no_finished_run_is_refused(tmp_path):
     with pytest.raises(UserError, match="No run in"):
         seeds.read(tmp_path, catalog())
     config.save(recipe_of("simclr"), tmp_path)
-    with pytest.raises(UserError, match="evaluate the run first"):
+    with pytest.raises(UserError, match="its training has not ended"):
         seeds.read(tmp_path, catalog())
 
 

@@ -20,13 +20,13 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler, normalize
 
 from keras_ssl.evaluation.clustering import cluster_agreement, code_agreement, kmeans_agreement
-from keras_ssl.evaluation.features import extract
 from keras_ssl.evaluation.knn import knn_accuracy, knn_scores, top_accuracy
 from keras_ssl.evaluation.probes import logistic
 from keras_ssl.evaluation.probes.linear import linear_probe, linear_probe_few
 from keras_ssl.evaluation.probes.logistic import CodeProducts, DenseProducts
 from keras_ssl.evaluation.probes.sgd import PROBES, probe_grid
 from keras_ssl.evaluation.probes.transfer import codes_probe, dense_probe
+from keras_ssl.evaluation.representation import extract
 from keras_ssl.evaluation.splits import few_labels
 from pipelines.data.load import load
 

@@ -16,8 +16,8 @@ from keras_ssl.layers.target import copy_for_target, move_towards, parameter_pai
 from pipelines.views.policies import POLICIES, ViewPolicy
 from stages.build import build_encoder
 from stages.describe import describe_neck
+from stages.evaluation import trained
 from stages.inputs import Preprocessing
-from stages.readings import readings_of
 
 CATALOG = Catalog(tuple(POLICIES), declared(ViewPolicy))
 
@@ -293,9 +293,9 @@ def test_the_table_judges_the_backbone_and_the_neck(kind, last, text):
     sizes = ["neck.num_simplices=4", "neck.simplex_size=3", "backbone.name=tiny"]
     recipe = recipe_of("byol", f"neck.kind={kind}", *sizes)
     encoder = build_encoder(recipe, Preprocessing(8, 3, (0,) * 3, (1,) * 3))
-    below, above = readings_of(encoder, recipe, preprocess=None)
-    assert [*below.names, *above.names] == ["pretrained, backbone", *last]
-    assert below.model.output_shape == (None, 8)
+    below, *above = trained(encoder, recipe, preprocess=None)
+    assert [one.name for one in (below, *above)] == ["pretrained, backbone", *last]
+    assert below.features.model.output_shape == (None, 8)
     assert describe_neck(recipe.neck) == text
 
 

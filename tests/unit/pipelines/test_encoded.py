@@ -8,11 +8,11 @@ import pytest
 import tensorflow as tf
 
 from keras_ssl.core.errors import UserError
+from keras_ssl.core.tensorflow_errors import translate_tf_errors
 from pipelines.data import encoded
 from pipelines.data.load import load
 from pipelines.views.policies import policy_for
 from pipelines.views.stream import device_views, train_views
-from stages.errors import translate_tf_errors
 
 SETTINGS = {"batch_size": 4, "image_size": 16, "mean": [0.0] * 3, "std": [1 / 255] * 3}
 

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 import keras_ssl
 from keras_ssl.core.errors import UserError
-from keras_ssl.evaluation.features import extract
 from keras_ssl.evaluation.probes.sgd import PROBES, probe_grid
+from keras_ssl.evaluation.representation import extract
 from pipelines.data.load import load
 from pipelines.views.policy import ViewPolicy
 from stages.augmented import PROBE_VIEW, augmented_features

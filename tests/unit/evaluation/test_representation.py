@@ -3,8 +3,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import keras_ssl
 from keras_ssl.core.errors import UserError
-from keras_ssl.evaluation.features import FeatureExtractor, extract
+from keras_ssl.evaluation.representation import (
+    Codes,
+    FeatureExtractor,
+    Features,
+    Representation,
+    extract,
+    representations_of,
+)
 
 
 def _images(count, size=8, seed=0):
@@ -92,3 +100,64 @@ def test_anything_but_a_batch_of_images_is_refused(shape):
 def test_a_batch_size_of_zero_is_refused():
     with pytest.raises(UserError, match="batch_size"):
         extract(_means, _images(2), _scale, batch_size=0)
+
+
+def _neck(kind=None):
+    keras.utils.set_random_seed(0)
+    encoder = keras_ssl.create_backbone("tiny", (8, 8, 3))
+    sizes = {"num_simplices": 3, "simplex_size": 4}
+    return encoder if kind is None else keras_ssl.add_neck(encoder, kind=kind, **sizes)
+
+
+def test_simplices_are_read_from_one_embedding_as_the_model_at_each_temperature():
+    encoder, images = _neck("sem"), _images(6)
+    below, *found = representations_of(encoder, "sem", (0.0, 0.1, 1.0), True, _scale)
+    assert below.name == "pretrained, backbone"
+    assert [one.tau for one in found] == [None, 0.0, 0.1, 1.0]
+    assert all(one.features is found[0].features for one in found)
+    features = found[0].features.extract(images)
+    np.testing.assert_array_equal(found[0].read(features), features)
+    for one in found[1:]:
+        wanted = extract(keras_ssl.at_temperature(encoder, one.tau), images, _scale)
+        np.testing.assert_allclose(one.read(features), wanted, atol=1e-6)
+        np.testing.assert_array_equal(one.tensor(features), one.read(features))
+
+
+def test_codes_are_the_largest_entries_of_the_simplices(monkeypatch):
+    encoder, images = _neck("sem"), _images(6)
+    logits = representations_of(encoder, "sem", (0.1,), False, _scale)[-1]
+    codes = Codes(logits.features.model, _scale, logits.sizes)
+    found = codes.extract(images)
+    np.testing.assert_array_equal(found, keras_ssl.codes_of(encoder)(_scale(images)))
+    assert codes.size(images) < logits.features.size(images) / 4
+    monkeypatch.setattr("keras_ssl.evaluation.representation._BLOCK", 4)
+    np.testing.assert_array_equal(codes.extract(images), found)
+    assert Representation(codes, "pretrained", "simplices", 0.0).read(found) is found
+
+
+@pytest.mark.parametrize(
+    ("kind", "embedding", "readouts"),
+    [
+        (None, True, [None]),
+        ("embed", False, ["backbone", "embed"]),
+        ("embed", True, ["backbone", "embed", "simplices"]),
+        ("gumbel", True, ["backbone", "gumbel", "embedding", "simplices"]),
+        ("vq", True, ["backbone", "vq"]),
+        ("sem", False, ["backbone", "simplices"]),
+    ],
+)
+def test_every_readout_of_an_encoder_that_is_asked_for(kind, embedding, readouts):
+    found = representations_of(_neck(kind), kind, (1.0,), embedding, _scale)
+    assert [one.readout for one in found] == readouts
+
+
+def test_no_temperature_leaves_the_backbone():
+    (one,) = representations_of(_neck("sem"), "sem", (), False, _scale)
+    assert one.readout == "backbone"
+
+
+def test_pixels_are_features_of_no_model():
+    images = _images(3)
+    found = Features().read(images, "unused", "digest")
+    np.testing.assert_array_equal(found, images.reshape(3, -1).astype("float32") / 255)
+    assert Features().size(images) == 3 * 192

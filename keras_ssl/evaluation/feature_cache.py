@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import keras
@@ -10,29 +11,25 @@ import tensorflow as tf
 
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.files import write_text, written_aside
-from keras_ssl.evaluation.features import FeatureExtractor
 
 _BLOCK = 4096  # images, or rows of features, held in memory at a time
 _SEEN = 16  # images that tell one preprocessing from another
-_REFERENCES = ("keras_history", "input_layers", "output_layers")
 
 
-def cached_features(encoder, images, preprocess, directory, *, images_digest=None, batch_size=256):
+def cached_features(extract, images, directory, *, images_digest=None):
     """Features of every image, as `extract` gives them, from `directory` if they are there.
 
     Two files hold them, named by a hash of the encoder (configuration and weights), the images,
-    what `preprocess` makes of some of them, the batch size and the versions of Keras and
+    what the preprocessing makes of some of them, the batch size and the versions of Keras and
     TensorFlow. So whatever changes is computed anew and old files stay; delete the folder to be
     rid of them. The features are written as they are computed, so that they need not fit in memory.
-    A file that is damaged or cut short counts as none.
+    A damaged or incomplete file counts as none.
 
     Args:
-        encoder: `keras.Model` of one output.
+        extract: `FeatureExtractor` of a `keras.Model` of one output.
         images: uint8 (N, H, W, C); anything that has `shape` and gives arrays for slices.
-        preprocess: callable `uint8 batch -> float batch`.
         directory: folder, made if it is missing.
         images_digest: str or None. `digest_of_images(images)`, where a caller has it already.
-        batch_size: int >= 1. Images per call of the encoder.
 
     Returns:
         float32 (N, F), a read-only `np.memmap`.
@@ -45,23 +42,21 @@ def cached_features(encoder, images, preprocess, directory, *, images_digest=Non
     Example:
 
     >>> import tempfile
+    >>> from keras_ssl.evaluation.representation import FeatureExtractor
     >>> encoder = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten()])
-    >>> images = np.zeros((3, 4, 4, 1), "uint8")
-    >>> scale = lambda images: tf.cast(images, "float32") / 255
-    >>> cached_features(encoder, images, scale, tempfile.mkdtemp()).shape
+    >>> extract = FeatureExtractor(encoder, lambda images: tf.cast(images, "float32") / 255)
+    >>> cached_features(extract, np.zeros((3, 4, 4, 1), "uint8"), tempfile.mkdtemp()).shape
     (3, 16)
     """
-    extract = FeatureExtractor(encoder, preprocess, batch_size=batch_size)
-    before = fingerprint(encoder)
-    key = _key(before, images, images_digest or digest_of_images(images), preprocess, batch_size)
-    path = Path(directory) / f"{key}.npy"
+    before = fingerprint(extract.encoder)
+    path = Path(directory) / f"{_key(before, extract, images, images_digest)}.npy"
     kept = _read(path)
     if kept is not None:
         return kept
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_aside(path) as aside:
         digest = _write(aside, extract, images)
-        if fingerprint(encoder) != before:
+        if fingerprint(extract.encoder) != before:
             raise UserError(
                 "The encoder's weights changed while its features were read in inference mode. "
                 "A layer of it learns when it is called with training=False: mend that layer."
@@ -70,10 +65,10 @@ def cached_features(encoder, images, preprocess, directory, *, images_digest=Non
     return np.load(path, mmap_mode="r")
 
 
-def fingerprint(model):
+def fingerprint(model) -> str:
     """64 hexadecimal digits of the configuration and of every bit of the weights of a model.
 
-    Names of layers do not count, nor how a model was compiled.
+    The numbers that Keras appends to the names of layers do not count.
 
     Example:
 
@@ -88,78 +83,49 @@ def fingerprint(model):
             f"Only features of a keras.Model can be kept. Received {type(model).__name__}: wrap it "
             "in a model, or read its features without a cache."
         )
-    digest = hashlib.sha256()
-    config = _nameless(keras.saving.serialize_keras_object(model))
-    digest.update(json.dumps(config, sort_keys=True, default=str).encode())
+    config = keras.saving.serialize_keras_object(model)
+    config.pop("compile_config", None)
+    text = json.dumps(config, sort_keys=True, default=str)
+    digest = hashlib.sha256(re.sub(r'_\d+"', '"', text).encode())
     for weight in model.weights:
         _add(digest, keras.ops.convert_to_numpy(weight))
     return digest.hexdigest()
 
 
-def digest_of_images(images):
-    """64 hexadecimal digits that other images, or another order of them, change.
+def digest_of_images(images, labels=()) -> str:
+    """16 hexadecimal digits that other images, labels, or another order of them, change.
 
     Args:
-        images: uint8 (N, H, W, C); anything that has `shape` and gives arrays for slices.
+        images: uint8 (N, H, W, C); anything that has `shape` and gives arrays for slices. Encoded
+            images are not decoded: what their `digest()` says is hashed in place of the pixels.
+        labels: integers (N,), where they count.
 
     Example:
 
     >>> images = np.zeros((2, 4, 4, 1), "uint8")
-    >>> digest_of_images(images) == digest_of_images(images + 1)
+    >>> digest_of_images(images, [0, 1]) == digest_of_images(images, [1, 0])
     False
     """
-    digest = hashlib.sha256(json.dumps(list(images.shape)).encode())
+    digest = hashlib.sha256(np.asarray(labels, "<i8").tobytes())
+    if hasattr(images, "digest"):
+        digest.update(json.dumps([list(images.shape), images.digest()]).encode())
+        return digest.hexdigest()[:16]
     for start in range(0, len(images), _BLOCK):
-        _add(digest, np.asarray(images[start : start + _BLOCK]))
-    return digest.hexdigest()
+        block = np.ascontiguousarray(images[start : start + _BLOCK])
+        digest.update(repr(block.shape).encode() + block.tobytes())
+    return digest.hexdigest()[:16]
 
 
-def _nameless(part, places=None):
-    """A configuration without the names of its layers, as Keras counts these up.
-
-    Where one says which layer it means, it gets the place of that layer in its model. Other names
-    (of data types, of functions) have a meaning and stay.
-    """
-    if isinstance(part, list | tuple):
-        return [_nameless(x, places) for x in part]
-    if not isinstance(part, dict):
-        return part
-    if "input_layers" in part:
-        places = {layer["name"]: place for place, layer in enumerate(part["layers"])}
-    # Operations and inputs have their name here and in their configuration, and nothing to tell
-    # the latter by.
-    outer = "inbound_nodes" in part or part.get("class_name") == "InputLayer"
-    left_out = ("name", "compile_config") if outer or "trainable" in part else ("compile_config",)
-    result = {
-        key: _placed(value, places) if key in _REFERENCES and places else _nameless(value, places)
-        for key, value in part.items()
-        if key not in left_out
-    }
-    if outer:
-        result["config"].pop("name", None)
-    return result
-
-
-def _placed(part, places):
-    """References, each [name, node, tensor], with the place of the layer for its name."""
-    if isinstance(part, dict):
-        return {key: _placed(x, places) for key, x in part.items()}
-    if not isinstance(part, list | tuple):
-        return part
-    if part and isinstance(part[0], str) and part[0] in places:
-        return [places[part[0]], *part[1:]]
-    return [_placed(x, places) for x in part]
-
-
-def _key(encoder, images, images_digest, preprocess, batch_size):
+def _key(encoder, extract, images, images_digest):
     digest = hashlib.sha256()
-    versions = (keras.__version__, tf.__version__)
-    digest.update(json.dumps([encoder, versions, batch_size, images_digest]).encode())
+    facts = [encoder, keras.__version__, tf.__version__, extract.batch_size]
+    facts.append(images_digest or digest_of_images(images))
+    digest.update(json.dumps(facts).encode())
     # A function has no content to hash, but what it does to images has.
     step = max(1, len(images) // _SEEN)
     some = np.asarray(images[: step * _SEEN : step])
     if len(some):
-        _add(digest, np.asarray(preprocess(tf.convert_to_tensor(some))))
+        _add(digest, np.asarray(extract.preprocess(tf.convert_to_tensor(some))))
     return digest.hexdigest()[:32]
 
 
@@ -171,7 +137,7 @@ def _add(digest, array):
 def _write(path, extract, images):
     """Write the features as they come; -> their digest.
 
-    Not through a map: on a full disk that ends the process, where a file says so.
+    Not through a map: on a full disk that ends the process, where a file raises an error.
     """
     if not len(images):
         raise UserError("There are no images to read features of.")

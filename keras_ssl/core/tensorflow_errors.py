@@ -1,42 +1,22 @@
-"""What went wrong, in words: exceptions of TensorFlow, and what an evaluation had to leave out."""
+"""What exceptions of TensorFlow mean, in words, where a user can do something."""
 
 import contextlib
 import errno
 import os
 import re
-from dataclasses import dataclass
 
 import tensorflow as tf
 
 from keras_ssl.core.errors import UserError
-from pipelines.data.encoded import UNREADABLE
 
-# What TensorFlow says in the words of the system where a file cannot be written.
+UNREADABLE = "images in a row cannot be read"  # what a stream of images raises, after their number
+# What TensorFlow reports in the words of the system where a file cannot be written.
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """Something that could not be measured.
-
-    Attributes:
-        text: str. What, and why.
-        retry: bool. Whether another attempt may do without the reason: a full disk, too little
-            memory, a file to be replaced.
-    """
-
-    text: str
-    retry: bool = False
-
-    @classmethod
-    def by(cls, what, error):
-        """What a `UserError` or an `OSError` ended."""
-        return cls(f"{what}: {error}", isinstance(error, OSError) or error.retry)
 
 
 @contextlib.contextmanager
 def translate_tf_errors():
-    """Say in a line what exceptions of TensorFlow mean where a user can do something."""
+    """Raise `UserError` or `OSError` in place of exceptions for which a user can do something."""
     out_of_memory = UserError(
         "Out of memory. Free some, or take a smaller --batch_size, network or neck.", retry=True
     )

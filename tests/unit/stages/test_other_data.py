@@ -12,18 +12,21 @@ import keras_ssl
 from keras_ssl import config
 from keras_ssl.config import parse_set, resolve
 from keras_ssl.core.errors import UserError
+from keras_ssl.evaluation import shifted
+from keras_ssl.evaluation.evaluators import Evaluation, LeftOut, by_features
 from keras_ssl.evaluation.knn import knn_accuracy, knn_scores
 from keras_ssl.evaluation.probes import linear as probes
 from keras_ssl.evaluation.probes.linear import linear_probe
 from keras_ssl.evaluation.probes.transfer import dense_probe
-from keras_ssl.evaluation.rows import Row, protocol_hash
+from keras_ssl.evaluation.representation import Features, Representation, flat
+from keras_ssl.evaluation.results import protocol_hash
+from keras_ssl.evaluation.tables import name_of, representation_name
 from pipelines.data.encoded import EncodedImages
 from pipelines.data.image_data import ImageData
 from pipelines.data.load import ImagePart, load_test_part
-from stages import shifted, transfer
-from stages.errors import LeftOut
+from stages import other_data, transfer
+from stages.evaluation import arguments_of, trained
 from stages.inputs import Inputs, Preprocessing
-from stages.readings import Readings, readings_of
 from stages.request import read_catalog
 
 RGB = Preprocessing(8, 3, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
@@ -70,31 +73,41 @@ def sem_encoder():
 def test_codes_are_what_the_one_hot_features_are_under_the_same_protocol():
     encoder, data = sem_encoder(), data_of()
     every = transfer.representations(recipe(method="sem_simclr"), RGB, encoder)
-    found = {row.representation: row for readings in every for row in measured(readings, data)}
+    found = {
+        name_of_line(one): one for group in by_features(every) for one in measured(group, data)
+    }
     assert list(found) == [
         *("raw pixels", "random weights", "pretrained, backbone"),
         *("pretrained, SEM tau_d=0.1", "pretrained, SEM tau_d=1", "pretrained, SEM tau_d=0"),
     ]
-    one_hot = Readings(keras_ssl.at_temperature(encoder, 0), RGB.function, ("one-hot",))
+    one_hot = Features(keras_ssl.at_temperature(encoder, 0), RGB.function)
     parts = [one_hot.extract(images) for images in (data.train_images, data.test_images)]
     result = dense_probe(parts[0], data.train_labels, parts[1], data.test_labels, strengths=3)
     assert found["pretrained, SEM tau_d=0"].value == pytest.approx(result.accuracy)
     assert len({str(row.protocol) for row in found.values()}) == 1  # a single column to compare
 
 
-def measured(readings, data, strengths=3):
-    rows, left_out = transfer.measured(readings, data, strengths, 8)
+def measured(group, data, strengths=3):
+    results, left_out = transfer.measured(group, data, strengths, 8)
     assert left_out == []
-    return rows
+    return results
+
+
+def name_of_line(result):
+    return representation_name(*result.representation)
+
+
+def pixels(source="pixels"):
+    return [Representation(Features(None, RGB.function), source)]
 
 
 def test_codes_fit_where_the_features_behind_them_do_not(monkeypatch):
-    readings = readings_of(sem_encoder(), recipe(method="sem_simclr"), RGB.function)[1]
-    codes = transfer.CodeReadings(readings)
+    every = transfer.representations(recipe(method="sem_simclr"), RGB, sem_encoder())
+    *_, simplices, codes = by_features(every)
     data, wide = data_of(), 4 * 15 * 105 / 2**30
     monkeypatch.setattr(transfer, "FEATURE_LIMIT", wide / 2)
-    rows, left_out = transfer.measured(readings, data, 3, 8)
-    assert rows == [] and "features need" in left_out[0]
+    results, left_out = transfer.measured(simplices, data, 3, 8)
+    assert results == [] and "features need" in left_out[0].text
     assert len(measured(codes, data)) == 1
 
 
@@ -103,39 +116,39 @@ def test_a_representation_that_cannot_be_measured_is_told_and_the_others_stay():
     lonely = ImageData(
         *("lonely", data.train_images, np.arange(60) // 59, data.test_images, np.zeros(45, int))
     )
-    rows, left_out = transfer.measured(Readings(None, RGB.function, ("raw pixels",)), lonely, 3, 8)
-    assert rows == [] and left_out[0].startswith("lonely, raw pixels: ")
+    results, left_out = transfer.measured(pixels(), lonely, 3, 8)
+    assert results == [] and left_out[0].text.startswith("lonely, raw pixels: ")
 
 
 def test_other_sizes_that_were_read_are_other_protocols():
     encoder = keras_ssl.create_backbone("tiny", (8, 8, 3), width=4)
-    pixels, features = (
-        Readings(model, RGB.function, (name,))
-        for model, name in ((None, "raw pixels"), (encoder, "pretrained"))
-    )
+    trained = [Representation(Features(encoder, RGB.function), "pretrained")]
     found = {}
     for side in (6, 8):
-        for readings in (pixels, features):
-            (one,) = measured(readings, data_of(size=side))
-            found[side, one.representation] = one.protocol
+        for group in (pixels(), trained):
+            (one,) = measured(group, data_of(size=side))
+            found[side, name_of_line(one)] = one.protocol
     sizes = {key: protocol["image_size"] for key, protocol in found.items()}
     assert sizes[6, "raw pixels"] == [6, 6] and sizes[6, "pretrained"] == [8, 8]
     assert found[8, "raw pixels"] == found[8, "pretrained"]
     assert "by the preprocessing" in found[6, "pretrained"]["images"]
     assert protocol_hash(found[6, "raw pixels"]) != protocol_hash(found[8, "raw pixels"])
-    at_size = transfer.images_read(pixels, data_of("cifar10"), 8)
+    at_size = transfer.images_read(pixels()[0].features, data_of("cifar10"), 8)
     assert at_size == {"image_size": [8, 8], "images": transfer.READ_AT_SIZE}
 
 
 @pytest.mark.parametrize("wish, passed", [("yes", True), ("no", False), ("auto", None)])
 def test_images_are_decoded_when_the_recipe_says(monkeypatch, wish, passed):
     seen, wanted = [], recipe(f"data.in_memory={wish}", f"data.data_dir=/{wish}")
-    for module, name in ((transfer, "load"), (shifted, "load_test_part")):
+    for module, name in ((other_data, "load"), (other_data, "load_test_part")):
         monkeypatch.setattr(module, name, lambda *_, in_memory, **__: seen.append(in_memory))
-    for read in (transfer.load_other, lambda n, r, _: shifted.shifted_part(n, r.data, data_of())):
+    for read in (
+        other_data.load_other,
+        lambda n, r, _: other_data.shifted_part(n, r.data, data_of()),
+    ):
         with pytest.raises(AttributeError, match="NoneType"):
             read("cifar10", wanted, RGB)
-    shifted._loaded.cache_clear()
+    other_data._loaded.cache_clear()
     assert seen == [passed, passed]
 
 
@@ -149,17 +162,16 @@ def test_paths_of_other_sets_hold_in_every_directory(tmp_path, monkeypatch):
 
 
 def loaded(path, data, preprocessing=RGB, **settings):
-    return transfer.load_other(npz(path / "x.npz", data, **settings), recipe(), preprocessing)
+    return other_data.load_other(npz(path / "x.npz", data, **settings), recipe(), preprocessing)
 
 
 def test_gray_images_reach_an_encoder_of_colours(tmp_path):
     data = loaded(tmp_path, data_of(channels=1, size=6))
     assert data.train_images.shape == (60, 6, 6, 3) and data.test_images.shape[-1] == 3
     np.testing.assert_array_equal(data.test_images[..., 0], data.test_images[..., 2])
-    features = Readings(None, RGB.function, ("raw pixels",)).extract(data.test_images)
-    assert features.shape == (45, 108)
+    assert Features().extract(data.test_images).shape == (45, 108)
     encoder = keras_ssl.create_backbone("tiny", (8, 8, 3), width=4)
-    assert len(Readings(encoder, RGB.function, ("x",)).extract(data.test_images)) == 45
+    assert len(Features(encoder, RGB.function).extract(data.test_images)) == 45
 
 
 def test_colours_do_not_reach_an_encoder_of_gray_images(tmp_path):
@@ -174,46 +186,30 @@ def test_data_that_cannot_be_scored_say_what_they_lack(tmp_path):
         loaded(tmp_path, data_of(), labels=False, parts=("train",))
 
 
-def row(representation, dataset, value):
-    return Row(representation, "transfer", "accuracy", value, dataset, "test", {})
-
-
-def test_the_mean_is_of_all_data_sets_or_none():
-    rows = [row("a", "x", 10.0), row("a", "npz:/1/y.npz", 21.0), row("b", "x", 30.0)]
-    assert [line.split() for line in transfer.format_transfer(rows).splitlines()] == [
-        ["representation", "x", "y", "mean"],
-        ["a", "10.0", "21.0", "15.5"],
-        ["b", "30.0", "-", "-"],
-    ]
-
-
-def test_data_sets_of_one_file_name_keep_their_paths_in_the_heading():
-    rows = [row("a", "npz:/1/y.npz", 10.0), row("a", "npz:/2/y.npz", 20.0)]
-    heading = transfer.format_transfer(rows).splitlines()[0]
-    assert heading.split()[1:] == ["npz:/1/y.npz", "npz:/2/y.npz", "mean"]
-
-
 # Shifted test sets.
 
 
-def scored(data, *datasets, names=("raw pixels",)):
-    wanted = recipe(f"evaluation.shifted={','.join(datasets)}")
-    readings = Readings(None, RGB.function, names)
-    train = readings.extract(data.train_images)
-    return shifted.shifted_rows(readings, train, None, wanted, Inputs(data, RGB))
+def scored(data, *datasets, group=None, wanted=None):
+    """Results on shifted sets, and what was left out."""
+    wanted = wanted or recipe(f"evaluation.shifted={','.join(datasets)}")
+    group = group or pixels()
+    train = group[0].features.extract(data.train_images)
+    by = Evaluation(data, wanted.evaluation, **arguments_of(wanted, Inputs(data, RGB)))
+    return list(shifted.shifted(by, group, train, None)), by.left_out
 
 
 def test_a_shifted_set_that_is_the_test_part_scores_as_the_test_part_does(tmp_path):
     data = data_of()
-    pairs, left_out = scored(data, npz(tmp_path / "same.npz", data, parts=("test",)))
+    results, left_out = scored(data, npz(tmp_path / "same.npz", data, parts=("test",)))
     flat = [part.reshape(len(part), -1) / 255 for part in (data.train_images, data.test_images)]
     parts = [part.astype("float32") for part in flat]
     parts = (parts[0], data.train_labels, parts[1], data.test_labels)
     knn, linear = knn_accuracy(*parts), linear_probe(*parts)
-    assert left_out == [] and [one.task for one, _ in pairs] == ["knn, same", "linear, same"]
+    assert left_out == []
+    assert [name_of(one) for one in results] == ["knn, same", "linear, same"]
     assert 40 < knn.accuracy < 100 and 40 < linear.accuracy < 100
-    for (one, hits), whole in zip(pairs, (knn, linear), strict=True):
-        np.testing.assert_array_equal(hits, np.atleast_2d(whole.correct))
+    for one, whole in zip(results, (knn, linear), strict=True):
+        np.testing.assert_array_equal(one.correct, np.atleast_2d(whole.correct))
         assert one.value == pytest.approx(whole.accuracy)
         assert whole.protocol | {"among_classes": 3} == one.protocol
         assert one.dataset == f"npz:{tmp_path}/same.npz"
@@ -224,15 +220,16 @@ def test_every_temperature_of_the_simplices_is_scored_as_it_is_read(tmp_path):
     dataset = npz(tmp_path / "same.npz", data, parts=("test",))
     settings = {"evaluation.shifted": (dataset,), "evaluation.knn_neighbours": 7}
     wanted = wanted.with_(settings, origin="a test")
-    readings = readings_of(sem_encoder(), wanted, RGB.function)[1]
-    train, test = (readings.extract(part) for part in (data.train_images, data.test_images))
-    pairs, left_out = shifted.shifted_rows(readings, train, None, wanted, Inputs(data, RGB))
-    assert left_out == [] and len(pairs) == 6
-    for name in readings.names:
-        parts = (readings.read(name, train), data.train_labels, readings.read(name, test))
+    group = trained(sem_encoder(), wanted, RGB.function)[1:]
+    images = (data.train_images, data.test_images)
+    train, test = map(group[0].features.extract, images)
+    results, left_out = scored(data, group=group, wanted=wanted)
+    assert left_out == [] and len(results) == 6
+    for one in group:
+        parts = (one.read(train), data.train_labels, one.read(test))
         expected = knn_accuracy(*parts, data.test_labels, k=7).accuracy
         assert expected == pytest.approx(
-            next(r.value for r, _ in pairs if r.representation == name and "knn" in r.task)
+            next(r.value for r in results if r.tau == one.tau and r.task == "shifted knn")
         )
 
 
@@ -240,24 +237,23 @@ def classifiers(count=60, k=20, classes=3):
     """The classifiers of some images, and the features of others."""
     images, labels = squares(count, classes=classes)
     wanted = recipe(f"evaluation.knn_neighbours={k}").evaluation
-    readings = Readings(None, RGB.function, ("raw pixels",))
-    train, unseen = (readings.extract(part) for part in (images, squares(45, seed=2)[0]))
-    fitted, left_out = shifted.fitted(readings, train, labels)
-    assert left_out == []
-    return shifted.Classifiers(readings, train, labels, fitted, wanted), unseen
+    (one,) = pixels()
+    train, unseen = map(one.features.extract, (images, squares(45, seed=2)[0]))
+    regression = probes.linear_classifier(train, labels)
+    return shifted.Classifiers(one, train, labels, regression, wanted), unseen
 
 
-@pytest.mark.parametrize("task", ["knn", "linear"])
+@pytest.mark.parametrize("task", ["shifted knn", "shifted linear"])
 @pytest.mark.parametrize("classes", [(0, 2), (1,), (0, 1, 2)])
 def test_predictions_are_among_the_classes_that_occur(task, classes):
     by, unseen = classifiers()
-    answers, _ = by.answers("raw pixels", unseen, np.array(classes))[task]
+    answers, _ = by.answers(unseen, np.array(classes))[task]
     assert set(answers) == set(classes)
 
 
 def test_two_classes_are_told_apart_as_many_are():
     by, _ = classifiers(classes=2)
-    answers, _ = by.likeliest("raw pixels", by.train, np.array([0, 1]))
+    answers, _ = by.most_likely(by.train, np.array([0, 1]))
     assert np.mean(answers == by.labels) > 0.9
 
 
@@ -265,10 +261,10 @@ def test_the_protocol_of_a_knn_is_that_of_the_search():
     by, unseen = classifiers(k=30)
     rows = by.labels != 1
     scores = knn_scores(by.train[rows], by.labels[rows], unseen, k=30, num_classes=3)
-    answers, protocol = by.nearest("raw pixels", unseen, np.array([0, 2]))
+    answers, protocol = by.nearest(unseen, np.array([0, 2]))
     np.testing.assert_array_equal(answers, scores.argmax(axis=1))
     assert (protocol["k"], protocol["train_images"]) == (30, 40)
-    _, protocol = by.nearest("raw pixels", unseen, np.array([2]))
+    _, protocol = by.nearest(unseen, np.array([2]))
     assert (protocol["k"], protocol["train_images"]) == (20, 20)
 
 
@@ -282,17 +278,17 @@ def test_the_regression_is_fitted_once_however_many_sets_and_blocks_there_are(
     monkeypatch.setattr(shifted, "_HELD", 10 * 192)
     in_blocks, _ = scored(data, *paths)
     assert len(calls) == 1 and len(in_blocks) == 4
-    for (row, hits), (other, expected) in zip(in_blocks, whole, strict=True):
-        assert row == other
-        np.testing.assert_array_equal(hits, expected)
+    for one, other in zip(in_blocks, whole, strict=True):
+        assert one == other
+        np.testing.assert_array_equal(one.correct, other.correct)
 
 
 def test_one_black_image_costs_the_knn_of_its_representation_alone(tmp_path):
     data = data_of()
     black = np.concatenate([data.test_images[:-1], np.zeros_like(data.test_images[:1])])
     black = dataclasses.replace(data, test_images=black)
-    pairs, left_out = scored(data, npz(tmp_path / "black.npz", black, parts=("test",)))
-    assert [row.task for row, _ in pairs] == ["linear, black"]
+    results, left_out = scored(data, npz(tmp_path / "black.npz", black, parts=("test",)))
+    assert [name_of(one) for one in results] == ["linear, black"]
     (why,) = left_out
     assert why.text.startswith("raw pixels, knn, black: 1 of 45 test features are all zero")
 
@@ -300,8 +296,8 @@ def test_one_black_image_costs_the_knn_of_its_representation_alone(tmp_path):
 def test_a_regression_that_cannot_be_fitted_names_its_representation(tmp_path):
     data = data_of()
     few = dataclasses.replace(data, train_labels=np.minimum(np.arange(60), 2)[::-1])
-    pairs, left_out = scored(few, npz(tmp_path / "x.npz", data, parts=("test",)))
-    assert [row.task for row, _ in pairs] == ["knn, x"]
+    results, left_out = scored(few, npz(tmp_path / "x.npz", data, parts=("test",)))
+    assert [name_of(one) for one in results] == ["knn, x"]
     assert left_out[0].text.startswith("raw pixels, linear, shifted: ")
 
 
@@ -315,57 +311,45 @@ def test_images_that_are_not_square_stay_so(tmp_path):
     data = oblong(data_of(), 8, 6)
     own = npz(tmp_path / "own.npz", data, parts=("test",))
     other = npz(tmp_path / "other.npz", oblong(data_of(), 4, 8), parts=("test",))
-    pairs, left_out = scored(data, own, other)
-    assert [row.task for row, _ in pairs] == ["knn, own", "linear, own"]
+    results, left_out = scored(data, own, other)
+    assert [name_of(one) for one in results] == ["knn, own", "linear, own"]
     images = data.train_images, data.test_images
     flat = [part.reshape(len(part), -1).astype("float32") / 255 for part in images]
     expected = knn_accuracy(flat[0], data.train_labels, flat[1], data.test_labels)
-    np.testing.assert_array_equal(pairs[0][1][0], expected.correct)
+    np.testing.assert_array_equal(results[0].correct[0], expected.correct)
     reason = "The images are 4 x 8, those of 'npz:own.npz' 8 x 6."
     assert left_out == [LeftOut(f"raw pixels, other: {reason}")]
 
     encoder = keras_ssl.create_backbone("tiny", (8, 8, 3), width=4)
-    readings = Readings(encoder, RGB.function, ("pretrained",))
-    wanted, train = recipe(f"evaluation.shifted={other}"), readings.extract(data.train_images)
-    pairs, left_out = shifted.shifted_rows(readings, train, None, wanted, Inputs(data, RGB))
-    assert len(pairs) == 2 and left_out == []
+    group = [Representation(Features(encoder, RGB.function), "pretrained")]
+    results, left_out = scored(data, other, group=group)
+    assert len(results) == 2 and left_out == []
 
 
-class Counted:
-    """Readings that notice how many of their representations of the train images are held."""
+class Counted(Representation):
+    """Notices how many representations of the train images are held."""
 
-    model, names, most = object(), ("a", "b", "c"), 0
+    held, most = [], 0
 
-    def __init__(self, train):
-        self.train, self.held = train, []
-
-    def extract(self, images):
-        return images.reshape(len(images), -1) / np.float32(255)
-
-    def width(self, images):
-        return images.size
-
-    def read(self, name, features):
+    def read(self, features):
         gc.collect()
-        if features is not self.train:
+        if len(features) != 60:  # the train images
             return features
-        self.held = [one for one in self.held if one() is not None]
-        found = features + "abc".index(name)
-        self.held.append(weakref.ref(found))
-        self.most = max(self.most, len(self.held))
+        Counted.held = [one for one in Counted.held if one() is not None]
+        found = features + len(self.readout)
+        Counted.held.append(weakref.ref(found))
+        Counted.most = max(Counted.most, len(Counted.held))
         return found
 
 
 @pytest.mark.slow
 def test_one_representation_of_the_train_images_is_held_at_a_time(tmp_path):
-    data = data_of()
+    data, features = data_of(), Features()
     paths = [npz(tmp_path / f"{name}.npz", data, parts=("test",)) for name in "xyz"]
-    wanted = recipe(f"evaluation.shifted={','.join(paths)}")
-    readings = Counted(data.train_images.reshape(60, -1) / np.float32(255))
-    inputs = Inputs(data, RGB)
-    pairs, left_out = shifted.shifted_rows(readings, readings.train, None, wanted, inputs)
-    assert len(pairs) == 18 and left_out == [] and readings.most == 1
-    assert shifted._loaded.cache_info().currsize <= 2
+    group = [Counted(features, "pretrained", name) for name in ("a", "bb", "ccc")]
+    results, left_out = scored(data, *paths, group=group)
+    assert len(results) == 18 and left_out == [] and Counted.most == 1
+    assert other_data._loaded.cache_info().currsize <= 2
 
 
 def test_what_is_right_among_all_classes_is_right_among_those_that_occur(tmp_path):
@@ -373,10 +357,11 @@ def test_what_is_right_among_all_classes_is_right_among_those_that_occur(tmp_pat
     rows = data.test_labels < 2
     few = ImageData("few", *squares(3), data.test_images[rows], data.test_labels[rows])
     paths = [npz(tmp_path / f"{part.name}.npz", part, parts=("test",)) for part in (data, few)]
-    pairs, _ = scored(data, *paths)
-    (_, among_all), (row, among_two) = [pair for pair in pairs if "linear" in pair[0].task]
-    assert row.protocol["among_classes"] == 2
-    assert (among_two >= among_all[:, rows]).all() and among_two.sum() > among_all[:, rows].sum()
+    results, _ = scored(data, *paths)
+    among_all, among_two = [one for one in results if one.task == "shifted linear"]
+    assert among_two.protocol["among_classes"] == 2
+    among_all, among_two = among_all.correct[:, rows], among_two.correct
+    assert (among_two >= among_all).all() and among_two.sum() > among_all.sum()
 
 
 @pytest.mark.parametrize(
@@ -393,17 +378,17 @@ def test_what_is_right_among_all_classes_is_right_among_those_that_occur(tmp_pat
 )
 def test_classes_are_matched_by_name_where_both_sets_have_names(own, other, labels):
     part = ImagePart("other", None, np.array([1, 2]), other)
-    np.testing.assert_array_equal(shifted.labels_in(data_of(names=own), part), labels)
+    np.testing.assert_array_equal(other_data.labels_in(data_of(names=own), part), labels)
 
 
 def test_classes_that_the_run_has_no_train_image_of_are_refused():
     with pytest.raises(
         UserError, match="'far' has classes that 'npz:own.npz' has no train image of: 7"
     ):
-        shifted.labels_in(data_of(), ImagePart("far", None, np.array([1, 7]), None))
+        other_data.labels_in(data_of(), ImagePart("far", None, np.array([1, 7]), None))
     names = ImagePart("far", None, np.array([0, 1]), ("b", "z"))
     with pytest.raises(UserError, match="no train image of: z"):
-        shifted.labels_in(data_of(names=("a", "b", "c")), names)
+        other_data.labels_in(data_of(names=("a", "b", "c")), names)
 
 
 def test_what_cannot_be_scored_is_told_and_the_rest_is_kept(tmp_path):
@@ -412,15 +397,25 @@ def test_what_cannot_be_scored_is_told_and_the_rest_is_kept(tmp_path):
     bare = npz(tmp_path / "bare.npz", data, parts=("test",), labels=False)
     far = ImageData("far", *squares(3), data.test_images, data.test_labels + 1)
     far = npz(tmp_path / "far.npz", far, parts=("test",))
-    pairs, left_out = scored(data, bare, f"npz:{tmp_path}/gone.npz", far, good)
-    assert {one.dataset for one, _ in pairs} == {good} and len(pairs) == 2
+    results, left_out = scored(data, bare, f"npz:{tmp_path}/gone.npz", far, good)
+    assert {one.dataset for one in results} == {good} and len(results) == 2
     for line, words in zip(left_out, ("no labels", "does not exist", "of: 3"), strict=True):
         assert words in line.text and not line.retry
 
 
 def test_nothing_is_fitted_where_nothing_is_asked(monkeypatch):
-    monkeypatch.setattr(shifted, "fitted", None)
+    monkeypatch.setattr(shifted, "linear_classifier", None)
     assert scored(data_of()) == ([], [])
+
+
+def test_memory_that_a_shifted_set_lacked_is_asked_for_again(monkeypatch):
+    def lacks(*_, **__):
+        raise MemoryError
+
+    other_data._loaded.cache_clear()
+    monkeypatch.setattr(other_data, "load_test_part", lacks)
+    _, (missing,) = scored(data_of(), "digits")
+    assert missing.retry and missing.text.startswith("digits: Out of memory")
 
 
 # Test parts alone.
@@ -488,24 +483,30 @@ def test_a_set_may_have_a_test_split_alone(read_test, counts, in_memory):
 
 
 def test_blocks_of_encoded_images_stay_encoded_until_they_are_read(read_test, monkeypatch):
-    class Watched(Counted):
-        seen = ()
+    class Watched(Features):
+        seen = []
 
-        def width(self, images):
+        def size(self, images):
             return len(images) * 192
 
-        def extract(self, images):
-            self.seen += ((type(images), len(images)),)
-            return super().extract(images[:]) + 1  # one of them is black
+        @property
+        def extract(self):
+            def extract(images):
+                Watched.seen.append((type(images), len(images)))
+                return super(Watched, self).extract(images[:]) + 1  # one of them is black
+
+            return extract
 
     part, data = read_test({"test": 4}, image_size=8, in_memory=False), data_of()
     monkeypatch.setattr(shifted, "_HELD", 2 * 192)
-    readings = Watched(data.train_images.reshape(60, -1) / np.float32(255))
+    train, one = data.train_images.reshape(60, -1) / np.float32(255), Watched(lambda x: x)
+    (one,) = [Representation(one, "pretrained")]
+    monkeypatch.setattr(Features, "extract", property(lambda self: flat))
     wanted = recipe().evaluation
-    by = shifted.Classifiers(readings, readings.train, data.train_labels, {}, wanted)
-    pairs, _ = shifted.scored(part, by)
-    assert readings.seen == ((EncodedImages, 2), (EncodedImages, 2))
-    assert pairs and all(hits.shape == (1, 4) for _, hits in pairs)
+    by = shifted.Classifiers(one, train, data.train_labels, None, wanted)
+    results = list(shifted.scored(Evaluation(data, wanted), [by], part))
+    assert Watched.seen == [(EncodedImages, 2), (EncodedImages, 2)]
+    assert results and all(one.correct.shape == (1, 4) for one in results)
 
 
 def test_a_test_split_alone_chooses_its_own_size(read_test):

@@ -1,0 +1,257 @@
+"""Everything that is measured of a representation: one list of evaluators, walked by one loop.
+
+An evaluator is a function `(evaluation, representations, train, test)` that yields `Result`s:
+`representations` share the features from which they are read.
+"""
+
+import contextlib
+import dataclasses
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from keras import ops
+
+from keras_ssl.core.errors import UserError
+from keras_ssl.core.tensorflow_errors import translate_tf_errors
+from keras_ssl.evaluation.clustering import kmeans_agreement
+from keras_ssl.evaluation.knn import METRICS, knn_accuracy, knn_scores, knn_sweep
+from keras_ssl.evaluation.probes.linear import linear_probe, linear_probe_few, linear_probe_share
+from keras_ssl.evaluation.probes.sgd import probe_grid
+from keras_ssl.evaluation.robustness import corruption_accuracy
+from keras_ssl.evaluation.shifted import shifted
+from keras_ssl.evaluation.splits import some_rows
+from keras_ssl.evaluation.tables import task_name
+
+FEATURE_LIMIT = 4  # GiB of features that are evaluated at a time
+RESTARTS = 3  # of k-means, of which the best counts
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Something that could not be measured.
+
+    Attributes:
+        text: str. What, and why.
+        retry: bool. Whether another attempt may succeed: the disk was full, memory was short, a
+            file has to be replaced.
+    """
+
+    text: str
+    retry: bool = False
+
+
+@contextlib.contextmanager
+def skipped(left_out, what):
+    """Turn what prevents a measurement into a `LeftOut`, where nothing else is lost by it.
+
+    Args:
+        left_out: list that it is appended to.
+        what: str. What is measured.
+
+    Example:
+
+    >>> left_out = []
+    >>> with skipped(left_out, "raw pixels, clusters"):
+    ...     raise UserError("It needs two images of a class.")
+    >>> left_out
+    [LeftOut(text='raw pixels, clusters: It needs two images of a class.', retry=False)]
+    """
+    try:
+        with translate_tf_errors():
+            yield
+    except (UserError, OSError) as error:
+        retry = isinstance(error, OSError) or error.retry
+        left_out.append(LeftOut(f"{what}: {error}", retry))
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What representations are evaluated on and how, and what came of it.
+
+    Attributes:
+        data: `ImageData` with labels for both parts, or anything with its fields.
+        settings: the section `evaluation` of a recipe.
+        corruptions: function of uint8 images -> (iterable of (name, severity, images), protocol).
+        shifted_part: function of the name of a data set -> its test part, with `name`, `images` and
+            `labels`; it raises `UserError` where there is none that fits.
+        augmented: function of a model, or of None for pixels -> (`views` of `probe_grid`,
+            protocol).
+        kept_in: directory where features are kept, or None.
+        digests: `digest_of_images` of the train and the test images, or None.
+        results: list of `Result`.
+        left_out: list of `LeftOut`.
+    """
+
+    data: object
+    settings: object
+    corruptions: Callable | None = None
+    shifted_part: Callable | None = None
+    augmented: Callable | None = None
+    kept_in: object = None
+    digests: tuple = (None, None)
+    results: list = field(default_factory=list)
+    left_out: list = field(default_factory=list)
+
+    def skipped(self, what):
+        """`skipped`, for `self.left_out`."""
+        return skipped(self.left_out, what)
+
+    def labeled(self, train, test):
+        """Features with their labels, as measures take them."""
+        return train, self.data.train_labels, test, self.data.test_labels
+
+    def found(self, measurement, representation, task, dataset=None, metrics=None):
+        """A list of `Result`, of some metrics or of all."""
+        results = measurement.results(task, dataset or self.data.name, **representation.fields)
+        return [result for result in results if metrics is None or result.metric in metrics]
+
+
+def knn(evaluation, representations, train, test):
+    """The weighted k-NN."""
+    k = min(evaluation.settings.knn_neighbours, len(train))
+    temperature = evaluation.settings.knn_temperature
+    found = knn_accuracy(*evaluation.labeled(train, test), k=k, temperature=temperature)
+    yield from evaluation.found(found, *representations, "knn", metrics=["accuracy"])
+
+
+def linear(evaluation, representations, train, test):
+    """Logistic regression with all labels."""
+    found = linear_probe(*evaluation.labeled(train, test))
+    yield from evaluation.found(found, *representations, "linear")
+
+
+def few_labels(evaluation, representations, train, test):
+    """Logistic regression with a few labels per class."""
+    per_class = evaluation.settings.labels_per_class
+    found = linear_probe_few(*evaluation.labeled(train, test), per_class=per_class)
+    yield from evaluation.found(found, *representations, "few labels")
+
+
+def label_fractions(evaluation, representations, train, test):
+    """Logistic regression with each of several fractions of the labels."""
+    for share in evaluation.settings.label_shares:
+        with evaluation.skipped(task_name("label fraction", {"share": share})):
+            found = linear_probe_share(*evaluation.labeled(train, test), share=share)
+            yield from evaluation.found(found, *representations, "label fraction")
+
+
+def neighbours(evaluation, representations, train, test):
+    """The k-NN at other k, temperatures and metrics."""
+    for metric in METRICS if evaluation.settings.knn_sweep else ():
+        # Each on its own: rows of zeros have distances, but no directions.
+        with evaluation.skipped(f"knn, {metric}"):
+            found, too_many = knn_sweep(*evaluation.labeled(train, test), metrics=(metric,))
+            evaluation.left_out.extend(LeftOut(f"knn, {metric}, {why}") for why in too_many)
+            for one in found:
+                yield from evaluation.found(
+                    one, *representations, "knn sweep", metrics=["accuracy"]
+                )
+
+
+def clusters(evaluation, representations, _, test):
+    """k-means of the test features against the classes."""
+    if not evaluation.settings.clusters:
+        return
+    labels = evaluation.data.test_labels
+    if len(np.unique(labels)) == len(test):
+        raise UserError(
+            f"{len(test)} test images of as many classes are as many clusters, so that every score "
+            "would be 100. It needs two images of a class."
+        )
+    found = kmeans_agreement(test, labels, repeats=RESTARTS)
+    yield from evaluation.found(found, *representations, "k-means")
+
+
+def corrupted(evaluation, representations, train, _):
+    """The k-NN of clean train features on corrupted test images."""
+    data, settings = evaluation.data, evaluation.settings
+    if not settings.corrupted_images:
+        return
+    (one,) = representations
+    knn = {"k": min(settings.knn_neighbours, len(train)), "temperature": settings.knn_temperature}
+    classes, train_labels = np.unique(data.train_labels, return_inverse=True)
+    rows = some_rows(len(data.test_images), settings.corrupted_images)
+    images, labels = data.test_images[rows], data.test_labels[rows]
+
+    def predict(images):
+        features = one.read(one.features.extract(images))
+        scores = knn_scores(train, train_labels, features, num_classes=len(classes), **knn)
+        return classes[scores.argmax(axis=1)]
+
+    kinds, protocol = evaluation.corruptions(images)
+    found = corruption_accuracy(predict, labels, kinds)
+    protocol = {"classifier": "weighted knn", **knn, **protocol, "seed": 0, "images": len(rows)}
+    protocol["drawn"] = "at random, by the seed"
+    found = dataclasses.replace(found, protocol=protocol)
+    yield from evaluation.found(found, one, "corrupted")
+
+
+def gradient_probe(evaluation, representations, train, test):
+    """The linear probe by gradient descent, trained for all representations at once."""
+    settings = evaluation.settings
+    if settings.gradient_probe == "none":
+        return
+    views, protocol = None, {}
+    if settings.probe_views == "augmented":
+        views, protocol = evaluation.augmented(representations[0].features.model)
+    found = probe_grid(
+        *evaluation.labeled(train, test),
+        protocol=settings.gradient_probe,
+        names=tuple(one.name for one in representations),
+        read=lambda features: ops.stack([one.tensor(features) for one in representations]),
+        views=views,
+        seeds=tuple(range(settings.probe_seeds)),
+    )
+    for one, result in zip(representations, found.values(), strict=True):
+        result = dataclasses.replace(result, protocol={**result.protocol, **protocol})
+        yield from evaluation.found(result, one, settings.gradient_probe)
+
+
+# What "Left out" calls each, and the evaluator. `joint` ones take all representations that are read
+# from the same features at once, and those features; the others take one, and its own.
+EVALUATORS = (
+    ("knn", knn),
+    ("linear", linear),
+    ("linear, {settings.labels_per_class} labels/class", few_labels),
+    ("linear, % of labels", label_fractions),
+    ("knn sweep", neighbours),
+    ("{name}, clusters", clusters),
+    ("{name}, corrupted", corrupted),
+)
+JOINT_EVALUATORS = (("{name}, gradient probe", gradient_probe), ("{name}, shifted", shifted))
+
+
+def evaluate(representations, evaluation):
+    """Add to `evaluation` all that is measured of representations of the same features.
+
+    Of representations one at a time is read, as wide ones fill the memory.
+
+    Raises:
+        UserError: if the features are too large.
+    """
+    features, data = representations[0].features, evaluation.data
+    images = (data.train_images, data.test_images)
+    gigabytes = 4 * sum(map(features.size, images)) / 2**30
+    if gigabytes > FEATURE_LIMIT:
+        raise UserError(f"Its features need {gigabytes:.0f} GiB; {FEATURE_LIMIT} is the limit.")
+    pairs = zip(images, evaluation.digests, strict=True)
+    parts = [features.read(part, evaluation.kept_in, digest) for part, digest in pairs]
+    for one in representations:
+        _walk(EVALUATORS, evaluation, (one,), *map(one.read, parts))
+    _walk(JOINT_EVALUATORS, evaluation, representations, *parts)
+
+
+def _walk(evaluators, evaluation, representations, train, test):
+    name = representations[0].name
+    for title, evaluator in evaluators:
+        with evaluation.skipped(title.format(name=name, settings=evaluation.settings)):
+            for result in evaluator(evaluation, representations, train, test):
+                evaluation.results.append(result)
+
+
+def by_features(representations):
+    """Lists of those representations that are read from the same features."""
+    groups = itertools.groupby(representations, lambda one: id(one.features))
+    return [list(group) for _, group in groups]

@@ -1,0 +1,226 @@
+"""Tables of results: every word that is displayed is made here, from the fields of a `Result`."""
+
+from pathlib import Path
+
+import numpy as np
+
+from keras_ssl.core.constants import DATASET_PREFIXES
+from keras_ssl.core.files import write_text
+from keras_ssl.evaluation.probes.sgd import PROBES
+from keras_ssl.evaluation.results import read_results
+
+SOURCES = {
+    "pixels": "raw pixels",
+    "random": "random weights",
+    "pretrained": "pretrained",
+    "fine-tuned": "pretrained, fine-tuned",
+    "scratch": "from scratch",
+}
+CLUSTER_TASKS = ("k-means", "argmax", "codes")
+# Tasks that are not displayed by their own names: functions of the protocol and the data set.
+_TASKS = {
+    "few labels": lambda protocol, _: f"linear, {protocol['per_class']} labels/class",
+    "label fraction": lambda protocol, _: f"linear, {100 * protocol['share']:g} % of labels",
+    "finetune": lambda protocol, _: f"{100 * protocol['share']:g} % of labels",
+    "knn sweep": lambda protocol, _: _knn_name(**protocol),
+    "shifted knn": lambda _, dataset: f"knn, {title_of(dataset)}",
+    "shifted linear": lambda _, dataset: f"linear, {title_of(dataset)}",
+    **{name: lambda *_, name=name: f"linear, {name}" for name in PROBES},
+}
+
+
+def _knn_name(*, k, metric, temperature=None, **_):
+    return f"knn k={k} {metric if temperature is None else f'T={temperature:g}'}"
+
+
+def representation_name(source, readout=None, tau=None) -> str:
+    """What a table calls a representation, of which these are the fields in a `Result`.
+
+    Example:
+
+    >>> representation_name("pretrained", "simplices", 0.1)
+    'pretrained, SEM tau_d=0.1'
+    """
+    if source in ("pixels", "random") or readout is None:
+        return SOURCES[source]
+    return f"{SOURCES[source]}, {f'SEM tau_d={tau:g}' if readout == 'simplices' else readout}"
+
+
+def task_name(task, protocol, dataset="") -> str:
+    """What a table calls a task under a protocol on a data set.
+
+    Example:
+
+    >>> task_name("few labels", {"per_class": 10})
+    'linear, 10 labels/class'
+    """
+    return _TASKS[task](protocol, dataset) if task in _TASKS else task
+
+
+def name_of(result) -> str:
+    """`task_name` of a `Result`."""
+    return task_name(result.task, result.protocol, result.dataset)
+
+
+def title_of(dataset) -> str:
+    """What to call a data set in a heading.
+
+    Example:
+
+    >>> title_of("npz:/data/cifar10.npz"), title_of("imagenet_v2/matched-frequency")
+    ('cifar10', 'imagenet_v2/matched-frequency')
+    """
+    return Path(dataset.partition(":")[2]).stem if dataset.startswith(DATASET_PREFIXES) else dataset
+
+
+def write_tables(workdir):
+    """Write `results.md`: tables of all that `results.json` has, whenever it was measured."""
+    text = format_tables(read_results(workdir).results, markdown=True)
+    write_text(Path(workdir) / "results.md", text + "\n")
+
+
+def format_tables(results, *, markdown=False) -> str:
+    """Accuracies, then the k-NN at other settings, then clusters: those that there are.
+
+    Args:
+        results: iterable of `Result`; those without a value are left out.
+        markdown: bool. Markdown tables instead of ones for the terminal.
+    """
+    sweep, clusters, others = [], [], []
+    for result in results:
+        if result.value is not None:
+            is_sweep = result.task == "knn sweep"
+            part = clusters if result.task in CLUSTER_TASKS else sweep if is_sweep else others
+            part.append(result)
+    tables = [format_table(part, markdown=markdown) for part in (others, sweep) if part]
+    tables += [format_clusters(clusters, markdown=markdown)] if clusters else []
+    return "\n\n".join(tables)
+
+
+def format_table(results, *, markdown=False) -> str:
+    """A line for each representation, a column for each task, percent with one decimal.
+
+    Numbers share a column only if data, split and protocol agree; columns that would otherwise
+    look alike carry the protocol's hash. Lines and columns keep the order of the results.
+
+    Args:
+        results: iterable of `Result` that have values.
+        markdown: bool. A markdown table instead of one for the terminal.
+
+    Example:
+
+    >>> from keras_ssl.evaluation.results import Result
+    >>> result = Result("pixels", None, None, "knn", "accuracy", 97.5, "digits", "test", {"k": 20})
+    >>> print(format_table([result]))
+    representation   knn
+    raw pixels      97.5
+    """
+    results = list(results)
+    columns = columns_of(results)
+    cells = {(r.representation, r.column): number(r) for r in results}
+    lines = [["representation", *headings(columns.values())]]
+    for one in dict.fromkeys(result.representation for result in results):
+        lines.append([representation_name(*one), *(cells.get((one, c), "-") for c in columns)])
+    return markdown_table(lines) if markdown else aligned(lines)
+
+
+def columns_of(results) -> dict:
+    """{column: the first `Result` in it}, in order."""
+    columns = {}
+    for result in results:
+        columns.setdefault(result.column, result)
+    return columns
+
+
+def headings(results) -> list:
+    """What to call the columns of some results, one of each; no longer than needed."""
+    results = list(results)
+    short = [name_of(r) if r.metric == "accuracy" else f"{name_of(r)} {r.metric}" for r in results]
+    return [
+        name if short.count(name) == 1 else f"{name} {r.dataset}/{r.split} [{r.column[-1]}]"
+        for name, r in zip(short, results, strict=True)
+    ]
+
+
+def number(result) -> str:
+    """The value with one decimal, and the standard deviation if there is one."""
+    return f"{result.value:.1f}" + ("" if result.std is None else f" ±{result.std:.1f}")
+
+
+def format_clusters(results, *, markdown=False) -> str:
+    """A line for each clustering and each representation, a column for each metric.
+
+    `k` is the number of clusters to choose from: only lines of one k can be compared.
+
+    Example:
+
+    >>> from keras_ssl.evaluation.results import Result
+    >>> result = Result("pixels", None, None, "k-means", "nmi", 74.0, "digits", "test", {"k": 10})
+    >>> print(format_clusters([result]))
+    clusters  representation   k   nmi
+    k-means   raw pixels      10  74.0
+    """
+    metrics = list(dict.fromkeys(result.metric for result in results))
+    lines, cells = {}, {}
+    for r in results:
+        line = (r.representation, r.task, r.dataset, r.column[-1])
+        k = str(r.protocol.get("k", "-"))
+        lines[line] = [r.task, representation_name(*r.representation), k]
+        cells[line, r.metric] = f"{r.value:.1f}"
+    table = [["clusters", "representation", "k", *metrics]]
+    for line, texts in lines.items():
+        table.append([*texts, *(cells.get((line, metric), "-") for metric in metrics)])
+    return markdown_table(table, texts=2) if markdown else aligned(table, texts=2)
+
+
+def format_transfer(results) -> str:
+    """A line for each representation, a column for each data set, and the mean where all are there.
+
+    Example:
+
+    >>> from keras_ssl.evaluation.results import Result
+    >>> what = ("pixels", None, None, "transfer", "accuracy")
+    >>> data = {"a": 40.0, "npz:b.npz": 50.0}
+    >>> results = [Result(*what, value, name, "test", {}) for name, value in data.items()]
+    >>> print(format_transfer(results))
+    representation     a     b  mean
+    raw pixels      40.0  50.0  45.0
+    """
+    datasets = list(dict.fromkeys(result.dataset for result in results))
+    titles = [title_of(name) for name in datasets]
+    names = [
+        name if titles.count(title) > 1 else title
+        for name, title in zip(datasets, titles, strict=True)
+    ]
+    lines = [["representation", *names, "mean"]]
+    for one in dict.fromkeys(result.representation for result in results):
+        values = {r.dataset: r.value for r in results if r.representation == one}
+        cells = [f"{values[name]:.1f}" if name in values else "-" for name in datasets]
+        mean = f"{np.mean(list(values.values())):.1f}" if len(values) == len(datasets) else "-"
+        lines.append([representation_name(*one), *cells, mean])
+    return aligned(lines)
+
+
+def aligned(lines, *, texts=1) -> str:
+    """Lines of cells for the terminal: the first `texts` columns to the left, others to the right.
+
+    Example:
+
+    >>> print(aligned([["run", "knn"], ["a", "98.6"]]))
+    run   knn
+    a    98.6
+    """
+    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if i < texts else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def markdown_table(lines, *, texts=1) -> str:
+    """Lines of cells as a markdown table, the first of them its heading; as `aligned`."""
+    rule = ["---"] * texts + ["---:"] * (len(lines[0]) - texts)
+    return "\n".join(f"| {' | '.join(line)} |" for line in [lines[0], rule, *lines[1:]])
