@@ -65,6 +65,8 @@ def to_rst(app, what, name, obj, options, lines):
                 line = "          " + _escaped(stripped)
             result.append(line)
             continue
+        if number and lines[number - 1] in ("Returns:", "Yields:"):
+            line = f"    : {stripped}"  # no type before a colon: all of it is prose
         result.append(line if formula or code else _escaped(line))
     lines[:] = result
 
