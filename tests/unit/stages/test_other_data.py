@@ -316,7 +316,7 @@ def test_images_that_are_not_square_stay_so(tmp_path):
     images = data.train_images, data.test_images
     flat = [part.reshape(len(part), -1).astype("float32") / 255 for part in images]
     expected = knn_accuracy(flat[0], data.train_labels, flat[1], data.test_labels)
-    np.testing.assert_array_equal(results[0].correct[0], expected.correct)
+    np.testing.assert_array_equal(results[0].correct, np.atleast_2d(expected.correct))
     reason = "The images are 4 x 8, those of 'npz:own.npz' 8 x 6."
     assert left_out == [LeftOut(f"raw pixels, other: {reason}")]
 
