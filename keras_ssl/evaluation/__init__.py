@@ -2,20 +2,24 @@
 
 from keras_ssl.evaluation.clustering import cluster_agreement, code_agreement, kmeans_agreement
 from keras_ssl.evaluation.compare import compare_runs, load_run, paired_bootstrap
-from keras_ssl.evaluation.knn import knn_accuracy, knn_scores, knn_sweep
+from keras_ssl.evaluation.finetune import finetune
+from keras_ssl.evaluation.knn import knn_accuracy, knn_scores, knn_sweep, top_accuracy
 from keras_ssl.evaluation.probes.linear import (
     linear_classifier,
     linear_probe,
     linear_probe_few,
     linear_probe_share,
 )
-from keras_ssl.evaluation.probes.sgd import ProbeProtocol, probe_grid
+from keras_ssl.evaluation.probes.logistic import one_hot_csr
+from keras_ssl.evaluation.probes.sgd import PROBES, ProbeProtocol, probe_grid
 from keras_ssl.evaluation.probes.transfer import codes_probe, dense_probe
 from keras_ssl.evaluation.results import Measurement
 from keras_ssl.evaluation.robustness import corruption_accuracy
+from keras_ssl.evaluation.splits import few_labels, label_subset
 
 __all__ = [
     "Measurement",
+    "PROBES",
     "ProbeProtocol",
     "cluster_agreement",
     "code_agreement",
@@ -23,15 +27,20 @@ __all__ = [
     "compare_runs",
     "corruption_accuracy",
     "dense_probe",
+    "few_labels",
+    "finetune",
     "kmeans_agreement",
     "knn_accuracy",
     "knn_scores",
     "knn_sweep",
+    "label_subset",
     "linear_classifier",
     "linear_probe",
     "linear_probe_few",
     "linear_probe_share",
     "load_run",
+    "one_hot_csr",
     "paired_bootstrap",
     "probe_grid",
+    "top_accuracy",
 ]
