@@ -110,7 +110,7 @@ def _reference(optimizer, features, labels, protocol):
                 loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels[rows], logits)
                 loss = tf.reduce_mean(loss)
             optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
-    return [np.array(v) for v in variables]
+    return [keras.ops.convert_to_numpy(v) for v in variables]
 
 
 def test_augmented_features_are_asked_for_once_an_epoch():
