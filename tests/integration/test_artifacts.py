@@ -84,15 +84,16 @@ def test_every_result_carries_its_protocol(workdir):
         assert {"task", "metric", "value", "dataset", "split", "protocol"} <= set(row)
         assert 0 <= row["value"] <= 100
         assert row["protocol"]
-    representations = {row["representation"] for row in rows}
-    assert {"raw pixels", "random weights"} <= representations
-    assert {f"pretrained, SEM tau_d={tau}" for tau in ("0", "0.1", "1")} <= representations
-    found = {(row["representation"], row["task"]) for row in rows}
-    for name in representations - {"pretrained, codes"}:
-        for task in ("knn", "linear", "linear, 10 labels/class"):
-            assert (name, task) in found
-    assert {("raw pixels", "k-means"), ("pretrained, backbone", "k-means")} <= found
-    assert ("pretrained, codes", "codes") in found
+    found = {(row["source"], row["readout"], row["tau"], row["task"]) for row in rows}
+    features = [("pixels", None, None), ("random", "backbone", None)]
+    features += [("pretrained", "backbone", None)]
+    features += [("pretrained", "simplices", tau) for tau in (0.0, 0.1, 1.0)]
+    for representation in features:
+        for task in ("knn", "linear", "few labels"):
+            assert (*representation, task) in found
+    assert {("pixels", None, None, "k-means"), ("pretrained", "backbone", None, "k-means")} <= found
+    assert ("pretrained", "codes", None, "codes") in found
+    assert {row["protocol"]["per_class"] for row in rows if row["task"] == "few labels"} == {10}
 
 
 def test_metrics_have_a_line_per_epoch_with_what_was_promised(workdir):
@@ -242,14 +243,18 @@ def test_runs_are_compared_side_by_side(workdir, tmp_path, capsys):
 
 def test_every_evaluation_that_can_be_asked_for_has_its_rows(workdir, tmp_path, capsys):
     copy = shutil.copytree(workdir, tmp_path / "run")
-    wishes = ("gradient_probe=adam", "embedding=true", "corrupted_images=4", "temperatures=1")
-    wishes += ("knn_sweep=true", "label_shares=0.1", "clusters=false", "shifted=digits")
-    flags = [f"--set=evaluation.{wish}" for wish in wishes]
+    settings = ("gradient_probe=adam", "embedding=true", "corrupted_images=4", "temperatures=1")
+    settings += ("knn_sweep=true", "label_shares=0.1", "clusters=false", "shifted=digits")
+    flags = [f"--set=evaluation.{setting}" for setting in settings]
     assert start("--mode=evaluate", f"--workdir={copy}", *flags) == 0
     rows = json.loads((copy / "results.json").read_text())["rows"]
-    found = {row["task"] for row in rows if row["representation"] == "pretrained, embedding"}
-    assert {"linear, adam", "corrupted", "knn k=5 T=0.1", "linear, 10 % of labels"} <= found
-    assert {"knn, digits", "linear, digits"} <= found  # the same images under another name
+    rows = [row for row in rows if row["readout"] == "embedding"]
+    shifted = ("shifted knn", "shifted linear")  # of the same images under another name
+    assert {"adam", "corrupted", "knn sweep", "label fraction", *shifted} <= {
+        row["task"] for row in rows
+    }
+    protocols = [row["protocol"] for row in rows if row["task"] == "knn sweep"]
+    assert any((one["k"], one.get("temperature")) == (5, 0.1) for one in protocols)
     said = capsys.readouterr().out
     assert "linear, adam top5" in said
     assert "nmi" not in said

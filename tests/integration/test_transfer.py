@@ -91,7 +91,7 @@ def test_a_run_is_evaluated_on_each_data_set_and_compared(datasets, tmp_path, ca
     rows = json.loads((plain / "results.json").read_text())["rows"]
     assert {row["dataset"] for row in rows} == {datasets[0], datasets[2]}
     assert {row["protocol"]["strengths"] for row in rows} == {3}
-    raw = [row["value"] for row in rows if row["representation"] == "raw pixels"]
+    raw = [row["value"] for row in rows if row["source"] == "pixels"]
     assert min(raw) > 70 and f"{np.mean(raw):.1f}" == table[1].split()[-1]
 
     assert transfer(sem, datasets[:1]) == 0
