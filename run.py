@@ -25,9 +25,8 @@ from stages import request  # noqa: E402
 
 def import_commands():
     """The commands, and TensorFlow with them, on hardware that it can use."""
-    commands = environment.import_quietly("stages.commands")
-    commands.check_hardware()
-    return commands
+    environment.import_quietly("stages.devices").check_hardware()
+    return environment.import_quietly("stages.commands")
 
 
 def run(options):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks.common import Attempts, exit_if_missing, kept, parse, table, train
+from benchmarks.common import Attempts, accuracies_of, exit_if_missing, kept, parse, table, train
 from keras_ssl.core.errors import UserError, lookup
 
 
@@ -104,14 +104,14 @@ def measure(workdir):
 
     tf.get_logger().setLevel("ERROR")  # it warns of one trace for each network
 
-    session = prepare(config.load(workdir, read_catalog()))
+    recipe = config.load(workdir, read_catalog())
+    session = prepare(recipe)
     trained = keras.saving.load_model(workdir / "model.keras", compile=False)
     results = read_results(workdir).results
     found = {"classes": session.inputs.data.num_classes}
     sources = {"random weights": "random", "pretrained": "pretrained"}
     for name, method in (("random weights", session.method), ("pretrained", trained)):
-        plain = [r for r in results if r.source == sources[name] and r.metric == "accuracy"]
-        accuracies = {r.task: r.value for r in plain if r.readout in (None, "backbone")}
+        accuracies = accuracies_of(results, sources[name], recipe)
         found[name] = {
             "k-NN": accuracies.get("knn"),
             "linear": accuracies.get("linear"),
@@ -180,7 +180,7 @@ def format_table(runs):
             rows.append(_row(name, "random weights", seed, summary["random weights"], ""))
         verdict = "yes" if collapsed(CLAIMS[name], summary) else "no"
         rows.append(_row(name, setting, seed, summary["pretrained"], verdict))
-    return table(COLUMNS, rows)
+    return table(COLUMNS, rows, texts=3)
 
 
 def _row(name, setting, seed, numbers, verdict):

@@ -52,19 +52,21 @@ class Attempts:
             sys.exit(f"Failed: {', '.join(self.failed)}. The other rows are whole.")
 
 
-def table(head, rows):
-    """The markdown table of cells; a row may lack its last ones.
+def table(head, rows, *, texts=1):
+    """The markdown table of cells, the first `texts` columns to the left; rows may lack the last.
 
     Example:
 
     >>> print(table(["method", "k-NN"], [["byol", 50], ["simclr"]]))
     | method | k-NN |
-    | --- | --- |
+    | --- | ---: |
     | byol | 50 |
     | simclr |  |
     """
-    cells = [[*row, *[""] * (len(head) - len(row))] for row in [head, ["---"] * len(head), *rows]]
-    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in cells)
+    from keras_ssl.evaluation.tables import markdown_table
+
+    lines = [[*map(str, row), *[""] * (len(head) - len(row))] for row in [head, *rows]]
+    return markdown_table(lines, texts=texts)
 
 
 def parse(parser):
@@ -197,11 +199,45 @@ def new_recipe(*flags):
     return request.recipe_of(options, request.read_catalog())
 
 
-def kept(path, measure):
-    """What `measure()` says of a run: read from `path`, or measured once and kept there."""
+def accuracies_of(results, source, recipe):
+    """Accuracies of features on the data of a run: {"knn", "linear" or "few labels": percent}.
+
+    Args:
+        results: iterable of `Result`, perhaps of other data sets and settings too.
+        source: "random" or "pretrained", the encoder whose features were evaluated.
+        recipe: `Recipe` of the run.
+
+    Raises:
+        UserError: if a task was evaluated with several settings, of which none is the recipe's.
+    """
+    from keras_ssl.core.errors import UserError
+
+    dataset, asked = recipe.data.dataset, recipe.evaluation
+    own = {"knn": ("k", asked.knn_neighbours), "few labels": ("per_class", asked.labels_per_class)}
+    found = {}
+    for one in results:
+        name, value = own.get(one.task, (None, None))
+        features = one.source == source and one.readout in (None, "backbone")
+        if one.task not in ("knn", "linear", "few labels") or one.metric != "accuracy":
+            continue
+        if features and one.dataset == dataset and one.protocol.get(name, value) == value:
+            if one.task in found:
+                raise UserError(
+                    f"The results have two accuracies of the task '{one.task}' on '{dataset}': "
+                    "move results.json away and evaluate the run again by --mode=evaluate."
+                )
+            found[one.task] = one.value
+    return found
+
+
+def kept(path, measure, is_current=lambda found: True):
+    """What `measure()` says of a run: read from `path`, or measured once and kept there.
+
+    It is measured again where `is_current` of what `path` holds is false.
+    """
     from keras_ssl.core.files import write_text
 
-    if not path.exists():
+    if not path.exists() or not is_current(json.loads(path.read_text(encoding="utf-8"))):
         write_text(path, json.dumps(measure()))
     return json.loads(path.read_text(encoding="utf-8"))
 

@@ -15,7 +15,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from benchmarks.common import Attempts, exit_if_missing, kept, parse, table, train
+from benchmarks.common import Attempts, accuracies_of, exit_if_missing, kept, parse, table, train
 from keras_ssl.core.errors import UserError, lookup
 from stages.request import read_catalog
 
@@ -47,15 +47,15 @@ def measure(workdir):
         "seconds": statistics.median(gaps) if gaps else None,  # it takes two epochs to tell
         "parameters": int(sum(np.prod(v.shape) for v in method.trainable_variables)),
         "rows": {
-            source: {
-                one.task: one.value
-                for one in results
-                if one.source == source and one.readout in (None, "backbone")
-                if one.metric == "accuracy"
-            }
+            source: accuracies_of(results, source, run.recipe)
             for source in ("random", "pretrained")
         },
     }
+
+
+def has_accuracies(summary):
+    """Whether a summary has them as `measure` gives them, and not an earlier version of it."""
+    return "random" in summary["rows"]
 
 
 def format_table(names, summaries):
@@ -103,7 +103,8 @@ def main():
     attempt, found = Attempts(), {}
     for name in done:
         where = Path(options.workdir) / name
-        found[name] = attempt(name, kept, where / "methods.json", partial(measure, where))
+        path = where / "methods.json"
+        found[name] = attempt(name, kept, path, partial(measure, where), has_accuracies)
     found = {name: summary for name, summary in found.items() if summary is not None}
     print(format_table(found, found.values()))
     exit_if_missing([name for name in names if name not in found])

@@ -84,7 +84,7 @@ def measured_table(workdir, attempt):
     rows = []
     for name in PRECISIONS:
         attempt(name, rows_of, name, encoder, settings, shape, rows)
-    return table(head, rows)
+    return table(head, rows, texts=3)
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def format_table(rows):
             span = f"{min(speeds):.0f} to {max(speeds):.0f}"
             cells = [f"{statistics.median(speeds):.0f}", span]
         lines.append([width, precision, *cells])
-    return table(["width", "precision", "views/s", "smallest to largest"], lines)
+    return table(["width", "precision", "views/s", "smallest to largest"], lines, texts=2)
 
 
 def main():

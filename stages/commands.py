@@ -8,29 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras
-import numpy as np
 
 import keras_ssl.config as config
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.files import remove_leftovers
 from stages import artifacts, evaluation, finetuning, inputs, training
-from stages.devices import check_hardware, resolve_auto
+from stages.devices import resolve_auto
 from stages.request import INTERRUPTED, MODELS, check_mode, is_trained, read_catalog
 from stages.transfer import evaluate_transfer
-
-__all__ = [
-    "Run",
-    "check_hardware",
-    "codes",
-    "compare",
-    "evaluate",
-    "export",
-    "finetune",
-    "open_run",
-    "pretrain",
-    "preview",
-    "transfer",
-]
 
 
 @dataclass(frozen=True)
@@ -77,28 +62,19 @@ def open_run(
     return Run(Path(workdir), recipe, encoder, data)
 
 
-def open_labeled(workdir, recipe, what):
-    """`open_run`, if its data have labels; where the run knows, its data are not read to find out.
+def open_labeled(workdir: Path, recipe: config.Recipe, what: str) -> Run:
+    """`open_run`, if its data have the labels that `what` needs.
 
     Raises:
-        UserError: if they have none, which `what` needs.
+        UserError: if they have none.
     """
-    unlabeled = UserError(
-        f"{what} needs labels for train and test images: '{recipe.data.dataset}' lacks them. Give "
-        "labeled images of the same kind by --dataset, such as --dataset=folder:PATH with a "
-        "folder for each class."
-    )
-    try:
-        with np.load(Path(workdir) / inputs.FINGERPRINT) as file:
-            known = str(file["data"]) == recipe.data.dataset
-            labeled_parts = len(file["labels"])
-    except Exception:  # of an earlier version, or damaged: what reads it next says so
-        known = False
-    if known and labeled_parts < 2:
-        raise unlabeled
     run = open_run(workdir, recipe)
     if run.inputs.data.train_labels is None or run.inputs.data.test_labels is None:
-        raise unlabeled
+        raise UserError(
+            f"{what} needs labels for train and test images: '{recipe.data.dataset}' lacks them. "
+            "Give labeled images of the same kind by --dataset, such as --dataset=folder:PATH with "
+            "a folder for each class."
+        )
     return run
 
 
@@ -132,17 +108,18 @@ def complete(recipe, workdir):
         remove_leftovers(folder)
 
     def evaluate_missing():
+        if evaluation.is_evaluated(workdir, recipe):
+            if exports:
+                print(
+                    "--mode=evaluate evaluates the encoder again, --mode=export writes another "
+                    "version."
+                )
+            return
         check_mode("evaluate", recipe, workdir)
         run = open_run(workdir, recipe)
         evaluation.evaluate(recipe, run.inputs, run.encoder, workdir, resume=True)
 
-    evaluated = evaluation.is_evaluated(workdir, recipe)
-    both(
-        None if evaluated else evaluate_missing,
-        None if exports else lambda: export(recipe, workdir),
-    )
-    if evaluated and exports:
-        print("--mode=evaluate evaluates the encoder again, --mode=export writes another version.")
+    both(evaluate_missing, None if exports else lambda: export(recipe, workdir))
 
 
 def both(evaluate, export):

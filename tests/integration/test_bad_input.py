@@ -169,7 +169,7 @@ def test_good_images_train_among_corrupt_and_foreign_files(tmp_path, capsys):
     assert os.path.exists("w/export/encoder/1/saved_model.pb")
 
 
-def test_images_without_labels_train_are_exported_and_say_why_there_is_no_table(capsys):
+def test_images_without_labels_train_and_are_evaluated_once_they_have_labels(capsys):
     assert start(*SMALL, npz(x_train=IMAGES), "--workdir=w") == 0
     assert "No table: it needs labels" in capsys.readouterr().out
     assert os.path.exists("w/encoder.keras")
@@ -177,9 +177,14 @@ def test_images_without_labels_train_are_exported_and_say_why_there_is_no_table(
     os.unlink("images.npz")  # what is done asks for no data
     assert start("--resume", "--workdir=w") == 0
     assert "No table" not in capsys.readouterr().out
-    for mode in ("evaluate", "finetune"):  # nor does what cannot be done
+    npz(x_train=IMAGES)
+    for mode in ("evaluate", "finetune"):
         assert "needs labels" in mistake(capsys, f"--mode={mode}", "--workdir=w")
     assert "no neck" in mistake(capsys, "--mode=codes", "--workdir=w")
+    npz(**GOOD)
+    assert start("--mode=evaluate", "--workdir=w") == 0
+    said = capsys.readouterr().out
+    assert "has changed since the training" in said and "raw pixels" in said
 
 
 DIVERGENT = [

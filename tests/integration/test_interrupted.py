@@ -173,6 +173,15 @@ def test_a_table_that_was_ended_is_finished_and_nothing_is_measured_twice(
     assert resume(workdir) == 0 and not seen
 
 
+@pytest.mark.usefixtures("export_is_fast")
+def test_a_damaged_table_does_not_cost_the_export(workdir, capsys):
+    remove(workdir, "export")
+    (workdir / "results.json").write_text("[")
+    assert resume(workdir) == 2
+    assert "is not a table of results" in capsys.readouterr().err
+    assert (workdir / "export").exists()
+
+
 def test_a_table_that_no_file_has_room_for_is_finished_later(workdir, whole, capsys):
     remove(workdir, "results.*")
     with files_of_at_most(2000):

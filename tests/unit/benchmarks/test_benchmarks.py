@@ -114,6 +114,30 @@ def test_a_measurement_is_made_once_and_kept(tmp_path):
     assert common.kept(path, lambda: next(measurements)) == json.loads(path.read_text())
 
 
+def test_a_measurement_of_an_earlier_version_is_made_again(tmp_path):
+    (tmp_path / "methods.json").write_text('{"rows": {"random weights": {"knn": 10.0}}}')
+    found = {"rows": {"random": {"knn": 20.0}, "pretrained": {}}}
+    again = common.kept(tmp_path / "methods.json", lambda: found, methods.has_accuracies)
+    assert again == found == json.loads((tmp_path / "methods.json").read_text())
+
+
+def test_accuracies_are_those_of_the_data_and_settings_of_the_run():
+    recipe = recipe_of("simclr", "--dataset=digits", "--set=evaluation.labels_per_class=5")
+    k = recipe.evaluation.knn_neighbours
+    own = [("knn", 50.0, {"k": k}), ("linear", 60.0, {}), ("few labels", 40.0, {"per_class": 5})]
+    other = [("knn", 1.0, {"k": k + 1}), ("few labels", 2.0, {"per_class": 10})]
+    results = [
+        Result("pretrained", None, None, task, "accuracy", value, dataset, "test", protocol)
+        for dataset, rows in (("digits", own + other), ("npz:other.npz", own[:1]))
+        for task, value, protocol in rows
+    ]
+    expected = {"knn": 50.0, "linear": 60.0, "few labels": 40.0}
+    assert common.accuracies_of(results, "pretrained", recipe) == expected
+    assert common.accuracies_of(results, "random", recipe) == {}
+    with pytest.raises(UserError, match="two accuracies of the task 'linear' on 'digits'"):
+        common.accuracies_of([*results, results[1]], "pretrained", recipe)
+
+
 def test_speed_of_the_stream_is_told_as_a_share_of_the_constant_batch():
     measured = {"stream": [(90.0, 0.1), (96.0, 0.2), (80.0, 0.3)], "constant": [(100.0, 0.0)] * 3}
     _, _, stream, constant, _, last = fit.format_table(measured).splitlines()
@@ -320,7 +344,7 @@ def test_a_run_that_cannot_be_measured_costs_no_other_its_line(tmp_path, monkeyp
 
     monkeypatch.setattr(methods, "train", lambda *_: True)
     monkeypatch.setattr(methods, "measure", measure)
-    monkeypatch.setattr(methods, "kept", lambda path, measured: measured())
+    monkeypatch.setattr(methods, "kept", lambda path, measured, _: measured())
     flags = ["--dataset=digits", f"--workdir={tmp_path}", "--only=byol,simclr"]
     monkeypatch.setattr(sys, "argv", ["methods.py", *flags])
     with pytest.raises(SystemExit, match="Missing: byol"):
