@@ -208,25 +208,23 @@ def accuracies_of(results, source, recipe):
         recipe: `Recipe` of the run.
 
     Raises:
-        UserError: if a task was evaluated with several settings, of which none is the recipe's.
+        UserError: if a task has two numbers, as of two settings of the evaluation.
     """
     from keras_ssl.core.errors import UserError
 
-    dataset, asked = recipe.data.dataset, recipe.evaluation
-    own = {"knn": ("k", asked.knn_neighbours), "few labels": ("per_class", asked.labels_per_class)}
-    found = {}
+    dataset, few, found = recipe.data.dataset, recipe.evaluation.labels_per_class, {}
     for one in results:
-        name, value = own.get(one.task, (None, None))
         features = one.source == source and one.readout in (None, "backbone")
-        if one.task not in ("knn", "linear", "few labels") or one.metric != "accuracy":
+        number = one.task in ("knn", "linear", "few labels") and one.metric == "accuracy"
+        own = one.dataset == dataset and one.protocol.get("per_class", few) == few
+        if not (features and number and own):
             continue
-        if features and one.dataset == dataset and one.protocol.get(name, value) == value:
-            if one.task in found:
-                raise UserError(
-                    f"The results have two accuracies of the task '{one.task}' on '{dataset}': "
-                    "move results.json away and evaluate the run again by --mode=evaluate."
-                )
-            found[one.task] = one.value
+        if one.task in found:
+            raise UserError(
+                f"The results have two accuracies of the task '{one.task}' on '{dataset}': move "
+                "results.json away and evaluate the run again by --mode=evaluate."
+            )
+        found[one.task] = one.value
     return found
 
 
