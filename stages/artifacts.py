@@ -7,9 +7,8 @@ from pathlib import Path
 
 import keras_ssl
 from export import encode, export_encoder
-from keras_ssl.core.errors import UserError
+from keras_ssl.core.errors import UserError, translate_tf_errors
 from keras_ssl.core.files import save_model
-from keras_ssl.core.tensorflow_errors import translate_tf_errors
 from keras_ssl.evaluation.results import protocol_hash
 from keras_ssl.ops.precision import full_float32
 from stages.build import float32_encoder

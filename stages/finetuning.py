@@ -6,10 +6,9 @@ from pathlib import Path
 
 import keras_ssl
 from keras_ssl.core.detection import detect
-from keras_ssl.core.errors import UserError
+from keras_ssl.core.errors import UserError, translate_tf_errors
 from keras_ssl.core.files import save_model, write_text
 from keras_ssl.core.hardware import xla_for
-from keras_ssl.core.tensorflow_errors import translate_tf_errors
 from keras_ssl.evaluation.finetune import finetune as finetune_network
 from keras_ssl.evaluation.finetune_training import add_classifier
 from keras_ssl.evaluation.results import write_results

@@ -10,9 +10,8 @@ import keras
 import keras_ssl
 from keras_ssl.config import Recipe
 from keras_ssl.core.detection import detect
-from keras_ssl.core.errors import UserError
+from keras_ssl.core.errors import UserError, translate_tf_errors
 from keras_ssl.core.files import remove_leftovers
-from keras_ssl.core.tensorflow_errors import translate_tf_errors
 from keras_ssl.layers.necks import simplices_of
 from keras_ssl.training import checkpoints
 from keras_ssl.training.callbacks import EventFiles, MetricsLog, Throughput

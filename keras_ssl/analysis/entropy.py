@@ -4,7 +4,7 @@ import math
 
 from keras import ops
 
-from keras_ssl.ops.norms import l2_normalize
+from keras_ssl.ops.linalg import l2_normalize
 from keras_ssl.ops.pairs import nearest_distances
 from keras_ssl.ops.precision import Tensor, at_least_float32
 

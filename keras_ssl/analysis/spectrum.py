@@ -4,7 +4,7 @@ import math
 
 from keras import ops
 
-from keras_ssl.ops.norms import l2_normalize
+from keras_ssl.ops.linalg import l2_normalize
 from keras_ssl.ops.precision import Tensor, at_least_float32
 
 _SELF = -1e9  # the exponent of a row with itself; exp() of it is 0 in float32 and float64

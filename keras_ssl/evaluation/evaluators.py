@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from keras import ops
 
-from keras_ssl.core.errors import UserError
-from keras_ssl.core.tensorflow_errors import translate_tf_errors
+from keras_ssl.core.errors import UserError, translate_tf_errors
 from keras_ssl.evaluation.clustering import kmeans_agreement
 from keras_ssl.evaluation.knn import METRICS, knn_accuracy, knn_scores, knn_sweep
 from keras_ssl.evaluation.probes.linear import linear_probe, linear_probe_few, linear_probe_share

@@ -9,7 +9,7 @@ from keras_ssl.core.bounds import Count, PositiveShare, Seed, TwoOrMore
 from keras_ssl.core.errors import UserError, lookup
 from keras_ssl.core.replicas import num_replicas
 from keras_ssl.core.serialization import Configured, register
-from keras_ssl.ops.norms import l2_normalize
+from keras_ssl.ops.linalg import l2_normalize
 from keras_ssl.ops.precision import Tensor, at_least_float32, float_spec
 
 

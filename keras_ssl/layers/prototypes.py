@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_ssl.core.bounds import Count
 from keras_ssl.core.serialization import Configured, register
-from keras_ssl.ops.norms import l2_normalize
+from keras_ssl.ops.linalg import l2_normalize
 from keras_ssl.ops.precision import Tensor, at_least_float32, float_spec
 
 _ROUNDING = 1e-6  # of a squared length in float32; below it, scaling would only stir the last bits

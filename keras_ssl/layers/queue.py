@@ -7,7 +7,7 @@ from keras_ssl.core.bounds import Count, Width
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.replicas import all_gather, num_replicas
 from keras_ssl.core.serialization import Configured, register
-from keras_ssl.ops.norms import l2_normalize
+from keras_ssl.ops.linalg import l2_normalize
 
 
 @register

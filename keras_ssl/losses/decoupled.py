@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
-from keras_ssl.ops.norms import l2_normalize
+from keras_ssl.ops.linalg import l2_normalize
 from keras_ssl.ops.precision import Tensor
 
 _EXCLUDED = -1e9  # similarity of what is no negative; exp() of it is 0 in float32 and float64

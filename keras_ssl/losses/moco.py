@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from keras import ops
 
-from keras_ssl.ops.norms import l2_normalize
+from keras_ssl.ops.linalg import l2_normalize
 from keras_ssl.ops.precision import Tensor
 
 

@@ -3,7 +3,7 @@
 from keras import ops
 
 from keras_ssl.losses.decoupled import symmetric_decoupled_infonce
-from keras_ssl.ops.norms import l2_normalize
+from keras_ssl.ops.linalg import l2_normalize
 from keras_ssl.ops.pairs import mean_over_pairs
 from keras_ssl.ops.precision import Tensor
 

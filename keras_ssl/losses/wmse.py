@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from keras_ssl.ops.norms import cosine
+from keras_ssl.ops.linalg import cosine
 from keras_ssl.ops.pairs import mean_over_pairs
 from keras_ssl.ops.precision import Tensor
 

@@ -9,7 +9,7 @@ from keras_ssl.core.serialization import register
 from keras_ssl.layers.memory import ClusterMemory
 from keras_ssl.losses.deepcluster import cluster_prediction_loss
 from keras_ssl.methods.base import Method
-from keras_ssl.ops.norms import l2_normalize
+from keras_ssl.ops.linalg import l2_normalize
 
 
 @register

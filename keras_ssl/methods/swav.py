@@ -10,7 +10,7 @@ from keras_ssl.layers.queue import KeyQueue
 from keras_ssl.layers.sinkhorn import sinkhorn
 from keras_ssl.losses.swav import swapped_prediction_loss
 from keras_ssl.methods.base import Method
-from keras_ssl.ops.norms import l2_normalize
+from keras_ssl.ops.linalg import l2_normalize
 
 
 @register

@@ -1,8 +1,8 @@
-"""Linear algebra: factorizations with finite gradients at equal and at zero eigenvalues.
+"""Linear algebra whose gradients stay finite: at zero rows, at equal and at zero eigenvalues.
 
-The factors are computed without a gradient, in float64, and the result is then written as a
-function of the matrix with the right value and the right first derivative. Second derivatives are
-not those of the factorization. Matrices that are not finite give NaN, and raise nothing.
+Factors are computed without a gradient, in float64, and the result is then written as a function of
+the matrix with the right value and the right first derivative. Second derivatives are not those of
+the factorization. Matrices that are not finite give NaN, and raise nothing.
 """
 
 import keras
@@ -11,6 +11,27 @@ from keras import ops
 from keras_ssl.ops.precision import Tensor, at_least_float32
 
 _SMALLEST = 1e-15  # of the largest eigenvalue: below it there is only rounding
+
+
+def l2_normalize(x: Tensor, *, epsilon: float | None = None) -> Tensor:
+    """Divide each row of `x` by its Euclidean norm, in at least float32.
+
+    Args:
+        x: (..., dim).
+        epsilon: float > 0 or None. Floor of the squared norm, so that a zero row stays zero and has
+            a slope of one over its root. None is 1e-12, and 1e-6 for float16, whose largest number
+            is 65,504.
+    """
+    if epsilon is None:
+        epsilon = 1e-6 if ops.dtype(ops.convert_to_tensor(x)) == "float16" else 1e-12
+    x = at_least_float32(x)
+    squared = ops.sum(ops.square(x), axis=-1, keepdims=True)
+    return x * ops.rsqrt(ops.maximum(squared, epsilon))
+
+
+def cosine(a: Tensor, b: Tensor, *, epsilon: float | None = None) -> Tensor:
+    """Cosine between corresponding rows: (batch, dim), (batch, dim) -> (batch,)."""
+    return ops.sum(l2_normalize(a, epsilon=epsilon) * l2_normalize(b, epsilon=epsilon), axis=-1)
 
 
 def singular_values(matrix: Tensor) -> Tensor:

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_ssl.core.errors import UserError
-from keras_ssl.core.tensorflow_errors import UNREADABLE
+from keras_ssl.core.errors import UNREADABLE, UserError
 from pipelines.data.image_array import Images
 from pipelines.files import in_threads, progress
 from pipelines.images.decoding import decode_window, decoded_square, guarded

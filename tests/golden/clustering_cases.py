@@ -15,7 +15,7 @@ from keras_ssl.losses.dino import dino_loss
 from keras_ssl.losses.moco import moco_logits, moco_loss, symmetric_moco_loss
 from keras_ssl.losses.self_classifier import self_classifier_loss
 from keras_ssl.losses.swav import swapped_prediction_loss
-from keras_ssl.ops.norms import l2_normalize
+from keras_ssl.ops.linalg import l2_normalize
 from tests.golden.support import kernel, stack, tensor, value_and_grad
 
 # Largest error relative to the largest magnitude of the expected array; float32, float64.

@@ -32,8 +32,7 @@ from keras_ssl.losses.simmer import (
     view_means,
 )
 from keras_ssl.losses.wmse import wmse_loss
-from keras_ssl.ops.linalg import singular_values
-from keras_ssl.ops.norms import l2_normalize
+from keras_ssl.ops.linalg import l2_normalize, singular_values
 from keras_ssl.ops.pairs import nearest_distances
 from tests.golden.support import kernel, stack, tensor, value_and_grad
 

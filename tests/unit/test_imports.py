@@ -71,7 +71,7 @@ TENSORFLOW = {
     "keras_ssl/layers/langevin.py",
     "keras_ssl/layers/norm.py",
     "stages/devices.py",
-    "keras_ssl/core/tensorflow_errors.py",
+    "keras_ssl/core/errors.py",
 }
 TENSORFLOW_FOLDERS = {"pipelines", "export", "keras_ssl/evaluation", "keras_ssl/training"}
 

@@ -6,7 +6,7 @@ from keras import ops
 
 from keras_ssl.layers import memory
 from keras_ssl.layers.memory import nearest, spherical_kmeans
-from keras_ssl.ops.norms import l2_normalize
+from keras_ssl.ops.linalg import l2_normalize
 
 
 def random(*shape, seed=1):

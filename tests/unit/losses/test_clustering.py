@@ -27,7 +27,7 @@ from keras_ssl.losses.self_classifier import (
 )
 from keras_ssl.losses.simclr import nt_xent
 from keras_ssl.losses.swav import swapped_prediction_loss
-from keras_ssl.ops.norms import l2_normalize
+from keras_ssl.ops.linalg import l2_normalize
 
 N, D = 8, 6
 

@@ -13,7 +13,7 @@ from keras_ssl.losses.cplearn import (
     reverse_kl,
     symmetric_cplearn_forward_loss,
 )
-from keras_ssl.ops.norms import l2_normalize
+from keras_ssl.ops.linalg import l2_normalize
 from tests.descriptors import BATCH, METHODS, make_method, make_views
 
 PRIOR = np.array([4.0, 2.0, 1.0, 1.0], "float32")

@@ -9,7 +9,7 @@ from keras import ops
 from keras_ssl.core.errors import UserError
 from keras_ssl.layers.memory import spherical_kmeans
 from keras_ssl.losses.deepcluster import cluster_prediction_loss
-from keras_ssl.ops.norms import l2_normalize
+from keras_ssl.ops.linalg import l2_normalize
 from tests.descriptors import METHODS, make_method, make_views
 
 

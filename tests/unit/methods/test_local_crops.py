@@ -8,7 +8,7 @@ from keras import ops
 from keras_ssl.losses.byol import byol_loss, multi_crop_byol_loss
 from keras_ssl.losses.simclr import nt_xent
 from keras_ssl.losses.simsiam import multi_crop_simsiam_loss, simsiam_loss
-from keras_ssl.ops.norms import cosine
+from keras_ssl.ops.linalg import cosine
 from tests.descriptors import BATCH, make_method, make_views
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_ssl.ops.norms import l2_normalize
+from keras_ssl.ops.linalg import l2_normalize
 from tests.descriptors import BATCH, STEPS_PER_EPOCH, make_method, make_views
 from tests.unit.methods.record import Record
 

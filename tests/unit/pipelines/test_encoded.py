@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ssl.core.errors import UserError
-from keras_ssl.core.tensorflow_errors import translate_tf_errors
+from keras_ssl.core.errors import UserError, translate_tf_errors
 from pipelines.data import encoded
 from pipelines.data.load import load
 from pipelines.views.policies import policy_for
