@@ -57,4 +57,6 @@ def setting_of_examples(request, doctest_namespace):
     import keras_ssl
 
     doctest_namespace.update(keras=keras, keras_ssl=keras_ssl, np=np, tf=tf)
-    request.getfixturevalue("monkeypatch").chdir(request.getfixturevalue("tmp_path"))
+    monkeypatch, folder = map(request.getfixturevalue, ("monkeypatch", "tmp_path"))
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("KERAS_SSL_CACHE", str(folder / "cache"))

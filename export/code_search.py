@@ -24,6 +24,12 @@ class Neighbors(NamedTuple):
     Attributes:
         rows: int64 (queries, k). Which codes.
         agreements: int64 (queries, k). In how many simplices they agree with the query.
+
+    Example:
+
+    >>> rows, agreements = Neighbors(np.array([[0, 2]]), np.array([[3, 2]]))
+    >>> rows.tolist(), agreements.tolist()
+    ([[0, 2]], [[3, 2]])
     """
 
     rows: np.ndarray

@@ -30,6 +30,12 @@ class Codes:
         array: unsigned (N, L), a read-only memory map; row i is the code of image i.
         simplex_size: int. V.
         made_from: dict. What the side file states about them.
+
+    Example:
+
+    >>> codes = Codes(np.zeros((6, 4), "uint8"), simplex_size=3, made_from={"name": "digits"})
+    >>> codes.array.shape, codes.simplex_size
+    ((6, 4), 3)
     """
 
     array: np.ndarray
@@ -39,7 +45,7 @@ class Codes:
 
 def encode(
     encoder: keras.Model,
-    images,
+    images: np.ndarray,
     preprocess: Callable,
     directory: str | Path,
     *,
@@ -103,6 +109,15 @@ def load_codes(directory: str | Path) -> Codes:
 
     Raises:
         UserError: if there are none, they are unfinished, or a file is damaged.
+
+    Example:
+
+    >>> backbone = keras_ssl.create_backbone("tiny", (8, 8, 1))
+    >>> encoder = keras_ssl.sem_neck(backbone, num_simplices=4, simplex_size=3)
+    >>> images = np.zeros((6, 8, 8, 1), "uint8")
+    >>> codes = encode(encoder, images, lambda images: images / 255, "run/codes")
+    >>> bool((load_codes("run/codes").array == codes.array).all())
+    True
     """
     directory = Path(directory)
     if not (directory / FILE).exists():

@@ -34,7 +34,7 @@ def export_form(
     encoder: keras.Model,
     form: str,
     path: str | Path,
-    images,
+    images: np.ndarray,
     *,
     downstream_temperature: float = 0.1,
 ) -> float:

@@ -22,7 +22,16 @@ _TIME_LIMIT = 600  # seconds
 
 
 class ExportError(UserError):
-    """The exported model differs from the live one, or cannot be made; nothing is left of it."""
+    """The exported model differs from the live one, or cannot be made; nothing is left of it.
+
+    Example:
+
+    >>> try:
+    ...     raise ExportError("Nothing exported: features are off by 1e-2.")
+    ... except UserError as error:
+    ...     print(error)
+    Nothing exported: features are off by 1e-2.
+    """
 
 
 def encode_samples(images):

@@ -23,7 +23,7 @@ def export_encoder(
     *,
     downstream_temperature: float = 0.1,
     decode: Callable | None = None,
-    images=None,
+    images: np.ndarray | None = None,
     one_hot: bool = False,
     max_pixels: int = MAX_PIXELS,
     facts: dict | None = None,

@@ -1,7 +1,7 @@
 """Images for self-supervised learning: loaded, turned into views, preprocessed for evaluation.
 
-Each name below is imported when it is first asked for, so that a program which only checks the
-name of a data set need not wait for TensorFlow.
+Each name below is imported when it is first asked for: `import pipelines` alone loads no
+TensorFlow, so that a program can read the command line first, and answer a mistake in it at once.
 """
 
 import importlib
@@ -9,6 +9,7 @@ import importlib
 _HOMES = {
     "EncodedImages": "pipelines.data.encoded",
     "ImageData": "pipelines.data.image_data",
+    "POLICIES": "pipelines.views.policies",
     "ViewPolicy": "pipelines.views.policy",
     "as_images": "pipelines.data.image_array",
     "channel_statistics": "pipelines.preprocessing",

@@ -11,6 +11,7 @@ from pipelines.preprocessing import channel_statistics as channel_statistics
 from pipelines.preprocessing import make_preprocess as make_preprocess
 from pipelines.preprocessing import normalization as normalization
 from pipelines.views.augment import make_augment as make_augment
+from pipelines.views.policies import POLICIES as POLICIES
 from pipelines.views.policies import policy_for as policy_for
 from pipelines.views.policy import ViewPolicy as ViewPolicy
 from pipelines.views.stream import device_views as device_views

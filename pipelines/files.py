@@ -14,8 +14,8 @@ from keras_ssl.core.files import written_aside
 VARIABLE = "KERAS_SSL_CACHE"
 
 _AHEAD = 64  # items for each thread
-# Where there is no terminal: a line a minute, in seconds.
-_LOGGED = {"delay": 5.0, "mininterval": 60.0, "maxinterval": 60.0}
+# Where there is no terminal, in seconds: until the first line, and from one line to the next.
+_LOGGED = {"delay": 5.0, "mininterval": 60.0}
 
 
 def cached_path(kind, key):
@@ -86,7 +86,8 @@ def in_threads(function, items, threads=None):
 def progress(what, unit, total=None, *, log=print):
     """A bar of tqdm, to be used in a `with` and moved by its `update`.
 
-    On a terminal it appears after half a second. Elsewhere a line a minute is logged.
+    On a terminal it appears after half a second. Elsewhere a line is logged after 5 seconds, and
+    one a minute from then on.
 
     Args:
         what: str. The job, such as "Indexing folder:photos".
@@ -101,13 +102,17 @@ def progress(what, unit, total=None, *, log=print):
     ...         _ = bar.update()
     """
     settings = {"desc": what, "unit": f" {unit}", "total": total}
+    done, of = "{n:,}", "{total:,}"
     if unit == "bytes":
+        done, of = "{n_fmt}", "{total_fmt}"
         settings |= {"unit": "B", "unit_scale": True, "unit_divisor": 1024}
     if sys.stdout.isatty():
         return tqdm(file=sys.stdout, delay=0.5, **settings)
-    count = "{n_fmt}" if total is None else "{n_fmt} of {total_fmt}"
+    count = done if total is None else f"{done} of {of}"
     settings |= {"bar_format": f"{{desc}}: {count}{{unit}}, {{rate_fmt}}", "leave": False}
-    return tqdm(file=_Lines(log), miniters=1, **_LOGGED, **settings)
+    bar = tqdm(file=_Lines(log), miniters=1, smoothing=0, **_LOGGED, **settings)
+    bar.last_print_t -= bar.mininterval  # the first line waits for `delay` alone
+    return bar
 
 
 class _Lines:

@@ -1,4 +1,7 @@
-"""Command lines that answer at once: a package whose `__init__` waits until it is needed."""
+"""Command lines that answer at once: a package whose `__init__` waits until it is needed.
+
+It is here, for keras_ssl, since it must run before anything of keras_ssl is imported.
+"""
 
 import importlib.util
 import sys

@@ -1,10 +1,12 @@
-"""Images for evaluation and serving: one size, normalised, nothing random."""
+"""Images for evaluation and serving: one size, normalized, nothing random."""
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from keras_ssl.core.errors import UserError, did_you_mean
-from pipelines.data.image_array import as_images
+from pipelines.data.image_array import Images, as_images
 from pipelines.files import read_cached, write_cached
 from pipelines.images.resizing import resized_middle
 
@@ -17,7 +19,9 @@ NAMED = {
 _SAMPLE = 10_000
 
 
-def normalization(images, name="data"):
+def normalization(
+    images: np.ndarray | Images, name: str = "data"
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation per channel, for values in [0, 1].
 
     Args:
@@ -60,14 +64,17 @@ def _statistics(images):
     return mean, std
 
 
-def channel_statistics(images):
+def channel_statistics(
+    images: np.ndarray | Images,
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation per channel, for values in [0, 1].
 
     Args:
         images: uint8 (N, height, width, channels), an array, or what reads like one by blocks.
 
     Returns:
-        Two tuples of floats. A constant channel gets the deviation 1, so that dividing is safe.
+        Two tuples of floats. A constant channel gets the standard deviation 1, so that dividing is
+        safe.
 
     Example:
 
@@ -94,10 +101,17 @@ def _histograms(images, block=256):
     return counts
 
 
-def make_preprocess(image_size, channels, mean, std, *, crop_fraction=1.0):
+def make_preprocess(
+    image_size: int,
+    channels: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+    *,
+    crop_fraction: float = 1.0,
+) -> Callable:
     """Build the function from uint8 images of any size to what the encoder reads.
 
-    Images of the right size are only normalised. Others are resized by antialiased bicubic so that
+    Images of the right size are only normalized. Others are resized by antialiased bicubic so that
     the shorter side becomes `image_size / crop_fraction`, and cropped in the middle, to the pixel
     as torchvision's `Resize` and `CenterCrop` do it.
 

@@ -27,14 +27,23 @@ class EncodedImages(Images):
 
     Args:
         store: where the encoded images lie, with the methods `read(place)`, scalar int64 tensor ->
-            scalar string tensor, in graphs too, and `name_of(place)`, int -> what to call it; and
-            XX
+            scalar string tensor, in graphs too; `name_of(place)`, int -> what to call it; and
+            `stamps(places)`, strings that change when those images do, where `state`, a string,
+            does not.
         places: int64 (N,), of each image in the store.
         heights, widths: int32 (N,), in pixels, as the image is seen.
         orientations: uint8 (N,), 1 to 8 as in EXIF.
         jpegs: bool (N,), which of them are JPEG.
         side: of the squares.
         lost: {place: whether `report_lost` has said so} of images that others had to stand for.
+
+    Example:
+
+    >>> tf.io.write_file("photos/0.png", tf.io.encode_png(tf.zeros((9, 12, 3), tf.uint8)))
+    >>> from pipelines.data.load import load
+    >>> images = load("folder:photos", image_size=8, in_memory=False).train_images
+    >>> type(images).__name__, images.shape, images.heights.tolist(), images[:].dtype
+    ('EncodedImages', (1, 8, 8, 3), [9], dtype('uint8'))
     """
 
     store: Any
@@ -106,7 +115,7 @@ class EncodedImages(Images):
         rows = hashlib.sha256(f"{self.store.state} {self.side}".encode())
         for name in _COLUMNS:
             rows.update(np.ascontiguousarray(getattr(self, name)))
-        for stamp in in_threads(self.store.stamp_of, self.places.tolist()):
+        for stamp in self.store.stamps(self.places):
             rows.update(stamp.encode())
         digest = hashlib.sha256(json.dumps(list(self.shape)).encode())
         digest.update(rows.hexdigest().encode())

@@ -67,13 +67,17 @@ class FileStore:
         """Content of a file, scalar string; runs in graphs. `place`: scalar int64 tensor."""
         return tf.io.read_file(tf.gather(self._names, place))
 
-    def stamp_of(self, place):
-        """Size of a file and when it last changed, or that it is gone."""
-        try:
-            found = os.stat(self._paths[place])
-        except OSError:
-            return "gone;"
-        return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns};"
+    def stamps(self, places):
+        """Of each file in turn, its size and when it last changed, or that it is gone."""
+
+        def stamp_of(place):
+            try:
+                found = os.stat(self._paths[place])
+            except OSError:
+                return "gone;"
+            return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns};"
+
+        return in_threads(stamp_of, places.tolist())
 
     def name_of(self, place):
         """Path of a file, in letters that can be printed."""

@@ -105,7 +105,7 @@ class ImageArray(Images):
         return indices.map(read, num_parallel_calls=num_parallel_calls, deterministic=True)
 
 
-def as_images(images):
+def as_images(images: np.ndarray | Images) -> Images:
     """`Images` of what a caller gives: a uint8 array (N, height, width, channels), or `Images`.
 
     Example:

@@ -29,7 +29,13 @@ class ImageData:
         with_unlabelled: the training images followed by those without labels, where a data set
             has such besides (STL-10); `None` where the training images are all.
         files: what the images were read from, where that is known.
-        held_out: whether the test part was held out of labelled images, since the data name none.
+        held_out: whether the test part was held out of labeled images, since the data name none.
+
+    Example:
+
+    >>> data = ImageData("mine", np.zeros((4, 8, 8, 1), "uint8"), np.array([0, 1, 2, 1]))
+    >>> data.image_size, data.channels, data.num_classes, data.evaluation_images.shape
+    (8, 1, 3, (4, 8, 8, 1))
     """
 
     name: str
@@ -107,7 +113,7 @@ def hold_out_mask(labels, keys, log):
 
 
 def hold_out(data, keys, log):
-    """`data` with about a fifth of its labelled training images as test part, if any falls in."""
+    """`data` with about a fifth of its labeled training images as test part, if any falls in."""
     test = hold_out_mask(data.train_labels, keys, log)
     if test is None:
         return data

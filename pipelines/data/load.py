@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Callable
 
 import numpy as np
 
@@ -29,7 +30,14 @@ class ImagePart:
     class_names: tuple[str, ...] | None
 
 
-def load(name, *, data_dir=None, image_size=None, in_memory=None, log=print):
+def load(
+    name: str,
+    *,
+    data_dir: str | None = None,
+    image_size: int | None = None,
+    in_memory: bool | None = None,
+    log: Callable[[str], object] = print,
+) -> ImageData:
     """Read a data set into memory, or, if it is large, the list of its images.
 
     Args:
@@ -84,7 +92,14 @@ def load(name, *, data_dir=None, image_size=None, in_memory=None, log=print):
     )
 
 
-def load_test_part(name, *, data_dir=None, image_size=None, in_memory=None, log=print):
+def load_test_part(
+    name: str,
+    *,
+    data_dir: str | None = None,
+    image_size: int | None = None,
+    in_memory: bool | None = None,
+    log: Callable[[str], object] = print,
+) -> ImagePart:
     """Read the test part of a data set, which needs no other part: to evaluate on.
 
     Args:

@@ -61,9 +61,9 @@ class RecordStore:
         """What to call the record at a place."""
         return f"{self.shards[self.shard[place]]} (record at byte {self.offset[place]})"
 
-    def stamp_of(self, place):
+    def stamps(self, _):
         """Nothing: `state` changes with the files."""
-        return ""
+        return ()
 
     def _record(self, place):
         # Opened each time: thousands of shards are more than a process may hold open.

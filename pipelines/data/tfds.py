@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import urllib.parse
 from pathlib import Path
 
 import numpy as np
@@ -245,10 +246,21 @@ def prepare(builder, name):
         builder.download_and_prepare()
     except Exception as error:  # network, disk, checksums, manual downloads
         raise UserError(
-            f"'{name}' could not be downloaded and prepared: {_first_line(error)}\n"
+            f"'{name}' could not be downloaded and prepared: {_reason(error)}\n"
             "Prepare it where there is a network and give its folder as data_dir, or use npz:, "
             "folder: or tfrecord:."
         ) from error
+
+
+def _reason(error):
+    """Why a download failed: the host that gave no answer, or what the error says first."""
+    cause = error
+    while cause is not None:
+        url = getattr(getattr(cause, "request", None), "url", None)
+        if url and getattr(cause, "response", None) is None:
+            return f"no answer from {urllib.parse.urlsplit(url).hostname}."
+        cause = cause.__cause__ or cause.__context__
+    return _first_line(error)
 
 
 def _first_line(error):

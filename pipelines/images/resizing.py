@@ -1,9 +1,10 @@
 """The middle square of images of any size, to the pixel as torchvision has it."""
 
+import numpy as np
 import tensorflow as tf
 
 
-def resize_to_square(images, image_size):
+def resize_to_square(images: np.ndarray | tf.Tensor, image_size: int) -> tf.Tensor:
     """The middle square of images, by antialiased bicubic.
 
     The shorter side becomes `image_size`, then the middle is cropped: to the pixel as torchvision's

@@ -19,8 +19,8 @@ _LARGE = 96
 def make_augment(
     policy_views: Sequence[ViewPolicy],
     image_size: int,
-    mean,
-    std,
+    mean: Sequence[float],
+    std: Sequence[float],
     *,
     local_views: Sequence[ViewPolicy] = (),
     local_size: int | None = None,

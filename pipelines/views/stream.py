@@ -3,10 +3,11 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from keras_ssl.core.errors import UserError
-from pipelines.data.image_array import as_images
+from pipelines.data.image_array import Images, as_images
 from pipelines.views.augment import crop_boxes, make_augment
 from pipelines.views.policy import ViewPolicy
 
@@ -14,20 +15,20 @@ _BATCHES_AHEAD = 2
 
 
 def train_views(
-    images,
+    images: np.ndarray | Images,
     *,
     policy: Sequence[ViewPolicy],
     batch_size: int,
     seed: int,
     start_step: int = 0,
-    mean,
-    std,
+    mean: Sequence[float],
+    std: Sequence[float],
     image_size: int,
     local_policy: Sequence[ViewPolicy] = (),
     local_size: int | None = None,
     with_index: bool = False,
     on_device: bool = False,
-    num_parallel_calls=tf.data.AUTOTUNE,
+    num_parallel_calls: int = tf.data.AUTOTUNE,
 ) -> tf.data.Dataset:
     """Infinite data set of training batches from global step `start_step` on.
 
@@ -113,7 +114,7 @@ def raw_batches(
     local_size: int | None = None,
     num_images=None,
     copy=True,
-    num_parallel_calls=tf.data.AUTOTUNE,
+    num_parallel_calls: int = tf.data.AUTOTUNE,
 ) -> tf.data.Dataset:
     """Infinite data set of what `device_views` draws views from: `train_views` before it draws.
 
@@ -165,8 +166,8 @@ def device_views(
     policy: Sequence[ViewPolicy],
     *,
     image_size: int,
-    mean,
-    std,
+    mean: Sequence[float],
+    std: Sequence[float],
     local_policy: Sequence[ViewPolicy] = (),
     local_size: int | None = None,
     on_gpu: bool = False,

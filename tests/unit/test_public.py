@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 OURS = ("keras_ssl", "pipelines", "export")
 PACKAGES = [
+    "export",
     "keras_ssl",
     "keras_ssl.analysis",
     "keras_ssl.backbones",
@@ -18,6 +19,7 @@ PACKAGES = [
     "keras_ssl.methods",
     "keras_ssl.optimizers",
     "keras_ssl.schedules",
+    "pipelines",
 ]
 NAMES = [
     (package, name)
@@ -60,7 +62,7 @@ def test_every_public_function_says_its_types():
     missing = []
     for package, name in NAMES:
         public = getattr(importlib.import_module(package), name)
-        if isinstance(public, type) or not public.__module__.startswith("keras_ssl"):
+        if isinstance(public, type) or not public.__module__.startswith(OURS):
             continue
         hints = public.__annotations__
         code = public.__code__

@@ -47,7 +47,7 @@ def test_views_of_files_are_those_of_the_same_images_in_memory(folder, policy):
     files = stream(images_of(folder, False), **policy)
     for expected, found in zip(arrays, files, strict=True):
         for name, value in expected.items():
-            # Crops of files are rounded to 8 bits, which the colours can enlarge.
+            # Crops of files are rounded to 8 bits, which the colors can enlarge.
             assert np.mean(np.abs(found[name] - value)) < 1.5, name
 
 

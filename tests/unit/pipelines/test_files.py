@@ -67,6 +67,19 @@ def counted(steps, total=None, unit="files"):
     return lines
 
 
+def test_without_a_terminal_a_line_comes_after_5_seconds_and_then_one_a_minute(monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr("tqdm.std.time", lambda: now)
+    lines = []
+    with progress("Indexing x", "files", 1234, log=lambda line: lines.append((now, line))) as bar:
+        for _ in range(200):
+            now += 1
+            bar.update(6)
+    assert [when - 1000 for when, _ in lines] == [5, 65, 125, 185]
+    assert lines[0][1] == "Indexing x: 30 of 1,234 files,  6.00 files/s"
+    assert lines[-1][1] == "Indexing x: 1,110 of 1,234 files,  6.00 files/s"
+
+
 def test_a_short_job_says_nothing(capsys):
     assert counted(4) == [] and capsys.readouterr().out == ""
 
@@ -75,8 +88,8 @@ def test_a_short_job_says_nothing(capsys):
 def test_a_line_has_the_count_and_the_rate(capsys):
     lines = counted(2, 1234)
     assert [line.split(", ")[0] for line in lines] == [
-        "Indexing x: 1 of 1234 files",
-        "Indexing x: 2 of 1234 files",
+        "Indexing x: 1 of 1,234 files",
+        "Indexing x: 2 of 1,234 files",
     ]
     assert lines[-1].endswith(" files/s")
     assert counted(1)[0].startswith("Indexing x: 1 files, ")

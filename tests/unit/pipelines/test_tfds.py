@@ -113,8 +113,29 @@ def test_without_a_network_the_host_is_named(monkeypatch, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     builder = Downloading(f"http://127.0.0.1:{port}/shapes.zip", tmp_path)
-    with pytest.raises(UserError, match="downloaded and prepared: .*127.0.0.1.*\nPrepare it where"):
+    with pytest.raises(UserError, match=r"prepared: no answer from 127\.0\.0\.1\.\nPrepare it"):
         load_from(monkeypatch, builder)
+
+
+def requests_error(kind, **settings):
+    import requests
+
+    request = requests.Request("GET", "https://images.example/shapes.zip").prepare()
+    return getattr(requests, kind)("a long story", request=request, **settings)
+
+
+def test_the_host_is_named_whatever_wraps_the_error(monkeypatch):
+    for kind in ("ConnectionError", "Timeout"):
+        problem = RuntimeError("the download failed")
+        problem.__context__ = requests_error(kind)
+        with pytest.raises(UserError, match=r"prepared: no answer from images\.example\.\n"):
+            load_from(monkeypatch, Builder({"train": 2}, problem=problem))
+
+
+def test_a_host_that_answers_is_not_said_to_be_silent(monkeypatch):
+    problem = requests_error("HTTPError", response=SimpleNamespace(request=None))
+    with pytest.raises(UserError, match="prepared: HTTPError: a long story\n"):
+        load_from(monkeypatch, Builder({"train": 2}, problem=problem))
 
 
 def test_a_set_that_is_prepared_needs_no_network(monkeypatch):
