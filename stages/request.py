@@ -99,7 +99,7 @@ def overrides_of(options: types.SimpleNamespace) -> list[config.Override]:
     """The settings that the command line asks for: flags, then --set."""
     given = {name: getattr(options, name) for name in SETTING_FLAGS}
     return [
-        config.Override(SETTING_FLAGS[name][0], value, f"--{name}")
+        config.Override(SETTING_FLAGS[name][0], value, config.Origin(f"--{name}", "flag"))
         for name, value in given.items()
         if value is not None
     ] + [config.parse_set(text) for text in options.set]

@@ -2,13 +2,14 @@
 
 from keras_ssl.config.catalog import Catalog, declared, read_docstring
 from keras_ssl.config.listing import format_catalog, format_flags, format_method, format_recipe
-from keras_ssl.config.recipe import NOT_TRAINING, Override, Recipe
-from keras_ssl.config.resolve import parse_set, resolve
+from keras_ssl.config.recipe import NOT_TRAINING, Origin, Override, Recipe
+from keras_ssl.config.resolution import parse_set, resolve
 from keras_ssl.config.storage import from_json, load, new_workdir, override, save, to_json
 
 __all__ = [
     "NOT_TRAINING",
     "Catalog",
+    "Origin",
     "Override",
     "Recipe",
     "declared",

@@ -7,6 +7,7 @@ are only shown.
 
 import ast
 import functools
+import operator
 import re
 import sys
 import typing
@@ -23,6 +24,7 @@ PREFIX = "sem_"  # a method's name with this in front is the method behind a SEM
 # What annotations of settings are written with.
 _KINDS = {"int": int, "float": float, "bool": bool, "str": str, "tuple": tuple}
 _KINDS |= {"Literal": typing.Literal, **vars(bounds)}
+_OPERATIONS = {ast.BitOr: operator.or_, ast.Pow: operator.pow}
 # Arguments of every method that a run sets, and of every optimizer that `Optimizer` declares.
 _OF_THE_RUN = ("seed", "steps_per_epoch", "constant_lr")
 _SECTION = re.compile(r"^(Args|Returns|Raises|Examples?|Class attributes|References?):", re.M)
@@ -47,6 +49,11 @@ class Catalog:
         policies: names of the augmentation policies.
         view_settings: {name: Setting}, the fields of a policy.
         methods, backbones, optimizers: {name: Entry}; read from the package by default.
+
+    Example:
+
+    >>> Catalog(("digits",)).method_names[:2]
+    ['simclr', 'moco']
     """
 
     policies: tuple[str, ...] = ()
@@ -80,7 +87,7 @@ def read_table(package: str, root: Path = PACKAGE) -> dict[str, Entry]:
     table = next(
         node.value
         for node in trees["__init__"].body
-        if isinstance(node, ast.Assign) and node.targets[0].id == package.upper()
+        if isinstance(node, ast.Assign) and _target(node) == package.upper()
     )
     return {
         key.value: _entry(key.value, definitions[value.id], definitions)
@@ -92,6 +99,12 @@ def declared(cls: type) -> dict[str, Setting]:
     """The fields of a dataclass as settings; those of type `Mapping` take settings of any name.
 
     Meanings are read from the source text: `python -OO` keeps no docstrings.
+
+    Example:
+
+    >>> from keras_ssl.config.schema import Transfer
+    >>> declared(Transfer)["strengths"].default
+    45
     """
     meanings = _meanings(sys.modules[cls.__module__].__file__)[cls.__name__]
     return {
@@ -110,7 +123,13 @@ def _meanings(path):
 
 
 def read_docstring(path: str | Path) -> str:
-    """The docstring of a file, from its text."""
+    """The docstring of a file, from its text.
+
+    Example:
+
+    >>> read_docstring(__file__).split(",")[0]
+    'What the package offers'
+    """
     return ast.get_docstring(ast.parse(Path(path).read_text(encoding="utf-8"), path))
 
 
@@ -128,7 +147,13 @@ def _definitions(tree):
         if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
             yield node.name, node
         elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
-            yield node.targets[0].id, node.value
+            yield _target(node), node.value
+
+
+def _target(assignment):
+    """The name that is assigned to; None where it is not a single one."""
+    target = assignment.targets[0]
+    return target.id if isinstance(target, ast.Name) else None
 
 
 def _entry(name, node, definitions):
@@ -162,9 +187,24 @@ def _defaults(arguments):
     return [(argument, default) for argument, default in pairs if default is not None]
 
 
-def _kind(annotation):
+def _kind(node):
     """An annotation in the source text as the object that importing would make of it."""
-    return eval(ast.unparse(annotation), {"__builtins__": {}}, _KINDS)
+    match node:
+        case ast.Constant(value):
+            return value
+        case ast.Name(name) if name in _KINDS:
+            return _KINDS[name]
+        case ast.Tuple(items):
+            return tuple(map(_kind, items))
+        case ast.Subscript(kind, item):
+            return _kind(kind)[_kind(item)]
+        case ast.BinOp(left, operation, right) if type(operation) in _OPERATIONS:
+            return _OPERATIONS[type(operation)](_kind(left), _kind(right))
+        case ast.UnaryOp(ast.USub(), operand):
+            return -_kind(operand)
+        case ast.Call(function, arguments, []):
+            return _kind(function)(*map(_kind, arguments))
+    raise ValueError(f"The annotation of a setting cannot be read: {ast.unparse(node)}.")
 
 
 def _arguments(text):

@@ -8,12 +8,13 @@ from dataclasses import replace
 
 from keras_ssl.config.catalog import PREFIX, Catalog, declared
 from keras_ssl.config.recipe import SECTIONS, Override, Recipe, available, merge
-from keras_ssl.config.resolve import (
+from keras_ssl.config.resolution import (
     family_in,
     own_neck,
     provenance,
     recipe_layers,
     recipe_names,
+    recipe_parts,
 )
 from keras_ssl.config.schema import Neck, neck_fields
 from keras_ssl.config.values import OPTIONAL, REQUIRED, as_text
@@ -38,7 +39,15 @@ _SEM = (
 
 
 def format_recipe(recipe: Recipe) -> str:
-    """Every setting of a recipe as `section.field = value  (origin)`."""
+    """Every setting of a recipe as `section.field = value  (origin)`.
+
+    Example:
+
+    >>> from keras_ssl.config import Catalog, resolve
+    >>> text = format_recipe(resolve(Catalog(("digits",)), "byol"))
+    >>> text.splitlines()[0]
+    'method byol, recipe digits'
+    """
     rows = [(key, as_text(value), origin) for key, (value, origin) in recipe.settings.items()]
     keys = max(len(key) for key, _, _ in rows)
     values = max(len(value) for _, value, _ in rows)
@@ -48,7 +57,14 @@ def format_recipe(recipe: Recipe) -> str:
 
 
 def format_catalog(catalog: Catalog) -> str:
-    """Methods, backbones, data sets, optimizers, policies and recipes, each with one line."""
+    """Methods, backbones, data sets, optimizers, policies and recipes, each with one line.
+
+    Example:
+
+    >>> from keras_ssl.config import Catalog
+    >>> "digits_mild" in format_catalog(Catalog(("digits", "digits_mild")))
+    True
+    """
     methods = f"Methods; {PREFIX}NAME is the same behind Simplicial Embeddings"
     return "\n\n".join(
         [
@@ -65,7 +81,14 @@ def format_catalog(catalog: Catalog) -> str:
 
 
 def format_method(catalog: Catalog, name: str) -> str:
-    """One method: description, reference, the settings of a run by section, and recipes."""
+    """One method: description, reference, the settings of a run by section, and recipes.
+
+    Example:
+
+    >>> from keras_ssl.config import Catalog
+    >>> "method.momentum = 0.996" in format_method(Catalog(("digits",)), "byol")
+    True
+    """
     entry = catalog.methods[name.removeprefix(PREFIX)]
     text, reference = entry.description, entry.reference
     if name.startswith(PREFIX):
@@ -88,7 +111,14 @@ def format_method(catalog: Catalog, name: str) -> str:
 
 
 def format_flags(flags: Mapping[str, str]) -> str:
-    """{name: help} as an aligned list."""
+    """{name: help} as an aligned list.
+
+    Example:
+
+    >>> print(format_flags({"epochs": "passes over the training images"}))
+    Flags
+      --epochs    passes over the training images
+    """
     return _table("Flags", {f"--{name}": text for name, text in flags.items()})
 
 
@@ -147,13 +177,18 @@ def own_settings(method: str, name: str) -> dict:
 
     A family's recipe starts from what all methods have there, another from that of its family.
     """
-    merged = merge(recipe_layers(method, name, own_neck(method)))
-    own = {key: change for key, change in merged.items() if change.origin != f"recipe {name}"}
-    if name not in FAMILIES:
-        own = {key: change for key, change in own.items() if change.origin.endswith(f"/{name}")}
+    neck = own_neck(method)
+    parts, layers = recipe_parts(method, name, neck), recipe_layers(method, name, neck)
+    own = [
+        layer
+        for part, layer in zip(parts, layers, strict=True)
+        if (part != name if name in FAMILIES else part.endswith(f"/{name}"))
+    ]
+    merged = merge(layers)
+    keys = [key for key in merged if any(layer.get(key) is merged[key] for layer in own)]
     order = ["method", *SECTIONS]
-    keys = sorted(own, key=lambda key: order.index(key.split(".")[0]))
-    return {key: own[key].value for key in keys}
+    keys.sort(key=lambda key: order.index(key.split(".")[0]))
+    return {key: merged[key].value for key in keys}
 
 
 def _origin_lines(source, expected, indent):

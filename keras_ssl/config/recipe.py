@@ -26,9 +26,35 @@ _INDEPENDENT = (
     "augment.local_size",
     "augment.local_scale",
 )
-_IMPLICIT = ("default", "recipe ", "half of ")  # how origins begin that nobody typed
 
 T = TypeVar("T")
+
+
+class Origin(str):
+    """Where a value comes from, in words for listings; what follows from it, `kind` decides.
+
+    Args:
+        words: a flag, "--set", "recipe byol/cifar10", ...
+        kind: "flag", "given" (by `--set` or in Python), "recipe", "default", or "derived" from
+            another setting.
+        replaced: (value, origin) that a derived value stands for, if that is known.
+
+    Example:
+
+    >>> origin = Origin("recipe digits", "recipe")
+    >>> f"{origin}", origin.explicit
+    ('recipe digits', False)
+    """
+
+    def __new__(cls, words, kind="given", replaced=None):
+        self = super().__new__(cls, words)
+        self.kind, self.replaced = kind, replaced
+        return self
+
+    @property
+    def explicit(self):
+        """Whether somebody asked for the value."""
+        return self.kind in ("flag", "given")
 
 
 @dataclass(frozen=True)
@@ -38,18 +64,26 @@ class Override:
     Args:
         key: "section.field".
         value: the value, or text that stands for it.
-        origin: where it comes from: a flag, "--set", "recipe byol/cifar10", ...
+        origin: where it comes from: an `Origin`, or words for one that is explicit.
+
+    Example:
+
+    >>> Override("training.epochs", "40", "--set").value
+    '40'
     """
 
     key: str
     value: object
     origin: str
 
+    def __post_init__(self):
+        if not isinstance(self.origin, Origin):
+            object.__setattr__(self, "origin", Origin(self.origin))
+
     @property
     def label(self) -> str:
         """What a message calls it: the flag if it was one, else the key."""
-        is_flag = self.origin.startswith("--") and self.origin != "--set"
-        return self.origin if is_flag else self.key
+        return self.origin if self.origin.kind == "flag" else self.key
 
 
 class Section(Generic[T]):
@@ -81,14 +115,21 @@ class Recipe:
         source: where the recipe's values come from.
         expected: the result to expect of it.
         catalog: `Catalog`, by which changes are checked.
+
+    Example:
+
+    >>> from keras_ssl.config import Catalog, resolve
+    >>> recipe = resolve(Catalog(("digits",)), "byol")
+    >>> recipe.training.batch_size, recipe.settings["training.seed"]
+    (64, (0, 'default'))
     """
 
     name: str
     family: str
     settings: Mapping
-    source: str = ""
-    expected: str = ""
-    catalog: Catalog = field(default=None, repr=False, compare=False)
+    source: str
+    expected: str
+    catalog: Catalog = field(repr=False, compare=False)
 
     neck = Section(schema.Neck)
     backbone = Section(schema.Backbone)
@@ -106,6 +147,10 @@ class Recipe:
         object.__setattr__(self, "settings", types.MappingProxyType(dict(self.settings)))
         for section in SECTIONS:
             getattr(self, section)  # refuses values that contradict each other
+
+    def __reduce__(self):
+        values = {part.name: getattr(self, part.name) for part in fields(self)}
+        return Recipe, tuple({**values, "settings": dict(self.settings)}.values())
 
     @property
     def method(self) -> dict:
@@ -153,11 +198,22 @@ class Recipe:
         """
         own = {key: Override(key, *entry) for key, entry in self.settings.items()}
         new = {key: Override(key, value, origin) for key, value in values.items()}
+        if "training.epochs" in new:
+            own = _without_derived(own)
         settings = complete(self.catalog, self.name, merge([own, new]))
         return replace(self, settings=settings)
 
 
 SECTIONS = {name: part.cls for name, part in vars(Recipe).items() if isinstance(part, Section)}
+
+
+def _without_derived(overrides):
+    """Overrides with those that derived values stand for; they are derived again from these."""
+    replaced = {
+        key: o.origin.replaced for key, o in overrides.items() if o.origin.kind == "derived"
+    }
+    kept = {key: override for key, override in overrides.items() if key not in replaced}
+    return kept | {key: Override(key, *entry) for key, entry in replaced.items() if entry}
 
 
 def _build(cls, values):
@@ -166,7 +222,7 @@ def _build(cls, values):
     known = {name: value for name, value in values.items() if name in kinds}
     rest = {name: value for name, value in values.items() if name not in kinds}
     opened = [name for name, kind in kinds.items() if kind is Mapping]
-    return cls(**known, **({opened[0]: rest} if opened else rest))
+    return cls(**known, **({opened[0]: types.MappingProxyType(rest)} if opened else rest))
 
 
 def merge(layers: Iterable[Mapping[str, Override]]) -> dict[str, Override]:
@@ -199,7 +255,7 @@ def complete(catalog: Catalog, method: str, overrides: Mapping[str, Override]) -
                 f"Give --set {key}=VALUE as well."
             )
         elif setting.default is not OPTIONAL:
-            settings[key] = (setting.default, "default")
+            settings[key] = (setting.default, Origin("default", "default"))
     return _shorten_warmup(_drop_unused_neck(settings))
 
 
@@ -271,7 +327,7 @@ def _drop_unused_neck(settings):
     names = [key.removeprefix("neck.") for key in settings if key.startswith("neck.")]
     unused = [f"neck.{name}" for name in names if name not in ("kind", *fields)]
     for key in unused:
-        if settings[key][1].startswith(_IMPLICIT):
+        if not settings[key][1].explicit:
             continue
         if kind == "none":
             raise UserError(
@@ -289,9 +345,9 @@ def _shorten_warmup(settings):
     """Let a short run warm up for half of its epochs at most, unless a length was given."""
     epochs, epochs_origin = settings["training.epochs"]
     warmup, origin = settings["schedule.warmup_epochs"]
-    explicit = not origin.startswith(_IMPLICIT)
-    if warmup <= epochs / 2 or (explicit and warmup < epochs):
+    if warmup <= epochs / 2 or (origin.explicit and warmup < epochs):
         return settings
-    if explicit:
+    if origin.explicit:
         raise UserError(f"schedule.warmup_epochs={warmup:g} leaves nothing of {epochs} epochs.")
-    return {**settings, "schedule.warmup_epochs": (epochs / 2, f"half of {epochs_origin}")}
+    derived = Origin(f"half of {epochs_origin}", "derived", replaced=(warmup, origin))
+    return {**settings, "schedule.warmup_epochs": (epochs / 2, derived)}

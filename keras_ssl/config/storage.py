@@ -9,22 +9,34 @@ from pathlib import Path
 from keras_ssl.config.catalog import Catalog
 from keras_ssl.config.recipe import (
     NOT_TRAINING,
+    Origin,
     Override,
     Recipe,
     available,
     check_keys,
     complete,
+    merge,
     read_override,
 )
+from keras_ssl.config.resolution import own_neck, recipe_layers, recipe_names
 from keras_ssl.core.constants import DATASET_PREFIXES
 from keras_ssl.core.errors import UserError, lookup
 from keras_ssl.core.files import write_text
 
 FILE = "recipe.json"
+_KINDS = {"default": "default", "recipe ": "recipe", "half of ": "derived"}  # how words begin
 
 
 def to_json(recipe: Recipe) -> str:
-    """Text from which `from_json` makes the same recipe; each setting with its origin."""
+    """Text from which `from_json` makes the same recipe; each setting with its origin.
+
+    Example:
+
+    >>> from keras_ssl.config import Catalog, resolve
+    >>> recipe = resolve(Catalog(("digits",)), "byol")
+    >>> from_json(to_json(recipe), recipe.catalog) == recipe
+    True
+    """
     settings = {
         key: {"value": value, "origin": origin} for key, (value, origin) in recipe.settings.items()
     }
@@ -38,24 +50,58 @@ def from_json(text: str, catalog: Catalog) -> Recipe:
 
     Raises:
         UserError: if it is not such a text, or this version of the package does not know a name.
+
+    Example:
+
+    >>> from keras_ssl.config import Catalog, resolve
+    >>> recipe = resolve(Catalog(("digits",)), "byol")
+    >>> from_json(to_json(recipe), recipe.catalog).name
+    'byol'
     """
     try:
         data = json.loads(text)
-        stored = [Override(key, s["value"], s["origin"]) for key, s in data["settings"].items()]
+        stored = {key: (s["value"], str(s["origin"])) for key, s in data["settings"].items()}
         head = [data[name] for name in ("method", "recipe", "source", "expected")]
     except (ValueError, KeyError, TypeError, AttributeError):
         raise UserError("It is not a recipe that this program wrote.") from None
     method, family, source, expected = head
     lookup(dict.fromkeys(catalog.method_names), method, "method")
-    settings = complete(catalog, method, {override.key: override for override in stored})
+    known = family in recipe_names(method)
+    own = merge(recipe_layers(method, family, own_neck(method))) if known else {}
+    overrides = {
+        key: Override(key, value, _read_origin(words, own.get(key)))
+        for key, (value, words) in stored.items()
+    }
+    settings = complete(catalog, method, overrides)
     return Recipe(method, family, settings, source, expected, catalog)
 
 
-def save(recipe: Recipe, workdir: str | Path):
+def _read_origin(words, own):
+    """The `Origin` that a file has in words; `own` is what the run's recipe says, or None."""
+    if words == "--set" or not words.startswith(("--", *_KINDS)):
+        return Origin(words)
+    if words.startswith("--"):
+        return Origin(words, "flag")
+    kind = next(kind for start, kind in _KINDS.items() if words.startswith(start))
+    is_derived = kind == "derived" and own is not None
+    return Origin(words, kind, replaced=(own.value, own.origin) if is_derived else None)
+
+
+def save(recipe: Recipe, workdir: str | Path) -> None:
     """Make the directory and write `recipe.json`, whole or not at all.
 
     Raises:
         UserError: if the directory cannot be written to.
+
+    Example:
+
+    >>> import tempfile
+    >>> from keras_ssl.config import Catalog, resolve
+    >>> recipe = resolve(Catalog(("digits",)), "byol")
+    >>> workdir = tempfile.mkdtemp()
+    >>> save(recipe, workdir)
+    >>> load(workdir, recipe.catalog) == recipe
+    True
     """
     path = Path(workdir) / FILE
     try:
@@ -73,6 +119,16 @@ def load(workdir: str | Path, catalog: Catalog) -> Recipe:
 
     Raises:
         UserError: if `workdir` holds none, or one that cannot be used.
+
+    Example:
+
+    >>> import tempfile
+    >>> from keras_ssl.config import Catalog, resolve
+    >>> recipe = resolve(Catalog(("digits",)), "byol")
+    >>> workdir = tempfile.mkdtemp()
+    >>> save(recipe, workdir)
+    >>> load(workdir, recipe.catalog).name
+    'byol'
     """
     path = Path(workdir) / FILE
     try:
@@ -86,7 +142,16 @@ def load(workdir: str | Path, catalog: Catalog) -> Recipe:
 
 
 def new_workdir(recipe: Recipe, root: str | Path = "runs") -> Path:
-    """The first of `root/METHOD-DATA-1`, `-2`, ... that does not exist."""
+    """The first of `root/METHOD-DATA-1`, `-2`, ... that does not exist.
+
+    Example:
+
+    >>> import tempfile
+    >>> from keras_ssl.config import Catalog, resolve
+    >>> recipe = resolve(Catalog(("digits",)), "byol")
+    >>> new_workdir(recipe, tempfile.mkdtemp()).name
+    'byol-digits-1'
+    """
     name = recipe.data.dataset
     name = Path(name.split(":", 1)[1]).stem if name.startswith(DATASET_PREFIXES) else name
     data = re.sub(r"\W+", "-", name).strip("-") or "images"
@@ -104,6 +169,14 @@ def override(recipe: Recipe, overrides: Iterable[Override], also: Iterable[str] 
 
     Raises:
         UserError: for an override that would change what the run has trained or will train.
+
+    Example:
+
+    >>> from keras_ssl.config import Catalog, resolve
+    >>> recipe = resolve(Catalog(("digits",)), "byol")
+    >>> changed = override(recipe, [Override("evaluation.knn_neighbours", "5", "--set")])
+    >>> changed.evaluation.knn_neighbours
+    5
     """
     optimizer = Override("optimizer.name", recipe.optimizer.name, "")
     space = available(recipe.catalog, recipe.name, optimizer)

@@ -1,5 +1,6 @@
 """What is read from the source text is what importing gives."""
 
+import ast
 import inspect
 import re
 from typing import Annotated, Literal
@@ -7,7 +8,7 @@ from typing import Annotated, Literal
 import pytest
 
 import keras_ssl
-from keras_ssl.config.catalog import parse_docstring, read_table
+from keras_ssl.config.catalog import _kind, parse_docstring, read_table
 from keras_ssl.config.values import Setting
 from keras_ssl.core.bounds import Entries, Share, Weight, Width
 from tests.unit.config import CATALOG
@@ -115,3 +116,18 @@ def test_types_and_bounds_come_from_the_annotations(entry):
 def test_one_line_of_the_docstring_may_describe_two_arguments():
     _, meanings, _ = parse_docstring("Text.\n\nArgs:\n    a, b: int. Both.\n    c: int. One.")
     assert meanings == {"a": "int. Both.", "b": "int. Both.", "c": "int. One."}
+
+
+def test_annotations_that_are_no_types_and_bounds_are_refused():
+    for text in ("__import__('os')", "int.__class__", "unknown", "lambda: 1"):
+        with pytest.raises(ValueError, match="cannot be read"):
+            _kind(ast.parse(text, mode="eval").body)
+    assert _kind(ast.parse("tuple[int, ...] | None", mode="eval").body) == tuple[int, ...] | None
+
+
+def test_tables_are_found_between_other_assignments(tmp_path):
+    folder = tmp_path / "things"
+    folder.mkdir()
+    text = 'a, b = 1, 2\nc, d = divmod(3, 2)\n\n\nclass A:\n    """One."""\n\n\nTHINGS = {"a": A}\n'
+    (folder / "__init__.py").write_text(text)
+    assert list(read_table("things", tmp_path)) == ["a"]

@@ -1,8 +1,12 @@
 """A recipe: its settings, the sections that are views of them, and recipes with other values."""
 
+import copy
+import pickle
+from collections.abc import Mapping
+
 import pytest
 
-from keras_ssl.config import Override, from_json, resolve, to_json
+from keras_ssl.config import Origin, Override, from_json, resolve, to_json
 from keras_ssl.config.recipe import SECTIONS, merge
 from keras_ssl.core.errors import UserError
 from tests.unit.config import CATALOG, flag, settings_of
@@ -13,7 +17,7 @@ def test_sections_are_views_of_the_settings():
     for key, value in settings_of(recipe).items():
         section, name = key.split(".")
         view = recipe.method if section == "method" else vars(getattr(recipe, section))
-        rest = next((part for part in view.values() if isinstance(part, dict)), {})
+        rest = next((part for part in view.values() if isinstance(part, Mapping)), {})
         assert {**view, **rest}[name] == value, key
     assert list(SECTIONS) == list(dict.fromkeys(k.split(".")[0] for k in recipe.settings))[1:]
 
@@ -24,6 +28,38 @@ def test_settings_cannot_be_changed_in_place():
         recipe.settings["training.epochs"] = (3, "a test")
     with pytest.raises(AttributeError):
         recipe.training.epochs = 3
+    for options in (recipe.augment.overrides, recipe.optimizer.options):
+        with pytest.raises(TypeError):
+            options["blur"] = 1
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda r: pickle.loads(pickle.dumps(r))])
+def test_recipes_can_be_copied_and_pickled(copied):
+    recipe = resolve(CATALOG, "sem_byol", [flag("training.epochs", "2")])
+    other = copied(recipe)
+    assert other == recipe and other.neck == recipe.neck
+    changes = {"training.epochs": 100, "augment.blur": 0.5}
+    assert other.with_(changes, "a test") == recipe.with_(changes, "a test")
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_a_shortened_warmup_follows_the_epochs(stored):
+    recipe = resolve(CATALOG, "byol", [flag("training.epochs", "2")])
+    recipe = from_json(to_json(recipe), CATALOG) if stored else recipe
+    assert recipe.settings["schedule.warmup_epochs"] == (1.0, "half of --epochs")
+    longer = recipe.with_({"training.epochs": 100}, origin="a test")
+    plain = resolve(CATALOG, "byol").settings["schedule.warmup_epochs"]
+    assert longer.settings["schedule.warmup_epochs"] == plain
+    other = recipe.with_({"training.seed": 3}, origin="a test")
+    assert other.settings["schedule.warmup_epochs"] == (1.0, "half of --epochs")
+
+
+def test_words_of_an_origin_decide_nothing():
+    recipe = resolve(CATALOG, "byol")
+    with pytest.raises(UserError, match="without a neck"):
+        recipe.with_({"neck.num_simplices": 5}, origin="default of a caller")
+    assert Override("training.epochs", 3, "--mode=finetune").label == "training.epochs"
+    assert Override("training.epochs", 3, Origin("--epochs", "flag")).label == "--epochs"
 
 
 def test_another_value_shows_in_settings_section_and_json_and_leaves_the_rest():

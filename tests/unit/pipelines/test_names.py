@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from keras_ssl.config.resolve import recipe_of
+from keras_ssl.config.resolution import recipe_of
 from keras_ssl.core.errors import UserError
 from pipelines.data.names import check_exists, check_name
 from pipelines.data.shards import find_shards, parts_of

@@ -8,6 +8,7 @@ from keras_ssl.config.recipe import (
     CHOICES,
     NOT_TRAINING,
     SECTIONS,
+    Origin,
     Override,
     Recipe,
     complete,
@@ -23,7 +24,17 @@ _SAME_SETTING = (*NOT_TRAINING, "augment.where", "training.seed", "training.prec
 
 
 def parse_set(text: str) -> Override:
-    """Read `section.field=value` as an `Override`."""
+    """Read `section.field=value` as an `Override`.
+
+    Raises:
+        UserError: for a text without an equals sign.
+
+    Example:
+
+    >>> override = parse_set("training.epochs=3")
+    >>> override.key, override.value
+    ('training.epochs', '3')
+    """
     key, equals, value = text.partition("=")
     if not equals:
         raise UserError(f"--set takes section.field=value. Received '{text}'.")
@@ -123,10 +134,12 @@ def _own_parts(method, name):
 
 def recipe_layers(method, name, neck):
     """`recipe_parts` as layers for `merge`: a list of {key: Override}."""
-    return [
-        {key: Override(key, value, f"recipe {origin}") for key, value in part.settings.items()}
-        for origin, part in recipe_parts(method, name, neck).items()
-    ]
+    layers = []
+    for part, differences in recipe_parts(method, name, neck).items():
+        origin = Origin(f"recipe {part}", "recipe")
+        values = differences.settings.items()
+        layers.append({key: Override(key, value, origin) for key, value in values})
+    return layers
 
 
 def provenance(method, name):

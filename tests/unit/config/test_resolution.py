@@ -3,7 +3,7 @@
 import pytest
 
 from keras_ssl.config import format_method, format_recipe, parse_set, resolve
-from keras_ssl.config.resolve import family_in, provenance, recipe_names, recipe_of
+from keras_ssl.config.resolution import family_in, provenance, recipe_names, recipe_of
 from keras_ssl.core.errors import UserError
 from keras_ssl.recipes import RECIPES
 from keras_ssl.recipes.families import FAMILIES
