@@ -203,6 +203,7 @@ def read_arguments():
 
 
 def main():
+    """Time all streams, and print the tables of their speed and memory and of the operators."""
     options, attempt = read_arguments(), Attempts()
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)

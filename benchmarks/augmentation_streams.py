@@ -114,6 +114,7 @@ def run(kind, case, seconds):
 
 
 def main():
+    """Time the cases of the task on the command line, and print a line of JSON for each."""
     task = json.loads(sys.argv[1])
     tf.get_logger().setLevel("ERROR")
     for name, case in task["cases"].items():

@@ -98,6 +98,7 @@ def run(case, seconds, workers):
 
 
 def main():
+    """Time the cases of the task on the command line, and print a line of JSON for each."""
     task = json.loads(sys.argv[1])
     for name, case in task["cases"].items():
         print(json.dumps({name: run(case, task["seconds"], task["workers"])}), flush=True)

@@ -203,6 +203,7 @@ def line_of(features, solver, found):
 
 
 def main():
+    """Measure what the command line asks for, and print a line as each is known."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--task", help=argparse.SUPPRESS)
     parser.add_argument("--run", help="directory of a finished run with a SEM neck")

@@ -216,6 +216,7 @@ def read_arguments():
 
 
 def main():
+    """Compare what the command line asks for; a mistake ends the program with a message."""
     try:
         compare(read_arguments())
     except UserError as error:

@@ -110,6 +110,7 @@ def _cell(summary):
 
 
 def main():
+    """Fine-tune every run that the command line names, and print the table."""
     options, attempt = read_arguments(), Attempts()
     found = {
         Path(name).name: attempt(name, results_of, name, options, attempt) for name in options.runs

@@ -64,6 +64,7 @@ def format_table(measured):
 
 
 def main():
+    """Time both data sets by turns, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--method", default="simclr")
     parser.add_argument("--dataset", default="digits")

@@ -86,6 +86,7 @@ def _number(value):
 
 
 def main():
+    """Train every method that the command line names, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--workdir", default="runs/methods")

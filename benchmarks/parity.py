@@ -84,6 +84,7 @@ def format_table(rows):
 
 
 def main():
+    """Compare the newest export of the run with its evaluation, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("--images", type=int, default=64)

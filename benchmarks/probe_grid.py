@@ -137,6 +137,7 @@ def product_rate(size=1024, times=20):
 
 
 def main():
+    """Time both grids of probes, and print a line for each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", help="folder of a finished run of a sem_ method")
     parser.add_argument("--epochs", type=int, default=2, help="of each probe")

@@ -214,6 +214,7 @@ def _best(runs, column):
 
 
 def main():
+    """Print the table of the runs on the command line, and differences if it asks for them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="+", metavar="RUN", help="folders of finished runs")
     parser.add_argument("--against", help="method to show the differences from")

@@ -70,6 +70,7 @@ def format_table(rows):
 
 
 def main():
+    """Time a step at every width and precision, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--widths", default="16,64")
     parser.add_argument("--precisions", default="float32", help="dtype policies, by commas")

@@ -5,20 +5,26 @@ import zipfile
 from dataclasses import asdict
 from pathlib import Path
 
+import keras
+import numpy as np
+
 import keras_ssl
 from export import encode, export_encoder
+from keras_ssl.config import Recipe
 from keras_ssl.core.errors import UserError, translate_tf_errors
 from keras_ssl.core.files import save_model
 from keras_ssl.evaluation.results import protocol_hash
 from keras_ssl.ops.precision import full_float32
+from pipelines.data.image_array import Images
 from stages.build import float32_encoder
-from stages.inputs import Preprocessing, load_inputs
+from stages.inputs import Inputs, Preprocessing, load_inputs
+from stages.training import Session
 
 EXPORTS = "export/encoder/[0-9]*/saved_model.pb"
 _CHECKED = 16  # images that an export is checked with
 
 
-def save_models(session, workdir):
+def save_models(session: Session, workdir: Path) -> keras.Model:
     """Write `model.keras` to train on and `encoder.keras` to fine-tune; -> the latter's model."""
     weights = session.method.encoder.get_weights()
     encoder = float32_encoder(session.recipe, session.inputs.preprocessing, weights)
@@ -27,7 +33,13 @@ def save_models(session, workdir):
     return encoder
 
 
-def export(recipe, preprocessing, images, encoder, workdir):
+def export(
+    recipe: Recipe,
+    preprocessing: Preprocessing,
+    images: Images | np.ndarray | None,
+    encoder: keras.Model,
+    workdir: Path,
+):
     """Write the SavedModel of the encoder and print how to load what the run leaves.
 
     It is checked on the first of `images`, or on noise where they are None.
@@ -53,7 +65,7 @@ def export(recipe, preprocessing, images, encoder, workdir):
     print(SNIPPETS.format(workdir=workdir, version=version, shape=shape))
 
 
-def images_of(recipe, preprocessing):
+def images_of(recipe: Recipe, preprocessing: Preprocessing) -> Images | np.ndarray | None:
     """Images to check an export of a finished run with; None, and a line, if they are gone."""
     try:
         return load_inputs(recipe, preprocessing).data.evaluation_images[:_CHECKED]
@@ -63,7 +75,7 @@ def images_of(recipe, preprocessing):
 
 
 @full_float32()
-def write_codes(inputs, encoder, directory):
+def write_codes(inputs: Inputs, encoder: keras.Model, directory: str | Path):
     """Write the discrete codes of all images of a data set, or resume it."""
     data, preprocessing = inputs.data, inputs.preprocessing
     for part, images in (("train", data.train_images), ("test", data.test_images)):
@@ -78,7 +90,7 @@ def write_codes(inputs, encoder, directory):
         print(f"{where}: {rows:,} codes of {width} simplices, {size:g} bytes each")
 
 
-def load_trained(workdir):
+def load_trained(workdir: str | Path) -> tuple[keras.Model, Preprocessing]:
     """The trained encoder of a finished run, in float32, and its preprocessing.
 
     Raises:
@@ -99,7 +111,7 @@ def load_trained(workdir):
         raise UserError(f"Cannot read the encoder of '{workdir}': {reason}") from error
 
 
-def exports_of(workdir):
+def exports_of(workdir: str | Path) -> list[Path]:
     """The folders of a run's exports that are whole."""
     return [path.parent for path in sorted(Path(workdir).glob(EXPORTS))]
 

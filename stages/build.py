@@ -1,13 +1,17 @@
 """The network, the method and its optimizer, as a recipe says."""
 
 import keras
+import numpy as np
 
 import keras_ssl
+from keras_ssl.config import Recipe
+from keras_ssl.config.schema import Optimizer, Training
 from keras_ssl.core.errors import UserError
 from stages.devices import devices_for, strategy_for
+from stages.inputs import Inputs, Preprocessing
 
 
-def build_encoder(recipe, preprocessing):
+def build_encoder(recipe: Recipe, preprocessing: Preprocessing) -> keras.Model:
     """The backbone, with the neck that the recipe asks for, under the current dtype policy."""
     shape = (preprocessing.image_size, preprocessing.image_size, preprocessing.channels)
     encoder = keras_ssl.create_backbone(recipe.backbone.name, shape, **recipe.backbone.options)
@@ -16,7 +20,12 @@ def build_encoder(recipe, preprocessing):
     return keras_ssl.add_neck(encoder, kind=recipe.neck.kind, **recipe.neck.options)
 
 
-def encoder_in(precision, recipe, preprocessing, weights=None):
+def encoder_in(
+    precision: str,
+    recipe: Recipe,
+    preprocessing: Preprocessing,
+    weights: list[np.ndarray] | None = None,
+) -> keras.Model:
     """The encoder in another precision than it may have been trained in.
 
     Without `weights` it is what training started from: the same seed, drawn in the same order.
@@ -29,12 +38,14 @@ def encoder_in(precision, recipe, preprocessing, weights=None):
     return encoder
 
 
-def float32_encoder(recipe, preprocessing, weights=None):
+def float32_encoder(
+    recipe: Recipe, preprocessing: Preprocessing, weights: list[np.ndarray] | None = None
+) -> keras.Model:
     """`encoder_in` float32: to evaluate, fine-tune and serve."""
     return encoder_in("float32", recipe, preprocessing, weights)
 
 
-def build_method(recipe, inputs, steps):
+def build_method(recipe: Recipe, inputs: Inputs, steps: int) -> keras_ssl.Method:
     """The method with its optimizer, compiled, for a run of `steps` batches."""
     accumulate = recipe.training.accumulate
     updates = steps // accumulate
@@ -62,7 +73,7 @@ def build_method(recipe, inputs, steps):
     return method
 
 
-def method_arguments(recipe, updates, per_epoch):
+def method_arguments(recipe: Recipe, updates: int, per_epoch: int) -> dict:
     """What a method is told: its own settings, and what all methods know of the run."""
     training, arguments = recipe.training, dict(recipe.method)
     if "momentum" in arguments:
@@ -72,7 +83,7 @@ def method_arguments(recipe, updates, per_epoch):
     return {**arguments, "steps_per_epoch": per_epoch, "seed": training.seed}
 
 
-def check_replicas(training, replicas):
+def check_replicas(training: Training, replicas: int):
     """Refuse what several replicas cannot do."""
     if replicas > 1 and training.accumulate > 1:
         raise UserError(
@@ -86,7 +97,7 @@ def check_replicas(training, replicas):
         )
 
 
-def build_optimizer(recipe, updates):
+def build_optimizer(recipe: Recipe, updates: int) -> keras.optimizers.Optimizer:
     """The optimizer with its schedule over `updates` updates."""
     schedule, training = recipe.schedule, recipe.training
     per_epoch = updates / training.epochs
@@ -115,6 +126,6 @@ def build_optimizer(recipe, updates):
     )
 
 
-def constant_rate(optimizer):
+def constant_rate(optimizer: Optimizer) -> float:
     """The learning rate of `constant_lr_layers`, per 256 images."""
     return optimizer.constant_lr or optimizer.learning_rate

@@ -4,6 +4,7 @@ Those about a run take its recipe, in which settings of the evaluation may be ov
 directory. What is computed is on disk before the next thing begins.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +36,7 @@ class Run:
     inputs: inputs.Inputs
 
     @property
-    def preprocess(self):
+    def preprocess(self) -> Callable:
         """uint8 images of any size -> what the encoder takes."""
         return self.inputs.preprocessing.function
 
@@ -98,7 +99,7 @@ def pretrain(recipe: config.Recipe, workdir: Path, resume: bool = False) -> int 
     )
 
 
-def complete(recipe, workdir):
+def complete(recipe: config.Recipe, workdir: Path):
     """Do what a run lacks whose training has ended, and nothing twice."""
     exports, results = artifacts.exports_of(workdir), sorted(workdir.glob("results.json"))
     files = [workdir / name for name in MODELS] + results + exports
@@ -122,7 +123,7 @@ def complete(recipe, workdir):
     both(evaluate_missing, None if exports else lambda: export(recipe, workdir))
 
 
-def both(evaluate, export):
+def both(evaluate: Callable[[], None] | None, export: Callable[[], None] | None):
     """Do both, or what is not None of them; the second whatever mistake ends the first."""
     mistake = None
     try:

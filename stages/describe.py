@@ -1,19 +1,27 @@
 """The block that says what will run."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import keras
 import numpy as np
 
 import keras_ssl
 from keras_ssl.backbones.stems import resolve_stem
 from keras_ssl.backbones.vit import resolve_patch_size
+from keras_ssl.config import Recipe
+from keras_ssl.config.schema import Backbone, Neck
 from keras_ssl.core.detection import detect
 from keras_ssl.core.hardware import device_line
 from stages.build import constant_rate
 from stages.devices import devices_for
 from stages.inputs import describe_data
 
+if TYPE_CHECKING:
+    from stages.training import Session
 
-def describe(session, workdir, step):
+
+def describe(session: "Session", workdir: Path, step: int) -> str:
     """The block that says what will run."""
     recipe, method, per_epoch = session.recipe, session.method, session.per_epoch
     training = recipe.training
@@ -41,7 +49,7 @@ def describe(session, workdir, step):
     return "\n".join(f"{name:<11}{text}" for name, text in lines.items()) + "\n"
 
 
-def describe_devices(recipe, method):
+def describe_devices(recipe: Recipe, method: keras_ssl.Method) -> dict[str, str]:
     """What computes the run, and how: {name: line}."""
     hardware = detect()
     devices = devices_for(recipe, hardware)
@@ -58,7 +66,7 @@ def describe_devices(recipe, method):
     }
 
 
-def describe_rates(recipe):
+def describe_rates(recipe: Recipe) -> str:
     """The optimizer and its learning rates in a line."""
     optimizer = recipe.optimizer
     rate, layers = optimizer.learning_rate, optimizer.options.get("constant_lr_layers")
@@ -69,7 +77,7 @@ def describe_rates(recipe):
     return text
 
 
-def describe_backbone(backbone, image_size):
+def describe_backbone(backbone: Backbone, image_size: int) -> str:
     """A backbone in a line, with what it chooses by the size of the images."""
     parts = [backbone.name]
     if backbone.width:
@@ -83,7 +91,7 @@ def describe_backbone(backbone, image_size):
     return ", ".join(parts)
 
 
-def describe_neck(neck):
+def describe_neck(neck: Neck) -> str:
     """A neck in a line."""
     sizes = f"{neck.num_simplices} simplices of {neck.simplex_size}"
     if neck.kind == "vq":
@@ -93,7 +101,7 @@ def describe_neck(neck):
     return f"{neck.kind}: {sizes}{tau}{embedder}"
 
 
-def millions(variables):
+def millions(variables: list[keras.Variable]) -> str:
     """The number of weights in `variables`, as people say it."""
     count = sum(int(np.prod(variable.shape)) for variable in variables)
     return f"{count / 1e6:.2f}M" if count >= 1e5 else f"{count:,}"

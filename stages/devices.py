@@ -7,6 +7,7 @@ one. Its last line then says what is wrong; exit status 0 if nothing is.
 import functools
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +16,12 @@ import numpy as np
 import tensorflow as tf
 
 import keras_ssl
+from keras_ssl.config import Recipe
 from keras_ssl.core.detection import detect
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.hardware import (
     Choice,
+    Hardware,
     notes,
     place_of_views,
     precision_for,
@@ -52,7 +55,7 @@ def check_hardware():
         print(f"note: {note}", file=sys.stderr)
 
 
-def resolve_auto(recipe):
+def resolve_auto(recipe: Recipe) -> Recipe:
     """The recipe with "auto" replaced by what this hardware does best, which a resumed run keeps.
 
     Raises:
@@ -73,7 +76,9 @@ def resolve_auto(recipe):
     return recipe.with_(chosen, origin="auto, by the hardware")
 
 
-def devices_for(recipe, hardware=None, doubt=None):
+def devices_for(
+    recipe: Recipe, hardware: Hardware | None = None, doubt: Callable[[int], str] | None = None
+) -> Devices:
     """The `Devices` of a run.
 
     Args:
@@ -102,14 +107,14 @@ def devices_for(recipe, hardware=None, doubt=None):
     return Devices(replicas, xla)
 
 
-def strategy_for(recipe, devices):
+def strategy_for(recipe: Recipe, devices: Devices) -> tf.distribute.Strategy:
     """The `tf.distribute` strategy of a run."""
     if recipe.training.strategy == "mirrored" or devices.replicas.value > 1:
         return tf.distribute.MirroredStrategy()
     return tf.distribute.get_strategy()
 
 
-def set_determinism(recipe, hardware=None):
+def set_determinism(recipe: Recipe, hardware: Hardware | None = None):
     """Let the operations of a GPU give the same bits every time, if the recipe asks for it.
 
     It holds for the rest of the process. On a CPU they do so anyway.
@@ -119,7 +124,11 @@ def set_determinism(recipe, hardware=None):
 
 
 @functools.cache
-def doubt_about(count, command=(sys.executable, "-m", "stages.devices"), seconds=_CHECK_SECONDS):
+def doubt_about(
+    count: int,
+    command: tuple[str, ...] = (sys.executable, "-m", "stages.devices"),
+    seconds: float = _CHECK_SECONDS,
+) -> str:
     """Why a step on `count` GPUs cannot be taken for that of one; "" if it can.
 
     A process of its own compares them: replicas have been seen to hang, to end the process, and to
@@ -143,7 +152,9 @@ def doubt_about(count, command=(sys.executable, "-m", "stages.devices"), seconds
     return f"the comparison of a step failed: {said}"
 
 
-def changes(strategy, images, steps=2):
+def changes(
+    strategy: tf.distribute.Strategy, images: int, steps: int = 2
+) -> tuple[np.ndarray, np.ndarray]:
     """What some steps of SimCLR on one batch change: the losses, and the changes of all weights.
 
     Two views, negatives from all replicas, and the statistics of batch normalisation: what training
@@ -167,7 +178,7 @@ def changes(strategy, images, steps=2):
     return np.array(history["loss"]), np.concatenate([np.ravel(a - b) for a, b in weights])
 
 
-def complaint(several, one):
+def complaint(several: tuple[np.ndarray, np.ndarray], one: tuple[np.ndarray, np.ndarray]) -> str:
     """What is wrong with `changes` of several replicas, those of one being right; "" for nothing.
 
     Example:
@@ -184,7 +195,7 @@ def complaint(several, one):
     return ""
 
 
-def main(count):
+def main(count: int) -> int:
     """Compare `count` GPUs with one; -> exit status."""
     tf.config.experimental.enable_tensor_float_32_execution(False)
     for gpu in tf.config.list_physical_devices("GPU"):

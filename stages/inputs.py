@@ -2,12 +2,14 @@
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from keras_ssl.config import storage
+from keras_ssl.config import Recipe, storage
+from keras_ssl.config.schema import Data
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.files import write_text, written_aside
 from pipelines.data.fingerprint import changes, fingerprint
@@ -30,7 +32,7 @@ class Preprocessing:
     std: tuple
 
     @property
-    def function(self):
+    def function(self) -> Callable:
         """uint8 images of any size -> float images, as in evaluation and serving."""
         return make_preprocess(self.image_size, self.channels, self.mean, self.std)
 
@@ -47,12 +49,12 @@ class Inputs:
     preprocessing: Preprocessing
 
 
-def in_memory(settings):
+def in_memory(settings: Data) -> bool | None:
     """`data.in_memory` of the section `data`, as `pipelines.data.load.load` takes it."""
     return {"yes": True, "no": False, "auto": None}[settings.in_memory]
 
 
-def load_inputs(recipe, preprocessing=None):
+def load_inputs(recipe: Recipe, preprocessing: Preprocessing | None = None) -> Inputs:
     """Load the data set; by default with its own channel statistics.
 
     Raises:
@@ -76,19 +78,19 @@ def load_inputs(recipe, preprocessing=None):
     return Inputs(data, preprocessing)
 
 
-def save_preprocessing(preprocessing, workdir):
+def save_preprocessing(preprocessing: Preprocessing, workdir: str | Path):
     """Write `preprocessing.json`, which the encoder needs wherever it goes."""
     text = json.dumps(asdict(preprocessing), indent=1) + "\n"
     write_text(Path(workdir) / "preprocessing.json", text)
 
 
-def save_fingerprint(data, workdir):
+def save_fingerprint(data: ImageData, workdir: str | Path):
     """Write `fingerprint.npz`, by which a later command knows what has changed."""
     with written_aside(Path(workdir) / FINGERPRINT) as aside, open(aside, "wb") as file:
         np.savez_compressed(file, **fingerprint(data))
 
 
-def changes_since(data, workdir):
+def changes_since(data: ImageData, workdir: str | Path) -> str | None:
     """What has changed in the data of a run, in words.
 
     Returns:
@@ -117,7 +119,7 @@ def _dataset_of(workdir):
     return settings.get("data.dataset", {}).get("value", "")
 
 
-def check_unchanged(data, workdir):
+def check_unchanged(data: ImageData, workdir: str | Path):
     """Refuse to train on where the data are no longer those that the training began with.
 
     Raises:
@@ -144,7 +146,7 @@ def check_unchanged(data, workdir):
         )
 
 
-def print_changes(data, workdir):
+def print_changes(data: ImageData, workdir: str | Path):
     """Say it where the data are no longer those that the run in `workdir` was trained on."""
     changed = changes_since(data, workdir)
     if changed:
@@ -158,7 +160,7 @@ def print_changes(data, workdir):
         )
 
 
-def view_settings(recipe, preprocessing):
+def view_settings(recipe: Recipe, preprocessing: Preprocessing) -> dict:
     """What the views of a run are drawn with, wherever that happens."""
     augment = recipe.augment
     small = {**augment.overrides, "crop_scale": augment.local_scale}
@@ -174,7 +176,7 @@ def view_settings(recipe, preprocessing):
     }
 
 
-def describe_data(inputs):
+def describe_data(inputs: Inputs) -> str:
     """The images of a run in a line."""
     data, size = inputs.data, inputs.preprocessing.image_size
     labels = f", {data.num_classes} classes" if data.num_classes else ", no labels"
@@ -185,7 +187,7 @@ def describe_data(inputs):
     )
 
 
-def preview(recipe, directory, count=8):
+def preview(recipe: Recipe, directory: Path, count: int = 8) -> Path:
     """Write `preview.png`: views of the first images of a run, as the network gets them."""
     if recipe.data.dataset.startswith("npz:"):  # of which a few rows are enough
         recipe = recipe.with_({"data.in_memory": "no"}, origin="--mode=preview")

@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +43,7 @@ class Session:
     per_epoch: int
 
 
-def prepare(recipe):
+def prepare(recipe: Recipe) -> Session:
     """Load the data and build the method: what can be wrong with a recipe shows here."""
     training = recipe.training
     set_determinism(recipe)
@@ -59,7 +60,7 @@ def prepare(recipe):
     return Session(recipe, inputs, method, per_epoch)
 
 
-def check_batch_size(recipe, num_images):
+def check_batch_size(recipe: Recipe, num_images: int):
     """Refuse batches of more images than there are, whoever chose their size."""
     batch_size, origin = recipe.settings["training.batch_size"]
     if batch_size > num_images:
@@ -69,7 +70,7 @@ def check_batch_size(recipe, num_images):
         )
 
 
-def fit(session, workdir, resume):
+def fit(session: Session, workdir: Path, resume: bool) -> bool:
     """Train as the recipe says, or resume; -> whether it came to its end, and not by a signal."""
     method, total = session.method, session.per_epoch * session.recipe.training.epochs
     directory = Path(workdir) / "checkpoints"
@@ -99,13 +100,18 @@ def fit(session, workdir, resume):
     return saver.step >= total and not saver.interrupted
 
 
-def program():
+def program() -> str:
     """How this program is called: installed, or as a file."""
     name = Path(sys.argv[0]).stem
     return name if name == "keras-ssl" else "python run.py"
 
 
-def fit_from(session, step, callbacks, saver):
+def fit_from(
+    session: Session,
+    step: int,
+    callbacks: list[keras.callbacks.Callback],
+    saver: checkpoints.Checkpoints,
+):
     """`fit` from a global step, which may lie in the middle of an epoch."""
     per_epoch, epochs = session.per_epoch, session.recipe.training.epochs
     epoch, done = divmod(step, per_epoch)
@@ -124,7 +130,7 @@ def fit_from(session, step, callbacks, saver):
             )
 
 
-def batches_from(session, step):
+def batches_from(session: Session, step: int) -> Iterable:
     """The stream of training batches from a global step on."""
     return train_views(
         session.inputs.data.pretraining_images,
@@ -136,7 +142,7 @@ def batches_from(session, step):
     )
 
 
-def recording_callbacks(session, workdir):
+def recording_callbacks(session: Session, workdir: Path) -> list[keras.callbacks.Callback]:
     """Callbacks that look at a run and change nothing about it."""
     data, evaluation = session.inputs.data, session.recipe.evaluation
     online = []
@@ -162,7 +168,7 @@ def recording_callbacks(session, workdir):
     return [*online, report, *logs]
 
 
-def readout(encoder, recipe):
+def readout(encoder: keras.Model, recipe: Recipe) -> keras.Model:
     """What is evaluated while training: the features, or the simplices at the downstream tau_d."""
     if simplices_of(encoder) is None:
         return encoder

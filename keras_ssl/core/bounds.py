@@ -28,10 +28,12 @@ class Between:
     high: float
     or_zero: bool = False
 
-    def holds(self, value):
+    def holds(self, value: float) -> bool:
+        """Whether a value is within the bounds."""
         return self.low <= value <= self.high or (self.or_zero and value == 0)
 
-    def describe(self, words):
+    def describe(self, words: str) -> str:
+        """`words`, which describe the type, with the bounds."""
         zero = "0 or " if self.or_zero else ""
         return f"{zero}{words} from {_plain(self.low)} to {_plain(self.high)}"
 
@@ -43,10 +45,12 @@ class Above:
     low: float
     high: float
 
-    def holds(self, value):
+    def holds(self, value: float) -> bool:
+        """Whether a value is within the bounds."""
         return self.low < value <= self.high
 
-    def describe(self, words):
+    def describe(self, words: str) -> str:
+        """`words`, which describe the type, with the bounds."""
         return f"{words} greater than {_plain(self.low)} and at most {_plain(self.high)}"
 
 
@@ -56,10 +60,12 @@ class Entries:
 
     fewest: int
 
-    def holds(self, value):
+    def holds(self, value: tuple) -> bool:
+        """Whether a value is within the bounds."""
         return len(value) >= self.fewest
 
-    def describe(self, words):
+    def describe(self, words: str) -> str:
+        """`words`, which describe the type, with the bounds."""
         return words.replace("any number of values", f"{self.fewest} or more values")
 
 
@@ -67,10 +73,12 @@ class Entries:
 class Ascending:
     """A tuple whose entries do not decrease."""
 
-    def holds(self, value):
+    def holds(self, value: tuple) -> bool:
+        """Whether a value is within the bounds."""
         return list(value) == sorted(value)
 
-    def describe(self, words):
+    def describe(self, words: str) -> str:
+        """`words`, which describe the type, with the bounds."""
         return f"{words}, the smallest first"
 
 

@@ -1,4 +1,7 @@
-"""The facts about this machine: what TensorFlow sees of it, and what a first try shows."""
+"""The facts about this machine: what TensorFlow sees of it, and what a first try shows.
+
+It lies in `core`, as the evaluation chooses by them too.
+"""
 
 import functools
 import importlib.metadata
@@ -8,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +23,7 @@ from keras_ssl.core.hardware import GPU, Hardware, complaints_in, refusal
 
 
 @functools.cache
-def detect():
+def detect() -> Hardware:
     """The facts about this machine; the first call may take a while on a GPU.
 
     Raises:
@@ -64,7 +68,7 @@ def _facts():
     return hardware
 
 
-def usable_flags(flags, limit=None):
+def usable_flags(flags: str, limit: str | None = None) -> frozenset[str]:
     """What a processor can do that the user lets oneDNN use.
 
     TensorFlow asks the processor alone whether it multiplies bfloat16, and crashes where oneDNN may
@@ -110,7 +114,7 @@ def _version(name):
         return None
 
 
-def sign_of_gpu(root=Path("/"), smi="nvidia-smi"):
+def sign_of_gpu(root: Path = Path("/"), smi: str = "nvidia-smi") -> str:
     """What says that the machine has an NVIDIA GPU, "" for nothing.
 
     Args:
@@ -141,7 +145,9 @@ def _output(command, **options):
     return done.stdout, done.stderr
 
 
-def mismatched(requirements, installed):
+def mismatched(
+    requirements: list[str] | None, installed: Callable[[str], str | None]
+) -> tuple[str, ...]:
     """Installed libraries of other versions than a package asks for.
 
     Args:
@@ -172,7 +178,7 @@ def _convolve():
     return tf.math.log1p(tf.exp(-tf.matmul(features, features, transpose_b=True)))
 
 
-def first_failure(function):
+def first_failure(function: Callable[[], tf.Tensor]) -> str:
     """The first line of what `function` raises, "" if it runs."""
     try:
         tf.convert_to_tensor(function()).numpy()

@@ -10,6 +10,7 @@ import os
 import platform
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -25,7 +26,7 @@ KERAS_NEEDS = {
 }
 
 
-def variables_for(machine, given):
+def variables_for(machine: str, given: Mapping[str, str]) -> dict[str, str]:
     """The variables to set on a kind of processor, where the user has not set them.
 
     - `TF_ENABLE_ONEDNN_OPTS`: TensorFlow turns oneDNN on by itself only where an x86-64 processor
@@ -94,7 +95,7 @@ def check_keras():
             )
 
 
-def keras_settings(given):
+def keras_settings(given: Mapping[str, str]) -> dict[str, tuple[str, str, str]]:
     """The settings of `KERAS_NEEDS` that Keras has, or will have as soon as it is imported.
 
     Args:

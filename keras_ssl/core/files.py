@@ -6,13 +6,14 @@ import io
 import os
 import secrets
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 _ASIDE = ".writing-"
 
 
 @contextlib.contextmanager
-def written_aside(path):
+def written_aside(path: str | Path) -> Iterator[Path]:
     """Give a path to write a file or a folder to; `path` itself changes when the block has ended.
 
     A reader, a full disk or a crash thus finds the old `path` or the new one, whole. The path given
@@ -43,7 +44,7 @@ def written_aside(path):
 
 
 @contextlib.contextmanager
-def numbered_aside(directory):
+def numbered_aside(directory: str | Path) -> Iterator[tuple[Path, Callable]]:
     """Give a path to write a folder to, which gets the next free number in `directory` at the end.
 
     The number is chosen at the end, so that of two writers each gets its own.
@@ -61,7 +62,7 @@ def numbered_aside(directory):
     """
     directory = Path(directory)
 
-    def publish(finish):
+    def publish(finish: Callable[[int], object]) -> Path:
         while True:
             taken = [int(path.name) for path in directory.iterdir() if path.name.isdecimal()]
             version = directory / str(max(taken, default=0) + 1)
@@ -94,13 +95,13 @@ def _removed(path):
         _remove(aside)
 
 
-def write_text(path, text):
+def write_text(path: str | Path, text: str):
     """Replace the file at `path` by `text`, as `written_aside` does."""
     with written_aside(path) as aside:
         aside.write_text(text, encoding="utf-8")
 
 
-def save_model(save, path):
+def save_model(save: Callable, path: str | Path):
     """Write what `save` of a Keras model writes, through memory.
 
     HDF5, which would write to the disk itself, ends the process where that is full.
@@ -129,7 +130,7 @@ class _Memory(io.BytesIO):
         return self._name
 
 
-def remove_leftovers(directory):
+def remove_leftovers(directory: str | Path):
     """Remove what killed writers have left in `directory`, where nobody may be writing now."""
     for aside in Path(directory).glob(f"{_ASIDE}*"):
         _remove(aside)

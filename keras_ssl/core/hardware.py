@@ -1,7 +1,7 @@
 """What a machine computes well: facts about it, and the choices that follow from them.
 
 `core/detection.py` finds the facts. Everything here is a function of them alone, so that each
-branch can be tried on a machine without a GPU.
+branch can be tried on a machine without a GPU. The evaluation uses both, and so they lie in `core`.
 """
 
 import re
@@ -21,7 +21,7 @@ class GPU:
     capability: tuple[int, int] = (0, 0)
 
     @property
-    def label(self):
+    def label(self) -> str:
         """Its name, and what decides which kernels it runs."""
         known = self.capability > (0, 0)
         return self.name + (f" (compute capability {_dotted(self.capability)})" if known else "")
@@ -65,7 +65,7 @@ class Hardware:
     xla_failure: str = ""
 
     @property
-    def hidden(self):
+    def hidden(self) -> bool:
         """Whether the user hides all GPUs."""
         return self.visible_devices is not None and self.visible_devices.strip() in ("", "-1")
 
@@ -80,7 +80,7 @@ class Choice(NamedTuple):
 # What follows from the facts.
 
 
-def precision_for(hardware):
+def precision_for(hardware: Hardware) -> str:
     """The fastest Keras dtype policy that the hardware has units for.
 
     On a GPU: mixed_bfloat16 from compute capability 8.0, mixed_float16 from 7.0. On a CPU:
@@ -97,7 +97,7 @@ def precision_for(hardware):
     return "mixed_bfloat16" if hardware.cpu_flags.intersection(_BFLOAT16_CPU) else "float32"
 
 
-def place_of_views(hardware, deterministic=False):
+def place_of_views(hardware: Hardware, deterministic: bool = False) -> str:
     """Where views are drawn: on a GPU that XLA compiles for, else on the host.
 
     The copy of a batch to the device does not overlap with the step, and images as bytes are a
@@ -106,7 +106,7 @@ def place_of_views(hardware, deterministic=False):
     return "device" if xla_for(hardware, deterministic=deterministic).value else "host"
 
 
-def replicas_for(hardware, *, batch_size, accumulate=1):
+def replicas_for(hardware: Hardware, *, batch_size: int, accumulate: int = 1) -> Choice:
     """`Choice` of how many GPUs "auto" would train on, were they to pass their check."""
     count = len(hardware.gpus)
     if count < 2:
@@ -118,7 +118,9 @@ def replicas_for(hardware, *, batch_size, accumulate=1):
     return Choice(count)
 
 
-def xla_for(hardware, replicas=1, *, eigenvalues=False, deterministic=False):
+def xla_for(
+    hardware: Hardware, replicas: int = 1, *, eigenvalues: bool = False, deterministic: bool = False
+) -> Choice:
     """`Choice` whether to compile a train step with XLA: on a single GPU where nothing forbids it.
 
     Args:
@@ -146,7 +148,7 @@ def xla_for(hardware, replicas=1, *, eigenvalues=False, deterministic=False):
     return Choice(True)
 
 
-def refusal(hardware):
+def refusal(hardware: Hardware) -> str:
     """Why TensorFlow cannot run on a GPU that it sees, and what to do; "" where it can."""
     hide = "To train on the CPU, set CUDA_VISIBLE_DEVICES=-1."
     for gpu in hardware.gpus:
@@ -166,7 +168,7 @@ def refusal(hardware):
     return ""
 
 
-def notes(hardware):
+def notes(hardware: Hardware) -> list[str]:
     """What a user should know of the machine before a run: a list of sentences, mostly empty."""
     found = []
     if hardware.sign and not hardware.gpus and not hardware.hidden:
@@ -193,7 +195,7 @@ def notes(hardware):
     return found
 
 
-def device_line(hardware):
+def device_line(hardware: Hardware) -> str:
     """The devices in a line.
 
     Example:
@@ -268,7 +270,7 @@ def _unseen(hardware):
     return f"{text}{quoted} -> {remedy} Training on the CPU. {DOCS}"
 
 
-def complaints_in(log):
+def complaints_in(log: str) -> tuple[str, ...]:
     """The lines of TensorFlow's log that say why there is no GPU, without time and place.
 
     Example:

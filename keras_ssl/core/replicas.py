@@ -6,6 +6,7 @@ images give the gradient of one replica of 2B.
 """
 
 import threading
+from collections.abc import Iterable
 
 import tensorflow as tf
 
@@ -78,12 +79,12 @@ class AddedLosses:
         self._own.losses = []
         self._taken.clear()
 
-    def extend(self, losses):
+    def extend(self, losses: Iterable[tf.Tensor]):
         """Add to this replica's those of `losses` that no replica has taken yet."""
         fresh = [loss for loss in losses if all(loss is not taken for taken in self._taken)]
         self._taken.extend(fresh)
         self._own.losses = [*getattr(self._own, "losses", []), *fresh]
 
-    def total(self):
+    def total(self) -> tf.Tensor | int:
         """The sum of this replica's losses in this step: a scalar, 0 without any."""
         return sum(self._own.losses)

@@ -14,7 +14,7 @@ register = keras.saving.register_keras_serializable(package=PACKAGE)
 _LIBRARIES = ("keras", "tensorflow", "builtins")  # their classes write their own config
 
 
-def constructor_arguments(cls):
+def constructor_arguments(cls: type) -> list[str]:
     """Names of the arguments that `cls`, and bases that are no library's, take in `__init__`."""
     names = []
     for base in cls.__mro__:
@@ -34,7 +34,7 @@ class Configured(Checked):
     constructor may take layers, models and schedules. Arguments are `Checked` by their annotations.
     """
 
-    def get_config(self):
+    def get_config(self) -> dict:
         config = self._base_config()
         for name in constructor_arguments(type(self)):
             config[name] = keras.saving.serialize_keras_object(getattr(self, name))
@@ -49,7 +49,7 @@ class Configured(Checked):
         return parent()
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict):
         return cls(**{name: _revive(value) for name, value in config.items()})
 
 

@@ -45,6 +45,7 @@ class LayerwiseSGD(keras.optimizers.SGD):
         self.decay = keras.Variable(0.0, trainable=False, name="decay")
 
     def update_step(self, gradient, variable, learning_rate):
+        """One variable's update, with the decay in its gradient and at its own learning rate."""
         if len(variable.shape) > 1:
             gradient = gradient + ops.cast(self.decay, variable.dtype) * variable
         factor = self.multipliers[self._get_variable_index(variable)]

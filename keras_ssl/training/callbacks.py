@@ -42,18 +42,18 @@ class Throughput(keras.callbacks.Callback):
     True
     """
 
-    def __init__(self, images_per_step):
+    def __init__(self, images_per_step: int):
         super().__init__()
         self.images_per_step = images_per_step
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict | None = None):
         self._compiled = False
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None):
         self._values = {}
         self._start(0)
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict | None = None):
         steps = batch + 1
         seconds = max(time.perf_counter() - self._started, 1e-9)
         self._values = {
@@ -65,7 +65,7 @@ class Throughput(keras.callbacks.Callback):
             self._compiled = True
             self._start(steps)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None):
         # As of the last step: what callbacks do between epochs is not training.
         logs.update(self._values)
 
@@ -101,21 +101,21 @@ class MetricsLog(keras.callbacks.Callback):
     [1, 2]
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | Path):
         super().__init__()
         self.path = Path(path)
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict | None = None):
         self._cleaned = False
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None):
         if not self._cleaned and self.path.exists():
             lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
             kept = [line for line in lines if _epoch_of(line) <= epoch]
             write_text(self.path, "".join(kept))
         self._cleaned = True
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None):
         record = {"epoch": epoch + 1, "step": _step(self.model), "time": round(time.time(), 3)}
         record |= {name: finite_or_none(value) for name, value in logs.items()}
         with self.path.open("a", encoding="utf-8") as file:
@@ -142,14 +142,14 @@ class EventFiles(keras.callbacks.Callback):
     1
     """
 
-    def __init__(self, directory):
+    def __init__(self, directory: str | Path):
         super().__init__()
         self.directory = str(directory)
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict | None = None):
         self._writer = tf.summary.create_file_writer(self.directory)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None):
         step = _step(self.model)
         with self._writer.as_default():
             for name, value in logs.items():
@@ -158,7 +158,7 @@ class EventFiles(keras.callbacks.Callback):
                     tf.summary.write(name, tf.constant(number), step=step, metadata=_SCALAR)
         self._writer.flush()
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict | None = None):
         self._writer.close()
 
 

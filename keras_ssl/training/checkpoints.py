@@ -18,13 +18,13 @@ from keras_ssl.training.divergence import check_finite
 _NAME = re.compile(r"step-(\d+)\.weights\.h5")
 
 
-def latest_step(directory):
+def latest_step(directory: str | Path) -> int | None:
     """The last step with a complete checkpoint in `directory`, or None."""
     found = [_NAME.fullmatch(path.name) for path in Path(directory).glob("step-*")]
     return max((int(match[1]) for match in found if match), default=None)
 
 
-def save(method, directory, step):
+def save(method: keras.Model, directory: str | Path, step: int):
     """Write the state of a compiled method at `step`; earlier ones stay until it is whole.
 
     Raises:
@@ -35,7 +35,7 @@ def save(method, directory, step):
     save_model(method.save_weights, directory / f"step-{step:08d}.weights.h5")
 
 
-def restore(method, directory, step):
+def restore(method: keras.Model, directory: str | Path, step: int):
     """Load the checkpoint of `step` into a method built and compiled like the saved one."""
     path = Path(directory) / f"step-{step:08d}.weights.h5"
     if not method.optimizer.built:
@@ -66,7 +66,7 @@ class Checkpoints(keras.callbacks.Callback):
         Diverged: in the place of saving weights that are not finite.
     """
 
-    def __init__(self, directory, *, step=0, keep=2):
+    def __init__(self, directory: str | Path, *, step: int = 0, keep: int = 2):
         super().__init__()
         self.directory = Path(directory)
         self.step = step
@@ -74,24 +74,24 @@ class Checkpoints(keras.callbacks.Callback):
         self.interrupted = False
         self._handlers = {}
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict | None = None):
         if threading.current_thread() is not threading.main_thread():
             return
         for name in (signal.SIGINT, signal.SIGTERM):
             self._handlers[name] = signal.signal(name, self._stop)
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict | None = None):
         self.step += 1
         if self.interrupted and batch + 1 != self.params["steps"]:
             self._save()
             raise Stopped
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None):
         self._save()
         if self.interrupted:
             self.model.stop_training = True
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict | None = None):
         self.restore_handlers()
 
     def restore_handlers(self):

@@ -28,25 +28,25 @@ class StopAtDivergence(keras.callbacks.Callback):
         Diverged: with the step and the likely cause.
     """
 
-    def __init__(self, every=25, *, step=0):
+    def __init__(self, every: int = 25, *, step: int = 0):
         super().__init__()
         self.every = every
         self.step = step
         self._logs = {}
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None):
         self._epoch = epoch + 1
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict | None = None):
         self.step += 1
         self._logs = logs
         if (batch + 1) % self.every == 0:
             self._check()
 
-    def on_test_begin(self, logs=None):
+    def on_test_begin(self, logs: dict | None = None):
         self._check()  # validation begins by resetting what counts the steps
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None):
         self._check()
 
     def _check(self):
@@ -61,7 +61,7 @@ class StopAtDivergence(keras.callbacks.Callback):
             raise Diverged(_report(self.model, self.step, self._epoch, failed, seen))
 
 
-def check_finite(model):
+def check_finite(model: keras.Model):
     """Refuse weights, or slots of the optimizer, that are not all finite.
 
     Raises:

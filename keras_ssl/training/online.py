@@ -83,7 +83,7 @@ class OnlineEvaluation(keras.callbacks.Callback):
         if labels is not None and test_images is not None and test_labels is not None:
             self.test = _subset(test_images, test_labels, "test", max_images, seed + 1)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None):
         last = epoch + 1 == self.params["epochs"]
         if last or (epoch + 1) % self.every == 0:
             logs.update(self.measure())
