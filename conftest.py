@@ -15,7 +15,7 @@ def pytest_configure(config):
     asked = config.option.markexpr
     if "gpu" not in asked or "not gpu" in asked or hasattr(config, "workerinput"):
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-        # The compiler takes most of the time of a small stream of views: it need not optimise.
+        # The compiler takes most of the time of a small stream of views: it need not optimize.
         os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
     import keras_ssl  # noqa: F401, I001  (before TensorFlow: it sets up the environment)
     import tensorflow as tf

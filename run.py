@@ -73,7 +73,7 @@ def terminated_as_interrupted():
 def main(argv=None):
     """Run the command line, by default that of this process; -> exit status.
 
-    2 after a user's mistake, which is told in a line or two; 130 where a signal ended the run.
+    2 after a user's mistake, which is explained in a line or two; 130 where a signal ended the run.
     """
     environment.open_streams()
     try:

@@ -1,12 +1,12 @@
-"""Time the augmentation beside Keras's layers and torchvision, and each operator alone.
+"""Time the augmentation, next to Keras's layers and torchvision, and each operator alone.
 
     python -m benchmarks.augmentation [--peer_python=PATH] [--dataset=npz:images.npz] \
         [--seconds=3] [--workers=2] [--operator_size=224]
 
 All rows draw the same policy of two views from the same images, one row after the other, each in a
 process of its own. `--peer_python` is a Python that has torch, torchvision and Pillow. Without
-`--dataset` the images are smooth colours with a little noise, from a fixed seed. It takes about
-four minutes on two cores, and wants an idle machine. docs/augmentation.md tells of the columns.
+`--dataset` the images are smooth colors with a little noise, from a fixed seed. It takes about
+four minutes on two cores, and wants an idle machine. docs/augmentation.md explains the columns.
 """
 
 import argparse
@@ -49,7 +49,7 @@ _NOTHING = {
 }
 _WITHOUT = {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0}
 OPERATORS = {
-    "none, only normalised": {},
+    "none, only normalized": {},
     "crop, bilinear": {"crop_scale": (0.08, 1.0)},
     "crop, bicubic": {"crop_scale": (0.08, 1.0), "interpolation": "bicubic"},
     "flip": {"flip": 0.5},
@@ -123,7 +123,7 @@ def images_of(dataset, count, shape):
 def measured(kind, cases, options, attempt):
     """{name of the case: what the clock says}, or `None` where the peer is not installed.
 
-    A case that ends its process is left out, and the others go on in a new one.
+    A case that ends its process is left out, and the others continue in a new one.
     """
     task = {"kind": kind, "seconds": options.seconds, "workers": options.workers}
     program = [sys.executable, "-m", "benchmarks.augmentation_streams"]

@@ -1,13 +1,13 @@
-"""What discrete codes cost and reach beside the dense features that they come from.
+"""What discrete codes cost and reach, next to the dense features that they come from.
 
     python -m benchmarks.codes --run=runs/sem_byol [--workdir=runs/codes]
         [--num_simplices=5000 --simplex_size=13] [--images=10000] [--strengths=45]
         [--temperatures=0.1,1] [--scikit_learn]
 
 One table of linear classifiers by the transfer protocol, each in a process of its own, and one of
-nearest neighbours. --num_simplices attaches an embedder of that size with random weights to the
+nearest neighbors. --num_simplices attaches an embedder of that size with random weights to the
 backbone of the run: for time and memory at that size, not for what training would reach there.
---strengths=9 tries fewer regularisations, for all rows alike. --scikit_learn adds rows of
+--strengths=9 tries fewer regularizations, for all rows. --scikit_learn adds rows of
 `sklearn.linear_model.LogisticRegression` by the same protocol.
 """
 

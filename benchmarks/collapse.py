@@ -4,7 +4,7 @@
         [--dataset=npz:cifar10.npz] [--workdir=runs/collapse] [-- --epochs=20 --batch_size=64]
 
 Each method is trained as its recipe says and with one setting changed. What follows `--` goes to
-every `run.py`. Runs that are finished are not repeated and a run that was stopped goes on, so the
+every `run.py`. Runs that are finished are not repeated and one that was stopped is resumed, so the
 command can be given again until nothing is missing. docs/collapse.md shows what came out.
 """
 
@@ -25,7 +25,7 @@ class Claim:
 
     Attributes:
         settings: {what is done: {setting of run.py: value}}; none for the recipe as it is.
-        measure: the column that tells a collapse, by being below the bound.
+        measure: the column that shows a collapse, by being below the bound.
         bound: name in `BOUNDS`.
     """
 
@@ -34,9 +34,9 @@ class Claim:
     bound: str = "that of random weights"
 
 
-# What a measure must reach, from the summary of a run. Batch normalisation of an untrained network
-# has seen no image, so that all its outputs are much alike: training that ends below that has taken
-# away what little there was.
+# What a measure must reach, from the summary of a run. Batch normalization of an untrained network
+# has seen no image, so that all its outputs are nearly the same: training that ends below that has
+# taken away what little there was.
 BOUNDS = {
     "that of random weights": lambda summary, column: summary["random weights"][column],
     "the number of classes": lambda summary, column: summary["classes"],
@@ -65,7 +65,7 @@ CLAIMS = {
             "paper weights": {"method.alpha_entropy": 0.1, "method.alpha_rank": 2e-4},
             "recipe": {},
         },
-        "std of z",  # nothing is normalised: the constant that costs least is 0
+        "std of z",  # nothing is normalized: the constant that costs least is 0
     ),
 }
 _NUMBERS = {  # column: format

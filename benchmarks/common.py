@@ -79,7 +79,7 @@ def parse(parser):
     return options
 
 
-# Time and memory; Linux tells the latter.
+# Time and memory; the latter is known on Linux only.
 
 
 def stream_speed(start, seconds, *, views, bytes_of):
@@ -93,7 +93,7 @@ def stream_speed(start, seconds, *, views, bytes_of):
 
     Returns:
         {"views": views a second, "bytes": of a batch, "memory": growth of the peak of the process
-        in bytes, or `None` where the system does not tell}.
+        in bytes, or `None` where the system does not say}.
     """
     before = resident_memory(reset=True)
     batches = start()

@@ -1,10 +1,10 @@
-"""Fine-tune trained encoders on few and on many labels, beside the same networks from scratch.
+"""Fine-tune trained encoders on few and on many labels, and the same networks from scratch.
 
     python -m benchmarks.finetune runs/simclr-cifar10-1 [more runs] [--shares=0.01,0.1,1]
         [--learning_rates=0.05,0.2,0.8] [--steps=1000] [--dataset=npz:cifar10.npz]
 
 Both starts get the same search and the same number of steps. Each result is kept in the directory
-of its run, so the command can be given again after it was stopped and goes on. It prints one table:
+of its run, so the command can be given again after it was stopped and resumes. It prints one table:
 accuracy on the test images, and the learning rate that the held-out fifth chose.
 """
 

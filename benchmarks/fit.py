@@ -1,4 +1,4 @@
-"""Time training on the stream of views beside the same step on one constant batch.
+"""Compare training on the stream of views with the same step on one constant batch.
 
     python -m benchmarks.fit --dataset=npz:cifar10.npz [--method=simclr] [--steps=40] \
         [--repeats=5] -- --backbone=resnet18 --batch_size=256

@@ -5,7 +5,7 @@
 
 What follows `--` goes to every `run.py`. The recipes differ, so give at least these three there
 for every method to have the same budget. Runs that are finished are not repeated and a run that was
-stopped goes on, so the command can be given again until nothing is missing.
+stopped is resumed, so the command can be given again until nothing is missing.
 """
 
 import argparse
@@ -44,7 +44,7 @@ def measure(workdir):
     return {
         "labels per class": run.recipe.evaluation.labels_per_class,
         "rank": float(rankme(extract(run.inputs.data.test_images))),
-        "seconds": statistics.median(gaps) if gaps else None,  # it takes two epochs to tell
+        "seconds": statistics.median(gaps) if gaps else None,  # it takes two epochs to know
         "parameters": int(sum(np.prod(v.shape) for v in method.trainable_variables)),
         "rows": {
             source: accuracies_of(results, source, run.recipe)

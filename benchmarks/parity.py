@@ -16,7 +16,7 @@ from benchmarks.common import Attempts, table
 
 
 def files_of(images):
-    """Files of colour images: {kind: list of bytes}."""
+    """Files of color images: {kind: list of bytes}."""
     import tensorflow as tf
 
     def encoded(encode, turn=lambda image: image):
@@ -96,7 +96,7 @@ def main():
     run = open_run(options.run)
     images = run.inputs.data.evaluation_images[: options.images]
     if images.shape[-1] != 3:
-        sys.exit("error: the comparison takes a run on colour images.")
+        sys.exit("error: the comparison takes a run on color images.")
     versions = [path for path in (options.run / "export/encoder").iterdir() if path.is_dir()]
     newest = max(versions, key=lambda path: int(path.name))
     serve = tf.saved_model.load(newest).signatures["image_bytes"]

@@ -11,7 +11,7 @@ L1 weights on the features of its backbone. One by one they train in two ways:
   for each temperature, whose time is multiplied by the number of settings.
 
 What is compiled is compiled before the clock starts; the ways alternate, and the least time of each
-counts. GFLOP/s are those of the matrix products alone, beside what the processor reaches on two
+counts. GFLOP/s are those of the matrix products alone, next to what the processor reaches on two
 matrices of 1,024 x 1,024; MiB, on Linux, the most that the process holds as it trains at once.
 """
 
@@ -119,7 +119,7 @@ def timed(work):
 
 
 def peak_memory(work):
-    """The most MiB that this process holds during `work()`; NaN where the system does not tell."""
+    """The most MiB that this process holds during `work()`; NaN where the system does not say."""
     resident_memory(reset=True)
     work()
     peak = resident_memory(peak=True)

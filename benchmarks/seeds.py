@@ -63,7 +63,7 @@ def read(workdir, catalog):
 
 
 def grouped(runs, kind=lambda run: (run.method, run.settings)):
-    """{name: its runs}; the names of those with one head tell the settings in which they differ.
+    """{name: its runs}; the names of those with one head say in which settings they differ.
 
     Args:
         runs: sequence of `Run`.
@@ -111,8 +111,8 @@ def spread(values, form=".1f"):
     """
     if not values:
         return "-"
-    deviation = f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
-    return f"{np.mean(values):{form}}{deviation} (n={len(values)})"
+    std = f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
+    return f"{np.mean(values):{form}}{std} (n={len(values)})"
 
 
 def table(runs):

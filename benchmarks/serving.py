@@ -1,4 +1,4 @@
-"""Latency and throughput of the exported encoder of a run beside the live Keras model's `predict`.
+"""Latency and throughput of the exported encoder of a run, and of the live Keras model's `predict`.
 
     python -m benchmarks.serving runs/sem_byol-cifar10-1
 

@@ -117,7 +117,7 @@ def exports_of(workdir: str | Path) -> list[Path]:
 
 
 SNIPPETS = """
-To go on training:    import keras, keras_ssl
+To continue training: import keras, keras_ssl
                       method = keras.saving.load_model("{workdir}/model.keras")
 To fine-tune:         import keras_ssl
                       encoder = keras_ssl.load_encoder("{workdir}/encoder.keras")

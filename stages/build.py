@@ -74,7 +74,7 @@ def build_method(recipe: Recipe, inputs: Inputs, steps: int) -> keras_ssl.Method
 
 
 def method_arguments(recipe: Recipe, updates: int, per_epoch: int) -> dict:
-    """What a method is told: its own settings, and what all methods know of the run."""
+    """What a method is given: its own settings, and what all methods know of the run."""
     training, arguments = recipe.training, dict(recipe.method)
     if "momentum" in arguments:
         arguments["momentum"] = keras_ssl.CosineEMA(

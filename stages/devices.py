@@ -157,7 +157,7 @@ def changes(
 ) -> tuple[np.ndarray, np.ndarray]:
     """What some steps of SimCLR on one batch change: the losses, and the changes of all weights.
 
-    Two views, negatives from all replicas, and the statistics of batch normalisation: what training
+    Two views, negatives from all replicas, and the statistics of batch normalization: what training
     on several replicas has to combine.
     """
     keras.utils.set_random_seed(0)

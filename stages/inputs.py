@@ -103,7 +103,7 @@ def changes_since(data: ImageData, workdir: str | Path) -> str | None:
     except FileNotFoundError:  # of a run that an earlier version began
         return None
     except Exception as error:  # a damaged archive raises whatever it likes
-        raise UserError(f"{path} is damaged. Remove it to go on without it.") from error
+        raise UserError(f"{path} is damaged. Remove it to continue without it.") from error
     return changes(before, fingerprint(data)) if _is_same(data.name, str(before["data"])) else ""
 
 
@@ -137,7 +137,7 @@ def check_unchanged(data: ImageData, workdir: str | Path):
         advice = (
             "start a new run in another --workdir."
             if data.held_out
-            else "start a new run. To go on all the same, with other steps than an unbroken run "
+            else "start a new run. To resume all the same, with other steps than an unbroken run "
             f"has, remove {Path(workdir) / FINGERPRINT}."
         )
         raise UserError(

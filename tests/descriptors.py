@@ -51,7 +51,7 @@ METHODS = {
         "hidden_dim": 16,
         "bottleneck_dim": 8,
         "num_prototypes": 12,
-        # Sharper ones put all images into one class before the centre has moved: the loss is 0.
+        # Sharper ones put all images into one class before the center has moved: the loss is 0.
         "warmup_teacher_temperature": 0.4,
         "teacher_temperature": 0.5,
         "warmup_teacher_epochs": 4,

@@ -34,7 +34,7 @@ def _each_rounded(images, matrices, *, across):
 
 
 def pil_hue(images, shift):
-    """Hue shift through PIL's 8-bit HSV, whose rounding moves colours by several levels.
+    """Hue shift through PIL's 8-bit HSV, whose rounding moves colors by several levels.
 
     Args:
         images: (batch, height, width, 3) in [0, 1].

@@ -17,7 +17,7 @@ def written_aside(path: str | Path) -> Iterator[Path]:
     """Give a path to write a file or a folder to; `path` itself changes when the block has ended.
 
     A reader, a full disk or a crash thus finds the old `path` or the new one, whole. The path given
-    lies beside `path` and ends in its name, so that writers which look at the suffix see it.
+    lies next to `path` and ends in its name, so that writers which look at the suffix see it.
 
     Args:
         path: file, replaced if it exists; or folder, which must not exist.
@@ -81,7 +81,7 @@ def numbered_aside(directory: str | Path) -> Iterator[tuple[Path, Callable]]:
 
 @contextlib.contextmanager
 def _removed(path):
-    """Give a path beside `path`; what is there in the end is removed, and errors name `path`.
+    """Give a path next to `path`; what is there in the end is removed, and errors name `path`.
 
     Its name is drawn: processes in two containers that share a disk may have the same number.
     """

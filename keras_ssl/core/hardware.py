@@ -126,7 +126,7 @@ def xla_for(
     Args:
         replicas: int > 0.
         eigenvalues: whether the step takes eigenvalues.
-        deterministic: whether the same command shall give the same bits.
+        deterministic: whether the same command must give the same bits.
 
     Example:
 

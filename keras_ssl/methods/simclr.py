@@ -1,4 +1,4 @@
-"""SimCLR: tell the views of one image from those of all others."""
+"""SimCLR: distinguish the views of one image from those of all others."""
 
 from typing import Literal
 

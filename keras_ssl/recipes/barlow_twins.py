@@ -21,7 +21,7 @@ BARLOW_TWINS = {
     "imagenet": differences(
         "Zbontar et al., 2021, sec. 2.2, and the authors' code",
         "73.2 % linear (Zbontar et al., 2021, table 1)",
-        # LARS undoes the scale for weights; for biases and batch normalisation, which it leaves
+        # LARS undoes the scale for weights; for biases and batch normalization, which it leaves
         # alone, it makes 0.2 the 0.0048 of the paper.
         method={"loss_scale": 0.024, "hidden_dim": 8192, "projection_dim": 8192},
         backbone={"zero_init_residual": True},

@@ -14,7 +14,7 @@ _OURS = {"momentum": 0.99, "hidden_dim": 512, "bottleneck_dim": 128, "warmup_tea
 
 DINO = {
     "digits": differences(
-        # A duller teacher ends in the uniform distribution, a slower centre in a single class.
+        # A duller teacher ends in the uniform distribution, a slower center in a single class.
         method={
             **_OURS,
             "num_prototypes": 256,

@@ -21,7 +21,7 @@ _SEM_CIFAR = differences(
 
 MOCO = {
     "digits": differences(
-        # A queue of more steps, or a faster key encoder, ends in keys that are all alike.
+        # A queue of more steps, or a faster key encoder, ends in keys that are all the same.
         method={**_OURS, "queue_size": 128},
         optimizer=OUR_SGD,
         schedule={"final_momentum": 0.99},

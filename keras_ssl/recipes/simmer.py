@@ -8,7 +8,7 @@ _TRAINING = {
     "training": {"epochs": 800, "batch_size": 512},
 }
 _CIFAR = differences(
-    "SimMER, sec. 3.1, with decoupled weight decay; a projector without the batch normalisation "
+    "SimMER, sec. 3.1, with decoupled weight decay; a projector without the batch normalization "
     "that ends SimSiam's, of two readings (method.output_norm)",
     method={"num_layers": 2},
     backbone={"stem_padding": 1},

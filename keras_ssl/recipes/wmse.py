@@ -2,7 +2,7 @@
 
 from keras_ssl.recipes.differences import differences
 
-# The authors' own runs drop the learning rate in steps, and draw weaker colours before the crop:
+# The authors' own runs drop the learning rate in steps, and draw weaker colors before the crop:
 # augment.policy=wmse.
 _CIFAR = differences(
     "solo-learn, scripts/pretrain/cifar/wmse.yaml, with decoupled weight decay",

@@ -32,7 +32,7 @@ every_method = pytest.mark.parametrize(
     scope="module",
 )
 # Two replicas take four seconds each: by default one method of each way to see the global batch:
-# gathered rows, a queue, sums of scores, a centre, and statistics of the batch.
+# gathered rows, a queue, sums of scores, a center, and statistics of the batch.
 REPLICATED = ("simclr", "moco", "swav", "dino", "barlow_twins")
 some_methods = pytest.mark.parametrize(
     "name",

@@ -166,12 +166,12 @@ def dino(data):
     for student, teacher, temperature in zip(
         data["student"], data["teacher"], temperatures, strict=True
     ):
-        centred = centering(tensor(teacher))
+        centered = centering(tensor(teacher))
 
-        def loss(student, centred=centred, temperature=temperature):
+        def loss(student, centered=centered, temperature=temperature):
             return dino_loss(
                 ops.split(student, n_crops),
-                ops.split(centred, centred.shape[0] // batch),
+                ops.split(centered, centered.shape[0] // batch),
                 teacher_temperature=float(temperature),
                 student_temperature=student_temperature,
             )

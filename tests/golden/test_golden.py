@@ -28,8 +28,8 @@ TOLERANCE = {
     **statistics_cases.TOLERANCE,
     **clustering_cases.TOLERANCE,
 }
-# 8-bit operators of PIL round and truncate; the expected arrays are grey levels of 0..255.
-GREY_LEVELS = 2
+# 8-bit operators of PIL round and truncate; the expected arrays are gray levels of 0..255.
+GRAY_LEVELS = 2
 METADATA = ("source", "crosscheck_max_abs_diff")
 
 
@@ -58,7 +58,7 @@ def check(stem, tolerance):
         assert actual.shape == wanted.shape, name
         error = np.abs(actual.astype("float64") - wanted.astype("float64")).max()
         if name.endswith("_pil"):
-            assert error <= GREY_LEVELS, f"{name}: {error} grey levels"
+            assert error <= GRAY_LEVELS, f"{name}: {error} gray levels"
         else:
             # The floor is for gradients that are zero but for rounding: biases under a BN.
             scale = max(np.abs(wanted).max(), 1e-2)

@@ -1,4 +1,4 @@
-"""What to run first on a GPU, in the order in which it tells most: `pytest -m gpu`.
+"""What to run first on a GPU, in the order in which it shows most: `pytest -m gpu`.
 
 Each test prints what it measured (add -s). Where TensorFlow sees no GPU all of them are skipped;
 KERAS_SSL_GPU_TESTS=cpu runs them on the CPU all the same, to see that the tests themselves work.

@@ -1,4 +1,4 @@
-"""The search of neighbours on a GPU finds what it finds on the CPU."""
+"""The search of neighbors on a GPU finds what it finds on the CPU."""
 
 import numpy as np
 import pytest

@@ -205,7 +205,7 @@ def test_a_loss_that_diverges_ends_the_run_with_its_cause_and_no_model(capsys):
 
 
 @pytest.mark.usefixtures("copied")
-def test_a_table_that_is_not_complete_is_got_by_what_the_user_is_told(
+def test_a_table_that_is_not_complete_is_got_by_what_the_message_says(
     finished, capsys, monkeypatch
 ):
     from stages import evaluation
@@ -221,7 +221,7 @@ def test_a_table_that_is_not_complete_is_got_by_what_the_user_is_told(
 
 
 @pytest.mark.usefixtures("without_export")
-def test_a_training_whose_table_is_not_complete_goes_on_with_resume(capsys, monkeypatch):
+def test_a_training_whose_table_is_not_complete_is_completed_by_resume(capsys, monkeypatch):
     from stages import evaluation
 
     def lacks(*_):
@@ -235,7 +235,7 @@ def test_a_training_whose_table_is_not_complete_goes_on_with_resume(capsys, monk
 
 
 @pytest.mark.usefixtures("without_export")
-def test_a_disk_that_is_gone_while_training_is_told_in_words(tmp_path, capsys, monkeypatch):
+def test_a_disk_that_is_gone_while_training_is_explained(tmp_path, capsys, monkeypatch):
     from pipelines.data import encoded
     from stages import training
 

@@ -70,14 +70,14 @@ def by_tf1(path):
 
 
 @pytest.fixture(scope="module")
-def colour(tmp_path_factory):
-    return saved_model(tmp_path_factory.mktemp("colour") / "1", 3)
+def color(tmp_path_factory):
+    return saved_model(tmp_path_factory.mktemp("color") / "1", 3)
 
 
 @pytest.fixture(scope="module", params=[by_saved_model, by_tf1])
-def ask(request, colour):
+def ask(request, color):
     """Function (signature, what to send) -> features."""
-    return request.param(colour)
+    return request.param(color)
 
 
 def square(content):
@@ -160,7 +160,7 @@ def bmp(width, height):
 
 
 def claiming(content, height, width):
-    """A JPEG whose header tells another size."""
+    """A JPEG whose header says another size."""
     place = content.index(b"\xff\xc0") + 5
     return content[:place] + struct.pack(">HH", height, width) + content[place + 4 :]
 
@@ -223,8 +223,8 @@ def test_hostile_images_are_refused_and_the_next_request_answered(name, ask):
     np.testing.assert_array_equal(ask("features", good)[0], np.ravel(PREPROCESS[3](good)))
 
 
-def test_floats_and_with_them_nan_are_refused_by_type(colour):
-    ask = by_saved_model(colour)
+def test_floats_and_with_them_nan_are_refused_by_type(color):
+    ask = by_saved_model(color)
     for value in (np.nan, np.inf, 0.5):
         with pytest.raises((tf.errors.InvalidArgumentError, TypeError), match="uint8"):
             ask("serving_default", np.full((1, 8, 8, 3), value, "float32"))

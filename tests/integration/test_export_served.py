@@ -1,4 +1,4 @@
-"""An export as a whole: checked in a process of its own, with what a server needs beside it."""
+"""An export as a whole: checked in a process of its own, with what a server needs next to it."""
 
 import json
 import shlex
@@ -67,8 +67,8 @@ def test_metadata_tell_what_goes_in_and_comes_out(exported):
         }
         found = loaded[name].structured_outputs
         assert set(signature["outputs"]) == set(found)
-        for output, told in signature["outputs"].items():
-            assert told == {
+        for output, said in signature["outputs"].items():
+            assert said == {
                 "dtype": found[output].dtype.name,
                 "shape": found[output].shape.as_list(),
             }

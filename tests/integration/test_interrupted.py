@@ -1,4 +1,4 @@
-"""Every stage of a run is ended by a signal, by a full disk and by a bad file, and goes on."""
+"""Every stage of a run is ended by a signal, by a full disk and by a bad file, and resumed."""
 
 import contextlib
 import json
@@ -315,7 +315,7 @@ def stored(workdir):
 
 
 @pytest.mark.parametrize("rows", [0, 17, 40])
-def test_codes_that_were_ended_go_on(rows, workdir, tmp_path, monkeypatch):
+def test_codes_that_were_ended_are_resumed(rows, workdir, tmp_path, monkeypatch):
     assert write_codes(workdir) == 0
     expected = stored(workdir)
     remove(workdir, "codes")
@@ -328,7 +328,7 @@ def test_codes_that_were_ended_go_on(rows, workdir, tmp_path, monkeypatch):
     np.testing.assert_array_equal(stored(workdir), expected)
 
 
-def test_codes_that_no_file_has_room_for_go_on(workdir, capsys):
+def test_codes_that_no_file_has_room_for_are_resumed(workdir, capsys):
     with files_of_at_most(200):
         assert write_codes(workdir) == 2
     assert "too large" in capsys.readouterr().err
@@ -351,7 +351,7 @@ def test_training_in_a_thread_of_its_own_leaves_signals_alone(workdir, whole):
 
 
 @pytest.mark.slow
-def test_training_that_no_file_has_room_for_goes_on(workdir, whole, capsys):
+def test_training_that_no_file_has_room_for_is_resumed(workdir, whole, capsys):
     remove(workdir, "checkpoints", "model.keras", "encoder.keras", "metrics.jsonl")
     with files_of_at_most(20_000):
         assert resume(workdir) == 2

@@ -14,7 +14,7 @@ from stages.inputs import view_settings
 from stages.request import read_catalog
 from tests.program import start
 
-WISHES = [
+OVERRIDES = [
     "data.image_size=16",
     "backbone.name=tiny",
     "training.batch_size=400",
@@ -42,10 +42,10 @@ class Plain(keras_ssl.SimCLR):
     multi_crop = False
 
 
-def prepare(*wishes):
+def prepare(*overrides):
     catalog = read_catalog()
-    wishes = [parse_set(text) for text in (*WISHES, *wishes)]
-    return training.prepare(resolve(catalog, "simclr", wishes, "digits"))
+    overrides = [parse_set(text) for text in (*OVERRIDES, *overrides)]
+    return training.prepare(resolve(catalog, "simclr", overrides, "digits"))
 
 
 @pytest.fixture
@@ -111,8 +111,8 @@ def test_a_method_without_local_crops_refuses_them(monkeypatch):
 @pytest.mark.slow
 def test_a_run_with_local_crops_trains_and_leaves_an_encoder(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(evaluation, "evaluate", lambda *arguments, **options: None)
-    wishes = [f"--set={text}" for text in WISHES if "accumulate" not in text]
-    flags = ["--method=sem_simclr", "--epochs=2", "--set=neck.num_simplices=4", *wishes]
+    overrides = [f"--set={text}" for text in OVERRIDES if "accumulate" not in text]
+    flags = ["--method=sem_simclr", "--epochs=2", "--set=neck.num_simplices=4", *overrides]
     assert start(*flags, f"--workdir={tmp_path / 'run'}") == 0
     assert "+ 3 local of 8x8" in capsys.readouterr().out
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()

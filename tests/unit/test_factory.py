@@ -53,5 +53,5 @@ def test_images_that_would_be_normalised_twice_are_told_of(own):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         keras_ssl.create("simsiam", backbone=backbone, hidden_dim=4, projection_dim=4)
-    told = [str(w.message) for w in caught if "include_preprocessing=False" in str(w.message)]
-    assert len(told) == own and all("(rescaling)" in text for text in told)
+    warned = [str(w.message) for w in caught if "include_preprocessing=False" in str(w.message)]
+    assert len(warned) == own and all("(rescaling)" in text for text in warned)

@@ -1,4 +1,4 @@
-"""Statistics of embeddings tell full from collapsed, and entropies match known ones."""
+"""Statistics of embeddings distinguish full from collapsed, and entropies match known ones."""
 
 import math
 

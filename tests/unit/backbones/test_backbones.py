@@ -12,7 +12,7 @@ from keras_ssl.layers.norm import BatchNormalization
 
 NAMES = sorted(BACKBONES)
 CONVOLUTIONAL = [name for name in NAMES if not name.startswith("vit_")]
-NORMALISED = [name for name in CONVOLUTIONAL if name != "resnet8"]
+NORMALIZED = [name for name in CONVOLUTIONAL if name != "resnet8"]
 
 
 @pytest.fixture
@@ -157,11 +157,11 @@ def test_layers_are_named_by_their_place():
     assert "stage1_block2_shortcut_conv" not in names
 
 
-@pytest.mark.parametrize("name", NORMALISED)
-def test_convolutions_have_no_bias_and_are_followed_by_the_projects_normalisation(name):
+@pytest.mark.parametrize("name", NORMALIZED)
+def test_convolutions_have_no_bias_and_are_followed_by_the_projects_normalization(name):
     model = _small(name)
-    normalisations = [layer for layer in model.layers if isinstance(layer, BatchNormalization)]
-    assert len(_convolutions(model)) == len(normalisations)
+    normalizations = [layer for layer in model.layers if isinstance(layer, BatchNormalization)]
+    assert len(_convolutions(model)) == len(normalizations)
     assert not any(layer.use_bias for layer in _convolutions(model))
 
 

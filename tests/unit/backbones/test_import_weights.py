@@ -214,10 +214,10 @@ def test_the_command_tells_what_it_found_and_writes_the_encoder(tmp_path, capsys
     checkpoint["classifier.weight"] = np.ones((10, 32))
     out = tmp_path / "encoder.keras"
     assert command.main([str(saved(tmp_path, **checkpoint)), str(out)]) == 0
-    told = capsys.readouterr().out
+    said = capsys.readouterr().out
     for part in ("solo-learn checkpoint, prefix 'backbone.'", "resnet18, width 4", "padding 2"):
-        assert part in told
-    assert "left out    momentum_backbone, classifier\n" in told
+        assert part in said
+    assert "left out    momentum_backbone, classifier\n" in said
     expected = reference_features(weights, images(), stem_padding=2)
     assert differs(keras_ssl.load_encoder(out), expected) < 1e-5
 

@@ -28,7 +28,7 @@ from keras_ssl.evaluation.results import Result, write_results
 from stages.request import read_catalog
 
 BENCHED = augmentation.COLUMNS
-NEUTRAL = "none, only normalised"
+NEUTRAL = "none, only normalized"
 EVALUATED = "--set=evaluation.clusters=true"
 catalog = functools.cache(read_catalog)
 
@@ -100,8 +100,8 @@ def test_every_setting_of_a_claim_fits_every_recipe(name, dataset, tmp_path):
 
 @pytest.mark.parametrize("family", ["digits", "small", "imagenet"])
 def test_byol_without_predictor_asks_for_no_learning_rate_of_it(family):
-    wishes = [config.parse_set(f"{key}={value}") for key, value in collapse.NO_PREDICTOR.items()]
-    recipe = config.resolve(read_catalog(), "byol", wishes, family)
+    overrides = [config.parse_set(f"{key}={value}") for key, value in collapse.NO_PREDICTOR.items()]
+    recipe = config.resolve(read_catalog(), "byol", overrides, family)
     assert recipe.method["use_predictor"] is False
     assert recipe.optimizer.options["constant_lr_layers"] == ()
     assert recipe.optimizer.constant_lr is None
@@ -137,7 +137,7 @@ def test_accuracies_are_those_of_the_data_and_settings_of_the_run():
         common.accuracies_of([*results, results[1]], "pretrained", recipe)
 
 
-def test_speed_of_the_stream_is_told_as_a_share_of_the_constant_batch():
+def test_speed_of_the_stream_is_a_share_of_the_constant_batch():
     measured = {"stream": [(90.0, 0.1), (96.0, 0.2), (80.0, 0.3)], "constant": [(100.0, 0.0)] * 3}
     _, _, stream, constant, _, last = fit.format_table(measured).splitlines()
     assert stream == "| stream | 90 | 80 to 96 | 20.0% |"
@@ -308,10 +308,10 @@ def test_a_train_step_that_fails_leaves_the_others_their_rows(monkeypatch, capsy
     assert "width 64, float32: MemoryError: too wide" in printed.err
 
 
-def test_a_row_that_fails_is_told_and_costs_no_other(capsys):
+def test_a_row_that_fails_is_named_and_costs_no_other(capsys):
     attempt = common.Attempts()
     assert attempt("halves", lambda x: x / 2, 3) == 1.5
-    attempt.finish()  # nothing to tell
+    attempt.finish()  # nothing to say
     assert attempt("zeroth", lambda: 1 / 0) is None
     assert attempt("exit", sys.exit, "ended with status 3") is None
     assert "zeroth: ZeroDivisionError: division by zero" in capsys.readouterr().err

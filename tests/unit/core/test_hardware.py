@@ -33,8 +33,8 @@ def machine(*gpus, **facts):
     return Hardware(**{"gpus": gpus, "kernels": WHEEL, **facts})
 
 
-def recipe(*wishes, name="simclr"):
-    return resolve(catalog(), name, [parse_set(text) for text in wishes], "digits")
+def recipe(*overrides, name="simclr"):
+    return resolve(catalog(), name, [parse_set(text) for text in overrides], "digits")
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_bfloat16_is_left_where_the_user_keeps_onednn_from_it(limit, precision):
         (machine(T4), "mixed_float16"),
         (machine(P100), "float32"),
         (machine(A100, T4), "mixed_float16"),  # what all of them have units for
-        (machine(GPU()), "float32"),  # such as Apple's, which tells nothing
+        (machine(GPU()), "float32"),  # such as Apple's, which says nothing
         (replace(CPU, cpu_flags=frozenset({"avx2"})), "float32"),
         (replace(CPU, cpu_flags=frozenset({"avx2", "amx_bf16"})), "mixed_bfloat16"),
         (replace(CPU, cpu_flags=frozenset({"avx512_bf16"})), "mixed_bfloat16"),
@@ -293,8 +293,8 @@ def test_views_on_a_device_without_its_compiler_are_refused(monkeypatch):
         resolve_auto(recipe("augment.where=device"))
 
 
-def count(facts, *wishes, doubt=lambda gpus: ""):
-    return devices.devices_for(recipe(*wishes), facts, doubt)
+def count(facts, *overrides, doubt=lambda gpus: ""):
+    return devices.devices_for(recipe(*overrides), facts, doubt)
 
 
 def test_several_gpus_are_taken_after_their_check_or_when_asked_for():
@@ -309,10 +309,10 @@ def test_several_gpus_are_taken_after_their_check_or_when_asked_for():
     assert count(CPU, "training.strategy=mirrored", doubt=refuse).replicas.value == 1
 
 
-@pytest.mark.parametrize("wish", ["training.batch_size=33", "training.accumulate=2"])
-def test_what_several_gpus_cannot_do_is_done_on_one_unless_they_were_asked_for(wish):
+@pytest.mark.parametrize("override", ["training.batch_size=33", "training.accumulate=2"])
+def test_what_several_gpus_cannot_do_is_done_on_one_unless_they_were_asked_for(override):
     refuse = lambda gpus: pytest.fail("not to be checked")  # noqa: E731
-    value, why = count(machine(A100, A100), wish, doubt=refuse).replicas
+    value, why = count(machine(A100, A100), override, doubt=refuse).replicas
     assert value == 1 and why
 
 

@@ -41,7 +41,7 @@ class StopsAfter:
         return len(IMAGES)
 
     def __getitem__(self, rows):
-        single = rows.stop - rows.start == 1  # the sample that tells the data
+        single = rows.stop - rows.start == 1  # the sample that identifies the data
         if not single and rows.stop > self.rows:
             raise KeyboardInterrupt
         self.read += [] if single else [rows.start]

@@ -79,8 +79,8 @@ def test_without_a_runtime_to_check_with_nothing_is_written(tmp_path, monkeypatc
     for form, name in (("onnx", "onnxruntime"), ("litert", "ai-edge-litert")):
         suffix = forms.FORMS[form].suffix
         # Keras 3.12 does not know LiteRT yet.
-        told = f"Form '{form}'.*(Install .*{name}|Unrecognized format={form})"
-        with pytest.raises(UserError, match=told):
+        message = f"Form '{form}'.*(Install .*{name}|Unrecognized format={form})"
+        with pytest.raises(UserError, match=message):
             export_form(encoder(), form, tmp_path / f"encoder{suffix}", IMAGES)
     assert list(tmp_path.iterdir()) == []
 

@@ -252,8 +252,8 @@ def test_another_kind_of_neck_starts_from_its_own_settings():
 @pytest.mark.parametrize("kind", ["none", *NECKS])
 @pytest.mark.parametrize("embedder", ["linear", "mlp", "identity"])
 def test_a_recipe_holds_only_what_its_neck_uses(kind, embedder):
-    told = [f"neck.kind={kind}"] + ([f"neck.embedder={embedder}"] if kind != "none" else [])
-    recipe = recipe_of("byol", *told)
+    settings = [f"neck.kind={kind}"] + ([f"neck.embedder={embedder}"] if kind != "none" else [])
+    recipe = recipe_of("byol", *settings)
     names = {key.split(".")[1] for key in recipe.settings if key.startswith("neck.")}
     assert names == {"kind", *neck_fields(kind, embedder)}
     assert set(recipe.neck.options) == names - {"kind"}

@@ -96,7 +96,7 @@ def test_a_mean_far_above_the_spread_is_exact_compiled_or_not(shape, dtype):
             assert np.all(np.asarray(layer.moving_variance) >= 0)
         for plain, compiled in zip(*results, strict=True):
             size = max(1.0, np.abs(plain).max())
-            # bfloat16 rounds what differs in the last bit to neighbours.
+            # bfloat16 rounds what differs in the last bit to neighbors.
             tolerance = 1e-3 if dtype == "float32" else 2**-7
             np.testing.assert_allclose(compiled, plain, atol=tolerance * size)
         x = np.asarray(x, "float64")
@@ -152,7 +152,7 @@ def test_float64_stays_float64():
 def test_other_ranks_and_axes_are_those_of_keras(shape, axis):
     ours, theirs = _pair(shape, axis=axis)
     x = _input(shape)
-    # A pair of sums instead of centred squares: Keras's way of sharing statistics.
+    # A pair of sums instead of centered squares: Keras's way of sharing statistics.
     _assert_same(_run(ours, x, True), _run(theirs, x, True), 1e-4)
     _assert_same(ours.get_weights(), theirs.get_weights())
 

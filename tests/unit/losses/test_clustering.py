@@ -287,22 +287,22 @@ def test_queue_and_centre_survive_a_file(tmp_path):
 
 
 def test_state_gives_the_same_eager_and_compiled():
-    queues, centres = [KeyQueue(4, D), KeyQueue(4, D)], [Centering(), Centering()]
+    queues, centers = [KeyQueue(4, D), KeyQueue(4, D)], [Centering(), Centering()]
     queues[1].set_weights(queues[0].get_weights())
     x = random(2, D)
 
-    def step(queue, centre, x):
-        y = centre(x)
-        centre.update(x)
+    def step(queue, center, x):
+        y = center(x)
+        center.update(x)
         queue.enqueue(x)
         return y
 
-    for centre in centres:
-        centre.build((None, D))
-    step(queues[0], centres[0], x)
-    tf.function(lambda x: step(queues[1], centres[1], x), jit_compile=True)(x)
+    for center in centers:
+        center.build((None, D))
+    step(queues[0], centers[0], x)
+    tf.function(lambda x: step(queues[1], centers[1], x), jit_compile=True)(x)
     np.testing.assert_allclose(queues[0].keys, queues[1].keys, rtol=1e-5)
-    np.testing.assert_allclose(centres[0].center, centres[1].center, rtol=1e-5)
+    np.testing.assert_allclose(centers[0].center, centers[1].center, rtol=1e-5)
     assert int(queues[1].pointer) == 2
 
 
@@ -397,7 +397,7 @@ def test_swapped_prediction_refuses_what_it_cannot_pair():
             swapped_prediction_loss(scores, codes)
 
 
-# DINO and its centre
+# DINO and its center
 
 
 def test_teacher_gets_no_gradient():
@@ -419,10 +419,10 @@ def test_centre_is_used_as_it_was_before_the_update():
     first, second = random(N, 5), random(N, 5, seed=2) + 1.0
     np.testing.assert_array_equal(centering(first), first)
     centering.update(first)
-    centre = 0.1 * first.numpy().mean(axis=0)
-    np.testing.assert_allclose(centering(second), second - centre, rtol=1e-5, atol=1e-6)
+    center = 0.1 * first.numpy().mean(axis=0)
+    np.testing.assert_allclose(centering(second), second - center, rtol=1e-5, atol=1e-6)
     centering.update(second)
-    wanted = 0.9 * centre + 0.1 * second.numpy().mean(axis=0)
+    wanted = 0.9 * center + 0.1 * second.numpy().mean(axis=0)
     np.testing.assert_allclose(centering.center, wanted, rtol=1e-5, atol=1e-7)
 
 
@@ -466,7 +466,7 @@ def test_self_classifier_refuses_one_view():
 # Prototypes
 
 
-def test_prototypes_are_used_as_they_are_until_normalised():
+def test_prototypes_are_used_as_they_are_until_normalized():
     layer, x = Prototypes(5), random(N, D)
     layer.build(x.shape)
     np.testing.assert_allclose(np.linalg.norm(layer.prototypes, axis=1), 1.0, rtol=1e-5)
@@ -528,8 +528,8 @@ def test_two_replicas_share_queue_centre_and_balance(two_replicas):
         queue.keys.assign(start)
 
     def step(queue, centering, x):
-        centred = centering(x)
-        centering.update(centred)
+        centered = centering(x)
+        centering.update(centered)
         queue.enqueue(x)
         return sinkhorn(x, epsilon=0.5)
 

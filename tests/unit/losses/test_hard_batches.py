@@ -79,7 +79,7 @@ HARD_BATCHES = {
 }
 
 
-# A singular covariance beside a live view: the slopes are right, and larger than float16's numbers.
+# A singular covariance and a live view: the slopes are right, and larger than float16's numbers.
 TOO_STEEP = {("wmse, sub-batches of dim + 1", "duplicates", "float16")}
 
 

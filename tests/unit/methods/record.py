@@ -12,7 +12,7 @@ STEPS = 5
 class Record:
     """What a method computed in each of `STEPS` steps, and its state before and after.
 
-    It is stopped after the second step and goes on as another object that read its checkpoint.
+    It is stopped after the second step and continues as another object that read its checkpoint.
     """
 
     def __init__(self, name, state, tmp_path, **options):

@@ -44,7 +44,7 @@ def small_dbn(variant, **options):
 
 
 def projections(method, batch, training=True):
-    """What `embed` normalises: with the features themselves for images."""
+    """What `embed` normalizes: with the features themselves for images."""
     return [method.projector(z, training=training) for z in ops.unstack(batch["global"], axis=1)]
 
 

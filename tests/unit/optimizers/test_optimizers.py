@@ -47,7 +47,7 @@ def _model(seed=0):
     keras.utils.set_random_seed(seed)
     layers = [
         keras.Input((4,)),
-        # A bias before the normalisation has a zero gradient up to rounding, which Adam blows up.
+        # A bias before the normalization has a zero gradient up to rounding, which Adam blows up.
         keras.layers.Dense(3, use_bias=False, name="hidden"),
         keras.layers.BatchNormalization(name="norm"),
         keras.layers.Dense(2, name="predictor"),

@@ -64,8 +64,8 @@ def test_a_weight_decay_that_moves_is_logged_and_a_constant_one_is_not(policy):
     assert logged == pytest.approx([0.1, 0.2, 0.3])  # that of each update, from the first on
 
 
-def recipe(name, *wishes, family=None):
-    return resolve(read_catalog(), name, [parse_set(text) for text in wishes], family)
+def recipe(name, *overrides, family=None):
+    return resolve(read_catalog(), name, [parse_set(text) for text in overrides], family)
 
 
 def test_a_constant_learning_rate_is_told_beside_the_peak():
@@ -76,9 +76,9 @@ def test_a_constant_learning_rate_is_told_beside_the_peak():
     assert describe_rates(recipe("simclr", family="digits")).count("per 256") == 1
 
 
-def prepared(*wishes):
+def prepared(*overrides):
     small = ("backbone.name=tiny", "training.precision=float32", "training.epochs=3")
-    return prepare(recipe("byol", *small, *wishes, family="digits"))
+    return prepare(recipe("byol", *small, *overrides, family="digits"))
 
 
 def test_layers_that_are_not_there_are_refused_before_the_run_begins():
