@@ -185,7 +185,7 @@ def format_report(report, count):
     lines = [
         f"Checked with {count} images in a process without this project. Largest difference from "
         "the live model",
-        "(of codes and one_hot: the share that differs):",
+        "(of codes and one_hot: the fraction that differs):",
         "",
         f"  {'signature':<16} {'output':<10} "
         + " ".join(f"{text:>14}" for text in LOADERS.values()),

@@ -19,7 +19,7 @@ class Centering(Configured, keras.layers.Layer):
         center <- momentum * center + (1 - momentum) * mean of the rows of all replicas
 
     Args:
-        momentum: float in [0, 1]. Share of the center that one step keeps.
+        momentum: float in [0, 1]. Fraction of the center that one step keeps.
 
     Attributes:
         center: (dim,), non-trainable, in at least float32, 0 at first.

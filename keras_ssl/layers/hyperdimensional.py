@@ -13,7 +13,7 @@ from keras_ssl.ops.linalg import l2_normalize
 from keras_ssl.ops.precision import Tensor, at_least_float32, float_spec
 
 
-def tanh_embedding(x: Tensor, batch_size: int | Tensor) -> Tensor:
+def tanh_embedding(x: Tensor) -> Tensor:
     """`tanh(x)`, what the authors' code trains; rows have norms up to sqrt(dim)."""
     return ops.tanh(at_least_float32(x))
 
@@ -23,7 +23,7 @@ def l2_embedding(x: Tensor, batch_size: int | Tensor) -> Tensor:
     return l2_normalize(x) * (x.shape[-1] / batch_size) ** 0.5
 
 
-ACTIVATIONS = {"tanh": tanh_embedding, "l2": l2_embedding}
+ACTIVATIONS = {"tanh": lambda x, batch_size: tanh_embedding(x), "l2": l2_embedding}
 
 
 def code_temperature(

@@ -27,7 +27,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     Args:
         axis: int. The axis of the channels.
-        momentum: float in [0, 1]. Share of the running statistics that one step keeps.
+        momentum: float in [0, 1]. Fraction of the running statistics that one step keeps.
         epsilon: float > 0. Added to the variance.
         synchronized: bool. Several replicas normalize by the statistics of the global batch.
         **kwargs: the other arguments of `keras.layers.BatchNormalization` (`center`, `scale`, ...).

@@ -62,7 +62,7 @@ class VectorQuantizer(Configured, keras.layers.Layer):
     Args:
         num_codebooks: int > 0. L; must divide the features.
         codebook_size: int > 1. V.
-        commitment: float >= 0. Weight of the pull of the input towards its code.
+        commitment: float >= 0. Weight of the loss that moves the input towards its code.
 
     Raises:
         UserError: for sizes out of range, or if `num_codebooks` does not divide the features.

@@ -194,7 +194,7 @@ class DecorrelatedBatchNormalization(Configured, keras.layers.Layer):
 
     Args:
         num_groups: int > 0. Must divide the features; groups are consecutive features.
-        momentum: float in [0, 1]. Share of the running statistics that one step keeps.
+        momentum: float in [0, 1]. Fraction of the running statistics that one step keeps.
         epsilon: float >= 0. Added to the eigenvalues of the covariance.
         iterations: int >= 0 or None. Newton's steps towards the matrix; None for the exact one.
 

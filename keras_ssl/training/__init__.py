@@ -1,0 +1,18 @@
+"""Callbacks of a run, for `method.fit(callbacks=[...])`, and the probes of online evaluation."""
+
+from keras_ssl.training.callbacks import EventFiles, MetricsLog, Throughput
+from keras_ssl.training.checkpoints import Checkpoints
+from keras_ssl.training.divergence import StopAtDivergence
+from keras_ssl.training.online import OnlineEvaluation, OnlineLinearProbe, feature_std, online_knn
+
+__all__ = [
+    "Checkpoints",
+    "EventFiles",
+    "MetricsLog",
+    "OnlineEvaluation",
+    "OnlineLinearProbe",
+    "StopAtDivergence",
+    "Throughput",
+    "feature_std",
+    "online_knn",
+]

@@ -25,7 +25,7 @@ class Throughput(keras.callbacks.Callback):
     """Add `images_per_second` and `data_wait` to the logs of every step and epoch.
 
     Both are means over the epoch so far; the first step of a training, which compiles, is left
-    out as soon as there is a second. `data_wait` is the share of that time spent waiting for
+    out as soon as there is a second. `data_wait` is the fraction of that time spent waiting for
     data, in [0, 1], read from the model's `seconds_waiting` (a growing number of seconds; a model
     without it is taken never to wait).
 

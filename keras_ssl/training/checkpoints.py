@@ -64,6 +64,17 @@ class Checkpoints(keras.callbacks.Callback):
 
     Raises:
         Diverged: in the place of saving weights that are not finite.
+
+    Example:
+
+    >>> import tempfile
+    >>> directory = tempfile.mkdtemp()
+    >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    >>> model.compile("sgd", "mse")
+    >>> x = tf.zeros((4, 1))
+    >>> fit = model.fit(x, x, epochs=3, verbose=0, callbacks=[Checkpoints(directory)])
+    >>> latest_step(directory)
+    3
     """
 
     def __init__(self, directory: str | Path, *, step: int = 0, keep: int = 2):

@@ -26,6 +26,17 @@ class StopAtDivergence(keras.callbacks.Callback):
 
     Raises:
         Diverged: with the step and the likely cause.
+
+    Example:
+
+    >>> import keras_ssl
+    >>> method = keras_ssl.create("simclr", backbone="tiny", input_shape=(8, 8, 1))
+    >>> method.compile("sgd")
+    >>> views = {"global": keras.random.normal((4, 2, 8, 8, 1), seed=1)}
+    >>> data = tf.data.Dataset.from_tensors(views)
+    >>> fit = method.fit(data, verbose=0, callbacks=[StopAtDivergence()])
+    >>> len(fit.history["loss"])
+    1
     """
 
     def __init__(self, every: int = 25, *, step: int = 0):

@@ -13,11 +13,11 @@ ROOT = Path(__file__).resolve().parents[2]
 # Runs many command lines in one process without TensorFlow, which a failing one would import.
 DRIVER = """
 import contextlib, io, json, sys
-import run
+from tests.program import start
 for argv in json.load(sys.stdin):
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        status = run.main(["run.py", *argv])
+        status = start(*argv)
     heavy = [name for name in ("tensorflow", "keras", "sklearn") if name in sys.modules]
     print(json.dumps([status, out.getvalue(), err.getvalue(), heavy]))
 """

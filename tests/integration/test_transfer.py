@@ -21,11 +21,11 @@ PREPROCESSING = Preprocessing(8, 3, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
 # Several command lines in one process without TensorFlow, which a failing one would import.
 DRIVER = """
 import contextlib, io, json, sys
-import run
+from tests.program import start
 for argv in json.load(sys.stdin):
     err = io.StringIO()
     with contextlib.redirect_stderr(err):
-        status = run.main(["run.py", "--mode=transfer", *argv])
+        status = start("--mode=transfer", *argv)
     print(json.dumps([status, err.getvalue(), "tensorflow" in sys.modules]))
 """
 
