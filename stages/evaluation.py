@@ -1,4 +1,4 @@
-"""Evaluate the encoder of a run, beside raw pixels and random weights."""
+"""Evaluate the encoder of a run, next to raw pixels and random weights."""
 
 import functools
 import zipfile
@@ -12,15 +12,8 @@ import keras_ssl
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.files import remove_leftovers
 from keras_ssl.evaluation.compare import compare_runs, load_run
-from keras_ssl.evaluation.evaluators import (
-    Evaluation,
-    LeftOut,
-    by_features,
-)
-from keras_ssl.evaluation.evaluators import (
-    evaluate as evaluate_all,
-)
-from keras_ssl.evaluation.feature_cache import digest_of_images
+from keras_ssl.evaluation.evaluators import Evaluation, LeftOut, by_features, evaluate_all
+from keras_ssl.evaluation.feature_cache import digest_of_images, key_of_images
 from keras_ssl.evaluation.method_clusters import code_clusters, head_clusters
 from keras_ssl.evaluation.representation import Features, Representation, representations_of
 from keras_ssl.evaluation.results import protocol_hash, read_results, write_results
@@ -38,13 +31,13 @@ CLUSTERS, TABLES = "clusters", "tables"  # what an evaluation ends with
 def evaluate(
     recipe, inputs, encoder, workdir, resume=False, *, again="Run the same command again."
 ):
-    """Evaluate the encoder beside raw pixels and random weights; write and print the tables.
+    """Evaluate the encoder, raw pixels and random weights; write and print the tables.
 
     Results are written as they come, with a note of what they complete, and what cannot be measured
     is reported and left out. With `resume` only what has no such note is measured.
 
     Args:
-        again: str. How to get what is missing at another time, as the user is told.
+        again: str. How to get what is missing at another time, for the message.
 
     Raises:
         UserError: in the end, where something is missing that another attempt may get.
@@ -57,14 +50,15 @@ def evaluate(
     remove_leftovers(directory)
     images, kept = digest_of_images(data.test_images, data.test_labels), {}
     if recipe.evaluation.keep_features:
-        kept = {"kept_in": directory, "digests": (digest_of_images(data.train_images), images)}
+        keys = (key_of_images(data.train_images), key_of_images(data.test_images, images))
+        kept = {"kept_in": directory, "digests": keys}
     results, left_out = [], []
     done = evaluated(workdir, data.name, recipe) if resume else []
     for title, measure in tasks_of(recipe, inputs, encoder, workdir):
         if title in done:
             continue
         print(f"Evaluating {title} ...", flush=True)
-        evaluation = Evaluation(data, recipe.evaluation, **arguments_of(recipe, inputs), **kept)
+        evaluation = evaluation_of(recipe, inputs, **kept)
         with evaluation.skipped(title):
             measure(evaluation)
         done = done if any(each.retry for each in evaluation.left_out) else [*done, title]
@@ -104,16 +98,20 @@ def tasks_of(recipe, inputs, encoder, workdir):
     return tasks
 
 
-def arguments_of(recipe, inputs):
-    """What `Evaluation` is told of other images: corrupted, augmented, of other data sets."""
-    return {
-        "corruptions": corruptions,
-        "augmented": lambda model: (
-            augmented_features(model, inputs),
-            {"view": asdict(PROBE_VIEW)},
-        ),
-        "shifted_part": lambda dataset: shifted_part(dataset, recipe.data, inputs.data),
-    }
+def evaluation_of(recipe, inputs, **kept):
+    """The `Evaluation` of a run, with images corrupted, augmented, and of other data sets.
+
+    Args:
+        kept: `kept_in` and `digests` of `Evaluation`, where features are kept.
+    """
+    return Evaluation(
+        inputs.data,
+        recipe.evaluation,
+        corruptions=corruptions,
+        augmented=lambda model: (augmented_features(model, inputs), {"view": asdict(PROBE_VIEW)}),
+        shifted_part=lambda dataset: shifted_part(dataset, recipe.data, inputs.data),
+        **kept,
+    )
 
 
 def corruptions(images):

@@ -78,7 +78,7 @@ class Evaluation:
         augmented: function of a model, or of None for pixels -> (`views` of `probe_grid`,
             protocol).
         kept_in: directory where features are kept, or None.
-        digests: `digest_of_images` of the train and the test images, or None.
+        digests: `key_of_images` of the train and the test images, or None.
         results: list of `Result`.
         left_out: list of `LeftOut`.
     """
@@ -222,7 +222,7 @@ EVALUATORS = (
 JOINT_EVALUATORS = (("{name}, gradient probe", gradient_probe), ("{name}, shifted", shifted))
 
 
-def evaluate(representations, evaluation):
+def evaluate_all(representations, evaluation):
     """Add to `evaluation` all that is measured of representations of the same features.
 
     Of representations one at a time is read, as wide ones fill the memory.

@@ -2,21 +2,25 @@
 
 import hashlib
 import json
-import re
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.files import write_text, written_aside
 
 _BLOCK = 4096  # images, or rows of features, held in memory at a time
-_SEEN = 16  # images that tell one preprocessing from another
+_SEEN = 16  # images by which one preprocessing is known from another
+_NAMES = ("name", "keras_history", "input_layers", "output_layers")  # where layers are named
 
 
-def cached_features(extract, images, directory, *, images_digest=None):
+def cached_features(
+    extract: Callable, images: ArrayLike, directory: str | Path, *, images_digest: str | None = None
+) -> np.ndarray:
     """Features of every image, as `extract` gives them, from `directory` if they are there.
 
     Two files hold them, named by a hash of the encoder (configuration and weights), the images,
@@ -29,7 +33,7 @@ def cached_features(extract, images, directory, *, images_digest=None):
         extract: `FeatureExtractor` of a `keras.Model` of one output.
         images: uint8 (N, H, W, C); anything that has `shape` and gives arrays for slices.
         directory: folder, made if it is missing.
-        images_digest: str or None. `digest_of_images(images)`, where a caller has it already.
+        images_digest: str or None. `key_of_images(images)`, where a caller has it already.
 
     Returns:
         float32 (N, F), a read-only `np.memmap`.
@@ -59,16 +63,16 @@ def cached_features(extract, images, directory, *, images_digest=None):
         if fingerprint(extract.encoder) != before:
             raise UserError(
                 "The encoder's weights changed while its features were read in inference mode. "
-                "A layer of it learns when it is called with training=False: mend that layer."
+                "A layer of it learns when it is called with training=False: correct that layer."
             )
     write_text(path.with_suffix(".json"), json.dumps({"sha256": digest}))
     return np.load(path, mmap_mode="r")
 
 
-def fingerprint(model) -> str:
+def fingerprint(model: keras.Model) -> str:
     """64 hexadecimal digits of the configuration and of every bit of the weights of a model.
 
-    The numbers that Keras appends to the names of layers do not count.
+    Of the names of layers only counts which are the same: Keras numbers layers as they come.
 
     Example:
 
@@ -85,19 +89,31 @@ def fingerprint(model) -> str:
         )
     config = keras.saving.serialize_keras_object(model)
     config.pop("compile_config", None)
-    text = json.dumps(config, sort_keys=True, default=str)
-    digest = hashlib.sha256(re.sub(r'_\d+"', '"', text).encode())
+    text = json.dumps(_numbered(config, {}), sort_keys=True, default=str)
+    digest = hashlib.sha256(text.encode())
     for weight in model.weights:
         _add(digest, keras.ops.convert_to_numpy(weight))
     return digest.hexdigest()
 
 
-def digest_of_images(images, labels=()) -> str:
-    """16 hexadecimal digits that other images, labels, or another order of them, change.
+def _numbered(part, numbers, key=""):
+    """A configuration with a number for each name of a layer, in the order in which they come."""
+    if isinstance(part, dict):
+        if str(part.get("class_name")).endswith("Policy"):  # of data types; its name has a meaning
+            return part
+        return {name: _numbered(part[name], numbers, name) for name in sorted(part)}
+    if isinstance(part, list | tuple):
+        return [_numbered(x, numbers, key) for x in part]
+    is_name = isinstance(part, str) and key in _NAMES
+    return numbers.setdefault(part, len(numbers)) if is_name else part
+
+
+def digest_of_images(images: ArrayLike, labels: ArrayLike = ()) -> str:
+    """16 hexadecimal digits that other pixels, labels, or another order of them, change.
 
     Args:
-        images: uint8 (N, H, W, C); anything that has `shape` and gives arrays for slices. Encoded
-            images are not decoded: what their `digest()` says is hashed in place of the pixels.
+        images: uint8 (N, H, W, C); anything that has a length and gives arrays for slices. Encoded
+            images are decoded.
         labels: integers (N,), where they count.
 
     Example:
@@ -107,19 +123,36 @@ def digest_of_images(images, labels=()) -> str:
     False
     """
     digest = hashlib.sha256(np.asarray(labels, "<i8").tobytes())
-    if hasattr(images, "digest"):
-        digest.update(json.dumps([list(images.shape), images.digest()]).encode())
-        return digest.hexdigest()[:16]
     for start in range(0, len(images), _BLOCK):
         block = np.ascontiguousarray(images[start : start + _BLOCK])
         digest.update(repr(block.shape).encode() + block.tobytes())
     return digest.hexdigest()[:16]
 
 
+def key_of_images(images: ArrayLike, content: str | None = None) -> str:
+    """Digits by which features of images are found again; encoded images are not decoded.
+
+    Args:
+        images: as in `digest_of_images`. Of encoded images counts what their `digest()` says, which
+            changes with the names of the files, and when a file is written anew.
+        content: str or None. Their `digest_of_images`, where a caller has it already.
+
+    Example:
+
+    >>> images = np.zeros((2, 4, 4, 1), "uint8")
+    >>> key_of_images(images) == digest_of_images(images)
+    True
+    """
+    if not hasattr(images, "digest"):
+        return content or digest_of_images(images)
+    facts = json.dumps([list(images.shape), images.digest()])
+    return hashlib.sha256(facts.encode()).hexdigest()[:16]
+
+
 def _key(encoder, extract, images, images_digest):
     digest = hashlib.sha256()
     facts = [encoder, keras.__version__, tf.__version__, extract.batch_size]
-    facts.append(images_digest or digest_of_images(images))
+    facts.append(images_digest or key_of_images(images))
     digest.update(json.dumps(facts).encode())
     # A function has no content to hash, but what it does to images has.
     step = max(1, len(images) // _SEEN)

@@ -125,7 +125,7 @@ class Features:
         Args:
             images: uint8 (N, H, W, C).
             kept_in: directory where they are kept from one evaluation to the next, or None.
-            digest: `digest_of_images` of the images, where they are kept.
+            digest: `key_of_images` of the images, where they are kept.
         """
         if self.model is None or kept_in is None or self.size(images) * 4 > KEPT * 2**30:
             return self.extract(images)

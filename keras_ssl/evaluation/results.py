@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -46,12 +47,21 @@ class Measurement:
     details: dict = field(default_factory=dict)
 
     @property
-    def accuracy(self):
+    def accuracy(self) -> float:
         """Top-1 accuracy, in percent."""
         return self.metrics["accuracy"]
 
-    def results(self, task, dataset, *, source, readout=None, tau=None, split="test"):
-        """A `Result` for each metric, the first with the predictions: a list.
+    def results(
+        self,
+        task: str,
+        dataset: str,
+        *,
+        source: str,
+        readout: str | None = None,
+        tau: float | None = None,
+        split: str = "test",
+    ) -> list["Result"]:
+        """A `Result` for each metric, that of the accuracy with the predictions: a list.
 
         Args:
             task, dataset, source, readout, tau, split: as in `Result`.
@@ -141,29 +151,32 @@ class RunResults:
     images: str | None = None
 
 
-def read_results(workdir) -> RunResults:
+def read_results(workdir: str | Path) -> RunResults:
     """What `write_results` left in a run's directory; nothing where nothing was measured.
 
-    Rows of earlier versions, which named representation and task in words, are converted.
+    Rows of earlier versions, which named representation and task in words, are converted. A damaged
+    `results.npz` counts as none, and a printed line says so.
 
     Raises:
-        UserError: if a file is damaged or holds something else.
+        UserError: if `results.json` is damaged or holds something else.
     """
     path = Path(workdir) / "results.json"
+    correct, images = _read_correct(path.with_suffix(".npz"))
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
         rows, meta = list(table["rows"]), dict(table.get("meta", {}))
-        correct, images = _read_correct(path.with_suffix(".npz"))
         return RunResults([_result(row, correct) for row in rows], meta, images)
     except FileNotFoundError:
-        return RunResults([], {})
+        return RunResults([], {}, images)
     except UserError as error:
         raise UserError(f"'{path}': {error}") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise UserError(f"'{path}' is not a table of results: move it away.") from None
 
 
-def write_results(workdir, results, meta, images=None):
+def write_results(
+    workdir: str | Path, results: Iterable[Result], meta: dict, images: str | None = None
+) -> None:
     """Add results to `results.json` and `results.npz` of a run's directory.
 
     What is there stays, unless it is measured again. An interrupted write leaves the old files.
@@ -216,15 +229,15 @@ def _write_correct(path, results, images):
         raise UserError(
             f"Correct predictions must be booleans of the same images. Received {sorted(counts)}."
         )
-    if not correct and not path.exists():
-        return
+    if not correct:
+        return path.unlink(missing_ok=True)
     bits = {key: np.packbits(one, axis=1) for key, one in correct.items()}
     with written_aside(path) as aside:
         np.savez(aside, **bits, **{_IMAGES: np.array([images, str(next(iter(counts), 0))])})
 
 
 def _read_correct(path):
-    """({key: bool (repetitions, images)}, digest of the images); ({}, None) without a file."""
+    """({key: bool (repetitions, images)}, digest of the images); ({}, None) without any."""
     try:
         with np.load(path) as stored:
             images, count = (str(x) for x in stored[_IMAGES])
@@ -236,8 +249,17 @@ def _read_correct(path):
         return correct, images
     except FileNotFoundError:
         return {}, None
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile):
-        raise UserError(f"'{path}' is damaged or holds no predictions: move it away.") from None
+    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile):
+        _say_once(
+            f"'{path}' is damaged or holds no predictions: there are no intervals for what it was "
+            "about until that is measured again."
+        )
+        return {}, None
+
+
+@functools.cache
+def _say_once(text):
+    print(text)
 
 
 def _hash_of_words(row):
@@ -250,7 +272,7 @@ def _from_words(row):
     """A row of an earlier version, whose representation and task are words of its table.
 
     Words such as "pretrained, SEM tau_d=0.1" and "linear, 10 labels/class" become fields; what the
-    words of a task say is in the protocol too.
+    words of a task say is in the protocol too, or put there.
 
     Raises:
         UserError: for the name of a representation that no version wrote.
@@ -275,14 +297,20 @@ def _from_words(row):
     elif task.startswith("knn k="):
         task = "knn sweep"
     elif task.endswith(" % of labels"):
+        share = float((rest or head).removesuffix(" % of labels")) / 100
+        protocol = {"share": share, **protocol}
         task = "label fraction" if rest else "finetune"
+    elif rest.endswith(" labels/class"):
+        protocol = {"per_class": int(rest.removesuffix(" labels/class")), **protocol}
+        task = "few labels"
     elif rest:
-        task = "few labels" if "per_class" in protocol else rest  # else the name of a probe
+        task = rest  # the name of a probe
     readout = "backbone" if name == "random weights" else readout
-    return {**row, "source": sources[name], "readout": readout, "tau": tau, "task": task}
+    fields = {"source": sources[name], "readout": readout, "tau": tau, "task": task}
+    return {**row, **fields, "protocol": protocol}
 
 
-def protocol_hash(protocol) -> str:
+def protocol_hash(protocol: dict) -> str:
     """Twelve hexadecimal digits; equal for equal settings in whatever order.
 
     Example:
@@ -294,7 +322,7 @@ def protocol_hash(protocol) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
 
-def finite_or_none(value):
+def finite_or_none(value: object) -> float | None:
     """`value` as a float, or None where JSON has no number for it (NaN, infinite, not a number).
 
     Example:
@@ -309,7 +337,7 @@ def finite_or_none(value):
     return number if math.isfinite(number) else None
 
 
-def to_json(value, **options) -> str:
+def to_json(value: object, **options) -> str:
     """Strict JSON of plain values, NumPy scalars and arrays."""
     plain = lambda x: x.tolist() if isinstance(x, (np.generic, np.ndarray)) else str(x)  # noqa: E731
     return json.dumps(value, default=plain, allow_nan=False, **options)

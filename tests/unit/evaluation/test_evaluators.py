@@ -47,7 +47,7 @@ def _evaluation(train=None, **settings):
 
 def _evaluated(evaluation, *sources):
     for source in sources or ("pixels",):
-        evaluators.evaluate([Representation(Given(), source)], evaluation)
+        evaluators.evaluate_all([Representation(Given(), source)], evaluation)
     return evaluation.results, evaluation.left_out
 
 

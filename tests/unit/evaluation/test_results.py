@@ -14,6 +14,7 @@ from keras_ssl.evaluation.results import (
     read_results,
     write_results,
 )
+from keras_ssl.evaluation.tables import name_of
 
 BITS = np.random.RandomState(0).uniform(size=(3, 400))
 
@@ -122,15 +123,36 @@ def test_a_file_that_is_no_table_is_refused(text, tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x03\x04 cut short"])
-def test_damaged_predictions_are_refused(content, tmp_path):
-    write_results(tmp_path, [_result(1.0)], {})
+def test_damaged_predictions_are_reported_once_and_the_numbers_stay(content, tmp_path, capsys):
+    result = _result(1.0, correct=BITS[0] < 0.5)
+    write_results(tmp_path, [result], {}, "same")
     path = tmp_path / "results.npz"
     path.write_bytes(content)
-    with pytest.raises(UserError, match="damaged or holds no predictions"):
-        read_results(tmp_path)
-    np.savez(path, other=np.zeros(3))
-    with pytest.raises(UserError, match="damaged or holds no predictions"):
-        read_results(tmp_path)
+    for _ in range(2):
+        run = read_results(tmp_path)
+        assert run.results == [result] and run.results[0].correct is None and run.images is None
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(f"'{path}' is damaged or holds no predictions")
+    write_results(tmp_path, [_result(2.0, "linear", correct=BITS[0] < 0.5)], {}, "same")
+    first, second = read_results(tmp_path).results
+    assert first.correct is None and second.correct is not None
+
+
+def test_predictions_that_are_not_about_images_count_as_none(tmp_path, capsys):
+    write_results(tmp_path, [_result(1.0)], {})
+    np.savez(tmp_path / "results.npz", other=np.zeros(3))
+    assert read_results(tmp_path).results == [_result(1.0)]
+    np.savez(tmp_path / "results.npz", images=np.array([None, "0"]))
+    assert read_results(tmp_path).results == [_result(1.0)]
+    assert "damaged or holds no predictions" in capsys.readouterr().out
+
+
+def test_without_its_table_a_file_of_predictions_does_no_harm(tmp_path, capsys):
+    write_results(tmp_path, [_result(1.0, correct=BITS[0] < 0.5)], {}, "same")
+    (tmp_path / "results.json").unlink()
+    write_results(tmp_path, [_result(2.0, "transfer")], {})
+    assert read_results(tmp_path).results == [_result(2.0, "transfer")]
+    assert not (tmp_path / "results.npz").exists() and not capsys.readouterr().out
 
 
 def test_nothing_measured_is_no_result(tmp_path):
@@ -205,3 +227,12 @@ def test_a_row_that_no_version_wrote_is_refused_in_words(tmp_path):
     _write_old(tmp_path, [_old_row("my features", "knn", None)])
     with pytest.raises(UserError, match="'my features' cannot be read.*--mode=evaluate"):
         read_results(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "words", ["linear, 1 % of labels", "100 % of labels", "linear, 9 labels/class"]
+)
+def test_what_a_protocol_lacks_is_taken_from_the_words(words, tmp_path):
+    _write_old(tmp_path, [_old_row("pretrained", words, None)])
+    (result,) = read_results(tmp_path).results
+    assert name_of(result) == words and result.correct.all()

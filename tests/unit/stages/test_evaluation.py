@@ -12,6 +12,7 @@ import keras_ssl
 import stages.evaluation as evaluation
 from keras_ssl.config.schema import Data, Evaluation, Neck
 from keras_ssl.core.errors import UserError
+from keras_ssl.evaluation import feature_cache
 from keras_ssl.evaluation.clustering import cluster_agreement
 from keras_ssl.evaluation.representation import Features, Representation
 from keras_ssl.evaluation.results import Result, read_results
@@ -121,8 +122,10 @@ def test_only_predictions_on_all_test_images_are_kept(inputs):
 
 
 def test_the_test_images_are_read_once_to_say_which_they_are(inputs, tmp_path, monkeypatch):
-    calls, real = [], evaluation.digest_of_images
-    monkeypatch.setattr(evaluation, "digest_of_images", lambda *a: calls.append(len(a)) or real(*a))
+    calls, real = [], feature_cache.digest_of_images
+    for module in (evaluation, feature_cache):
+        look = lambda *a: calls.append(len(a)) or real(*a)  # noqa: E731
+        monkeypatch.setattr(module, "digest_of_images", look)
     monkeypatch.setattr(evaluation, "baselines", lambda *_: pixels("a", "b"))
     monkeypatch.setattr(evaluation, "trained", lambda *_: pixels("c"))
     evaluation.evaluate(recipe_with(keep_features=True), inputs, encoder_with(), tmp_path)

@@ -25,7 +25,7 @@ from pipelines.data.encoded import EncodedImages
 from pipelines.data.image_data import ImageData
 from pipelines.data.load import ImagePart, load_test_part
 from stages import other_data, transfer
-from stages.evaluation import arguments_of, trained
+from stages.evaluation import evaluation_of, trained
 from stages.inputs import Inputs, Preprocessing
 from stages.request import read_catalog
 
@@ -194,7 +194,7 @@ def scored(data, *datasets, group=None, wanted=None):
     wanted = wanted or recipe(f"evaluation.shifted={','.join(datasets)}")
     group = group or pixels()
     train = group[0].features.extract(data.train_images)
-    by = Evaluation(data, wanted.evaluation, **arguments_of(wanted, Inputs(data, RGB)))
+    by = evaluation_of(wanted, Inputs(data, RGB))
     return list(shifted.shifted(by, group, train, None)), by.left_out
 
 
@@ -513,6 +513,6 @@ def test_a_test_split_alone_chooses_its_own_size(read_test):
     assert read_test({"test": 4}).images.shape == (4, 32, 32, 3)
 
 
-def test_a_set_without_a_split_evaluation_images_is_refused_with_what_it_has(read_test):
+def test_a_set_without_a_split_to_evaluate_on_is_refused_with_what_it_has(read_test):
     with pytest.raises(UserError, match="'shapes' has no split 'test' or 'validation': train"):
         read_test({"train": 4})
