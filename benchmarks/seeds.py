@@ -15,7 +15,7 @@ import numpy as np
 
 import keras_ssl.config as config
 from keras_ssl.core.errors import UserError, lookup
-from keras_ssl.evaluation.compare import Run as RunResults
+from keras_ssl.evaluation.compare import NamedRun as RunResults
 from keras_ssl.evaluation.compare import (
     load_run,
     protocol_differences,
@@ -42,7 +42,7 @@ class Run:
         method: str.
         settings: {key: value} that the trained network depends on, without the seed.
         seed: int.
-        results: `evaluation.compare.Run`.
+        results: `evaluation.compare.NamedRun`.
     """
 
     method: str

@@ -11,10 +11,10 @@ import numpy as np
 import keras_ssl
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.files import remove_leftovers
+from keras_ssl.evaluation.clustering import code_clusters, head_clusters
 from keras_ssl.evaluation.compare import compare_runs, load_run
 from keras_ssl.evaluation.evaluators import Evaluation, LeftOut, by_features, evaluate_all
 from keras_ssl.evaluation.feature_cache import digest_of_images, key_of_images
-from keras_ssl.evaluation.method_clusters import code_clusters, head_clusters
 from keras_ssl.evaluation.representation import Features, Representation, representations_of
 from keras_ssl.evaluation.results import protocol_hash, read_results, write_results
 from keras_ssl.evaluation.tables import format_tables, write_tables

@@ -9,8 +9,8 @@ from keras_ssl.core.detection import detect
 from keras_ssl.core.errors import UserError, translate_tf_errors
 from keras_ssl.core.files import save_model, write_text
 from keras_ssl.core.hardware import xla_for
-from keras_ssl.evaluation.finetune import finetune as finetune_network
 from keras_ssl.evaluation.finetune_training import add_classifier
+from keras_ssl.evaluation.finetuning import finetune as finetune_network
 from keras_ssl.evaluation.results import write_results
 from keras_ssl.evaluation.tables import format_table, representation_name, write_tables
 from keras_ssl.layers.necks import simplices_of
@@ -59,7 +59,7 @@ def finetuned(recipe, inputs, settings, weights, share):
     """Fine-tune from `weights`, or from random ones for None, on a fraction of the labels.
 
     Args:
-        settings: a `recipes.schema.Finetune`.
+        settings: the section `finetune` of the recipe.
 
     Raises:
         UserError: if the data have no labels.

@@ -13,6 +13,7 @@ from keras_ssl.evaluation.tables import (
     title_of,
     write_tables,
 )
+from keras_ssl.layers.necks import embedding_of, simplices_of
 from keras_ssl.ops.precision import full_float32
 from stages.evaluation import baselines, trained
 from stages.inputs import Inputs
@@ -57,9 +58,9 @@ def representations(recipe, preprocessing, encoder):
     soft = tuple(tau for tau in recipe.evaluation.temperatures if tau > 0)
     asked = recipe.with_({"evaluation.temperatures": soft}, origin="--mode=transfer")
     found = trained(encoder, asked, preprocessing.function)
-    logits = next((one for one in found if one.sizes), None)
-    if logits is not None:
-        codes = Codes(logits.features.model, preprocessing.function, logits.sizes)
+    if simplices_of(encoder) is not None or any(one.sizes for one in found):
+        model, sizes = embedding_of(encoder)
+        codes = Codes(model, preprocessing.function, sizes)
         found.append(Representation(codes, "pretrained", "simplices", 0.0))
     return [*baselines(recipe, Inputs(None, preprocessing)), *found]
 

@@ -2,7 +2,7 @@
 
 from keras_ssl.evaluation.clustering import cluster_agreement, code_agreement, kmeans_agreement
 from keras_ssl.evaluation.compare import compare_runs, load_run, paired_bootstrap
-from keras_ssl.evaluation.finetune import finetune
+from keras_ssl.evaluation.finetuning import finetune
 from keras_ssl.evaluation.knn import knn_accuracy, knn_scores, knn_sweep, top_accuracy
 from keras_ssl.evaluation.probes.linear import (
     linear_classifier,

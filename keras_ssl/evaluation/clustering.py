@@ -1,9 +1,12 @@
 """How well clusters agree with classes: NMI, AMI, ARI and accuracy under the best matching."""
 
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 
+import keras
 import numpy as np
+from keras import ops
 from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
@@ -16,9 +19,11 @@ from sklearn.metrics import (
 from threadpoolctl import threadpool_limits
 
 from keras_ssl.core.errors import UserError
-from keras_ssl.evaluation.results import Measurement
+from keras_ssl.evaluation.representation import FeatureExtractor
+from keras_ssl.evaluation.results import Measurement, Result
 from keras_ssl.evaluation.validation import checked_features, checked_labels, unit_rows
 from keras_ssl.layers.codes import checked_matrix
+from keras_ssl.layers.necks import bottleneck_of, code_sizes, codes_of
 
 
 def cluster_agreement(assignments: ArrayLike, labels: ArrayLike) -> Measurement:
@@ -183,3 +188,47 @@ def _fitted(model, features):
                 f"k-means needs {model.n_clusters} different features or more: the encoder "
                 "collapsed."
             ) from None
+
+
+def head_clusters(method: object, data: object, preprocess: Callable) -> list[Result]:
+    """Results of the argmax of `cluster_scores` on the test images; none without clusters.
+
+    The readout is the head. The number of clusters is part of the protocol, as chance gives more
+    NMI to more clusters.
+
+    Args:
+        method: `Method` in float32.
+        data: `ImageData` whose test images have labels.
+        preprocess: callable `uint8 batch -> float batch`.
+
+    Reference: Sansone et al., Collapse-proof non-contrastive self-supervised learning, 2025,
+    tables 1 and 2.
+    """
+    if method.cluster_head is None:
+        return []
+
+    def assign(images, training):
+        # As floats, like all features: exact up to 2^24 clusters.
+        return ops.argmax(method.cluster_scores(images), axis=-1)
+
+    assignments = FeatureExtractor(assign, preprocess)(data.test_images).astype("int64")
+    clusters = method.cluster_scores(preprocess(data.test_images[:1])).shape[-1]
+    found = cluster_agreement(assignments, data.test_labels)
+    found = _among(found, int(clusters), clusters="argmax")
+    return found.results("argmax", data.name, source="pretrained", readout=method.cluster_head)
+
+
+def code_clusters(encoder: keras.Model, data: object, preprocess: Callable) -> list[Result]:
+    """Results of the codes of the test images, means over simplices or codebooks; or none."""
+    if bottleneck_of(encoder) is None:
+        return []
+    codes = FeatureExtractor(codes_of(encoder), preprocess)(data.test_images).astype("int64")
+    found = _among(code_agreement(codes, data.test_labels), code_sizes(encoder)[1])
+    return found.results("codes", data.name, source="pretrained", readout="codes")
+
+
+def _among(found, k, **protocol):
+    """With the number of clusters to choose from, and the percentage that have an image."""
+    used = {"used": 100 * found.details["clusters"] / k}
+    protocol = {**found.protocol, **protocol, "k": k}
+    return replace(found, metrics={**found.metrics, **used}, protocol=protocol)

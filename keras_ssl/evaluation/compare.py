@@ -1,9 +1,11 @@
-"""Runs side by side: only what was measured alike, with intervals of the differences."""
+"""Runs side by side: only what was measured in the same way, with intervals of the differences."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.results import RunResults, read_results
@@ -20,7 +22,7 @@ _SAMPLES = 10_000
 
 
 @dataclass(frozen=True)
-class Run(RunResults):
+class NamedRun(RunResults):
     """The results of a run with what tables call it.
 
     Attributes:
@@ -37,7 +39,7 @@ class Run(RunResults):
         return None
 
 
-def load_run(directory, name=None) -> Run:
+def load_run(directory: str | Path, name: str | None = None) -> NamedRun:
     """Read the results of a run.
 
     Raises:
@@ -52,10 +54,12 @@ def load_run(directory, name=None) -> Run:
         if (directory / "recipe.json").exists() and not (directory / "encoder.keras").exists():
             todo = f"its training has not ended. --resume --workdir={directory} continues it."
         raise UserError(f"'{directory}' has no results.json: {todo}")
-    return Run(run.results, run.meta, run.images, str(name or directory))
+    return NamedRun(run.results, run.meta, run.images, str(name or directory))
 
 
-def compare_runs(runs, *, markdown=False, seed=0):
+def compare_runs(
+    runs: Sequence[NamedRun], *, markdown: bool = False, seed: int = 0
+) -> tuple[str, list[str]]:
     """The runs side by side, and what could not be compared.
 
     A column is a task under one protocol on one data set, which two of the runs have at least. Each
@@ -64,7 +68,7 @@ def compare_runs(runs, *, markdown=False, seed=0):
     known. The interval covers the choice of test images only, not the seed of the training.
 
     Args:
-        runs: sequence of two `Run` or more.
+        runs: sequence of two `NamedRun` or more.
         markdown: bool. A markdown table instead of one for the terminal.
         seed: int. Draws the bootstrap.
 
@@ -96,10 +100,13 @@ def compare_runs(runs, *, markdown=False, seed=0):
     return f"{table}\n\n{note}", left_out
 
 
-def paired_bootstrap(first, second, *, seed=0, samples=_SAMPLES):
+def paired_bootstrap(
+    first: ArrayLike, second: ArrayLike, *, seed: int = 0, samples: int = _SAMPLES
+) -> tuple[float, float, float]:
     """Difference of two accuracies on the same images, and the interval of its bootstrap.
 
-    Images are drawn with replacement, for both alike; of repetitions the mean of each image counts.
+    Images are drawn with replacement, the same ones for both; of repetitions the mean of each image
+    counts.
 
     Args:
         first, second: bool (images,) or (repetitions, images).

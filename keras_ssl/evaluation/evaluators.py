@@ -7,7 +7,7 @@ An evaluator is a function `(evaluation, representations, train, test)` that yie
 import contextlib
 import dataclasses
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -42,12 +42,14 @@ class LeftOut:
 
 
 @contextlib.contextmanager
-def skipped(left_out, what):
+def skipped(left_out: list, what: str, name: str = "") -> Iterator[None]:
     """Turn what prevents a measurement into a `LeftOut`, where nothing else is lost by it.
 
     Args:
         left_out: list that it is appended to.
         what: str. What is measured.
+        name: str. Of the representation, where `what` lacks it. Data that do not allow a task
+            prevent it for every one; a reason that may pass, such as memory, is that of one.
 
     Example:
 
@@ -62,7 +64,8 @@ def skipped(left_out, what):
             yield
     except (UserError, OSError) as error:
         retry = isinstance(error, OSError) or error.retry
-        left_out.append(LeftOut(f"{what}: {error}", retry))
+        of = f"{name}, " if name and retry and not what.startswith(name) else ""
+        left_out.append(LeftOut(f"{of}{what}: {error}", retry))
 
 
 @dataclass(frozen=True)
@@ -93,9 +96,9 @@ class Evaluation:
     results: list = field(default_factory=list)
     left_out: list = field(default_factory=list)
 
-    def skipped(self, what):
+    def skipped(self, what, name=""):
         """`skipped`, for `self.left_out`."""
-        return skipped(self.left_out, what)
+        return skipped(self.left_out, what, name)
 
     def labeled(self, train, test):
         """Features with their labels, as measures take them."""
@@ -131,7 +134,9 @@ def few_labels(evaluation, representations, train, test):
 def label_fractions(evaluation, representations, train, test):
     """Logistic regression with each of several fractions of the labels."""
     for share in evaluation.settings.label_shares:
-        with evaluation.skipped(task_name("label fraction", {"share": share})):
+        with evaluation.skipped(
+            task_name("label fraction", {"share": share}), representations[0].name
+        ):
             found = linear_probe_share(*evaluation.labeled(train, test), share=share)
             yield from evaluation.found(found, *representations, "label fraction")
 
@@ -140,7 +145,7 @@ def neighbours(evaluation, representations, train, test):
     """The k-NN at other k, temperatures and metrics."""
     for metric in METRICS if evaluation.settings.knn_sweep else ():
         # Each on its own: rows of zeros have distances, but no directions.
-        with evaluation.skipped(f"knn, {metric}"):
+        with evaluation.skipped(f"knn, {metric}", representations[0].name):
             found, too_many = knn_sweep(*evaluation.labeled(train, test), metrics=(metric,))
             evaluation.left_out.extend(LeftOut(f"knn, {metric}, {why}") for why in too_many)
             for one in found:
@@ -208,21 +213,41 @@ def gradient_probe(evaluation, representations, train, test):
         yield from evaluation.found(result, one, settings.gradient_probe)
 
 
-# What "Left out" calls each, and the evaluator. `joint` ones take all representations that are read
-# from the same features at once, and those features; the others take one, and its own.
+@dataclass(frozen=True)
+class Evaluator:
+    """Something that is measured of representations.
+
+    Attributes:
+        function: `(evaluation, representations, train, test)` that yields `Result`s.
+        title: function of (name of the first representation, section `evaluation` of the recipe)
+            -> what "Left out" calls it.
+        joint: bool. Whether it takes all representations that are read from the same features, and
+            those features; else one, and its own.
+    """
+
+    function: Callable
+    title: Callable
+    joint: bool = False
+
+
+def _few_labels_title(_, settings):
+    return task_name("few labels", {"per_class": settings.labels_per_class})
+
+
 EVALUATORS = (
-    ("knn", knn),
-    ("linear", linear),
-    ("linear, {settings.labels_per_class} labels/class", few_labels),
-    ("linear, % of labels", label_fractions),
-    ("knn sweep", neighbours),
-    ("{name}, clusters", clusters),
-    ("{name}, corrupted", corrupted),
+    Evaluator(knn, lambda *_: "knn"),
+    Evaluator(linear, lambda *_: "linear"),
+    Evaluator(few_labels, _few_labels_title),
+    Evaluator(label_fractions, lambda *_: "linear, % of labels"),
+    Evaluator(neighbours, lambda *_: "knn sweep"),
+    Evaluator(clusters, lambda name, _: f"{name}, clusters"),
+    Evaluator(corrupted, lambda name, _: f"{name}, corrupted"),
+    Evaluator(gradient_probe, lambda name, _: f"{name}, gradient probe", joint=True),
+    Evaluator(shifted, lambda name, _: f"{name}, shifted", joint=True),
 )
-JOINT_EVALUATORS = (("{name}, gradient probe", gradient_probe), ("{name}, shifted", shifted))
 
 
-def evaluate_all(representations, evaluation):
+def evaluate_all(representations: list, evaluation: Evaluation) -> None:
     """Add to `evaluation` all that is measured of representations of the same features.
 
     Of representations one at a time is read, as wide ones fill the memory.
@@ -238,19 +263,20 @@ def evaluate_all(representations, evaluation):
     pairs = zip(images, evaluation.digests, strict=True)
     parts = [features.read(part, evaluation.kept_in, digest) for part, digest in pairs]
     for one in representations:
-        _walk(EVALUATORS, evaluation, (one,), *map(one.read, parts))
-    _walk(JOINT_EVALUATORS, evaluation, representations, *parts)
+        _walk(False, evaluation, (one,), *map(one.read, parts))
+    _walk(True, evaluation, representations, *parts)
 
 
-def _walk(evaluators, evaluation, representations, train, test):
+def _walk(joint, evaluation, representations, train, test):
     name = representations[0].name
-    for title, evaluator in evaluators:
-        with evaluation.skipped(title.format(name=name, settings=evaluation.settings)):
-            for result in evaluator(evaluation, representations, train, test):
-                evaluation.results.append(result)
+    for evaluator in EVALUATORS:
+        if evaluator.joint == joint:
+            with evaluation.skipped(evaluator.title(name, evaluation.settings), name):
+                for result in evaluator.function(evaluation, representations, train, test):
+                    evaluation.results.append(result)
 
 
-def by_features(representations):
+def by_features(representations: Iterable) -> list[list]:
     """Lists of those representations that are read from the same features."""
     groups = itertools.groupby(representations, lambda one: id(one.features))
     return [list(group) for _, group in groups]

@@ -80,22 +80,12 @@ class Classifiers:
     regression: object
     settings: object
 
-    def answers(self, features, classes):
-        """What each predicts for features (M, E), among some classes.
-
-        Returns:
-            {task: (class of each, protocol), or in words why there is none}.
-        """
-        features, answers = self.representation.read(features), {}
+    def tasks(self):
+        """{task: function of features (M, E) and of classes -> (class of each, protocol)}."""
         tasks = {"shifted knn": self.nearest}
         if self.regression is not None:
             tasks["shifted linear"] = self.most_likely
-        for task, answer in tasks.items():
-            try:
-                answers[task] = answer(features, classes)
-            except UserError as error:
-                answers[task] = str(error)
-        return answers
+        return tasks
 
     def nearest(self, features, classes):
         """The answers of the k-NN, which searches the train images of these classes."""
@@ -132,13 +122,18 @@ def scored(evaluation, classifiers, part):
     for start in range(0, len(part.images), count):
         read = features.extract(_taken(part.images, slice(start, start + count)))
         for by in classifiers:
-            for task, answer in by.answers(read, classes).items():
-                answers.setdefault((by.representation, task), []).append(answer)
+            seen = by.representation.read(read)
+            for task, answer in by.tasks().items():
+                blocks = answers.setdefault((by.representation, task), [])
+                if blocks is None:  # it failed before
+                    continue
+                answers[by.representation, task] = None
+                with evaluation.skipped(
+                    f"{by.representation.name}, {task_name(task, {}, part.name)}"
+                ):
+                    answers[by.representation, task] = [*blocks, answer(seen, classes)]
     for (one, task), blocks in answers.items():
-        with evaluation.skipped(f"{one.name}, {task_name(task, {}, part.name)}"):
-            for block in blocks:
-                if isinstance(block, str):
-                    raise UserError(block)
+        if blocks is not None:
             right = np.concatenate([block[0] for block in blocks]) == part.labels
             protocol = {**blocks[0][1], "among_classes": len(classes)}
             accuracy = {"accuracy": 100.0 * float(right.mean())}

@@ -19,7 +19,7 @@ import tensorflow as tf
 import keras_ssl
 from keras_ssl.core import hardware
 from keras_ssl.core.detection import detect
-from keras_ssl.evaluation.finetune import finetune
+from keras_ssl.evaluation.finetuning import finetune
 from keras_ssl.training import checkpoints
 from pipelines.views.augment import make_augment
 from pipelines.views.policies import policy_for

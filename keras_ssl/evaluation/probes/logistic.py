@@ -230,7 +230,7 @@ class CodeProducts:
         return weights.reshape(-1, 2, self.simplex_size, weights.shape[1])
 
 
-def one_hot_csr(codes, simplex_size, dtype="float64"):
+def one_hot_csr(codes: np.ndarray, simplex_size: int, dtype: str = "float64") -> csr_matrix:
     """One-hot codes as a CSR matrix with int32 indices, for scikit-learn.
 
     Args:

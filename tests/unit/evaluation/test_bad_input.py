@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.clustering import cluster_agreement, code_agreement, kmeans_agreement
-from keras_ssl.evaluation.finetune import finetune
+from keras_ssl.evaluation.finetuning import finetune
 from keras_ssl.evaluation.knn import knn_accuracy, knn_scores, knn_sweep
 from keras_ssl.evaluation.probes.linear import (
     linear_probe,

@@ -107,12 +107,32 @@ def test_accuracies_are_the_means_of_the_predictions_that_are_correct():
     assert corrupted.protocol["severities"] == 1 and corrupted.protocol["images"] == 6
 
 
-def test_a_part_that_fails_leaves_the_others(monkeypatch):
+def test_clusters_that_fail_leave_the_others():
     evaluation = _evaluation(clusters=True, gradient_probe="adam", knn_neighbours=99)
     evaluation.data.test_images[1:] = evaluation.data.test_images[0]
     results, left_out = _evaluated(evaluation)
     assert "raw pixels, clusters: k-means needs 3 different features" in left_out[0].text
     assert {"linear", "adam"} <= {one.task for one in results}
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (MemoryError(), "{name}, knn: Out of memory"),
+        (UserError("No direction."), "knn: No direction."),
+    ],
+)
+def test_a_part_that_fails_leaves_the_others(error, text, monkeypatch):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(evaluators, "knn_accuracy", fail)
+    results, left_out = _evaluated(_evaluation(), "pixels", "pretrained")
+    assert [one.task for one in results] == ["linear", "few labels"] * 2
+    names = ("raw pixels", "pretrained")
+    for each, name in zip(left_out, names, strict=True):
+        assert each.text.startswith(text.format(name=name))
+        assert each.retry == isinstance(error, MemoryError)
 
 
 def test_as_many_classes_as_test_images_are_no_clusters():

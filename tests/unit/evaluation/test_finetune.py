@@ -10,7 +10,6 @@ import tensorflow as tf
 
 import keras_ssl
 from keras_ssl.core.errors import UserError
-from keras_ssl.evaluation.finetune import finetune
 from keras_ssl.evaluation.finetune_training import (
     SCHEDULES,
     LayerwiseSGD,
@@ -20,6 +19,7 @@ from keras_ssl.evaluation.finetune_training import (
     layer_groups,
     rate_multipliers,
 )
+from keras_ssl.evaluation.finetuning import finetune
 from keras_ssl.evaluation.splits import few_labels, label_subset
 
 

@@ -23,6 +23,14 @@ def test_corruptions_count_alike_whatever_their_number_of_severities():
     assert result.correct.mean(axis=1).tolist() == [1, 0, 0.75]
 
 
+def test_predictions_are_in_the_order_of_the_severities():
+    pairs = [("snow", 5, IMAGES), ("fog", 3, IMAGES), ("snow", 1, IMAGES)]
+    result = corruption_accuracy(_from([[0] * 4, [1] * 4, [0, 1, 1, 1]]), [0] * 4, pairs)
+    assert list(result.details["by_severity"]) == [("snow", 5), ("fog", 3), ("snow", 1)]
+    accuracies = (100 * result.correct.mean(axis=1)).tolist()
+    assert accuracies == list(result.details["by_severity"].values()) == [100, 0, 25]
+
+
 def test_images_are_taken_one_corruption_at_a_time():
     taken = []
 

@@ -70,6 +70,12 @@ def sem_encoder():
     return keras_ssl.sem_neck(encoder, num_simplices=5, simplex_size=3)
 
 
+def test_codes_do_not_depend_on_the_other_temperatures():
+    asked = recipe(method="sem_simclr").with_({"evaluation.temperatures": (0.0,)}, origin="test")
+    every = transfer.representations(asked, RGB, sem_encoder())
+    assert [one.tau for one in every] == [None, None, None, 0.0]
+
+
 def test_codes_are_what_the_one_hot_features_are_under_the_same_protocol():
     encoder, data = sem_encoder(), data_of()
     every = transfer.representations(recipe(method="sem_simclr"), RGB, encoder)
@@ -247,7 +253,7 @@ def classifiers(count=60, k=20, classes=3):
 @pytest.mark.parametrize("classes", [(0, 2), (1,), (0, 1, 2)])
 def test_predictions_are_among_the_classes_that_occur(task, classes):
     by, unseen = classifiers()
-    answers, _ = by.answers(unseen, np.array(classes))[task]
+    answers, _ = by.tasks()[task](unseen, np.array(classes))
     assert set(answers) == set(classes)
 
 
@@ -291,6 +297,17 @@ def test_one_black_image_costs_the_knn_of_its_representation_alone(tmp_path):
     assert [name_of(one) for one in results] == ["linear, black"]
     (why,) = left_out
     assert why.text.startswith("raw pixels, knn, black: 1 of 45 test features are all zero")
+
+
+def test_a_classifier_that_may_succeed_later_is_tried_again(tmp_path, monkeypatch):
+    def fail(*_):
+        raise UserError("3.png cannot be read any more.", retry=True)
+
+    monkeypatch.setattr(shifted.Classifiers, "nearest", fail)
+    data = data_of()
+    results, (why,) = scored(data, npz(tmp_path / "x.npz", data, parts=("test",)))
+    assert [name_of(one) for one in results] == ["linear, x"]
+    assert why == LeftOut("raw pixels, knn, x: 3.png cannot be read any more.", retry=True)
 
 
 def test_a_regression_that_cannot_be_fitted_names_its_representation(tmp_path):
