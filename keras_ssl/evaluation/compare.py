@@ -44,6 +44,15 @@ def load_run(directory: str | Path, name: str | None = None) -> NamedRun:
 
     Raises:
         UserError: if there is no run or it has not been evaluated, or a file is damaged.
+
+    Example:
+
+    >>> import tempfile
+    >>> from keras_ssl.evaluation.results import Measurement, write_results
+    >>> folder, found = tempfile.mkdtemp(), Measurement({"accuracy": 97.5}, {"k": 20})
+    >>> write_results(folder, found.results("knn", "digits", source="pixels"), {})
+    >>> [result.value for result in load_run(folder, "first").results]
+    [97.5]
     """
     directory = Path(directory)
     if not directory.is_dir():
@@ -79,6 +88,19 @@ def compare_runs(
     Raises:
         UserError: for fewer than two runs, two of the same name, or if they have nothing in common;
             the message then says what differs.
+
+    Example:
+
+    >>> from keras_ssl.evaluation.results import Result
+    >>> fields = ("pretrained", None, None, "knn", "accuracy")
+    >>> results = [Result(*fields, value, "digits", "test", {"k": 20}) for value in (97.5, 98.0)]
+    >>> runs = [NamedRun([one], {}, None, name) for one, name in zip(results, "ab")]
+    >>> print(compare_runs(runs)[0])
+    run  representation          knn
+    a    pretrained             97.5
+    b    pretrained      98.0 (+0.5)
+    <BLANKLINE>
+    Differences are from 'pretrained' of a, with 95 % intervals.
     """
     names = [run.name for run in runs]
     if len(set(names)) < 2 or len(set(names)) < len(names):

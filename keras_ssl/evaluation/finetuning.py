@@ -78,6 +78,21 @@ def finetune(
     Raises:
         UserError: for labels that are invalid or do not match, or settings out of their ranges.
 
+    Example:
+
+    >>> labels = np.repeat([0, 1], 4)
+    >>> images = np.full((8, 4, 4, 1), 255, "uint8") * labels[:, None, None, None].astype("uint8")
+    >>> scale = lambda images: tf.cast(images, "float32") / 255
+    >>> def views(rows, batch_size, seed):
+    ...     batch = scale(images[rows])[:batch_size], tf.range(batch_size, dtype="int64")
+    ...     return tf.data.Dataset.from_tensors(batch).repeat()
+    >>> pixels = keras.Input((4, 4, 1))
+    >>> encoder = keras.Model(pixels, keras.layers.Flatten()(pixels))
+    >>> settings = {"learning_rates": (1.0,), "steps": 20, "batch_size": 8}
+    >>> data = (images, labels, images, labels)
+    >>> finetune(encoder, *data, views=views, preprocess=scale, **settings).accuracy
+    100.0
+
     Reference: Lavoie et al., Simplicial Embeddings, appendices B.5 and B.6, after Kornblith et al.,
     arXiv:1805.08974.
     """

@@ -15,6 +15,7 @@ PACKAGES = [
     "keras_ssl.analysis",
     "keras_ssl.backbones",
     "keras_ssl.config",
+    "keras_ssl.evaluation",
     "keras_ssl.layers",
     "keras_ssl.losses",
     "keras_ssl.methods",

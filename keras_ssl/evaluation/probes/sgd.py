@@ -40,6 +40,11 @@ class ProbeProtocol:
         weight_std: float > 0 or None. Standard deviation of the normal distribution of the initial
             weights, with biases at 0; None for uniform in +-1 / sqrt(features), both.
         hold_out: float in (0, 1). Fraction of each class that chooses among the grid.
+
+    Example:
+
+    >>> ProbeProtocol("mine", "sgd", (0.1, 1.0), per_256=True).rate(0.1, 512)
+    0.2
     """
 
     source: str
