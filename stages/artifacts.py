@@ -12,7 +12,7 @@ import keras_ssl
 from export import encode, export_encoder
 from keras_ssl.config import Recipe
 from keras_ssl.core.errors import UserError, translate_tf_errors
-from keras_ssl.core.files import save_model
+from keras_ssl.core.files import ENCODER, MODEL, PREPROCESSING, save_model
 from keras_ssl.evaluation.results import protocol_hash
 from keras_ssl.ops.precision import full_float32
 from pipelines.data.image_array import Images
@@ -28,7 +28,7 @@ def save_models(session: Session, workdir: Path) -> keras.Model:
     """Write `model.keras` to train on and `encoder.keras` to fine-tune; -> the latter's model."""
     weights = session.method.encoder.get_weights()
     encoder = float32_encoder(session.recipe, session.inputs.preprocessing, weights)
-    for model, name in ((session.method, "model.keras"), (encoder, "encoder.keras")):
+    for model, name in ((session.method, MODEL), (encoder, ENCODER)):
         save_model(model.save, Path(workdir) / name)
     return encoder
 
@@ -96,7 +96,7 @@ def load_trained(workdir: str | Path) -> tuple[keras.Model, Preprocessing]:
     Raises:
         UserError: if the training has not ended, or a file is damaged.
     """
-    path = Path(workdir) / "encoder.keras"
+    path = Path(workdir) / ENCODER
     if not path.exists():
         raise UserError(
             f"'{workdir}' has no encoder.keras: its training has not ended, or the file is gone. "
@@ -104,7 +104,7 @@ def load_trained(workdir: str | Path) -> tuple[keras.Model, Preprocessing]:
         )
     try:
         encoder = keras_ssl.load_encoder(path)
-        stored = json.loads((Path(workdir) / "preprocessing.json").read_text(encoding="utf-8"))
+        stored = json.loads((Path(workdir) / PREPROCESSING).read_text(encoding="utf-8"))
         return encoder, Preprocessing(**stored)
     except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]

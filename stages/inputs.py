@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_ssl.config import Recipe, storage
+from keras_ssl.config import Recipe
 from keras_ssl.config.schema import Data
 from keras_ssl.core.errors import UserError
-from keras_ssl.core.files import write_text, written_aside
+from keras_ssl.core.files import PREPROCESSING, RECIPE, write_text, written_aside
 from pipelines.data.fingerprint import changes, fingerprint
 from pipelines.data.load import ImageData, load
 from pipelines.images.decoding import tried_square
@@ -81,7 +81,7 @@ def load_inputs(recipe: Recipe, preprocessing: Preprocessing | None = None) -> I
 def save_preprocessing(preprocessing: Preprocessing, workdir: str | Path):
     """Write `preprocessing.json`, which the encoder needs wherever it goes."""
     text = json.dumps(asdict(preprocessing), indent=1) + "\n"
-    write_text(Path(workdir) / "preprocessing.json", text)
+    write_text(Path(workdir) / PREPROCESSING, text)
 
 
 def save_fingerprint(data: ImageData, workdir: str | Path):
@@ -115,7 +115,7 @@ def _is_same(name, other):
 
 
 def _dataset_of(workdir):
-    settings = json.loads((Path(workdir) / storage.FILE).read_text(encoding="utf-8"))["settings"]
+    settings = json.loads((Path(workdir) / RECIPE).read_text(encoding="utf-8"))["settings"]
     return settings.get("data.dataset", {}).get("value", "")
 
 

@@ -4,20 +4,36 @@ Imports no TensorFlow, so that a mistake is answered in under a second.
 """
 
 import types
+import typing
 from pathlib import Path
 
 from absl import flags
 
 import keras_ssl.config as config
+from keras_ssl.config import schema
+from keras_ssl.core.constants import DATASET_FORMS
 from keras_ssl.core.errors import UserError, did_you_mean, lookup
+from keras_ssl.core.files import ENCODER, MODEL, RECIPE
 from pipelines.data.names import check_exists, check_name
 from pipelines.views.policies import POLICIES, ViewPolicy, policy_for
+
+MODES = ("pretrain", "preview", "evaluate", "finetune", "transfer", "export", "codes", "compare")
+MODES += ("list",)
+
+
+def _listed(names):
+    return f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def _choices(section, name):
+    return _listed(typing.get_args(config.declared(section)[name].kind))
+
 
 # Flags for the settings that are wanted most; --set reaches all of them.
 SETTING_FLAGS = {
     "dataset": (
         "data.dataset",
-        "digits (the default), npz:PATH, folder:PATH, tfrecord:PATTERN, or a TFDS name",
+        f"digits (the default), {', '.join(DATASET_FORMS)}, or a TFDS name",
     ),
     "data_dir": ("data.data_dir", "where TensorFlow Datasets keeps its files"),
     "backbone": ("backbone.name", "the network, such as resnet18"),
@@ -25,14 +41,13 @@ SETTING_FLAGS = {
     "batch_size": ("training.batch_size", "images of a step, over all replicas"),
     "learning_rate": ("optimizer.learning_rate", "peak, per 256 images of a batch"),
     "seed": ("training.seed", "of weights, order and augmentation"),
-    "precision": ("training.precision", "auto, float32, mixed_bfloat16 or mixed_float16"),
-    "augment": ("augment.where", "auto, host or device: where views are drawn"),
-    "strategy": ("training.strategy", "auto, none or mirrored"),
+    "precision": ("training.precision", _choices(schema.Training, "precision")),
+    "augment": ("augment.where", f"{_choices(schema.Augment, 'where')}: where views are drawn"),
+    "strategy": ("training.strategy", _choices(schema.Training, "strategy")),
     "deterministic": ("training.deterministic", "the same bits every time on a GPU; slower"),
 }
 OTHER_FLAGS = {
-    "mode": "pretrain (the default), preview, evaluate, finetune, transfer, export, codes, compare "
-    "or list",
+    "mode": _listed((f"{MODES[0]} (the default)", *MODES[1:])),
     "method": "what to train, such as sem_byol; --mode=list shows all",
     "recipe": "the settings to start from, such as digits; by default those of the data set",
     "workdir": "directory of the run; by default a new one in runs/",
@@ -42,12 +57,10 @@ OTHER_FLAGS = {
     "show_recipe": "print every setting and where it comes from, and stop",
     "help": "print this and stop",
 }
-MODES = ("pretrain", "preview", "evaluate", "finetune", "transfer", "export", "codes", "compare")
-MODES += ("list",)
 SWITCHES = ("resume", "show_recipe", "help", "deterministic")
 FLAGS = {**OTHER_FLAGS, **{name: text for name, (_, text) in SETTING_FLAGS.items()}}
 INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended
-MODELS = ("model.keras", "encoder.keras")  # what a run has as soon as its training has ended
+MODELS = (MODEL, ENCODER)  # what a run has as soon as its training has ended
 
 
 def parse_flags(argv: list[str]) -> types.SimpleNamespace:
@@ -143,7 +156,7 @@ def workdir_of(options: types.SimpleNamespace, recipe: config.Recipe) -> Path:
     if options.workdir is None:
         return Path(".") if options.mode == "preview" else config.new_workdir(recipe)
     path = Path(options.workdir)
-    if options.mode == "pretrain" and not options.resume and (path / "recipe.json").exists():
+    if options.mode == "pretrain" and not options.resume and (path / RECIPE).exists():
         raise UserError(f"'{path}' already holds a run. Resume it by --resume, or choose another.")
     return path
 

@@ -21,9 +21,8 @@ from keras_ssl.config.recipe import (
 from keras_ssl.config.resolution import own_neck, recipe_layers, recipe_names
 from keras_ssl.core.constants import DATASET_PREFIXES
 from keras_ssl.core.errors import UserError, lookup
-from keras_ssl.core.files import write_text
+from keras_ssl.core.files import RECIPE, write_text
 
-FILE = "recipe.json"
 _KINDS = {"default": "default", "recipe ": "recipe", "half of ": "derived"}  # how words begin
 
 
@@ -103,7 +102,7 @@ def save(recipe: Recipe, workdir: str | Path) -> None:
     >>> load(workdir, recipe.catalog) == recipe
     True
     """
-    path = Path(workdir) / FILE
+    path = Path(workdir) / RECIPE
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, to_json(recipe))
@@ -130,12 +129,12 @@ def load(workdir: str | Path, catalog: Catalog) -> Recipe:
     >>> load(workdir, recipe.catalog).name
     'byol'
     """
-    path = Path(workdir) / FILE
+    path = Path(workdir) / RECIPE
     try:
         return from_json(path.read_text(encoding="utf-8"), catalog)
     except OSError as error:
         raise UserError(
-            f"No run in '{workdir}': {FILE} cannot be read ({error.strerror})."
+            f"No run in '{workdir}': {RECIPE} cannot be read ({error.strerror})."
         ) from error
     except UserError as error:
         raise UserError(f"Cannot use {path}: {error}") from error

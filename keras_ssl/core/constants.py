@@ -22,4 +22,5 @@ FINETUNE_STEPS, FINETUNE_BATCH_SIZE = 20_000, 256
 NUM_STRENGTHS = 45  # values of C for logistic regression in transfer: SEM, appendix B.4
 
 MAX_PIXELS = 100_000_000  # of an encoded image, in all frames together
-DATASET_PREFIXES = ("npz:", "folder:", "tfrecord:")  # of names of data sets that are paths
+DATASET_FORMS = ("npz:PATH", "folder:PATH", "tfrecord:PATTERN")  # of data sets that are paths
+DATASET_PREFIXES = tuple(form.partition(":")[0] + ":" for form in DATASET_FORMS)

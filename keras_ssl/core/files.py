@@ -9,6 +9,10 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+# What a run's directory holds.
+RECIPE, RESULTS, PREPROCESSING = "recipe.json", "results.json", "preprocessing.json"
+MODEL, ENCODER = "model.keras", "encoder.keras"
+
 _ASIDE = ".writing-"
 
 

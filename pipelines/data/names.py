@@ -4,7 +4,7 @@ import difflib
 import os
 import re
 
-from keras_ssl.core.constants import DATASET_PREFIXES
+from keras_ssl.core.constants import DATASET_FORMS, DATASET_PREFIXES
 from keras_ssl.core.errors import UserError, did_you_mean
 from pipelines.data.shards import find_shards
 
@@ -70,7 +70,7 @@ def check_name(name):
     near = difflib.get_close_matches(stem, [EMBEDDED, *SUBSETS, *TFDS, *DATASET_PREFIXES], 1, 0.75)
     if near or not stem:
         hint = f" Did you mean '{near[0]}'?" if near else ""
-        kinds = "digits, npz:PATH, folder:PATH, tfrecord:PATTERN, or a name of TensorFlow Datasets"
+        kinds = f"{EMBEDDED}, {', '.join(DATASET_FORMS)}, or a name of TensorFlow Datasets"
         raise UserError(f"Unknown data set '{name}'.{hint} There are {kinds}.")
 
 
