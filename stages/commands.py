@@ -12,7 +12,7 @@ import keras
 
 import keras_ssl.config as config
 from keras_ssl.core.errors import UserError
-from keras_ssl.core.files import remove_leftovers
+from keras_ssl.core.files import RESULTS, remove_leftovers
 from stages import artifacts, evaluation, finetuning, inputs, training
 from stages.devices import resolve_auto
 from stages.request import INTERRUPTED, MODELS, check_mode, is_trained, read_catalog
@@ -101,7 +101,7 @@ def pretrain(recipe: config.Recipe, workdir: Path, resume: bool = False) -> int 
 
 def complete(recipe: config.Recipe, workdir: Path):
     """Do what a run lacks whose training has ended, and nothing twice."""
-    exports, results = artifacts.exports_of(workdir), sorted(workdir.glob("results.json"))
+    exports, results = artifacts.exports_of(workdir), sorted(workdir.glob(RESULTS))
     files = [workdir / name for name in MODELS] + results + exports
     there = [str(path.relative_to(workdir)) for path in files]
     print(f"The training in '{workdir}' has ended; there are {', '.join(there)}.", flush=True)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from keras_ssl.core.errors import UserError
+from keras_ssl.core.files import ENCODER, RECIPE, RESULTS
 from keras_ssl.evaluation.results import RunResults, read_results
 from keras_ssl.evaluation.tables import (
     aligned,
@@ -58,9 +59,9 @@ def load_run(directory: str | Path, name: str | None = None) -> NamedRun:
     if not directory.is_dir():
         raise UserError(f"There is no run in '{directory}': give the directories of runs.")
     run = read_results(directory)
-    if not run.results and not (directory / "results.json").exists():
+    if not run.results and not (directory / RESULTS).exists():
         todo = "evaluate the run first, with --mode=evaluate."
-        if (directory / "recipe.json").exists() and not (directory / "encoder.keras").exists():
+        if (directory / RECIPE).exists() and not (directory / ENCODER).exists():
             todo = f"its training has not ended. --resume --workdir={directory} continues it."
         raise UserError(f"'{directory}' has no results.json: {todo}")
     return NamedRun(run.results, run.meta, run.images, str(name or directory))

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_ssl.core.errors import UserError
-from keras_ssl.core.files import write_text, written_aside
+from keras_ssl.core.files import RESULTS, write_text, written_aside
 
 _IMAGES = "images"  # the name under which results.npz says which images it is about
 
@@ -160,7 +160,7 @@ def read_results(workdir: str | Path) -> RunResults:
     Raises:
         UserError: if `results.json` is damaged or holds something else.
     """
-    path = Path(workdir) / "results.json"
+    path = Path(workdir) / RESULTS
     correct, images = _read_correct(path.with_suffix(".npz"))
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
@@ -198,7 +198,7 @@ def write_results(
     elif images != old.images:
         kept = [replace(result, correct=None) for result in kept]
     merged = list({result.key: result for result in [*kept, *results]}.values())  # in old places
-    path = Path(workdir) / "results.json"
+    path = Path(workdir) / RESULTS
     # The predictions first: a note of what has been measured covers them.
     _write_correct(path.with_suffix(".npz"), merged, images or old.images)
     table = {"meta": {**old.meta, **meta}, "rows": [_row(result) for result in merged]}
