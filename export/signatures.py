@@ -158,7 +158,7 @@ def _pixels(images, shape):
 
 
 def _product(*sides):
-    """In float64: what headers claim overflows 64 bits."""
+    """In float64: what headers state overflows 64 bits."""
     return tf.reduce_prod(tf.stack([tf.cast(side, tf.float64) for side in sides]))
 
 
@@ -186,9 +186,9 @@ def _usable(index, content, header, max_pixels):
     """The content, to be decoded once its header has been found acceptable."""
     sides = (header["width"], header["height"], header["frames"])
     pixels = _product(*sides)
-    claim = tf.strings.join([tf.as_string(side) for side in sides], " x ")
+    size = tf.strings.join([tf.as_string(side) for side in sides], " x ")
     too_many = tf.strings.join(
-        ["claims ", claim, f" pixels (width x height x frames); the limit is {max_pixels:,}"]
+        ["has ", size, f" pixels (width x height x frames); the limit is {max_pixels:,}"]
     )
     problem = tf.where(pixels < 1, image_files.NO_PIXELS, "")
     problem = tf.where(pixels > max_pixels, too_many, problem)

@@ -86,9 +86,9 @@ def _parts(data):
     yield "train", as_images(data.train_images), data.train_labels
     if data.test_images is not None:
         yield "test", as_images(data.test_images), data.test_labels
-    if data.with_unlabelled is not None:
+    if data.with_unlabeled is not None:
         rest = slice(len(data.train_images), None)
-        yield "unlabelled", as_images(as_images(data.with_unlabelled).take(rest)), None
+        yield "unlabelled", as_images(as_images(data.with_unlabeled).take(rest)), None
 
 
 def _write_part(folder, part, encode, count, labels, shard_size, log):

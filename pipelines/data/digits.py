@@ -41,7 +41,7 @@ def _test_rows(labels):
 
 
 def _double(images, axis):
-    """Twice the pixels along an axis: each between its neighbours, 3 to 1; borders repeated."""
+    """Twice the pixels along an axis: each between its neighbors, 3 to 1; borders repeated."""
     images = np.moveaxis(images, axis, -1)
     padded = np.concatenate([images[..., :1], images, images[..., -1:]], axis=-1)
     first = (padded[..., :-2] + 3.0 * images) / 4.0

@@ -10,10 +10,10 @@ import tensorflow as tf
 
 from keras_ssl.core.errors import UNREADABLE, UserError
 from pipelines.data.image_array import Images
+from pipelines.data.image_data import NAMED
 from pipelines.files import in_threads, progress
 from pipelines.images.decoding import decode_window, decoded_square, guarded
 
-_NAMED = 5  # of the images that were lost
 _TRIES = 100  # images in a row that may be lost; beyond, it is not the images
 _COLUMNS = ("places", "heights", "widths", "orientations", "jpegs")
 
@@ -89,12 +89,12 @@ class EncodedImages(Images):
         try:
             content = self.store.read(tf.constant(self.places[row], tf.int64))
             columns = (self.jpegs, self.orientations, self.heights, self.widths)
-            claims = (column[row] for column in columns)
-            return decoded_square(content, *claims, self.side).numpy()
+            stated = (column[row] for column in columns)
+            return decoded_square(content, *stated, self.side).numpy()
         except (tf.errors.OpError, OSError) as error:
             raise UserError(
                 f"{self.name_of(row)} cannot be read any more: it is gone, or changed since it was "
-                "checked at the start. Start again, which leaves it out; a run goes on with "
+                "checked at the start. Start again, which leaves it out; resume a run by "
                 "--resume.",
                 retry=True,
             ) from error
@@ -231,8 +231,8 @@ class EncodedImages(Images):
         new = [place for place, reported in list(self.lost.items()) if not reported]
         if new:
             self.lost.update(dict.fromkeys(new, True))
-            more = f" and {len(new) - _NAMED} more" if len(new) > _NAMED else ""
+            more = f" and {len(new) - NAMED} more" if len(new) > NAMED else ""
             log(
                 f"{len(new)} images could not be read any more; their neighbors were drawn "
-                f"instead: {', '.join(map(self.store.name_of, new[:_NAMED]))}{more}."
+                f"instead: {', '.join(map(self.store.name_of, new[:NAMED]))}{more}."
             )

@@ -10,6 +10,8 @@ from pipelines.data.encoded import EncodedImages
 from pipelines.data.fingerprint import Files, key_of
 from pipelines.data.folder_index import FileStore, index_files
 from pipelines.data.image_data import (
+    NAMED,
+    SAMPLE,
     ImageData,
     check_memory,
     common_side,
@@ -17,25 +19,11 @@ from pipelines.data.image_data import (
     keep_in_memory,
     listed_by_reason,
 )
-from pipelines.data.layout import (
-    alike,
-    check_no_parts,
-    choose,
-    descend,
-    identity_of,
-    is_directory,
-    is_hidden,
-    part_of,
-    tell_tables,
-)
 from pipelines.data.names import check_path
+from pipelines.data.walk import find_parts
 from pipelines.files import in_threads, progress
 from pipelines.images.decoding import read_file, square_of
 from pipelines.images.headers import Unusable
-
-_SAMPLE = 100
-_NAMED = 5
-_FOLDER = b"\0"  # behind the name of a folder: no name contains it, and the order stays
 
 
 def load_folder(path, *, image_size=None, in_memory=None, log=print):
@@ -45,7 +33,7 @@ def load_folder(path, *, image_size=None, in_memory=None, log=print):
     labels. With a subfolder `train`, that is the training part, and `test` or `val` the test part.
     Otherwise, with labels, about a fifth of every class is held out, each image by its own path.
     Files that cannot be used are skipped and reported, and so are classes of nothing else.
-    Links to folders are followed once. EXIF orientation is honoured.
+    Links to folders are followed once. EXIF orientation is obeyed.
 
     Images that stay on disk are decoded once, so that both ways of reading use the same ones. What
     that shows is kept for the next run, which looks only at files that are new or changed.
@@ -140,13 +128,13 @@ def _check_known(names, known, path):
     if unknown:
         raise UserError(
             f"{path}: the test part has classes that the training part lacks: "
-            f"{', '.join(map(_printable, unknown[:_NAMED]))}. Both parts need the same subfolders."
+            f"{', '.join(map(_printable, unknown[:NAMED]))}. Both parts need the same subfolders."
         )
 
 
 def _choose_size(paths, log):
     sides = []
-    for row in np.unique(np.linspace(0, len(paths) - 1, _SAMPLE).astype(int)):
+    for row in np.unique(np.linspace(0, len(paths) - 1, SAMPLE).astype(int)):
         try:
             header, _ = read_file(paths[row])
             sides.append(min(header.height, header.width))
@@ -204,7 +192,7 @@ def _encoded(parts, side, root, log):
 def _labels(parts, rows, class_names, path, log):
     """Labels of the usable files of each part, or `None`, and the names of their classes."""
     if class_names is None:
-        _tell_unlabelled(parts, log)
+        _log_without_labels(parts, log)
         return [None] * len(parts), None
     number = {name: label for label, name in enumerate(class_names)}
     labels = []
@@ -220,7 +208,7 @@ def _labels(parts, rows, class_names, path, log):
     )
     empty = [_printable(name) for name in class_names if name not in {class_names[u] for u in used}]
     if empty:
-        some = ", ".join(empty[:_NAMED]) + (", ..." if len(empty) > _NAMED else "")
+        some = ", ".join(empty[:NAMED]) + (", ..." if len(empty) > NAMED else "")
         log(f"{path}: no usable image in {some}: {len(used)} classes remain.")
     if len(used) < 2:
         log(f"{path}: the only class is {names[0]}, so that there are no labels.")
@@ -228,7 +216,7 @@ def _labels(parts, rows, class_names, path, log):
     return [np.searchsorted(used, some) for some in labels], names
 
 
-def _tell_unlabelled(parts, log):
+def _log_without_labels(parts, log):
     train, *tests = parts
     if train.class_names:
         name = _printable(train.class_names[0])
@@ -242,122 +230,3 @@ def _tell_unlabelled(parts, log):
 
 def _printable(name):
     return name.encode("utf-8", "replace").decode("utf-8")
-
-
-@dataclasses.dataclass(frozen=True)
-class Part:
-    """Files of one part of the data.
-
-    Args:
-        paths: of the files, in order.
-        labels: int32 (N,), positions in `class_names`; 0 where there are none.
-        class_names: names of the class folders with files in them, in order; or none.
-        skipped: (path, reason) of what was skipped.
-        root: path of the folder that all of it lies in.
-    """
-
-    paths: list[str]
-    labels: np.ndarray
-    class_names: tuple
-    skipped: tuple
-    root: str
-
-
-def find_parts(root, log=print):
-    """The training part of a folder, and the test part if there is one: a list of `Part`.
-
-    A folder `train` is the training part, and one `test`, or else `val`, the test part, in any case
-    and usual spelling. A folder that is the only one with images, or holds them beside their masks,
-    is looked into. What was taken for what is said.
-
-    Args:
-        root: path of the folder.
-        log: called with each line for the user.
-
-    Raises:
-        UserError: if it is not certain what is a part and what a class.
-        OSError: if a folder cannot be listed, on which everything depends.
-    """
-    root = os.fspath(root)
-    top = descend(root, log)
-    chosen = choose(top, log)
-    train = top if chosen == [top] else descend(chosen[0], log)
-    roots = [train]
-    for test in chosen[1:]:
-        roots.append(alike(test, os.path.relpath(train, chosen[0]), os.path.basename(chosen[0])))
-    tell_tables(dict.fromkeys([root, top, *chosen, *roots]), log)
-    with progress(f"Listing {root}", "files", log=log) as bar:
-        return [_Search(part, bar, log).part() for part in roots]
-
-
-class _Search:
-    def __init__(self, root, bar, log):
-        self._root, self._bar, self._log = root, bar, log
-        self._seen, self._skipped = {identity_of(root)}, []
-        self._paths = []
-
-    def part(self):
-        labels, names, loose = [], [], []
-        for path, is_folder in self._entries(self._root):
-            if not is_folder:
-                loose.append(path)
-                continue
-            if part_of(os.path.basename(path)) == "unlabeled":
-                self._log(f"Not read: {path}. It is not taken for a class.")
-                continue
-            before = len(self._paths)
-            self._walk(path)
-            if len(self._paths) > before:
-                labels += [len(names)] * (len(self._paths) - before)
-                names.append(os.path.basename(path))
-        if names:
-            self._skipped += [(path, "outside of the class folders") for path in loose]
-        else:
-            self._paths, labels = loose, [0] * len(loose)
-        labels = np.array(labels, np.int32)
-        skipped = tuple(self._skipped)
-        return Part(self._paths, labels, tuple(names), skipped, self._root)
-
-    def _walk(self, top):
-        """Find the files below a folder; without recursion, since folders may lie very deep."""
-        open_folders = [self._enter(top)]
-        while open_folders:
-            path, is_folder = next(open_folders[-1], (None, False))
-            if path is None:
-                open_folders.pop()
-            elif is_folder:
-                open_folders.append(self._enter(path))
-            else:
-                self._paths.append(path)
-
-    def _enter(self, folder):
-        """What lies in a folder; nothing if it was met before, through a link."""
-        try:
-            identity = identity_of(folder)
-            if identity in self._seen:
-                return iter(())
-            entries = self._entries(folder)
-        except OSError as error:
-            self._skipped.append((folder, error.strerror))
-            return iter(())
-        self._seen.add(identity)
-        return entries
-
-    def _entries(self, folder):
-        """(path, whether it is a folder) of all that lies there and is not hidden, in order."""
-        names = []
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if is_hidden(entry.name):
-                    continue
-                is_folder = is_directory(entry)
-                names.append(os.fsencode(entry.name) + (_FOLDER if is_folder else b""))
-                if not is_folder:
-                    self._bar.update()
-        names.sort()
-        found = [os.fsdecode(name[:-1]) for name in names if name.endswith(_FOLDER)]
-        check_no_parts(folder, found)
-        return (
-            (os.path.join(folder, os.fsdecode(name.removesuffix(_FOLDER))), _FOLDER in name)
-            for name in names
-        )

@@ -80,7 +80,7 @@ class FileStore:
         return in_threads(stamp_of, places.tolist())
 
     def name_of(self, place):
-        """Path of a file, in letters that can be printed."""
+        """Path of a file, in characters that can be printed."""
         return os.fsencode(self._paths[place]).decode("utf-8", "replace")
 
 

@@ -10,7 +10,8 @@ from pipelines.data.image_array import as_images
 
 _MEMORY_LIMIT = 8 * 2**30
 _CUT_FROM_WHOLE = 128  # pixels from which on views are cut out of the whole image
-_NAMED = 5  # of what was skipped
+NAMED = 5  # of many names, in a message
+SAMPLE = 100  # images whose sides `common_side` is given
 _SIDES = (32, 64, 96, 128, 160, 224)
 
 
@@ -26,7 +27,7 @@ class ImageData:
         test_images, test_labels: likewise, or `None`.
         class_names: one per class, or `None`.
         skipped: (path, reason) of each file that could not be used.
-        with_unlabelled: the training images followed by those without labels, where a data set
+        with_unlabeled: the training images followed by those without labels, where a data set
             has such besides (STL-10); `None` where the training images are all.
         files: what the images were read from, where that is known.
         held_out: whether the test part was held out of labeled images, since the data name none.
@@ -45,14 +46,14 @@ class ImageData:
     test_labels: np.ndarray | None = None
     class_names: tuple[str, ...] | None = None
     skipped: tuple[tuple[str, str], ...] = ()
-    with_unlabelled: np.ndarray | None = None
+    with_unlabeled: np.ndarray | None = None
     files: Files | None = None
     held_out: bool = False
 
     @property
     def pretraining_images(self):
-        """`with_unlabelled`, or the training images where these are all."""
-        return self.train_images if self.with_unlabelled is None else self.with_unlabelled
+        """`with_unlabeled`, or the training images where these are all."""
+        return self.train_images if self.with_unlabeled is None else self.with_unlabeled
 
     @property
     def evaluation_images(self):
@@ -169,9 +170,9 @@ def listed_by_reason(skipped):
     for name, reason in skipped:
         names.setdefault(reason, []).append(name)
     parts = []
-    for reason, some in sorted(names.items(), key=lambda item: -len(item[1]))[:_NAMED]:
-        more = f", and {len(some) - _NAMED} more" if len(some) > _NAMED else ""
-        parts.append(f" {reason}: {', '.join(some[:_NAMED])}{more}.")
+    for reason, some in sorted(names.items(), key=lambda item: -len(item[1]))[:NAMED]:
+        more = f", and {len(some) - NAMED} more" if len(some) > NAMED else ""
+        parts.append(f" {reason}: {', '.join(some[:NAMED])}{more}.")
     more = len(names) - len(parts)
     return "".join(parts) + (f" And {more} more reasons." if more else "")
 

@@ -6,6 +6,7 @@ import re
 import stat
 
 from keras_ssl.core.errors import UserError
+from pipelines.data.image_data import NAMED
 from pipelines.images.headers import SIGNATURE, Unusable, kind_of
 
 IMAGES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
@@ -25,10 +26,9 @@ _ANNOTATIONS += ("segmentation", "segmentations", "segmentationclass", "gt", "gr
 
 _PICTURES = ("images", "image", "imgs", "img", "pictures", "photos", "jpegimages")
 _TABLES = (".csv", ".tsv", ".json", ".xlsx", ".parquet")
-_NAMED = 5
 
 
-def alike(test, within, train):
+def root_of_test(test, within, train):
     """Where the classes of the test part lie: as deep as in the training part, if they do.
 
     Args:
@@ -62,7 +62,7 @@ def descend(root, log=lambda line: None):
 
 
 def _only_one(folder):
-    """The one folder with images to read in a folder, or `None`, and what lies beside it."""
+    """The one folder with images to read in a folder, or `None`, and what else lies there."""
     names = folders_in(folder)
     parts = parts_of(names)
     if any(part in ("train", *TESTS) for part in parts.values()) and len(names) > 1:
@@ -84,7 +84,7 @@ def _only_one(folder):
 def _check_one_of_pictures(folder, pictures):
     if len(pictures) > 1:
         raise UserError(
-            f"{folder} has {' and '.join(pictures)} beside annotations: each could hold the "
+            f"{folder} has {' and '.join(pictures)} next to annotations: each could hold the "
             f"images. Give the one to read, such as {folder}/{pictures[0]}; or, if these are "
             "classes, give them other names."
         )
@@ -117,7 +117,7 @@ def choose(top, log):
     classes = [name for name in classes if has_files(os.path.join(top, name), has_image)]
     if not tests and classes:
         raise UserError(
-            f"{top} has a folder {train[0]}, which would be the training part, beside "
+            f"{top} has a folder {train[0]}, which would be the training part, next to "
             f"{_listed(classes)} with images. If these are classes too, give {train[0]} another "
             f"name; if not, give {top}/{train[0]} itself."
         )
@@ -159,11 +159,11 @@ def _check_one(top, names, part):
 
 
 def _listed(names):
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def tell_tables(folders, log):
+def log_tables(folders, log):
     """Say which tables of some folders are not read."""
     tables = [
         os.path.join(folder, name) for folder in folders for name in files_in(folder, _TABLES)
@@ -176,7 +176,7 @@ def tell_tables(folders, log):
 
 
 def is_annotations(name):
-    """Whether a folder has masks, boxes or the like of images that lie beside it."""
+    """Whether a folder has masks, boxes or the like of images that lie next to it."""
     return name.casefold() in _ANNOTATIONS
 
 

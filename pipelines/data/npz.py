@@ -64,7 +64,7 @@ def load_npz(path, *, in_memory=None, log=print):
         class_names = None
         if any(some is not None for some in labels):
             labels, class_names = dense_labels(labels, path, log)
-    _tell_unknown(path, *labels, class_names, log)
+    _log_unknown(path, *labels, class_names, log)
     data = ImageData(
         f"npz:{path}", train_images, labels[0], test_images, labels[1], class_names=class_names
     )
@@ -80,7 +80,7 @@ def _covers(class_names, labels):
     )
 
 
-def _tell_unknown(path, train, test, class_names, log):
+def _log_unknown(path, train, test, class_names, log):
     if train is None or test is None:
         return
     unknown = np.setdiff1d(test, train)
@@ -268,7 +268,7 @@ def _white(dtype, lows, highs, name):
     if low < -_OVERSHOOT * white or high > 255 + _DIM:
         raise UserError(
             f"{span}; images must be in [0, 255], or floats in [0, 1]. Give them before any "
-            "normalisation."
+            "normalization."
         )
     if 0 < high < white * _OVERSHOOT or white == 255 and dim > 0.05:
         few = f": {np.sum(lit > 1 + _OVERSHOOT)} of {len(lit)} images exceed 1" if dim < 1 else ""

@@ -220,7 +220,7 @@ def _scan(number, shard, image_keys, label_keys, bar):
                 header.width,
                 header.orientation,
                 header.kind == "jpeg",
-                header.kind == "png" and content[25] in (0, 4),  # the colour type of PNG
+                header.kind == "png" and content[25] in (0, 4),  # the color type of PNG
                 _label(values, label_keys),
                 key_of(content),
             )

@@ -13,7 +13,7 @@ _PARTS = {
     "train": ("train", "training"),
     "test": ("test",),
     "validation": ("validation", "valid", "val"),
-    "unlabelled": ("unlabelled", "unlabeled"),
+    "unlabeled": ("unlabelled", "unlabeled"),
 }
 
 
@@ -70,7 +70,7 @@ def _check_numbers(files):
 
 
 def parts_of(files):
-    """{"train", "test", "validation", "unlabelled" or "": its files}, by the names of the files.
+    """{"train", "test", "validation", "unlabeled" or "": its files}, by the names of the files.
 
     Example:
 

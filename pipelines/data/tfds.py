@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_ssl.core.errors import UserError, did_you_mean
-from pipelines.data.image_data import ImageData, check_memory, common_side, keep_in_memory
+from pipelines.data.image_data import SAMPLE, ImageData, check_memory, common_side, keep_in_memory
 from pipelines.data.names import EMBEDDED, SUBSETS
 from pipelines.data.records import index_records
 from pipelines.data.tfrecord import assemble
@@ -17,9 +17,8 @@ from pipelines.files import progress
 from pipelines.images.resizing import resize_to_square
 
 _LISTS = Path(__file__).parents[1] / "class_lists"
-_SAMPLE = 100
 _TEST_SPLITS = ("test", "validation")
-_UNLABELLED_SPLITS = ("unlabelled", "unlabeled")
+_UNLABELED_SPLITS = ("unlabelled", "unlabeled")
 
 
 def load_from_catalog(name, *, data_dir=None, image_size=None, in_memory=None, log=print):
@@ -41,7 +40,7 @@ def load_from_catalog(name, *, data_dir=None, image_size=None, in_memory=None, l
         log: called with each line for the user.
 
     Raises:
-        UserError: if the name is unknown, the set cannot be had, or it is not one of images.
+        UserError: if the name is unknown, the set cannot be loaded, or it is not one of images.
     """
     return _load(name, splits_of, data_dir, image_size, in_memory, log)
 
@@ -63,9 +62,9 @@ def load_test_split(name, *, data_dir=None, image_size=None, in_memory=None, log
 
 
 def _only_test(builder, label, name):
-    """The split to judge by in the place of the training part, as `_load` takes it."""
+    """The split to evaluate on, in the place of the training part, as `_load` takes it."""
     there = builder.info.splits
-    tests = {split: split for split in ("test", "validation") if split in there}
+    tests = {split: split for split in _TEST_SPLITS if split in there}
     if "train" in there:
         tests = splits_of(builder, label, name)
     split = tests.get("test", tests.get("validation"))
@@ -155,15 +154,15 @@ def _choose_size(builder, split, log):
     height, width, _ = builder.info.features["image"].shape
     if height is not None and height == width:
         return height
-    examples = itertools.islice(builder.as_dataset(split=split), _SAMPLE)
+    examples = itertools.islice(builder.as_dataset(split=split), SAMPLE)
     side = common_side([min(example["image"].shape[:2]) for example in examples])
     log(f"Images are resized to {side} pixels; --set data.image_size=N takes another size.")
     return side
 
 
 def _from_arrays(name, builder, splits, label, side, log):
-    unlabelled = [splits[part] for part in ("unlabelled",) if part in splits]
-    images, labels = _read(name, builder, [splits["train"], *unlabelled], label, side, log)
+    unlabeled = [splits[part] for part in ("unlabeled",) if part in splits]
+    images, labels = _read(name, builder, [splits["train"], *unlabeled], label, side, log)
     count = builder.info.splits[splits["train"]].num_examples
     test_images = test_labels = None
     if "test" in splits:
@@ -177,7 +176,7 @@ def _from_arrays(name, builder, splits, label, side, log):
         test_images,
         test_labels,
         class_names_of(builder, label) if train_labels is not None else None,
-        with_unlabelled=images if unlabelled else None,
+        with_unlabeled=images if unlabeled else None,
     )
 
 
@@ -227,7 +226,7 @@ def find(name, data_dir=None):
         if name.split("/")[0].split(":")[0] in known:
             what = _first_line(error)
             raise UserError(
-                f"'{name}' is not to be had from TensorFlow Datasets: {what}"
+                f"'{name}' cannot be loaded from TensorFlow Datasets: {what}"
             ) from error
         suggestion = did_you_mean(name, [EMBEDDED, *SUBSETS, *known])
         raise UserError(
@@ -317,7 +316,7 @@ def value_at(tree, path):
 
 
 def splits_of(builder, label, name):
-    """{"train", and "test" and "unlabelled" if there are any: the split's own name}.
+    """{"train", and "test" and "unlabeled" if there are any: the split's own name}.
 
     Raises:
         UserError: without a split `train`.
@@ -327,9 +326,9 @@ def splits_of(builder, label, name):
         raise UserError(f"'{name}' has no split 'train': {', '.join(there)}.")
     tests = [split for split in _TEST_SPLITS if split in there]
     # The test split of ImageNet has no labels: what serves to evaluate is its validation split.
-    labelled = [split for split in tests if len(tests) == 1 or _has_labels(builder, split, label)]
-    unlabelled = [split for split in _UNLABELLED_SPLITS if split in there]
-    found = {"train": ["train"], "test": labelled or tests, "unlabelled": unlabelled}
+    labeled = [split for split in tests if len(tests) == 1 or _has_labels(builder, split, label)]
+    unlabeled = [split for split in _UNLABELED_SPLITS if split in there]
+    found = {"train": ["train"], "test": labeled or tests, "unlabeled": unlabeled}
     return {part: names[0] for part, names in found.items() if names}
 
 

@@ -18,7 +18,7 @@ from pipelines.data.image_data import (
 from pipelines.data.records import index_records
 from pipelines.data.shards import find_shards, parts_of
 
-_ORDER = ("train", "unlabelled", "test")
+_ORDER = ("train", "unlabeled", "test")
 
 
 def load_tfrecord(pattern, *, image_size=None, in_memory=None, log=print):
@@ -27,8 +27,8 @@ def load_tfrecord(pattern, *, image_size=None, in_memory=None, log=print):
     The image is the feature `image/encoded` or `image`, the label `image/class/label` or `label`.
     Files named train, test (or else validation) and unlabelled are these parts; if none is named
     train, all are the training part. With labels and no test part, about a fifth of every class is
-    held out, each image by its own content. Names of the classes come from `classes.txt` beside the
-    files, one a line.
+    held out, each image by its own content. Names of the classes come from `classes.txt` in their
+    folder, one a line.
 
     Labels count from 0; those with gaps and without names are numbered anew. Where the smallest is
     1, and the list of classes has no name beyond the largest, they are taken to count from 1, and
@@ -67,7 +67,7 @@ def load_tfrecord(pattern, *, image_size=None, in_memory=None, log=print):
 def _choose_parts(found, name, log):
     if "train" not in found:
         return {"train": [file for part in found.values() for file in part]}
-    parts = {part: found[part] for part in ("train", "unlabelled") if part in found}
+    parts = {part: found[part] for part in ("train", "unlabeled") if part in found}
     test = next((found[part] for part in ("test", "validation") if part in found), None)
     if test:
         parts["test"] = test
@@ -113,11 +113,11 @@ def assemble(name, index, rows, labels, class_names, *, image_size, in_memory, l
     Args:
         name: as the user gave it.
         index: `RecordIndex`.
-        rows: {"train", and perhaps "test" and "unlabelled": positions in the index}.
+        rows: {"train", and perhaps "test" and "unlabeled": positions in the index}.
         labels: int (N,), one for every row of the index; -1 for none.
         class_names: one per class, or `None`.
         image_size, in_memory, log: as for `pipelines.data.load.load`.
-        hold_out: whether a fifth is held out of labelled images without a test part.
+        hold_out: whether a fifth is held out of labeled images without a test part.
 
     Raises:
         UserError: if only some images of a part have labels, or too much memory is needed.
@@ -145,14 +145,14 @@ def assemble(name, index, rows, labels, class_names, *, image_size, in_memory, l
         _labels_of(labels, rows["test"], name) if "test" in rows else None,
         class_names if train_labels is not None else None,
         index.skipped,
-        parts["pretraining"] if "unlabelled" in rows else None,
+        parts["pretraining"] if "unlabeled" in rows else None,
         Files((), index.columns["key"][np.concatenate(list(rows.values()))]),
         held_out="test" in rows and not own_test,
     )
 
 
 def _places(rows):
-    """Where each part lies in a row of all, and what is pretrained on: train and unlabelled."""
+    """Where each part lies in a row of all, and what is pretrained on: train and unlabeled."""
     train, pretraining, every = np.cumsum([len(rows.get(part, ())) for part in _ORDER])
     found = {"train": slice(train), "pretraining": slice(pretraining)}
     return found | ({"test": slice(pretraining, every)} if "test" in rows else {})

@@ -25,7 +25,7 @@ _TRANSPOSED = (False, False, False, False, True, True, True, True)
 _ROWS_FLIPPED = (False, False, True, True, False, False, True, True)
 _COLUMNS_FLIPPED = (False, True, True, False, False, True, True, False)
 
-_MARGIN = 2  # At the edges of what is decoded, chroma subsampling lacks its neighbours.
+_MARGIN = 2  # At the edges of what is decoded, chroma subsampling lacks its neighbors.
 
 
 def decode_window(content, is_jpeg, orientation, box):
@@ -121,15 +121,20 @@ def _stored_window(content, code, box):
 
 def _decode_whole(content):
     content = tf.cond(
-        tf.equal(tf.strings.substr(content, 0, 2), b"BM"),
+        _starts_as("bmp", content),
         lambda: _bmp_alone(content),
         lambda: content,
     )
     return tf.cond(
-        tf.equal(tf.strings.substr(content, 0, 4), b"RIFF"),
+        _starts_as("webp", content),
         lambda: tf.io.decode_webp(content)[0, ..., :3],
         lambda: tf.io.decode_image(content, channels=3, expand_animations=False),
     )
+
+
+def _starts_as(kind, content):
+    start = image_files.STARTS[kind]
+    return tf.equal(tf.strings.substr(content, 0, len(start)), start)
 
 
 def _bmp_alone(content):
@@ -162,7 +167,7 @@ def read_file(path):
     """`Header` and bytes of an image file, of which nothing is decoded yet.
 
     Raises:
-        Unusable: if it cannot be read, is no image, claims too much, is too large, or breaks off.
+        Unusable: if it cannot be read, is no image, is too large, or breaks off.
     """
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
@@ -271,32 +276,30 @@ def tried_square(content, is_jpeg, orientation, height, width, image_size):
         The square, and a scalar string: why it cannot be used, or empty.
     """
 
-    def both(content, *claims):
-        start = tf.strings.substr(content, 0, 25)
-        is_deep = (tf.strings.substr(start, 0, 4) == b"\x89PNG") & (
-            tf.strings.substr(start, 24, 1) == b"\x10"
-        )
+    def both(content, *stated):
+        depth = tf.strings.substr(content, 24, 1)
+        is_deep = _starts_as("png", content) & (depth == b"\x10")
         bits = tf.cond(is_deep, lambda: bits_used(content), lambda: 16)
-        return decoded_square(content, *claims, image_size), bits
+        return decoded_square(content, *stated, image_size), bits
 
-    claims = (tf.cast(orientation, tf.uint8), tf.cast(height, tf.int32), tf.cast(width, tf.int32))
+    stated = (tf.cast(orientation, tf.uint8), tf.cast(height, tf.int32), tf.cast(width, tf.int32))
     nothing = tf.zeros((image_size, image_size, 3), tf.uint8), 16
-    (square, bits), good = guarded(both, (content, is_jpeg, *claims), nothing)
-    few = _told(image_files.PNG_FEW_BITS, tf.as_string(bits))
+    (square, bits), good = guarded(both, (content, is_jpeg, *stated), nothing)
+    few = _filled(image_files.PNG_FEW_BITS, tf.as_string(bits))
     problem = tf.where((bits > 0) & (bits < FEWEST_BITS), few, "")
-    return square, tf.where(good, problem, _told(image_files.DAMAGED, _name(content)))
+    return square, tf.where(good, problem, _filled(image_files.DAMAGED, _name(content)))
 
 
-def _told(text, what):
+def _filled(text, what):
     before, behind = text.split("{}")
     return tf.strings.join([before, what, behind])
 
 
 def _name(content):
-    start, name = tf.strings.substr(content, 0, 2), tf.constant("image")
-    for first, kind in {b"\xff\xd8": "jpeg", b"\x89P": "png", b"GI": "gif", b"BM": "bmp"}.items():
-        name = tf.where(start == first, image_files.NAMES[kind], name)
-    return tf.where(start == b"RI", image_files.NAMES["webp"], name)
+    name = tf.constant("image")
+    for kind in image_files.STARTS:
+        name = tf.where(_starts_as(kind, content), image_files.NAMES[kind], name)
+    return name
 
 
 def square_of(header, content, image_size):
@@ -306,8 +309,8 @@ def square_of(header, content, image_size):
         Unusable: if the content is damaged, or would be decoded wrongly.
     """
     check_depth(content, header)
-    claims = header.kind == "jpeg", header.orientation, header.height, header.width
+    stated = header.kind == "jpeg", header.orientation, header.height, header.width
     try:
-        return decoded_square(content, *claims, image_size).numpy()
+        return decoded_square(content, *stated, image_size).numpy()
     except tf.errors.OpError as error:
         raise Damaged(header.kind) from error

@@ -53,20 +53,20 @@ class Header(NamedTuple):
 def check_pixels(width, height, what="pixels"):
     """Refuse an image of no pixels, or of more than `MAX_PIXELS`, before it is decoded."""
     if width * height > MAX_PIXELS:
-        raise Unusable(f"claims {width} x {height} {what}, more than {MAX_PIXELS:,}")
+        raise Unusable(f"has {width} x {height} {what}, more than {MAX_PIXELS:,}")
     if not width * height:
         raise Unusable(image_files.NO_PIXELS)
 
 
 def read_header(content):
-    """Read the header of a JPEG, PNG, GIF, BMP or WebP image, recognised by its content.
+    """Read the header of a JPEG, PNG, GIF, BMP or WebP image, recognized by its content.
 
     Args:
         content: all bytes of the file. More may follow the image.
 
     Raises:
         Truncated: if the content breaks off, as far as it tells without being decoded.
-        Unusable: if it is no image, one that would not be decoded rightly, or claims no pixels or
+        Unusable: if it is no image, one that would not be decoded rightly, or has no pixels or
             more than `MAX_PIXELS`.
 
     Example:

@@ -9,7 +9,7 @@ from pipelines.views.policy import ViewPolicy
 
 # What differs between two people's digits: turns, leans, shifts and sizes of the hand, pressure and
 # width of the pen. No flip, which would make other characters. Chosen by the accuracy with 10
-# labels of each class at seed 0.
+# labels per class at seed 0.
 _DIGITS = ViewPolicy(
     crop_scale=(0.5, 1.0),
     rotation=15.0,

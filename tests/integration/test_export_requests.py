@@ -124,7 +124,7 @@ def test_images_of_any_size_give_what_the_evaluation_pipeline_gives(shape, ask):
         np.testing.assert_array_equal(ask(name, images), expected)
 
 
-def test_gray_encoders_read_gray_files_exactly_and_colours_by_their_luma(tmp_path):
+def test_gray_encoders_read_gray_files_exactly_and_colors_by_their_luma(tmp_path):
     ask = by_saved_model(saved_model(tmp_path / "1", 1))
     for name in ("gray_png", "gray_jpeg"):
         content = files()[name]
@@ -176,13 +176,13 @@ HOSTILE_FILES = {
     "truncated JPEG": (UPRIGHT[: len(UPRIGHT) // 2], "truncated image"),
     "JPEG that ends in its header": (UPRIGHT[:40], "truncated image|JPEG that cannot"),
     "truncated PNG": (fixture("alpha_png")[:60], "truncated image"),
-    "JPEG": (claiming(UPRIGHT, 65_535, 65_535), "claims 65535 x 65535 x 1"),
-    "WebP": (webp(100_000), "claims 100000 x 100000 x 1"),
-    "PNG": (png(100_000, 100_000), "claims 100000 x 100000 x 1 pixels"),
-    "BMP": (bmp(100_000, 100_000), "claims 100000 x 100000|truncated image"),
-    "GIF": (gif((0, 0, 65_535, 65_535), size=(65_535, 65_535)), "claims 65535 x 65535 x 1"),
+    "JPEG": (claiming(UPRIGHT, 65_535, 65_535), "has 65535 x 65535 x 1"),
+    "WebP": (webp(100_000), "has 100000 x 100000 x 1"),
+    "PNG": (png(100_000, 100_000), "has 100000 x 100000 x 1 pixels"),
+    "BMP": (bmp(100_000, 100_000), "has 100000 x 100000|truncated image"),
+    "GIF": (gif((0, 0, 65_535, 65_535), size=(65_535, 65_535)), "has 65535 x 65535 x 1"),
     "many frames": (gif(*[(0, 0, 5_000, 5_000)] * 5, size=(5_000, 5_000)), "5000 x 5000 x 5"),
-    "no pixels": (png(0, 7), "claims no pixels"),
+    "no pixels": (png(0, 7), "has no pixels"),
 }
 
 

@@ -98,7 +98,7 @@ def test_one_shape_is_compiled_once(everything):
     assert everything.experimental_get_tracing_count() - before <= 1
 
 
-def test_a_policy_without_operators_only_normalises():
+def test_a_policy_without_operators_only_normalizes():
     images = random_images()
     augment = make_augment((ViewPolicy(**STILL),), 8, mean=[0.1, 0.2, 0.3], std=[0.5, 1.0, 2.0])
     expected = (as_floats(images) - [0.1, 0.2, 0.3]) / [0.5, 1.0, 2.0]
@@ -196,15 +196,15 @@ def test_the_seed_of_the_noise_does_not_depend_on_the_compiler(kind):
     np.testing.assert_array_equal(compiled(SEED), seed(SEED))
 
 
-def test_with_the_crop_last_the_colours_are_those_of_the_whole_image():
+def test_with_the_crop_last_the_colors_are_those_of_the_whole_image():
     # Contrast knows: it is about the mean of what it sees.
     images = as_floats(random_images(batch=6))
     settings = STILL | {"crop_scale": (0.2, 0.6), "jitter_probability": 1.0, "hue": 0.0}
     policy = ViewPolicy(**settings | {"brightness": 0.0, "saturation": 0.0, "flip": 0.5})
     draws = {name: tf.constant(rows) for name, rows in draws_of(6).items()}
-    coloured = ops.adjust_contrast(images, 0.6 + 0.8 * draws["contrast"])
+    colored = ops.adjust_contrast(images, 0.6 + 0.8 * draws["contrast"])
     boxes = ops.random_boxes(draws["crop"], 8, 8, scale=(0.2, 0.6), ratio=policy.crop_ratio)
-    expected = ops.crop_resize(coloured, boxes, 8, mirror=draws["flip"] < 0.5)
+    expected = ops.crop_resize(colored, boxes, 8, mirror=draws["flip"] < 0.5)
     last, first = (
         one_view(images, dataclasses.replace(policy, crop_last=where), 8, draws, None)
         for where in (True, False)

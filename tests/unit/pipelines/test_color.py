@@ -173,7 +173,7 @@ def test_keeping_a_channel_sets_the_others_to_zero():
 
 
 @pytest.mark.parametrize("jitter", [ops.color_jitter, ops.tf_color_jitter])
-def test_jitter_of_gray_images_needs_no_colour(jitter):
+def test_jitter_of_gray_images_needs_no_color(jitter):
     images, drawn = random_images(channels=1), factors(4)
     position = tf.constant(ORDERS[:4])
     without = drawn | {"saturation": None, "hue": None}

@@ -97,7 +97,7 @@ def test_images_without_labels_become_a_part_of_their_own(npz, tmp_path, monkeyp
 
     data = load(f"npz:{tmp_path}/some.npz")
     both = np.concatenate([data.train_images, data.test_images])
-    data = dataclasses.replace(data, with_unlabelled=both)
+    data = dataclasses.replace(data, with_unlabeled=both)
     monkeypatch.setattr(pipelines.data.load, "load", lambda *args, **settings: data)
     convert("any", tmp_path / "out", log=silent)
     monkeypatch.undo()

@@ -23,7 +23,7 @@ RANDOM += ("snow", "frost", "fog", "elastic_transform")
 
 
 def _images(count=3, height=32, width=32, channels=3, seed=0):
-    """Smooth colours with an edge, as uint8."""
+    """Smooth colors with an edge, as uint8."""
     draw = np.random.RandomState(seed)
     noise = draw.uniform(size=(count, height, width, channels))
     smooth = ndimage.gaussian_filter(noise, (0, 3, 3, 0), mode="wrap")
@@ -224,7 +224,7 @@ def test_clouds_span_zero_to_one_and_are_smoother_the_faster_the_decay():
     assert steps[0] > 2 * steps[1]
 
 
-def test_pixels_grow_to_boxes_of_one_colour():
+def test_pixels_grow_to_boxes_of_one_color():
     images = _images(1, 16, 16)
     levels = corrupt(images, "pixelate", 5)[0, :, :, 0]
     assert len({tuple(row) for row in levels.tolist()}) == 10  # int(16 * 0.65)

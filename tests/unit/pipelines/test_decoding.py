@@ -86,7 +86,7 @@ def whole(name):
 
 
 def jpeg(height=37, width=45, progressive=False):
-    """A 4:2:0 JPEG of noise over coarse colours."""
+    """A 4:2:0 JPEG of noise over coarse colors."""
     rng = np.random.default_rng(0)
     coarse = tf.image.resize(rng.integers(0, 256, (5, 7, 3)).astype(np.float32), (height, width))
     pixels = np.clip(coarse + rng.normal(0, 10, (height, width, 3)), 0, 255).astype(np.uint8)
@@ -158,16 +158,16 @@ def test_in_a_dataset_the_kind_and_orientation_may_differ_by_image():
 
 
 @pytest.mark.parametrize("name", ["alpha_png", "webp", "bmp32"])
-def test_alpha_is_dropped_and_colours_stay(name):
+def test_alpha_is_dropped_and_colors_stay(name):
     np.testing.assert_array_equal(whole(name), gradient())
 
 
-def test_a_webp_with_alpha_keeps_the_colours_that_are_seen():
+def test_a_webp_with_alpha_keeps_the_colors_that_are_seen():
     pixels = whole("webp_alpha")
     np.testing.assert_array_equal(pixels[:, 1:], gradient()[:, 1:])  # the first column is clear
 
 
-def test_a_cmyk_jpeg_has_its_colours():
+def test_a_cmyk_jpeg_has_its_colors():
     assert np.abs(whole("cmyk_jpeg").astype(int) - gradient()).max() <= 3
 
 
@@ -179,7 +179,7 @@ def test_a_gray_jpeg_is_gray_in_three_channels():
 
 @pytest.mark.parametrize("name", ["palette_transparent_png", "gif"])
 def test_palettes_are_looked_up(name):
-    assert np.abs(whole(name).astype(int) - gradient()).mean() < 25  # eight colours
+    assert np.abs(whole(name).astype(int) - gradient()).mean() < 25  # eight colors
 
 
 def test_of_16_bits_the_higher_8_are_taken():
@@ -187,7 +187,7 @@ def test_of_16_bits_the_higher_8_are_taken():
     np.testing.assert_array_equal(whole("gray16_png"), expected)
 
 
-def test_a_bmp_with_coloured_palette_is_refused_by_name():
+def test_a_bmp_with_colored_palette_is_refused_by_name():
     with pytest.raises(Unusable, match="BMP with a palette"):
         read_header(fixture("bmp8"))
 

@@ -11,8 +11,8 @@ from keras_ssl.core.errors import UserError
 from pipelines import files
 from pipelines.data import folder_index as index
 from pipelines.data.encoded import EncodedImages
-from pipelines.data.folder import find_parts
 from pipelines.data.load import load
+from pipelines.data.walk import find_parts
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from pipelines.data.load import load
 from pipelines.images.decoding import check_file, read_file, square_of
 from pipelines.images.headers import MAX_BYTES, Unusable, read_header
 
-# `gradient()` in the colours YCCK, by Pillow, in base64: a CMYK JPEG of the levels of the inverted
+# `gradient()` in the colors YCCK, by Pillow, in base64: a CMYK JPEG of the levels of the inverted
 # image in YCbCr, with no black, in which the Adobe mark then says that they are that.
 YCCK = base64.b64decode(
     "/9j/7gAOQWRvYmUAZAAAAAAC/9sAQwACAQEBAQECAQEBAgICAgIEAwICAgIFBAQDBAYFBgYGBQYGBgcJCAYHCQcG"
@@ -28,7 +28,7 @@ def gradient():
     return pixels.clip(0, 255).astype(np.uint8)
 
 
-def test_a_ycck_jpeg_has_its_colours():
+def test_a_ycck_jpeg_has_its_colors():
     wrong = np.abs(square_of(read_header(YCCK), YCCK, 10).astype(int) - gradient()[1:11])
     assert wrong.max() <= 12 and wrong.mean() <= 4  # of the quality 95; inverted inks give 100
 

@@ -38,7 +38,7 @@ def read(request, tmp_path):
     return read
 
 
-def claiming(width, height):
+def stating(width, height):
     sides = width.to_bytes(4, "big") + height.to_bytes(4, "big")
     return PNG[:16] + sides + PNG[24:]
 
@@ -51,8 +51,8 @@ def claiming(width, height):
         (PNG[: len(PNG) // 2], "truncated image"),
         (JPEG[: len(JPEG) // 2], "truncated image"),
         (b"no image at all", "not a JPEG, PNG"),
-        (claiming(100_000, 100_000), "100000 x 100000"),
-        (claiming(0, 10), "no pixels"),
+        (stating(100_000, 100_000), "100000 x 100000"),
+        (stating(0, 10), "no pixels"),
     ],
 )
 def test_a_file_that_is_no_usable_image_is_passed_over_and_named(read, content, reason):

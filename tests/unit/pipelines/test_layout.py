@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from keras_ssl.core.errors import UserError
 from pipelines.data import folder as module
-from pipelines.data.folder import find_parts
 from pipelines.data.load import load
+from pipelines.data.walk import find_parts
 
 
 def found(root, files):
@@ -50,7 +50,7 @@ def test_usual_names_of_parts_are_parts_in_any_case(tmp_path, train, test):
     assert f"{train} is the training part, {test} the test part" in said
 
 
-def test_what_is_not_read_beside_the_parts_is_said(tmp_path):
+def test_what_is_not_read_other_the_parts_is_said(tmp_path):
     files = two("train") + two("test") + two("val") + ["unlabeled/0.jpg", "docs/a.txt"]
     parts, said = found(tmp_path, files)
     assert [of for _, of in parts] == [two("train"), two("test")]
@@ -97,7 +97,7 @@ def test_classes_named_after_parts_are_classes_without_a_sibling(tmp_path):
 
 
 @pytest.mark.parametrize("other", ["docs/a.txt", "depth/0.png", "unlabeled/0.jpg"])
-def test_images_beside_masks_are_read_alone_whatever_else_lies_there(tmp_path, other):
+def test_images_other_masks_are_read_alone_whatever_else_lies_there(tmp_path, other):
     parts, said = found(tmp_path, ["images/0.jpg", "masks/0.png", other, "cover.png"])
     assert parts == [((), ["images/0.jpg"])]
     assert {"masks", os.path.dirname(other), "cover.png"} == set(
@@ -105,11 +105,11 @@ def test_images_beside_masks_are_read_alone_whatever_else_lies_there(tmp_path, o
     )
 
 
-@pytest.mark.parametrize("beside", ["docs/a.txt", "docs/README", "unlabeled/0.jpg"])
-def test_a_folder_that_alone_has_images_is_looked_into(tmp_path, beside):
-    parts, said = found(tmp_path, two("dataset/train") + two("dataset/test") + [beside])
+@pytest.mark.parametrize("other", ["docs/a.txt", "docs/README", "unlabeled/0.jpg"])
+def test_a_folder_that_alone_has_images_is_looked_into(tmp_path, other):
+    parts, said = found(tmp_path, two("dataset/train") + two("dataset/test") + [other])
     assert [of for _, of in parts] == [two("dataset/train"), two("dataset/test")]
-    assert f"read from dataset. Not read: {os.path.dirname(beside)}." in said
+    assert f"read from dataset. Not read: {os.path.dirname(other)}." in said
 
 
 def test_an_image_is_known_by_its_content_where_its_name_does_not_tell(tmp_path):
@@ -118,7 +118,7 @@ def test_an_image_is_known_by_its_content_where_its_name_does_not_tell(tmp_path)
     assert parts[0][0] == ("a", "b")
 
 
-def test_masks_beside_images_are_no_class(tmp_path):
+def test_masks_other_images_are_no_class(tmp_path):
     parts, said = found(tmp_path, ["images/0.jpg", "masks/0.png", "labels/0.txt"])
     assert parts == [((), ["images/0.jpg"])] and "Not read: labels, masks" in said
     files = [f"{part}/{kind}/0.png" for part in ("train", "test") for kind in ("Images", "Masks")]
@@ -148,13 +148,13 @@ def test_what_archives_of_macos_add_is_no_class(tmp_path):
         (["val/0.jpg", "a/0.jpg"], "no folder train.*another name"),
         (two("train") + two("Training"), "Training and train: each could be the training part"),
         (two("train") + two("Test") + two("testing"), "each could be the test part"),
-        (["train/0.jpg", "bus/0.jpg", "car/0.jpg"], "beside bus, car with images. If these are"),
+        (["train/0.jpg", "bus/0.jpg", "car/0.jpg"], "next to bus, car with images. If these are"),
         (two("trainsplit") + two("testsplit"), "testsplit and trainsplit, which could be parts or"),
         (two("a_train") + two("b_train") + two("a_test") + two("b_test"), "each could be the"),
         (two("nut/train") + two("nut/test") + two("bolt/train"), "nut has train and test, but"),
         (two("set/train") + two("set/test") + ["cover.png"], "Give that folder itself"),
         (two("train/train") + two("train/test"), "train has train and test, but lies where"),
-        (["images/0.jpg", "photos/0.jpg", "masks/0.png"], "images and photos beside annotations"),
+        (["images/0.jpg", "photos/0.jpg", "masks/0.png"], "images and photos next to annotations"),
     ],
 )
 def test_what_is_not_certain_is_refused_with_what_to_do(tmp_path, files, message):
@@ -234,7 +234,7 @@ def test_odd_names_are_read_and_can_be_printed(tmp_path):
         assert all(name.encode("utf-8") for name in data.class_names)
 
 
-def test_classes_of_no_one_and_two_images_stand_beside_a_large_one(tmp_path):
+def test_classes_of_no_one_and_two_images_stand_other_a_large_one(tmp_path):
     for name, count in (("none", 0), ("one", 1), ("two", 2), ("many", 60)):
         (tmp_path / name).mkdir()
         for i in range(count):

@@ -1,4 +1,4 @@
-"""Local crops and positions: what a batch holds beside its views."""
+"""Local crops and positions: what a batch holds besides its views."""
 
 import dataclasses
 import itertools

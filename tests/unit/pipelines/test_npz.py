@@ -75,7 +75,7 @@ def with_nan():
         ({"x_train": IMAGES.transpose(0, 3, 1, 2)}, "Channels seem to come first"),
         ({"x_train": IMAGES[:0]}, "no images"),
         ({"x_train": with_nan()}, "1 values that are NaN"),
-        ({"x_train": IMAGES / 255.0 - 0.5}, "before any normalisation"),
+        ({"x_train": IMAGES / 255.0 - 0.5}, "before any normalization"),
         ({"x_train": IMAGES.astype(int) * 2}, "must be in"),
         ({"x_train": IMAGES.astype(str)}, "must be numbers"),
         ({"x_train": IMAGES.astype(object)}, "cannot be read"),
@@ -105,7 +105,7 @@ def test_files_that_are_no_archives_are_refused(tmp_path):
             load(f"npz:{file}")
 
 
-def test_labelled_images_without_a_test_part_are_held_out_by_their_pixels(tmp_path):
+def test_labeled_images_without_a_test_part_are_held_out_by_their_pixels(tmp_path):
     images = np.arange(2, 62, dtype="uint8").repeat(16).reshape(60, 4, 4)
     np.savez(tmp_path / "a.npz", x_train=images, y_train=np.arange(60) % 2)
     np.savez(tmp_path / "b.npz", x_train=images[1:], y_train=np.arange(1, 60) % 2)
@@ -162,7 +162,7 @@ def one_image_in_bytes():
         (FLOATS / 255 * 10, "from 0 to 10.*not certain"),
         (one_value(1.5), "1 of 6 images exceed 1.*not certain"),
         (one_image_in_bytes(), "1 of 6 images exceed 1.*mend the images that differ"),
-        (FLOATS / 127.5 - 1, "before any normalisation"),
+        (FLOATS / 127.5 - 1, "before any normalization"),
         (IMAGES.astype(np.uint16) * 257, r"to 65535 \(uint16\).*white \* 255"),
         (np.zeros((2, 4, 4, 4), np.uint8), r"opacity: leave it out, as images\[..., :3\]"),
         (np.zeros((2, 4, 4, 5), np.uint8), "Choose one or three"),

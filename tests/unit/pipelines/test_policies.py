@@ -11,7 +11,7 @@ from pipelines.views.policies import POLICIES, ViewPolicy, policy_for
 FIELDS = dataclasses.fields(ViewPolicy)
 
 
-def test_digits_are_never_flipped_nor_coloured():
+def test_digits_are_never_flipped_nor_colored():
     for view in POLICIES["digits"]:
         assert view.flip == view.hue == view.grayscale == view.saturation == 0.0
 
@@ -50,7 +50,7 @@ def test_the_geometry_policies_are_those_of_table_2():
         assert found == pytest.approx(expected)
 
 
-def test_wmse_draws_the_colours_before_the_crop():
+def test_wmse_draws_the_colors_before_the_crop():
     assert changed("wmse") == {
         "crop_scale": (0.2, 1.0),
         "interpolation": "bicubic",

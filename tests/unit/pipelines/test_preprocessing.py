@@ -21,18 +21,18 @@ def random_images(count=5, height=8, width=8, channels=3):
     return np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
 
 
-def test_statistics_are_the_mean_and_deviation_per_channel():
+def test_statistics_are_the_mean_and_standard_deviation_per_channel():
     images = random_images()
     mean, std = channel_statistics(images)
     np.testing.assert_allclose(mean, (images / 255.0).mean(axis=(0, 1, 2)), atol=1e-12)
     np.testing.assert_allclose(std, (images / 255.0).std(axis=(0, 1, 2)), atol=1e-12)
 
 
-def test_a_constant_channel_has_deviation_one():
+def test_a_constant_channel_has_standard_deviation_one():
     assert channel_statistics(np.full((2, 4, 4, 1), 7, np.uint8))[1] == (1.0,)
 
 
-def test_images_of_the_right_size_are_only_normalised():
+def test_images_of_the_right_size_are_only_normalized():
     images = random_images()
     found = make_preprocess(8, 3, MEAN, STD)(images)
     np.testing.assert_allclose(found, (images / 255.0 - MEAN) / STD, atol=1e-6)
@@ -209,7 +209,7 @@ def test_what_is_kept_of_the_same_data_for_different_ends_lies_in_different_file
         assert str(read_cached(kind, "key")["kind"]) == kind
 
 
-def test_named_ones_are_for_colour_images():
+def test_named_ones_are_for_color_images():
     images = np.zeros((1, 2, 2, 1), np.uint8)
     assert normalization(np.zeros((1, 2, 2, 3), np.uint8), "imagenet") == NAMED["imagenet"]
     with pytest.raises(UserError, match="3 channels"):

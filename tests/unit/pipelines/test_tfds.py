@@ -248,7 +248,7 @@ def test_a_feature_that_is_no_label_is_refused_with_those_that_are(written):
 
 
 @pytest.mark.parametrize("in_memory", [True, False])
-def test_unlabelled_images_are_pretrained_on_besides(written, in_memory):
+def test_unlabeled_images_are_pretrained_on_besides(written, in_memory):
     parts = {
         "counts": {"train": 4, "test": 2, "unlabelled": 5},
         "labels": {"unlabelled": False},
@@ -263,7 +263,7 @@ def test_unlabelled_images_are_pretrained_on_besides(written, in_memory):
 @pytest.mark.parametrize("in_memory", [True, False])
 def test_splits_that_are_not_asked_for_are_not_read(written, in_memory):
     data = written(parts={"counts": {"train": 4, "test": 2, "extra": 9}}, in_memory=in_memory)
-    assert len(data.train_images) == 4 and data.with_unlabelled is None
+    assert len(data.train_images) == 4 and data.with_unlabeled is None
 
 
 def test_a_test_split_without_labels_gives_way_to_the_validation_split(written):

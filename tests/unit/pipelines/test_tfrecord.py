@@ -162,7 +162,7 @@ def test_labels_with_gaps_and_without_names_are_numbered_anew(tmp_path):
     assert "2 labels from 7 to 1000000000" in log
 
 
-def labelled(tmp_path, labels, names=None):
+def labeled(tmp_path, labels, names=None):
     keys = ("image/encoded", "image/class/label")
     rows = [example(png(i), label, keys) for i, label in enumerate(labels)]
     write(tmp_path / "set" / "train-0.tfrecord", rows)
@@ -173,20 +173,20 @@ def labelled(tmp_path, labels, names=None):
 
 
 def test_labels_that_count_from_one_are_moved_and_the_log_says_so(tmp_path):
-    data, log = labelled(tmp_path, [1, 2, 3])
+    data, log = labeled(tmp_path, [1, 2, 3])
     np.testing.assert_array_equal(data.train_labels, [0, 1, 2])
     assert "labels run from 1 to 3" in log
 
 
 def test_labels_that_the_class_list_explains_stay(tmp_path):
-    data, log = labelled(tmp_path, [1, 2], ["a", "b", "c"])
+    data, log = labeled(tmp_path, [1, 2], ["a", "b", "c"])
     np.testing.assert_array_equal(data.train_labels, [1, 2])
     assert data.class_names == ("a", "b", "c") and "labels run" not in log
 
 
 def test_labels_beyond_the_class_list_are_refused(tmp_path):
     with pytest.raises(UserError, match="label 4, but classes.txt has 2 names"):
-        labelled(tmp_path, [0, 4], ["a", "b"])
+        labeled(tmp_path, [0, 4], ["a", "b"])
 
 
 def test_all_gray_pngs_stay_gray_in_memory(tmp_path):
@@ -196,7 +196,7 @@ def test_all_gray_pngs_stay_gray_in_memory(tmp_path):
     np.testing.assert_array_equal(data.train_images, wanted)
 
 
-def test_unlabelled_files_add_to_what_is_pretrained_on(tmp_path):
+def test_unlabeled_files_add_to_what_is_pretrained_on(tmp_path):
     write(tmp_path / "set" / "train-0.tfrecord", [example(png(i), i) for i in range(2)])
     write(tmp_path / "set" / "unlabelled-0.tfrecord", [example(png(i)) for i in range(2, 5)])
     write(tmp_path / "set" / "test-0.tfrecord", [example(png(9), 0)])
