@@ -85,7 +85,8 @@ def main(argv=None):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
-        print("Stopped. A run that had begun resumes with --resume --workdir=...", file=sys.stderr)
+        again = "a training resumes with --resume --workdir=..., other modes by the same command."
+        print(f"Stopped: {again}", file=sys.stderr)
         return request.INTERRUPTED
     except UserError as error:
         message = str(error)

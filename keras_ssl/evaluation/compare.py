@@ -28,6 +28,11 @@ class NamedRun(RunResults):
 
     Attributes:
         name: str.
+
+    Example:
+
+    >>> NamedRun([], {}, name="runs/a").find(("pixels", None, None), None) is None
+    True
     """
 
     name: str = ""

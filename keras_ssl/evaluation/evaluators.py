@@ -84,6 +84,14 @@ class Evaluation:
         digests: `key_of_images` of the train and the test images, or None.
         results: list of `Result`.
         left_out: list of `LeftOut`.
+
+    Example:
+
+    >>> evaluation = Evaluation(data=None, settings=None)
+    >>> with evaluation.skipped("k-means"):
+    ...     raise UserError("It needs two images of a class.")
+    >>> len(evaluation.left_out)
+    1
     """
 
     data: object
@@ -252,8 +260,23 @@ def evaluate_all(representations: list, evaluation: Evaluation) -> None:
 
     Of representations one at a time is read, as wide ones fill the memory.
 
+    Args:
+        representations: list of `Representation` with the same `features`.
+        evaluation: `Evaluation`, whose `results` and `left_out` grow.
+
     Raises:
         UserError: if the features are too large.
+
+    Example:
+
+    >>> import pipelines
+    >>> from keras_ssl.config.schema import Evaluation as Settings
+    >>> from keras_ssl.evaluation.representation import Features, Representation
+    >>> data = pipelines.load("digits", log=lambda text: None)
+    >>> evaluation = Evaluation(data, Settings(clusters=False))
+    >>> evaluate_all([Representation(Features(), "pixels")], evaluation)
+    >>> [(one.task, round(one.value, 1)) for one in evaluation.results]
+    [('knn', 96.4), ('linear', 96.1), ('few labels', 87.9)]
     """
     features, data = representations[0].features, evaluation.data
     images = (data.train_images, data.test_images)

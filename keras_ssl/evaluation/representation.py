@@ -109,6 +109,11 @@ class Features:
     Attributes:
         model: keras.Model, float images -> features (B, E); None for the pixels themselves.
         preprocess: callable `uint8 batch -> float batch`.
+
+    Example:
+
+    >>> Features().read(np.full((2, 4, 4, 1), 255, "uint8")).shape  # pixels, in [0, 1]
+    (2, 16)
     """
 
     model: object = None
@@ -181,6 +186,11 @@ class Representation:
         features: `Features` or `Codes` that it is read from.
         source, readout, tau: as in `Result`.
         sizes: (L, V) of the simplices that can be read from these features, or None.
+
+    Example:
+
+    >>> Representation(Features(), "pixels").name
+    'raw pixels'
     """
 
     features: Features

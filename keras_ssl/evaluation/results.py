@@ -159,6 +159,11 @@ def read_results(workdir: str | Path) -> RunResults:
 
     Raises:
         UserError: if `results.json` is damaged or holds something else.
+
+    Example:
+
+    >>> read_results(".").results  # a folder in which nothing was measured
+    []
     """
     path = Path(workdir) / RESULTS
     correct, images = _read_correct(path.with_suffix(".npz"))
@@ -190,6 +195,13 @@ def write_results(
 
     Raises:
         UserError: if predictions are not booleans, or not all of the same number of images.
+
+    Example:
+
+    >>> result = Result("pixels", None, None, "knn", "accuracy", 97.5, "digits", "test", {"k": 20})
+    >>> write_results(".", [result], {"method": "byol"})
+    >>> [one.value for one in read_results(".").results]
+    [97.5]
     """
     old, results = read_results(workdir), list(results)
     kept = old.results
