@@ -100,7 +100,7 @@ def format_table(found, shares):
     rows = []
     for name, results in found.items():
         rows += [[name, start, *(_cell(results[start, s]) for s in shares)] for start in STARTS]
-    return table(heads, rows)
+    return table(heads, rows, texts=2)
 
 
 def _cell(summary):

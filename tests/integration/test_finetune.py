@@ -158,7 +158,7 @@ def test_the_table_has_a_line_for_each_start():
     }
     assert benchmark.format_table(found, (0.1,)).splitlines() == [
         "| run | start | 10 % of labels |",
-        "| --- | --- | --- |",
+        "| --- | --- | ---: |",
         "| simclr | pretrained | 61.2 (lr 0.2) |",
         "| simclr | from scratch | 40.0 (lr 0.8) |",
     ]
