@@ -8,10 +8,7 @@ import tensorflow as tf
 
 from keras_ssl.analysis import entropy, semantics, spectrum
 from keras_ssl.core.errors import UserError
-
-
-def random(*shape, seed=0, dtype="float32"):
-    return tf.constant(np.random.default_rng(seed).normal(size=shape), dtype)
+from tests.unit.support import random
 
 
 def test_rankme_is_the_number_of_equal_directions():

@@ -8,18 +8,8 @@ from keras import ops
 
 from keras_ssl.core.errors import UserError
 from keras_ssl.layers.langevin import LangevinSampler, langevin_step
-from tests.descriptors import METHODS, make_method, make_views
-
-
-def random(*shape, seed=1):
-    return keras.random.normal(shape, seed=seed)
-
-
-def changed(name, **arguments):
-    """A small method with other arguments than the table's."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(METHODS, name, {**METHODS[name], **arguments})
-        return make_method(name)
+from tests.descriptors import make_views
+from tests.unit.support import changed, normal
 
 
 def quadratic(images):
@@ -40,7 +30,7 @@ def test_langevin_steps_come_to_follow_the_density_of_the_energy():
     x, step = ops.zeros((40, 5, 5, 1)), 0.2
     draws = []
     for index in range(120):
-        noise = (2 * step) ** 0.5 * random(*x.shape, seed=index)
+        noise = (2 * step) ** 0.5 * normal(*x.shape, seed=index)
         x = langevin_step(quadratic, x, noise, step_size=step)
         draws.append(np.asarray(x))
     variance = np.var(draws[20:])

@@ -1,24 +1,15 @@
 """Spherical k-means."""
 
-import keras
 import numpy as np
 from keras import ops
 
 from keras_ssl.layers import memory
 from keras_ssl.layers.memory import nearest, spherical_kmeans
-from keras_ssl.ops.linalg import l2_normalize
-
-
-def random(*shape, seed=1):
-    return keras.random.normal(shape, seed=seed)
-
-
-def unit(*shape, seed=1):
-    return np.asarray(l2_normalize(random(*shape, seed=seed)))
+from tests.unit.support import random_unit
 
 
 def test_spherical_kmeans_is_its_loop():
-    rows = unit(30, 4)
+    rows = random_unit(30, 4)
     for clusters, seed in ((3, 0), (7, (1, 2, 3)), (30, 4)):
         first = np.random.default_rng(seed).choice(30, clusters, replace=False)
         centroids = rows[first]
@@ -41,7 +32,7 @@ def test_a_cluster_that_lost_its_rows_keeps_its_centroid():
 
 
 def test_clusters_do_not_depend_on_the_blocks_they_are_found_in(monkeypatch):
-    rows = ops.array(unit(30, 4))
+    rows = ops.array(random_unit(30, 4))
     whole = spherical_kmeans(rows, 5, seed=3)
     monkeypatch.setattr(memory, "BLOCK", 7)
     parts = spherical_kmeans(rows, 5, seed=3)

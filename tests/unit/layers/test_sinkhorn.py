@@ -1,18 +1,14 @@
 """Sinkhorn with weighted rows."""
 
-import keras
 import numpy as np
 from keras import ops
 
 from keras_ssl.layers.sinkhorn import sinkhorn
-
-
-def random(*shape, seed=1):
-    return keras.random.normal(shape, seed=seed)
+from tests.unit.support import normal
 
 
 def test_weights_count_a_row_as_often_as_they_say():
-    scores, again = random(6, 4), random(3, 4, seed=2)
+    scores, again = normal(6, 4), normal(3, 4, seed=2)
     twice = sinkhorn(ops.concatenate([scores, again, again]))[:6]
     weights = ops.concatenate([ops.ones(6), 2 * ops.ones(3)])
     np.testing.assert_allclose(

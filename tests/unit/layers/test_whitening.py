@@ -18,6 +18,7 @@ from keras_ssl.layers.whitening import (
     zca_whiten,
 )
 from keras_ssl.ops.linalg import inverse_square_root, singular_values
+from tests.unit.support import random
 
 PERMUTATION = np.array([3, 0, 5, 1, 4, 2])
 
@@ -31,10 +32,6 @@ WHITENINGS = {
     "layer": lambda x: DecorrelatedBatchNormalization(2)(x, training=True),
 }
 every_whitening = pytest.mark.parametrize("whiten", WHITENINGS.values(), ids=WHITENINGS)
-
-
-def random(*shape, seed=0, dtype="float32"):
-    return tf.constant(np.random.default_rng(seed).normal(size=shape), dtype)
 
 
 def mixed(rows, dim, seed=0):

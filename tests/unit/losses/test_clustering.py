@@ -28,12 +28,9 @@ from keras_ssl.losses.self_classifier import (
 from keras_ssl.losses.simclr import nt_xent
 from keras_ssl.losses.swav import swapped_prediction_loss
 from keras_ssl.ops.linalg import l2_normalize
+from tests.unit.support import normal
 
 N, D = 8, 6
-
-
-def random(*shape, seed=1):
-    return keras.random.normal(shape, seed=seed)
 
 
 def gradients(function, *inputs):
@@ -44,7 +41,7 @@ def gradients(function, *inputs):
 
 
 def fixed_queue(dtype="float32"):
-    return ops.cast(l2_normalize(random(16, D, seed=9)), dtype)
+    return ops.cast(l2_normalize(normal(16, D, seed=9)), dtype)
 
 
 def swav(a, b):
@@ -78,13 +75,13 @@ every_loss = pytest.mark.parametrize("name", LOSSES)
 
 @pytest.mark.parametrize("name", sorted(SYMMETRIC))
 def test_loss_is_symmetric_in_the_views(name):
-    a, b = random(2, N, D)
+    a, b = normal(2, N, D)
     np.testing.assert_allclose(LOSSES[name](a, b), LOSSES[name](b, a), rtol=1e-5)
 
 
 @every_loss
 def test_loss_does_not_depend_on_the_order_of_the_images(name):
-    a, b = random(2, N, D)
+    a, b = normal(2, N, D)
     order = np.random.default_rng(0).permutation(N)
     shuffled = LOSSES[name](ops.take(a, order, axis=0), ops.take(b, order, axis=0))
     np.testing.assert_allclose(LOSSES[name](a, b), shuffled, rtol=1e-5)
@@ -95,10 +92,10 @@ def test_loss_does_not_depend_on_the_order_of_the_images(name):
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 def test_loss_and_gradients_are_float32_and_finite_on_degenerate_batches(name, dtype):
     constant = ops.ones((N, D)) * ops.arange(D, dtype="float32")
-    ties = ops.repeat(random(2, D), N // 2, axis=0)
+    ties = ops.repeat(normal(2, D), N // 2, axis=0)
     # VICReg's gradient grows with the cube of its input; float16 ends at 65504.
-    large = (30.0 if dtype == "float16" else 1e3) * random(N, D)
-    for x in (ops.zeros((N, D)), ops.ones((N, D)), constant, ties, large, random(1, D)):
+    large = (30.0 if dtype == "float16" else 1e3) * normal(N, D)
+    for x in (ops.zeros((N, D)), ops.ones((N, D)), constant, ties, large, normal(1, D)):
         views = [ops.cast(x, dtype) for _ in range(2)]
         value, slopes = gradients(LOSSES[name], *views)
         assert value.dtype == "float32" and np.isfinite(value)
@@ -133,7 +130,7 @@ SHARP = {
 @pytest.mark.parametrize("name", SHARP)
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 def test_a_low_temperature_and_a_row_of_zeros_give_finite_gradients(name, dtype):
-    a, b = random(2, N, D)
+    a, b = normal(2, N, D)
     zero_row = ops.concatenate([ops.zeros((1, D)), b[1:]])
     pairs = [(a, b), (a, -a), (zero_row, b), (zero_row, zero_row)]
     for views in pairs:
@@ -146,7 +143,7 @@ def test_a_low_temperature_and_a_row_of_zeros_give_finite_gradients(name, dtype)
 
 @every_loss
 def test_loss_in_float64_stays_in_float64(name):
-    a, b = ops.cast(random(2, N, D), "float64")
+    a, b = ops.cast(normal(2, N, D), "float64")
     assert LOSSES[name](a, b).dtype == "float64"
 
 
@@ -155,14 +152,14 @@ def test_loss_in_float64_stays_in_float64(name):
 
 @pytest.mark.parametrize("temperature", [0.05, 0.5, 5.0])
 def test_upper_bound_lies_above_the_loss_by_less_than_the_log_of_the_negatives(temperature):
-    a, b = random(2, N, D)
+    a, b = normal(2, N, D)
     gap = decoupled.infonce_upper_bound(a, b, temperature=temperature)
     gap -= decoupled.decoupled_infonce(a, b, temperature=temperature)
     assert 0.0 <= float(gap) <= np.log(2 * (N - 1))
 
 
 def test_split_adds_up_and_its_entropy_stays_within_its_range():
-    split = decoupled.infonce_split(*random(2, N, D), temperature=0.2)
+    split = decoupled.infonce_split(*normal(2, N, D), temperature=0.2)
     total = (split.expected - split.positive) / 0.2 + split.entropy
     np.testing.assert_allclose(split.per_sample, total, rtol=1e-5, atol=1e-5)
     assert np.all(split.entropy >= 0.0) and np.all(split.entropy <= np.log(2 * (N - 1)) + 1e-6)
@@ -181,14 +178,14 @@ def test_positive_is_not_in_the_denominator():
 
 
 def test_weights_have_mean_one_and_grow_where_the_views_disagree():
-    weights = decoupled.von_mises_fisher_weights(random(N, D), random(N, D, seed=2)).numpy()
+    weights = decoupled.von_mises_fisher_weights(normal(N, D), normal(N, D, seed=2)).numpy()
     np.testing.assert_allclose(weights.mean(), 1.0, rtol=1e-5)
-    positive = decoupled.infonce_split(random(N, D), random(N, D, seed=2)).positive
+    positive = decoupled.infonce_split(normal(N, D), normal(N, D, seed=2)).positive
     assert np.array_equal(np.argsort(weights), np.argsort(-positive.numpy()))
 
 
 def test_equal_weights_of_one_change_nothing():
-    a, b = random(2, N, D)
+    a, b = normal(2, N, D)
     weighted = decoupled.weighted_decoupled_infonce(a, b, ops.ones((N,)))
     np.testing.assert_allclose(weighted, decoupled.decoupled_infonce(a, b), rtol=1e-6)
 
@@ -197,12 +194,12 @@ def test_equal_weights_of_one_change_nothing():
 
 
 def test_keys_and_queue_get_no_gradient():
-    _, (dq, dk, dqueue) = gradients(moco_loss, random(N, D), random(N, D, seed=2), fixed_queue())
+    _, (dq, dk, dqueue) = gradients(moco_loss, normal(N, D), normal(N, D, seed=2), fixed_queue())
     assert dq is not None and dk is None and dqueue is None
 
 
 def test_logits_hold_the_key_of_the_image_first():
-    q = l2_normalize(random(N, D))
+    q = l2_normalize(normal(N, D))
     logits = moco_logits(q, q, fixed_queue(), temperature=0.5)
     assert logits.shape == (N, 17)
     np.testing.assert_allclose(logits[:, 0], 2.0, rtol=1e-5)
@@ -211,7 +208,7 @@ def test_logits_hold_the_key_of_the_image_first():
 def test_queue_is_a_ring():
     queue = KeyQueue(6, D)
     before = queue.keys.numpy()
-    batches = [l2_normalize(random(2, D, seed=seed)).numpy() for seed in range(4)]
+    batches = [l2_normalize(normal(2, D, seed=seed)).numpy() for seed in range(4)]
     for batch in batches[:2]:
         queue.enqueue(batch)
     np.testing.assert_allclose(queue.keys, [*batches[0], *batches[1], *before[4:]], atol=1e-6)
@@ -226,9 +223,9 @@ def test_queue_is_a_ring():
 
 def test_queue_wraps_around_when_the_batch_changes():
     queue = KeyQueue(6, D, initializer="zeros")
-    queue.enqueue(random(2, D))
+    queue.enqueue(normal(2, D))
     for seed in range(2):
-        queue.enqueue(random(3, D, seed=seed))
+        queue.enqueue(normal(3, D, seed=seed))
     assert int(queue.pointer) == 2
     np.testing.assert_allclose(np.linalg.norm(queue.keys, axis=1), 1.0, rtol=1e-5)
 
@@ -242,9 +239,9 @@ def test_queue_refuses_a_batch_that_does_not_divide_it():
     with pytest.raises(
         UserError, match="size=10 must be a multiple of the global batch of 4: try 8"
     ):
-        KeyQueue(10, D).enqueue(random(4, D))
+        KeyQueue(10, D).enqueue(normal(4, D))
     with pytest.raises(UserError, match="batch of 12: try 12"):
-        KeyQueue(10, D).enqueue(random(12, D))
+        KeyQueue(10, D).enqueue(normal(12, D))
     with pytest.raises(UserError, match="size must be a whole number from 1"):
         KeyQueue(0, D)
 
@@ -253,9 +250,9 @@ def test_queue_refuses_a_batch_that_does_not_divide_it():
 def test_state_is_kept_in_at_least_float32(policy):
     keras.config.set_dtype_policy(policy)
     queue, centering = KeyQueue(4, D), Centering()
-    queue.enqueue(random(2, D))
-    centering(random(2, D))
-    centering.update(random(2, D))
+    queue.enqueue(normal(2, D))
+    centering(normal(2, D))
+    centering.update(normal(2, D))
     wanted = "float64" if policy == "float64" else "float32"
     assert queue.keys.dtype == wanted and centering.center.dtype == wanted
     assert not queue.trainable_weights and not centering.trainable_weights
@@ -275,8 +272,8 @@ class WithState(keras.Model):
 
 def test_queue_and_centre_survive_a_file(tmp_path):
     model = WithState()
-    model.queue.enqueue(random(2, D))
-    model.centering.update(random(2, D))
+    model.queue.enqueue(normal(2, D))
+    model.centering.update(normal(2, D))
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert len(model.weights) == 3
@@ -289,7 +286,7 @@ def test_queue_and_centre_survive_a_file(tmp_path):
 def test_state_gives_the_same_eager_and_compiled():
     queues, centers = [KeyQueue(4, D), KeyQueue(4, D)], [Centering(), Centering()]
     queues[1].set_weights(queues[0].get_weights())
-    x = random(2, D)
+    x = normal(2, D)
 
     def step(queue, center, x):
         y = center(x)
@@ -310,7 +307,7 @@ def test_state_gives_the_same_eager_and_compiled():
 
 
 def test_views_that_agree_have_a_correlation_with_ones_on_the_diagonal():
-    z = random(64, 3)
+    z = normal(64, 3)
     correlation = barlow_twins.cross_correlation(z, 2.0 * z + 1.0)
     np.testing.assert_allclose(ops.diagonal(correlation), 1.0, rtol=1e-4)
     assert np.all(np.abs(correlation) <= 1.0 + 1e-6)
@@ -328,14 +325,14 @@ def test_barlow_twins_is_zero_for_equal_views_of_independent_features():
 
 
 def test_vicreg_terms_do_not_see_a_common_shift():
-    x, y = random(2, N, D)
+    x, y = normal(2, N, D)
     shifted = vicreg.vicreg_loss(x + 3.0, y + 3.0)
     np.testing.assert_allclose(vicreg.vicreg_loss(x, y), shifted, rtol=1e-4)
 
 
 def test_variance_hinge_is_the_margin_when_collapsed_and_zero_when_spread():
     np.testing.assert_allclose(vicreg.variance_hinge(ops.ones((N, D))), 0.99, rtol=1e-5)
-    assert float(vicreg.variance_hinge(10.0 * random(N, D))) == 0.0
+    assert float(vicreg.variance_hinge(10.0 * normal(N, D))) == 0.0
 
 
 def test_variance_divides_by_the_degrees_of_freedom():
@@ -348,7 +345,7 @@ def test_variance_divides_by_the_degrees_of_freedom():
 
 
 def test_converged_codes_have_both_marginals():
-    codes = sinkhorn(random(12, 4), epsilon=0.5, iterations=100)
+    codes = sinkhorn(normal(12, 4), epsilon=0.5, iterations=100)
     np.testing.assert_allclose(ops.sum(codes, axis=1), 1.0, rtol=1e-5)
     np.testing.assert_allclose(ops.sum(codes, axis=0), 3.0, rtol=1e-4)
 
@@ -356,33 +353,33 @@ def test_converged_codes_have_both_marginals():
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 def test_rows_of_codes_sum_to_one_for_scores_of_any_size(dtype):
     for scale in (0.0, 1.0, 1e4):
-        codes = sinkhorn(ops.cast(scale * random(N, 5), dtype), epsilon=1e-3)
+        codes = sinkhorn(ops.cast(scale * normal(N, 5), dtype), epsilon=1e-3)
         assert codes.dtype == "float32"
         np.testing.assert_allclose(ops.sum(codes, axis=1), 1.0, rtol=1e-4)
 
 
 def test_codes_do_not_see_a_constant_added_to_all_scores():
-    scores = random(N, 5)
+    scores = normal(N, 5)
     np.testing.assert_allclose(sinkhorn(scores), sinkhorn(scores + 7.0), atol=1e-4)
 
 
 def test_no_iteration_only_scales_the_exponentials():
-    scores = random(N, 5)
+    scores = normal(N, 5)
     wanted = np.exp(scores / 0.5)
     codes = sinkhorn(scores, epsilon=0.5, iterations=0)
     np.testing.assert_allclose(codes, N * wanted / wanted.sum(), rtol=1e-4)
 
 
 def test_sinkhorn_layer_stops_the_gradient_and_refuses_bad_values():
-    _, (dx,) = gradients(lambda x: ops.sum(Sinkhorn()(x) * x[:, ::-1]), random(N, 5))
-    np.testing.assert_allclose(dx, ops.flip(sinkhorn(random(N, 5)), axis=1), rtol=1e-5)
+    _, (dx,) = gradients(lambda x: ops.sum(Sinkhorn()(x) * x[:, ::-1]), normal(N, 5))
+    np.testing.assert_allclose(dx, ops.flip(sinkhorn(normal(N, 5)), axis=1), rtol=1e-5)
     for arguments in ({"epsilon": 0.0}, {"iterations": -1}):
         with pytest.raises(UserError, match="must be a (whole )?number from"):
             Sinkhorn(**arguments)
 
 
 def test_views_without_a_code_predict_and_are_not_predicted():
-    scores = [random(N, 5, seed=seed) for seed in range(3)]
+    scores = [normal(N, 5, seed=seed) for seed in range(3)]
     codes = [ops.softmax(score) for score in scores[:2]]
     pairs = [(0, 1), (0, 2), (1, 0), (1, 2)]
     cross_entropy = keras.losses.CategoricalCrossentropy()
@@ -391,7 +388,7 @@ def test_views_without_a_code_predict_and_are_not_predicted():
 
 
 def test_swapped_prediction_refuses_what_it_cannot_pair():
-    x = random(N, 5)
+    x = normal(N, 5)
     for scores, codes in (([x], [x]), ([x, x], []), ([x, x], [x, x, x])):
         with pytest.raises(ValueError, match="two or more views"):
             swapped_prediction_loss(scores, codes)
@@ -404,19 +401,19 @@ def test_teacher_gets_no_gradient():
     def loss(student, teacher):
         return dino_loss([student, student], [teacher])
 
-    _, (student, teacher) = gradients(loss, random(N, 5), random(N, 5, seed=2))
+    _, (student, teacher) = gradients(loss, normal(N, 5), normal(N, 5, seed=2))
     assert student is not None and teacher is None
 
 
 def test_dino_takes_the_float64_temperature_of_a_schedule():
-    logits = list(random(2, N, 5))
+    logits = list(normal(2, N, 5))
     scheduled = dino_loss(logits, logits, teacher_temperature=tf.constant(0.07, "float64"))
     np.testing.assert_allclose(scheduled, dino_loss(logits, logits, teacher_temperature=0.07))
 
 
 def test_centre_is_used_as_it_was_before_the_update():
     centering = Centering(momentum=0.9)
-    first, second = random(N, 5), random(N, 5, seed=2) + 1.0
+    first, second = normal(N, 5), normal(N, 5, seed=2) + 1.0
     np.testing.assert_array_equal(centering(first), first)
     centering.update(first)
     center = 0.1 * first.numpy().mean(axis=0)
@@ -435,7 +432,7 @@ def test_centering_refuses_a_momentum_out_of_range():
 
 
 def test_targets_are_distributions_and_predictions_have_a_uniform_prior():
-    logits = random(N, 4)
+    logits = normal(N, 4)
     np.testing.assert_allclose(ops.sum(batch_targets(logits), axis=1), 1.0, rtol=1e-5)
     p = ops.exp(log_predictions(logits))
     np.testing.assert_allclose(ops.mean(p, axis=0), 1.0 / 4, rtol=1e-5)
@@ -445,14 +442,14 @@ def test_gradient_flows_through_targets_and_predictions():
     def loss(a, b):  # b is a target only, a a prediction only
         return -ops.mean(ops.sum(batch_targets(b) * log_predictions(a), axis=1))
 
-    a, b = random(2, N, 4)
+    a, b = normal(2, N, 4)
     both, (da, db) = gradients(loss, a, b)
     assert np.any(da) and np.any(db)
     np.testing.assert_allclose(self_classifier_loss(a, b), 0.5 * (both + loss(b, a)), rtol=1e-5)
 
 
 def test_two_local_views_are_not_compared():
-    views = [random(N, 4, seed=seed) for seed in range(3)]
+    views = [normal(N, 4, seed=seed) for seed in range(3)]
     against = [self_classifier_loss(views[0], view) for view in views[1:]]
     loss = self_classifier_loss(*views, num_global=1)
     np.testing.assert_allclose(loss, np.mean(against), rtol=1e-5)
@@ -460,14 +457,14 @@ def test_two_local_views_are_not_compared():
 
 def test_self_classifier_refuses_one_view():
     with pytest.raises(ValueError, match="two or more views"):
-        self_classifier_loss(random(N, 4))
+        self_classifier_loss(normal(N, 4))
 
 
 # Prototypes
 
 
 def test_prototypes_are_used_as_they_are_until_normalized():
-    layer, x = Prototypes(5), random(N, D)
+    layer, x = Prototypes(5), normal(N, D)
     layer.build(x.shape)
     np.testing.assert_allclose(np.linalg.norm(layer.prototypes, axis=1), 1.0, rtol=1e-5)
     unit = layer.prototypes.numpy()
@@ -478,7 +475,7 @@ def test_prototypes_are_used_as_they_are_until_normalized():
 
 
 def test_weight_normalised_scores_do_not_see_the_length_of_the_directions():
-    layer, x = WeightNormalizedPrototypes(5, learnable_scale=True), random(N, D)
+    layer, x = WeightNormalizedPrototypes(5, learnable_scale=True), normal(N, D)
     scores = layer(x)
     layer.directions.assign(7.0 * layer.directions)
     np.testing.assert_allclose(layer(x), scores, rtol=1e-4, atol=1e-6)
@@ -494,7 +491,7 @@ def test_weight_normalised_scores_do_not_see_the_length_of_the_directions():
 def test_layer_scores_in_float32_under_a_half_policy(make):
     keras.config.set_dtype_policy("mixed_float16")
     layer = make()
-    y = layer(ops.cast(100 * random(N, D), "float16"))
+    y = layer(ops.cast(100 * normal(N, D), "float16"))
     assert (
         y.dtype == "float32"
         and layer.compute_output_spec(keras.KerasTensor((N, D))).shape == y.shape
@@ -504,14 +501,14 @@ def test_layer_scores_in_float32_under_a_half_policy(make):
 def test_dino_head_scores_are_cosines_and_survive_a_file(tmp_path):
     head = dino_head(D, hidden_dim=12, bottleneck_dim=4, num_prototypes=9)
     head.save(tmp_path / "head.keras")
-    x = random(N, D)
+    x = normal(N, D)
     scores = head(x)
     assert scores.shape == (N, 9) and np.all(np.abs(scores) <= 1.0 + 1e-6)
     np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "head.keras")(x), scores)
 
 
 def test_exact_gelu_is_keras_gelu():
-    x = random(N, D)
+    x = normal(N, D)
     np.testing.assert_allclose(exact_gelu(x), ops.gelu(x, approximate=False), rtol=1e-5, atol=1e-6)
 
 
@@ -519,7 +516,7 @@ def test_exact_gelu_is_keras_gelu():
 
 
 def test_two_replicas_share_queue_centre_and_balance(two_replicas):
-    x, start = random(8, D), l2_normalize(random(16, D, seed=4))
+    x, start = normal(8, D), l2_normalize(normal(16, D, seed=4))
     layers = [(KeyQueue(16, D), Centering())]
     with two_replicas.scope():
         layers.append((KeyQueue(16, D), Centering()))

@@ -19,10 +19,7 @@ from keras_ssl.losses.simmer import RANK_TERMS, simmer_loss
 from keras_ssl.losses.vicreg import vicreg_loss
 from keras_ssl.losses.wmse import wmse_loss
 from keras_ssl.methods.dbn import VARIANTS
-
-
-def random(*shape, seed=0, dtype="float32"):
-    return tf.constant(np.random.default_rng(seed).normal(size=shape), dtype)
+from tests.unit.support import random
 
 
 def pair_average(loss, views):

@@ -40,10 +40,7 @@ from keras_ssl.losses.simmer import (
 )
 from keras_ssl.losses.wmse import wmse_loss
 from keras_ssl.ops.pairs import nearest_distances
-
-
-def random(*shape, seed=0, dtype="float32"):
-    return tf.constant(np.random.default_rng(seed).normal(size=shape), dtype)
+from tests.unit.support import random
 
 
 def hadamard(order):

@@ -1,31 +1,12 @@
 """Barlow Twins: its terms and temperatures."""
 
-import keras
 import numpy as np
-import tensorflow as tf
 from keras import ops
 
-import keras_ssl
 from keras_ssl.losses.barlow_twins import barlow_twins_loss
 from keras_ssl.methods.barlow_twins import BarlowTwins
 from tests.descriptors import make_method, make_views
-
-
-def random(*shape, seed=0, dtype="float32"):
-    return tf.constant(np.random.default_rng(seed).normal(size=shape), dtype)
-
-
-def features_as_images(method_class, features, **options):
-    """A compiled method whose encoder is the identity on (batch, features), with a fixed seed."""
-    inputs = keras.Input((features,))
-    method = method_class(keras.Model(inputs, keras.layers.Identity()(inputs)), **options)
-    method.compile(keras_ssl.OPTIMIZERS["sgd"](0.1), jit_compile=False)
-    method.optimizer.build(method.trainable_variables)
-    return method
-
-
-def total(method, outputs):
-    return float(sum(method.loss_terms(outputs).values()))
+from tests.unit.support import features_as_images, random, total
 
 
 def test_barlow_twins_terms_add_up_to_the_scaled_loss():

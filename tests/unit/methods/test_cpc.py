@@ -1,6 +1,5 @@
 """CPC: patches, contexts and the loss."""
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,27 +8,12 @@ from keras import ops
 from keras_ssl.core.errors import UserError
 from keras_ssl.layers.patches import patch_grid, row_context
 from keras_ssl.losses.cpc import infonce, row_prediction_loss
-from keras_ssl.ops.linalg import l2_normalize
-from tests.descriptors import BATCH, METHODS, make_method, make_views
-
-
-def random(*shape, seed=1):
-    return keras.random.normal(shape, seed=seed)
-
-
-def unit(*shape, seed=1):
-    return np.asarray(l2_normalize(random(*shape, seed=seed)))
-
-
-def changed(name, **arguments):
-    """A small method with other arguments than the table's."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(METHODS, name, {**METHODS[name], **arguments})
-        return make_method(name)
+from tests.descriptors import BATCH, make_method, make_views
+from tests.unit.support import changed, normal, random_unit
 
 
 def test_patches_are_the_squares_that_overlap_by_half():
-    images = random(2, 8, 11, 3)
+    images = normal(2, 8, 11, 3)
     patches = patch_grid(images, 4)
     assert patches.shape == (2, 3, 4, 4, 4, 3)
     for row in range(3):
@@ -39,7 +23,7 @@ def test_patches_are_the_squares_that_overlap_by_half():
 
 
 def test_infonce_lies_between_zero_and_the_logarithm_of_the_candidates():
-    z = 3.0 * unit(6, 3)
+    z = 3.0 * random_unit(6, 3)
     same = np.repeat(z[:1], 6, axis=0)
     np.testing.assert_allclose(infonce(z[:4], same), np.log(6), rtol=1e-6)
     np.testing.assert_allclose(infonce(100 * np.eye(6), np.eye(6)), 0.0, atol=1e-6)
@@ -48,8 +32,8 @@ def test_infonce_lies_between_zero_and_the_logarithm_of_the_candidates():
 
 def test_row_prediction_is_its_loop_over_patches():
     batch, rows, columns, dim = 2, 4, 3, 5
-    latents = np.asarray(random(batch, rows, columns, dim))
-    predictions = [np.asarray(random(*latents.shape, seed=k)) for k in (5, 6)]
+    latents = np.asarray(normal(batch, rows, columns, dim))
+    predictions = [np.asarray(normal(*latents.shape, seed=k)) for k in (5, 6)]
     everything = latents.reshape(-1, dim)
     steps = []
     for k, prediction in enumerate(predictions, 1):
@@ -69,12 +53,12 @@ def test_row_prediction_is_its_loop_over_patches():
 
 def test_rows_without_a_row_below_are_not_predicted():
     with pytest.raises(ValueError, match="from 1 to 1 to predict: 2"):
-        row_prediction_loss(2 * [random(2, 2, 3, 4)], random(2, 2, 3, 4))
+        row_prediction_loss(2 * [normal(2, 2, 3, 4)], normal(2, 2, 3, 4))
 
 
 def test_the_context_sees_its_row_and_those_above_only():
     context = row_context(4, width=6, num_blocks=3)
-    grid = np.array(random(1, 5, 5, 4))
+    grid = np.array(normal(1, 5, 5, 4))
     before = np.asarray(context(grid))
     grid[0, 2, 2] += 1.0
     seen = np.any(np.asarray(context(grid)) != before, axis=-1)[0]

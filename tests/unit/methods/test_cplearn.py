@@ -1,6 +1,5 @@
 """CPLearn: laws of its losses, codes and prior."""
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -14,30 +13,10 @@ from keras_ssl.losses.cplearn import (
     symmetric_cplearn_forward_loss,
 )
 from keras_ssl.ops.linalg import l2_normalize
-from tests.descriptors import BATCH, METHODS, make_method, make_views
+from tests.descriptors import BATCH, make_views
+from tests.unit.support import changed, fit, normal, softmax
 
 PRIOR = np.array([4.0, 2.0, 1.0, 1.0], "float32")
-
-
-def random(*shape, seed=1):
-    return keras.random.normal(shape, seed=seed)
-
-
-def softmax(x):
-    p = np.exp(x - x.max(-1, keepdims=True))
-    return p / p.sum(-1, keepdims=True)
-
-
-def changed(name, **arguments):
-    """A small method with other arguments than the table's."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(METHODS, name, {**METHODS[name], **arguments})
-        return make_method(name)
-
-
-def fit(method, views, steps):
-    data = tf.data.Dataset.from_tensors(views).repeat()
-    return method.fit(data, steps_per_epoch=steps, epochs=1, verbose=0, shuffle=False)
 
 
 def test_codes_used_as_the_prior_says_cost_nothing():
@@ -51,14 +30,14 @@ def test_codes_used_as_the_prior_says_cost_nothing():
 
 @pytest.mark.parametrize("loss", [cplearn_loss, cplearn_forward_loss])
 def test_a_prior_counts_up_to_a_factor_and_alike_codes_are_the_default(loss):
-    a, b = random(5, 4), random(5, 4, seed=2)
+    a, b = normal(5, 4), normal(5, 4, seed=2)
     np.testing.assert_allclose(loss(a, b, prior=PRIOR), loss(a, b, prior=3 * PRIOR), rtol=1e-6)
     np.testing.assert_allclose(loss(a, b, prior=np.full(4, 0.7)), loss(a, b), rtol=1e-6)
     assert abs(loss(a, b, prior=PRIOR) - loss(a, b)) > 1e-3
 
 
 def test_the_forward_prior_term_is_the_cross_entropy_of_the_prior():
-    a, b, q = random(5, 4), random(5, 4, seed=2), PRIOR / PRIOR.sum()
+    a, b, q = normal(5, 4), normal(5, 4, seed=2), PRIOR / PRIOR.sum()
     p, other = softmax(np.asarray(a)), softmax(np.asarray(b))
     wanted = -0.3 * np.mean((p * np.log(other)).sum(-1)) - (q * np.log(p.mean(0))).sum()
     found = cplearn_forward_loss(a, b, beta=0.3, prior=PRIOR)
@@ -91,7 +70,7 @@ def test_cplearn_compares_embeddings_with_its_codes(activation, divergence, loss
 @pytest.mark.parametrize("activation", ["tanh", "l2"])
 def test_cplearn_reads_any_batch_at_the_temperature_of_its_own(activation):
     method = changed("cplearn", activation=activation)
-    x = random(BATCH, 16)
+    x = normal(BATCH, 16)
     np.testing.assert_allclose(method.codes(x[:2]), method.codes(x)[:2], rtol=1e-5, atol=1e-6)
 
 

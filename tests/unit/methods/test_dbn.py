@@ -6,7 +6,6 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-import keras_ssl
 from keras_ssl.core.errors import UserError
 from keras_ssl.layers.whitening import (
     DecorrelatedBatchNormalization,
@@ -16,26 +15,9 @@ from keras_ssl.layers.whitening import (
 from keras_ssl.methods.dbn import DBN, VARIANTS
 from keras_ssl.ops.random import permutation
 from keras_ssl.training import checkpoints
+from tests.unit.support import at_step, features_as_images, random
 
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
-
-
-def random(*shape, seed=0, dtype="float32"):
-    return tf.constant(np.random.default_rng(seed).normal(size=shape), dtype)
-
-
-def features_as_images(method_class, features, **options):
-    """A compiled method whose encoder is the identity on (batch, features), with a fixed seed."""
-    inputs = keras.Input((features,))
-    method = method_class(keras.Model(inputs, keras.layers.Identity()(inputs)), **options)
-    method.compile(keras_ssl.OPTIMIZERS["sgd"](0.1), jit_compile=False)
-    method.optimizer.build(method.trainable_variables)
-    return method
-
-
-def at_step(method, step):
-    method.optimizer.iterations.assign(step)
-    return method
 
 
 def small_dbn(variant, **options):

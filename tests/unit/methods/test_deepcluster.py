@@ -1,45 +1,19 @@
 """DeepCluster: the memory, its clusters and the loss."""
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from keras import ops
 
 from keras_ssl.core.errors import UserError
 from keras_ssl.layers.memory import spherical_kmeans
 from keras_ssl.losses.deepcluster import cluster_prediction_loss
 from keras_ssl.ops.linalg import l2_normalize
-from tests.descriptors import METHODS, make_method, make_views
-
-
-def random(*shape, seed=1):
-    return keras.random.normal(shape, seed=seed)
-
-
-def unit(*shape, seed=1):
-    return np.asarray(l2_normalize(random(*shape, seed=seed)))
-
-
-def softmax(x):
-    p = np.exp(x - x.max(-1, keepdims=True))
-    return p / p.sum(-1, keepdims=True)
-
-
-def changed(name, **arguments):
-    """A small method with other arguments than the table's."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(METHODS, name, {**METHODS[name], **arguments})
-        return make_method(name)
-
-
-def fit(method, views, steps):
-    data = tf.data.Dataset.from_tensors(views).repeat()
-    return method.fit(data, steps_per_epoch=steps, epochs=1, verbose=0, shuffle=False)
+from tests.descriptors import make_method, make_views
+from tests.unit.support import changed, fit, normal, random_unit, softmax
 
 
 def test_cluster_prediction_is_cross_entropy_averaged_over_views_and_heads():
-    scores = [[random(5, width, seed=10 * width + view) for view in (0, 1)] for width in (3, 4)]
+    scores = [[normal(5, width, seed=10 * width + view) for view in (0, 1)] for width in (3, 4)]
     targets = np.array([[0, 1, 2, 0, 1], [3, 2, 1, 0, 3]])
     wanted = np.mean(
         [
@@ -64,7 +38,7 @@ def test_the_memory_holds_the_latest_projections_of_every_image():
     expected = np.asarray(method.memory.projections).copy()
     np.testing.assert_allclose(np.linalg.norm(expected, axis=-1), 1.0, rtol=1e-5)
     for step, index in enumerate(([1, 3, 5, 7], [0, 3, 19, 2])):
-        projections = [unit(4, 8, seed=10 * step + view) for view in (0, 1)]
+        projections = [random_unit(4, 8, seed=10 * step + view) for view in (0, 1)]
         index = np.array(index, "int64")
         method.after_step({"index": index, "projections": projections})
         for view in (0, 1):

@@ -1,24 +1,10 @@
 """DINO step by step against NumPy."""
 
-import keras
 import numpy as np
 
-from tests.descriptors import BATCH, STEPS_PER_EPOCH, make_method, make_views
+from tests.descriptors import STEPS_PER_EPOCH, make_method, make_views
 from tests.unit.methods.record import STEPS, Record
-
-
-def log_softmax(x, axis=-1):
-    x = x - x.max(axis=axis, keepdims=True)
-    return x - np.log(np.exp(x).sum(axis=axis, keepdims=True))
-
-
-def crops(count=2, size=12):
-    """Views with local crops of another size."""
-    method = make_method("byol")
-    return {
-        **make_views(method),
-        "local": keras.random.uniform((BATCH, count, size, size, 3), seed=5),
-    }
+from tests.unit.support import crops, log_softmax
 
 
 def test_dino_centres_before_the_update_and_warms_its_teacher_by_epoch(tmp_path):

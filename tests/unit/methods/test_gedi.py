@@ -1,22 +1,10 @@
 """GEDI: the energy, its samples and its losses."""
 
-import keras
 import numpy as np
-import pytest
 from keras import ops
 
-from tests.descriptors import BATCH, INPUT_SHAPE, METHODS, make_method, make_views
-
-
-def random(*shape, seed=1):
-    return keras.random.normal(shape, seed=seed)
-
-
-def changed(name, **arguments):
-    """A small method with other arguments than the table's."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(METHODS, name, {**METHODS[name], **arguments})
-        return make_method(name)
+from tests.descriptors import BATCH, INPUT_SHAPE, make_method, make_views
+from tests.unit.support import changed, normal
 
 
 def test_sampling_changes_nothing_but_the_buffer():
@@ -45,7 +33,7 @@ def test_the_energy_is_that_of_the_logits_and_of_each_image_alone():
 def test_the_generative_term_lowers_real_images_under_samples():
     method = changed("gedi", generative_weight=0.5)
     outputs = {
-        "logits": [random(4, 6), random(4, 6, seed=2)],
+        "logits": [normal(4, 6), normal(4, 6, seed=2)],
         "real": ops.array([1.0, 2.0, 3.0, 4.0]),
         "samples": ops.array([0.0, 0.0, 1.0, 1.0]),
     }

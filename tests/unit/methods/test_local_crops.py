@@ -1,6 +1,5 @@
 """Local crops in the losses and methods that take them."""
 
-import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -9,24 +8,12 @@ from keras_ssl.losses.byol import byol_loss, multi_crop_byol_loss
 from keras_ssl.losses.simclr import nt_xent
 from keras_ssl.losses.simsiam import multi_crop_simsiam_loss, simsiam_loss
 from keras_ssl.ops.linalg import cosine
-from tests.descriptors import BATCH, make_method, make_views
-
-
-def random(*shape, seed=1):
-    return keras.random.normal(shape, seed=seed)
-
-
-def crops(count=2, size=12):
-    """Views with local crops of another size."""
-    method = make_method("byol")
-    return {
-        **make_views(method),
-        "local": keras.random.uniform((BATCH, count, size, size, 3), seed=5),
-    }
+from tests.descriptors import make_method
+from tests.unit.support import crops, normal
 
 
 def test_two_views_have_the_value_they_had_without_local_crops():
-    p1, p2, z1, z2 = random(4, 8, 6)
+    p1, p2, z1, z2 = normal(4, 8, 6)
     halves = ops.mean(cosine(p1, z2)) + ops.mean(cosine(p2, z1))
     assert float(simsiam_loss(p1, p2, z1, z2)) == float(-0.5 * halves)
     each = (2 - 2 * cosine(p1, z2)) + (2 - 2 * cosine(p2, z1))
@@ -34,7 +21,7 @@ def test_two_views_have_the_value_they_had_without_local_crops():
 
 
 def test_local_crops_predict_every_global_view_and_are_not_predicted():
-    predictions, targets = random(4, 8, 6), random(2, 8, 6, seed=2)
+    predictions, targets = normal(4, 8, 6), normal(2, 8, 6, seed=2)
     pairs = [(0, 1), (1, 0), (2, 0), (2, 1), (3, 0), (3, 1)]
     cosines = [float(ops.mean(cosine(predictions[v], targets[g]))) for v, g in pairs]
     lists = [*predictions], [*targets]

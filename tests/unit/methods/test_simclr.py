@@ -1,6 +1,5 @@
 """The objectives of SimCLR."""
 
-import keras
 import numpy as np
 import pytest
 
@@ -9,14 +8,11 @@ from keras_ssl.core.errors import UserError
 from keras_ssl.losses.decoupled import symmetric_decoupled_infonce
 from keras_ssl.losses.simclr import decoupled_nt_xent, nt_xent
 from tests.descriptors import make_views
-
-
-def random(*shape, seed=1):
-    return keras.random.normal(shape, seed=seed)
+from tests.unit.support import normal
 
 
 def test_simclr_of_three_views_adds_up_the_two_positives_of_a_row():
-    views = np.asarray(random(3, 5, 6))
+    views = np.asarray(normal(3, 5, 6))
     rows = (views / np.linalg.norm(views, axis=-1, keepdims=True)).reshape(15, 6)
     similarity = np.exp(rows @ rows.T / 0.5)
     losses = []
@@ -28,7 +24,7 @@ def test_simclr_of_three_views_adds_up_the_two_positives_of_a_row():
 
 
 def test_decoupled_objective_is_the_mean_over_the_pairs_of_views():
-    a, b, c = random(3, 8, 6)
+    a, b, c = normal(3, 8, 6)
     pair = symmetric_decoupled_infonce
     wanted = (pair(a, b) + pair(a, c) + pair(b, c)) / 3
     np.testing.assert_allclose(decoupled_nt_xent(a, b, c, temperature=0.5), wanted, rtol=1e-6)

@@ -5,21 +5,7 @@ import numpy as np
 from keras_ssl.ops.linalg import l2_normalize
 from tests.descriptors import BATCH, STEPS_PER_EPOCH, make_method, make_views
 from tests.unit.methods.record import Record
-
-
-def unit(x):
-    return x / np.linalg.norm(x, axis=-1, keepdims=True)
-
-
-def log_softmax(x, axis=-1):
-    x = x - x.max(axis=axis, keepdims=True)
-    return x - np.log(np.exp(x).sum(axis=axis, keepdims=True))
-
-
-def ring(queue, pointer, rows):
-    queue = queue.copy()
-    queue[(pointer + np.arange(len(rows))) % len(queue)] = unit(rows)
-    return queue, (pointer + len(rows)) % len(queue)
+from tests.unit.support import log_softmax, ring
 
 
 def balanced(scores, epsilon=0.05, iterations=3):

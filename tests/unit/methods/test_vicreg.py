@@ -1,28 +1,9 @@
 """VICReg: its weights."""
 
-import keras
 import numpy as np
-import tensorflow as tf
 
-import keras_ssl
 from keras_ssl.methods.vicreg import VICReg
-
-
-def random(*shape, seed=0, dtype="float32"):
-    return tf.constant(np.random.default_rng(seed).normal(size=shape), dtype)
-
-
-def features_as_images(method_class, features, **options):
-    """A compiled method whose encoder is the identity on (batch, features), with a fixed seed."""
-    inputs = keras.Input((features,))
-    method = method_class(keras.Model(inputs, keras.layers.Identity()(inputs)), **options)
-    method.compile(keras_ssl.OPTIMIZERS["sgd"](0.1), jit_compile=False)
-    method.optimizer.build(method.trainable_variables)
-    return method
-
-
-def total(method, outputs):
-    return float(sum(method.loss_terms(outputs).values()))
+from tests.unit.support import features_as_images, random, total
 
 
 def test_twice_the_variance_weight_of_vicreg_is_solo_learns_sum():

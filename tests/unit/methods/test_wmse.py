@@ -2,38 +2,15 @@
 
 import itertools
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-import keras_ssl
 from keras_ssl.core.errors import UserError
 from keras_ssl.methods.wmse import WMSE
 from keras_ssl.ops.random import permutation
 from tests.descriptors import make_method, make_views
-
-
-def random(*shape, seed=0, dtype="float32"):
-    return tf.constant(np.random.default_rng(seed).normal(size=shape), dtype)
-
-
-def features_as_images(method_class, features, **options):
-    """A compiled method whose encoder is the identity on (batch, features), with a fixed seed."""
-    inputs = keras.Input((features,))
-    method = method_class(keras.Model(inputs, keras.layers.Identity()(inputs)), **options)
-    method.compile(keras_ssl.OPTIMIZERS["sgd"](0.1), jit_compile=False)
-    method.optimizer.build(method.trainable_variables)
-    return method
-
-
-def at_step(method, step):
-    method.optimizer.iterations.assign(step)
-    return method
-
-
-def total(method, outputs):
-    return float(sum(method.loss_terms(outputs).values()))
+from tests.unit.support import at_step, features_as_images, random, total
 
 
 def small_wmse(**options):
