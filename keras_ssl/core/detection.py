@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import tensorflow as tf
 from packaging.requirements import InvalidRequirement, Requirement
@@ -169,6 +169,54 @@ def mismatched(
         if version and not wanted.specifier.contains(version, prereleases=True):
             found.append(f"{wanted.name} {version}, not {wanted.specifier}")
     return tuple(found)
+
+
+def machine_memory(root: Path = Path("/")) -> int | None:
+    """Bytes of RAM that this process may use, or None where the system does not say.
+
+    The smaller of what is built in and of the limits of the control groups (versions 1 and 2) that
+    the process is in, which containers and batch systems set. What other processes hold now is not
+    subtracted.
+
+    Args:
+        root: folder that holds `proc` and `sys`.
+
+    Example:
+
+    >>> machine_memory() > 2**20
+    True
+    """
+    found = [_physical_memory(), *_group_limits(Path(root))]
+    return min((size for size in found if size is not None), default=None)
+
+
+def _physical_memory():
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not on Windows
+        return None
+
+
+def _group_limits(root):
+    """Limits of the process's control groups and of all groups above them, in bytes."""
+    for line in (_text(root / "proc/self/cgroup") or "").splitlines():
+        _, controllers, place = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        mount, name = ("memory", "memory.limit_in_bytes") if controllers else ("", "memory.max")
+        folder = root / "sys/fs/cgroup" / mount
+        # In a container the path may be the host's, of which nothing but the root is mounted.
+        for group in (PurePosixPath(place), *PurePosixPath(place).parents):
+            text = _text(folder / str(group).lstrip("/") / name) or "max"
+            if text.strip().isdigit():  # and not "max"
+                yield int(text)
+
+
+def _text(path):
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        return None
 
 
 def _convolve():
