@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 import keras_ssl
+from keras_ssl.core.detection import machine_memory
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.files import remove_leftovers
 from keras_ssl.evaluation.clustering import code_clusters, head_clusters
@@ -17,6 +18,7 @@ from keras_ssl.evaluation.evaluators import Evaluation, LeftOut, by_features, ev
 from keras_ssl.evaluation.feature_cache import digest_of_images, key_of_images
 from keras_ssl.evaluation.representation import Features, Representation, representations_of
 from keras_ssl.evaluation.results import protocol_hash, read_results, write_results
+from keras_ssl.evaluation.rows import gib
 from keras_ssl.evaluation.tables import format_tables, write_tables
 from keras_ssl.ops.precision import full_float32
 from pipelines.corruptions import CORRUPTIONS, SEVERITIES, corrupt, table_for
@@ -25,6 +27,7 @@ from stages.build import float32_encoder
 from stages.other_data import shifted_part
 
 CLUSTERS, TABLES = "clusters", "tables"  # what an evaluation ends with
+UNKNOWN_MEMORY = 16 * 2**30  # bytes of a machine that does not say how many it has
 
 
 @full_float32()
@@ -46,6 +49,8 @@ def evaluate(
     if data.train_labels is None or data.test_labels is None:
         print("No table: it needs labels for train and test images.")
         return note_evaluated(workdir, data.name, recipe, [TABLES])
+    memory = evaluation_memory(recipe)
+    print(f"The evaluation holds {gib(memory)} at most (evaluation.memory).", flush=True)
     directory = workdir / "features"
     remove_leftovers(directory)
     images, kept = digest_of_images(data.test_images, data.test_labels), {}
@@ -58,7 +63,7 @@ def evaluate(
         if title in done:
             continue
         print(f"Evaluating {title} ...", flush=True)
-        evaluation = evaluation_of(recipe, inputs, **kept)
+        evaluation = evaluation_of(recipe, inputs, memory=memory, **kept)
         with evaluation.skipped(title):
             measure(evaluation)
         done = done if any(each.retry for each in evaluation.left_out) else [*done, title]
@@ -98,11 +103,17 @@ def tasks_of(recipe, inputs, encoder, workdir):
     return tasks
 
 
+def evaluation_memory(recipe):
+    """Bytes that an evaluation may take beyond the images: what is set, or an eighth of all."""
+    given = recipe.evaluation.memory
+    return (machine_memory() or UNKNOWN_MEMORY) / 8 if given is None else given * 2**30
+
+
 def evaluation_of(recipe, inputs, **kept):
     """The `Evaluation` of a run, with images corrupted, augmented, and of other data sets.
 
     Args:
-        kept: `kept_in` and `digests` of `Evaluation`, where features are kept.
+        kept: `memory` of `Evaluation`; `kept_in` and `digests`, where features are kept.
     """
     return Evaluation(
         inputs.data,
@@ -196,7 +207,9 @@ def note_evaluated(workdir, dataset, recipe, done, results=(), images=None):
 
 
 def _settings_hash(dataset, recipe):
-    return protocol_hash({"data": dataset, **asdict(recipe.evaluation)})
+    settings = asdict(recipe.evaluation)
+    settings.pop("memory")  # it changes no result
+    return protocol_hash({"data": dataset, **settings})
 
 
 def compare(folders):

@@ -3,9 +3,8 @@
 from dataclasses import replace
 
 from keras_ssl.core.errors import UserError
-from keras_ssl.evaluation.evaluators import FEATURE_LIMIT, by_features, skipped
+from keras_ssl.evaluation.evaluators import by_features, skipped
 from keras_ssl.evaluation.probes.transfer import codes_probe, dense_probe
-from keras_ssl.evaluation.representation import Codes, Representation
 from keras_ssl.evaluation.results import write_results
 from keras_ssl.evaluation.tables import (
     format_transfer,
@@ -13,9 +12,8 @@ from keras_ssl.evaluation.tables import (
     title_of,
     write_tables,
 )
-from keras_ssl.layers.necks import embedding_of, simplices_of
 from keras_ssl.ops.precision import full_float32
-from stages.evaluation import baselines, trained
+from stages.evaluation import baselines, evaluation_memory, trained
 from stages.inputs import Inputs
 from stages.other_data import keeps_its_size, load_other
 
@@ -56,12 +54,8 @@ def representations(recipe, preprocessing, encoder):
     Reference: Lavoie et al., Simplicial Embeddings, appendix B.4 (tau_d = 0).
     """
     soft = tuple(tau for tau in recipe.evaluation.temperatures if tau > 0)
-    asked = recipe.with_({"evaluation.temperatures": soft}, origin="--mode=transfer")
+    asked = recipe.with_({"evaluation.temperatures": (*soft, 0.0)}, origin="--mode=transfer")
     found = trained(encoder, asked, preprocessing.function)
-    if simplices_of(encoder) is not None or any(one.sizes for one in found):
-        model, sizes = embedding_of(encoder)
-        codes = Codes(model, preprocessing.function, sizes)
-        found.append(Representation(codes, "pretrained", "simplices", 0.0))
     return [*baselines(recipe, Inputs(None, preprocessing)), *found]
 
 
@@ -74,44 +68,44 @@ def measured_on(name, every, recipe, preprocessing):
         yield [], left_out
         return
     for group in every:
-        yield measured(group, data, recipe.transfer.strengths, preprocessing.image_size)
+        memory = evaluation_memory(recipe)
+        yield measured(group, data, recipe.transfer.strengths, preprocessing.image_size, memory)
 
 
-def measured(group, data, strengths, image_size):
+def measured(group, data, strengths, image_size, memory=float("inf")):
     """Results of one data set, and a list of `LeftOut`.
 
     Args:
-        group: list of `Representation` of the same features.
+        group: list of `Representation` of the same features and neck.
         data: `ImageData`.
         strengths: int. How many values of C are tried.
         image_size: that of the encoder.
+        memory: float. Bytes that it may take beyond the images.
     """
     features, title = group[0].features, title_of(data.name)
     names = [one.name for one in group]
     parts, read = (data.train_images, data.test_images), None
     results, left_out = [], []
     with skipped(left_out, f"{title}, {', '.join(names)}"):
-        gigabytes = sum(map(features.size, parts)) * 4 / 2**30
-        if gigabytes > FEATURE_LIMIT:
-            limit = f"{FEATURE_LIMIT} is the limit."
-            raise UserError(f"the features need {gigabytes:.0f} GiB; {limit}")
-        read = [features.extract(images) for images in parts]
+        read = [features.read(images, memory=memory) for images in parts]
     for one, name in zip(group, names, strict=True) if read else ():
         with skipped(left_out, f"{title}, {name}"):
-            found = probed(one, read, data, strengths)
+            found = probed(one, read, data, strengths, memory)
             found = replace(found, protocol=comparable(found.protocol, one, data, image_size))
             results += found.results("transfer", data.name, **one.fields)
     return results, left_out
 
 
-def probed(representation, features, data, strengths):
-    """The `Measurement` of one representation."""
+def probed(representation, features, data, strengths, memory):
+    """The `Measurement` of one representation; one-hot simplices are measured as codes."""
     labels, settings = (data.train_labels, data.test_labels), {"strengths": strengths}
-    if isinstance(representation.features, Codes):
-        probe, settings["simplex_size"] = codes_probe, representation.features.sizes[1]
+    if representation.tau == 0:
+        probe, settings["simplex_size"] = codes_probe, representation.sizes[1]
+        read = [representation.codes(part, memory) for part in features]
     else:
-        probe, features = dense_probe, [representation.read(part) for part in features]
-    return probe(features[0], labels[0], features[1], labels[1], **settings)
+        probe = dense_probe
+        read = [representation.rows(part, memory) for part in features]
+    return probe(read[0], labels[0], read[1], labels[1], **settings)
 
 
 def comparable(protocol, representation, data, image_size):

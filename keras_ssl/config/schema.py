@@ -284,8 +284,11 @@ class Evaluation(Checked):
         temperatures: Values of tau_d at which SEM is evaluated after training; 0 is one-hot.
         downstream_temperature: tau_d of the evaluation in training and of the exported encoder.
         every_epochs: Epochs between online evaluations; 0 disables them.
-        gradient_probe: Linear probe by gradient descent, its whole grid trained in parallel; "none"
-            disables it.
+        probe: Protocol of a linear probe by gradient descent, its whole grid trained in parallel;
+            "none" disables it.
+        probe_temperatures: Values of tau_d of which that probe's validation images choose one, in
+            a row of its own.
+        probe_epochs: Epochs of that probe; `none` takes the protocol's.
         probe_seeds: Seeds of that probe.
         probe_views: Whether that probe trains on cached features or on images that are augmented
             anew in every epoch.
@@ -293,6 +296,8 @@ class Evaluation(Checked):
         embedding: Whether the embeddings before the softmax are evaluated too and, with a neck that
             has no softmax, the simplices that one would give.
         keep_features: Whether features are cached in the run's directory.
+        memory: GiB that an evaluation may hold beyond the images; wider features are kept on disk
+            and computed in blocks. `none` takes an eighth of the machine's memory.
         corrupted_images: Test images that are evaluated under 75 corruptions; 0 disables it.
         shifted: Further test sets of the same classes, written as data.dataset, on which the
             classifiers of this run's training features are scored.
@@ -307,12 +312,15 @@ class Evaluation(Checked):
     temperatures: tuple[TemperatureOrZero, ...] = (0.0, 0.1, 1.0)
     downstream_temperature: TemperatureOrZero = 0.1  # SEM, table 2: on CIFAR-100
     every_epochs: CountOrZero = 5
-    gradient_probe: Literal["none", "sem_sgd", "lars", "adam"] = "none"
+    probe: Literal["none", "sem_sgd", "sem_sgd_imagenet", "lars", "adam"] = "none"
+    probe_temperatures: tuple[TemperatureOrZero, ...] = (0.01, 0.1, 1.0)  # SEM, appendix B.2
+    probe_epochs: Count | None = None
     probe_seeds: Annotated[int, Between(1, 100)] = 1
     probe_views: Literal["cached", "augmented"] = "cached"
     clusters: bool = True
     embedding: bool = False
     keep_features: bool = True
+    memory: Annotated[float, Between(0.1, 10**5)] | None = None
     corrupted_images: CountOrZero = 0
     shifted: tuple[str, ...] = ()
 

@@ -23,6 +23,8 @@ from keras_ssl.core.constants import DATASET_PREFIXES
 from keras_ssl.core.errors import UserError, lookup
 from keras_ssl.core.files import RECIPE, write_text
 
+# Settings that earlier versions wrote under other names.
+RENAMED = {"evaluation.gradient_probe": "evaluation.probe"}
 _KINDS = {"default": "default", "recipe ": "recipe", "half of ": "derived"}  # how words begin
 
 
@@ -59,7 +61,10 @@ def from_json(text: str, catalog: Catalog) -> Recipe:
     """
     try:
         data = json.loads(text)
-        stored = {key: (s["value"], str(s["origin"])) for key, s in data["settings"].items()}
+        stored = {
+            RENAMED.get(key, key): (s["value"], str(s["origin"]))
+            for key, s in data["settings"].items()
+        }
         head = [data[name] for name in ("method", "recipe", "source", "expected")]
     except (ValueError, KeyError, TypeError, AttributeError):
         raise UserError("It is not a recipe that this program wrote.") from None

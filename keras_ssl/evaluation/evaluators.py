@@ -23,7 +23,6 @@ from keras_ssl.evaluation.shifted import shifted
 from keras_ssl.evaluation.splits import some_rows
 from keras_ssl.evaluation.tables import task_name
 
-FEATURE_LIMIT = 4  # GiB of features that are evaluated at a time
 RESTARTS = 3  # of k-means, of which the best counts
 
 
@@ -82,6 +81,8 @@ class Evaluation:
             protocol).
         kept_in: directory where features are kept, or None.
         digests: `key_of_images` of the train and the test images, or None.
+        memory: float. Bytes that an evaluator may take beyond the images; wider features are read
+            from disk and computed in blocks.
         results: list of `Result`.
         left_out: list of `LeftOut`.
 
@@ -101,6 +102,7 @@ class Evaluation:
     augmented: Callable | None = None
     kept_in: object = None
     digests: tuple = (None, None)
+    memory: float = float("inf")
     results: list = field(default_factory=list)
     left_out: list = field(default_factory=list)
 
@@ -188,7 +190,7 @@ def corrupted(evaluation, representations, train, _):
     images, labels = data.test_images[rows], data.test_labels[rows]
 
     def predict(images):
-        features = one.read(one.features.extract(images))
+        features = one.rows(one.features.extract(images))
         scores = knn_scores(train, train_labels, features, num_classes=len(classes), **knn)
         return classes[scores.argmax(axis=1)]
 
@@ -203,14 +205,14 @@ def corrupted(evaluation, representations, train, _):
 def gradient_probe(evaluation, representations, train, test):
     """The linear probe by gradient descent, trained for all representations at once."""
     settings = evaluation.settings
-    if settings.gradient_probe == "none":
+    if settings.probe == "none":
         return
     views, protocol = None, {}
     if settings.probe_views == "augmented":
         views, protocol = evaluation.augmented(representations[0].features.model)
     found = probe_grid(
         *evaluation.labeled(train, test),
-        protocol=settings.gradient_probe,
+        protocol=settings.probe,
         names=tuple(one.name for one in representations),
         read=lambda features: ops.stack([one.tensor(features) for one in representations]),
         views=views,
@@ -218,7 +220,7 @@ def gradient_probe(evaluation, representations, train, test):
     )
     for one, result in zip(representations, found.values(), strict=True):
         result = dataclasses.replace(result, protocol={**result.protocol, **protocol})
-        yield from evaluation.found(result, one, settings.gradient_probe)
+        yield from evaluation.found(result, one, settings.probe)
 
 
 @dataclass(frozen=True)
@@ -258,14 +260,13 @@ EVALUATORS = (
 def evaluate_all(representations: list, evaluation: Evaluation) -> None:
     """Add to `evaluation` all that is measured of representations of the same features.
 
-    Of representations one at a time is read, as wide ones fill the memory.
-
     Args:
-        representations: list of `Representation` with the same `features`.
+        representations: list of `Representation` with the same `features` and `neck`.
         evaluation: `Evaluation`, whose `results` and `left_out` grow.
 
     Raises:
-        UserError: if the features are too large.
+        UserError: for pixels that do not fit in `evaluation.memory`.
+        OSError: if features do not fit in it and the disk is full.
 
     Example:
 
@@ -279,14 +280,12 @@ def evaluate_all(representations: list, evaluation: Evaluation) -> None:
     [('knn', 96.4), ('linear', 96.1), ('few labels', 87.9)]
     """
     features, data = representations[0].features, evaluation.data
-    images = (data.train_images, data.test_images)
-    gigabytes = 4 * sum(map(features.size, images)) / 2**30
-    if gigabytes > FEATURE_LIMIT:
-        raise UserError(f"Its features need {gigabytes:.0f} GiB; {FEATURE_LIMIT} is the limit.")
-    pairs = zip(images, evaluation.digests, strict=True)
-    parts = [features.read(part, evaluation.kept_in, digest) for part, digest in pairs]
+    pairs = zip((data.train_images, data.test_images), evaluation.digests, strict=True)
+    parts = [
+        features.read(part, evaluation.kept_in, digest, evaluation.memory) for part, digest in pairs
+    ]
     for one in representations:
-        _walk(False, evaluation, (one,), *map(one.read, parts))
+        _walk(False, evaluation, (one,), *(one.rows(part, evaluation.memory) for part in parts))
     _walk(True, evaluation, representations, *parts)
 
 
@@ -300,6 +299,6 @@ def _walk(joint, evaluation, representations, train, test):
 
 
 def by_features(representations: Iterable) -> list[list]:
-    """Lists of those representations that are read from the same features."""
-    groups = itertools.groupby(representations, lambda one: id(one.features))
+    """Lists of those representations that are read from the same features through one neck."""
+    groups = itertools.groupby(representations, lambda one: (id(one.features), id(one.neck)))
     return [list(group) for _, group in groups]

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,6 +69,51 @@ def cached_features(
             )
     write_text(path.with_suffix(".json"), json.dumps({"sha256": digest}))
     return np.load(path, mmap_mode="r")
+
+
+def scratch_features(extract: Callable, images: ArrayLike) -> np.ndarray:
+    """Features of every image in a file that is removed when nothing uses it any more.
+
+    Args:
+        extract: as for `cached_features`.
+        images: likewise.
+
+    Returns:
+        float32 (N, F), a read-only `np.memmap`.
+
+    Raises:
+        OSError: if the disk is full.
+    """
+    with tempfile.TemporaryDirectory(prefix="keras_ssl-") as folder:
+        path = Path(folder) / "features.npy"
+        _write(path, extract, images)
+        return np.load(path, mmap_mode="r")  # readable until it is closed, as the file is open
+
+
+def scratch_array(shape: tuple, dtype: np.dtype, memory: float) -> np.ndarray:
+    """An array to fill: in memory, or in a file that is removed with it where it takes more.
+
+    Args:
+        shape, dtype: of the array.
+        memory: float. Bytes that it may take in memory.
+
+    Raises:
+        OSError: if the disk is full.
+
+    Example:
+
+    >>> array = scratch_array((2, 3), "uint8", memory=1)
+    >>> array[:] = 7
+    >>> int(array.sum())
+    42
+    """
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    if size <= memory:
+        return np.empty(shape, dtype)
+    with tempfile.TemporaryFile(prefix="keras_ssl-") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)  # a full disk would end the process later
+        return np.memmap(file, dtype, "r+", shape=tuple(shape))
 
 
 def fingerprint(model: keras.Model) -> str:

@@ -3,19 +3,23 @@
 import functools
 from dataclasses import dataclass
 
+import keras
 import numpy as np
 import tensorflow as tf
-from keras import ops
 
 from keras_ssl.core.errors import UserError
-from keras_ssl.evaluation.feature_cache import cached_features
+from keras_ssl.evaluation.feature_cache import cached_features, scratch_array, scratch_features
+from keras_ssl.evaluation.rows import BLOCK_VALUES, Rows, gib
 from keras_ssl.evaluation.tables import representation_name
 from keras_ssl.layers.codes import code_dtype
-from keras_ssl.layers.necks import backbone_of, bottleneck_of, embedding_of, simplices_of
+from keras_ssl.layers.necks import (
+    backbone_of,
+    backbone_output,
+    bottleneck_of,
+    embedding_of,
+    simplices_of,
+)
 from keras_ssl.layers.simplicial import simplicial_embedding
-
-KEPT = 1  # GiB of features of one part that are kept on disk
-_BLOCK = 1024  # images whose embeddings are held in memory at a time to read codes
 
 
 class FeatureExtractor:
@@ -124,21 +128,38 @@ class Features:
         """Function uint8 images (N, H, W, C) -> float32 (N, E)."""
         return FeatureExtractor(self.model, self.preprocess) if self.model else flat
 
-    def read(self, images, kept_in=None, digest=None):
-        """Features of the images, float32 (N, E).
+    def read(self, images, kept_in=None, digest=None, memory=float("inf")):
+        """Features of the images, float32 (N, E): an array, or an `np.memmap`.
 
         Args:
             images: uint8 (N, H, W, C).
             kept_in: directory where they are kept from one evaluation to the next, or None.
             digest: `key_of_images` of the images, where they are kept.
+            memory: float. Bytes that they may take in memory; more go to `kept_in`, or else to a
+                file that is removed with the last use of them.
+
+        Raises:
+            UserError: for pixels that take more.
+            OSError: if they take more and the disk is full.
         """
-        if self.model is None or kept_in is None or self.size(images) * 4 > KEPT * 2**30:
+        needed = 4 * self.size(images)
+        if self.model is None:
+            if needed > memory:
+                raise UserError(
+                    f"Its features need {gib(needed)}; {gib(memory)} is the limit "
+                    "(evaluation.memory)."
+                )
             return self.extract(images)
-        try:
-            return cached_features(self.extract, images, kept_in, images_digest=digest)
-        except OSError as error:
-            print(f"The features are not kept in '{kept_in}': {error.strerror or error}")
-            return self.extract(images)
+        if kept_in is not None:
+            try:
+                return cached_features(self.extract, images, kept_in, images_digest=digest)
+            except OSError as error:
+                if needed > memory:
+                    raise
+                print(f"The features are not kept in '{kept_in}': {error.strerror or error}")
+        if needed > memory:
+            return scratch_features(self.extract, images)
+        return self.extract(images)
 
     def size(self, images):
         """Numbers of four bytes that the features of all the images are."""
@@ -147,45 +168,16 @@ class Features:
 
 
 @dataclass(frozen=True)
-class Codes(Features):
-    """Codes of images: the largest entry of each simplex, as whole numbers (N, L).
-
-    Attributes:
-        sizes: (L, V) of the simplices that `model` gives the logits of.
-    """
-
-    sizes: tuple = ()
-
-    @functools.cached_property
-    def extract(self):
-        """Function uint8 images (N, H, W, C) -> codes (N, L)."""
-        embed = FeatureExtractor(self.model, self.preprocess)
-
-        def codes(images):
-            blocks = (images[start : start + _BLOCK] for start in range(0, len(images), _BLOCK))
-            return np.concatenate([self._largest(embed(block)) for block in blocks])
-
-        return codes
-
-    def size(self, images):
-        """Numbers of four bytes that the codes of all the images take."""
-        return len(images) * self.sizes[0] * code_dtype(self.sizes[1]).itemsize // 4
-
-    def _largest(self, embedding):
-        simplices = embedding.reshape(len(embedding), *self.sizes)
-        return simplices.argmax(axis=-1).astype(code_dtype(self.sizes[1]))
-
-
-@dataclass(frozen=True)
 class Representation:
     """A representation of images, as it is evaluated: a line of the table.
 
-    The simplices at several temperatures are read from the same features, computed once.
+    All that are read of one encoder come from the features of its backbone, computed once.
 
     Attributes:
-        features: `Features` or `Codes` that it is read from.
+        features: `Features` that it is read from.
         source, readout, tau: as in `Result`.
-        sizes: (L, V) of the simplices that can be read from these features, or None.
+        neck: keras.Model, features (B, E) -> (B, F), or None for the features themselves.
+        sizes: (L, V) of the simplices that can be read from what `neck` gives, or None.
 
     Example:
 
@@ -197,6 +189,7 @@ class Representation:
     source: str
     readout: str | None = None
     tau: float | None = None
+    neck: object = None
     sizes: tuple | None = None
 
     @property
@@ -209,17 +202,33 @@ class Representation:
         """What tables call it."""
         return representation_name(**self.fields)
 
-    def read(self, features):
-        """The representation, float32 (N, E), from what `self.features` gives."""
-        if self.tau is None or self.sizes is None:
-            return features
-        return ops.convert_to_numpy(self.tensor(features))
+    def rows(self, features, memory=float("inf")) -> Rows:
+        """The representation (N, F) of what `self.features` gives, read a block at a time."""
+        plain = self.neck is None and self.tau is None
+        return Rows(features, None if plain else self.tensor, memory=memory)
+
+    def codes(self, features, memory=float("inf")) -> np.ndarray:
+        """The largest entry of each simplex, integers (N, L), of what `self.features` gives.
+
+        Bytes: those of the codes, which are SEM at tau_d = 0, and of a block of the embedding.
+        """
+        rows = Rows(features, self._largest)
+        codes = scratch_array(rows.shape, code_dtype(self.sizes[1]), memory)
+        for some, block in rows.blocks(max(1, BLOCK_VALUES // np.prod(self.sizes))):
+            codes[some] = block.numpy()
+        return codes
 
     def tensor(self, features):
-        """The same as a tensor; runs in graphs."""
+        """The representation (B, F) of a tensor (B, E); runs in graphs."""
+        embedding = features if self.neck is None else self.neck(features, training=False)
         if self.tau is None or self.sizes is None:
-            return features
-        return simplicial_embedding(features, *self.sizes, self.tau)
+            return embedding
+        return simplicial_embedding(embedding, *self.sizes, self.tau)
+
+    def _largest(self, features):
+        embedding = features if self.neck is None else self.neck(features, training=False)
+        simplices = tf.reshape(embedding, (-1, *self.sizes))
+        return tf.argmax(simplices, axis=-1, output_type=tf.int32)
 
 
 def representations_of(encoder, neck, temperatures, embedding, preprocess) -> list:
@@ -233,24 +242,30 @@ def representations_of(encoder, neck, temperatures, embedding, preprocess) -> li
         preprocess: callable `uint8 batch -> float batch`.
 
     Returns:
-        list of `Representation`; those of the same features follow each other and share them.
+        list of `Representation` of the same `Features`; those of the same neck follow each other.
     """
-    whole = Features(encoder, preprocess)
+    features = Features(backbone_of(encoder), preprocess)
     if bottleneck_of(encoder) is None:
-        return [Representation(whole, "pretrained")]
-    below = Features(backbone_of(encoder), preprocess)
-    found = [Representation(below, "pretrained", "backbone")]
+        return [Representation(features, "pretrained")]
+    found = [Representation(features, "pretrained", "backbone")]
     soft = simplices_of(encoder) is not None
     if not soft:
-        found.append(Representation(whole, "pretrained", neck))
+        found.append(
+            Representation(features, "pretrained", neck, neck=_above_backbone(encoder, encoder))
+        )
     if soft or (embedding and neck != "vq"):
         model, sizes = embedding_of(encoder)
-        logits = Features(model, preprocess)
+        above = {"neck": _above_backbone(encoder, model), "sizes": sizes}
         if embedding and neck != "embed":  # of that neck it is the output
-            found.append(Representation(logits, "pretrained", "embedding", None, sizes))
+            found.append(Representation(features, "pretrained", "embedding", **above))
         for tau in temperatures:
-            found.append(Representation(logits, "pretrained", "simplices", tau, sizes))
+            found.append(Representation(features, "pretrained", "simplices", tau, **above))
     return found
+
+
+def _above_backbone(encoder, model):
+    """The layers of `encoder` from its backbone's features to the output of `model`."""
+    return keras.Model(backbone_output(encoder), model.output, name=f"{model.name}_above")
 
 
 def flat(images):

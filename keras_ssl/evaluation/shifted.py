@@ -40,8 +40,9 @@ def shifted(evaluation, representations, train, _):
     for one in representations:
         regression = None
         with evaluation.skipped(f"{one.name}, linear, shifted"):
-            regression = linear_classifier(one.read(train), labels)
-        classifiers.append(Classifiers(one, train, labels, regression, evaluation.settings))
+            regression = linear_classifier(one.rows(train, evaluation.memory), labels)
+        rows = one.rows(train, evaluation.memory)
+        classifiers.append(Classifiers(one, rows, labels, regression, evaluation.settings))
     for dataset in evaluation.settings.shifted:
         part = None
         with evaluation.skipped(title_of(dataset)):
@@ -68,14 +69,14 @@ class Classifiers:
 
     Attributes:
         representation: `Representation`.
-        train: float32 (N, E), the features that it is read from.
+        train: `Rows` of the representation (N, F).
         labels: int (N,).
         regression: `LinearClassifier`, or None if there is none.
         settings: the section `evaluation` of the recipe.
     """
 
     representation: object
-    train: np.ndarray
+    train: object
     labels: np.ndarray
     regression: object
     settings: object
@@ -89,8 +90,9 @@ class Classifiers:
 
     def nearest(self, features, classes):
         """The answers of the k-NN, which searches the train images of these classes."""
-        train, rows = self.representation.read(self.train), np.isin(self.labels, classes)
-        train, labels = train if rows.all() else train[rows], self.labels[rows]
+        rows = np.isin(self.labels, classes)
+        train = self.train if rows.all() else self.train.take(np.flatnonzero(rows))
+        labels = self.labels[rows]
         k, temperature = (
             min(self.settings.knn_neighbours, len(train)),
             self.settings.knn_temperature,
@@ -122,7 +124,7 @@ def scored(evaluation, classifiers, part):
     for start in range(0, len(part.images), count):
         read = features.extract(_taken(part.images, slice(start, start + count)))
         for by in classifiers:
-            seen = by.representation.read(read)
+            seen = by.representation.rows(read)
             for task, answer in by.tasks().items():
                 blocks = answers.setdefault((by.representation, task), [])
                 if blocks is None:  # it failed before

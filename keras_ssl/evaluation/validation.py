@@ -85,6 +85,8 @@ def checked_labels(labels, features, name):
 def _array(values, what):
     try:
         return np.asarray(values)
+    except UserError:  # rows that do not fit in memory
+        raise
     except ValueError:  # lists of different lengths
         raise UserError(
             f"The {what} must be an array. Received {type(values).__name__} of rows that differ in "

@@ -243,7 +243,7 @@ def test_runs_are_compared_side_by_side(workdir, tmp_path, capsys):
 
 def test_every_evaluation_that_can_be_asked_for_has_its_rows(workdir, tmp_path, capsys):
     copy = shutil.copytree(workdir, tmp_path / "run")
-    settings = ("gradient_probe=adam", "embedding=true", "corrupted_images=4", "temperatures=1")
+    settings = ("probe=adam", "embedding=true", "corrupted_images=4", "temperatures=1")
     settings += ("knn_sweep=true", "label_shares=0.1", "clusters=false", "shifted=digits")
     flags = [f"--set=evaluation.{setting}" for setting in settings]
     assert start("--mode=evaluate", f"--workdir={copy}", *flags) == 0

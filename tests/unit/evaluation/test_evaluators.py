@@ -87,7 +87,7 @@ def test_features_without_a_direction_still_have_distances():
 
 
 def test_accuracies_are_the_means_of_the_predictions_that_are_correct():
-    settings = {"clusters": True, "corrupted_images": 6, "gradient_probe": "adam"}
+    settings = {"clusters": True, "corrupted_images": 6, "probe": "adam"}
     evaluation = _evaluation(probe_seeds=2, **settings)
     kinds = [(name, 1, evaluation.data.test_images[:6] + i) for i, name in enumerate("ab")]
     evaluation = Evaluation(
@@ -108,7 +108,7 @@ def test_accuracies_are_the_means_of_the_predictions_that_are_correct():
 
 
 def test_clusters_that_fail_leave_the_others():
-    evaluation = _evaluation(clusters=True, gradient_probe="adam", knn_neighbours=99)
+    evaluation = _evaluation(clusters=True, probe="adam", knn_neighbours=99)
     evaluation.data.test_images[1:] = evaluation.data.test_images[0]
     results, left_out = _evaluated(evaluation)
     assert "raw pixels, clusters: k-means needs 3 different features" in left_out[0].text
@@ -143,10 +143,10 @@ def test_as_many_classes_as_test_images_are_no_clusters():
         list(evaluators.clusters(evaluation, [representation], None, np.eye(12)))
 
 
-def test_features_beyond_the_limit_are_refused_by_size(monkeypatch):
-    monkeypatch.setattr(evaluators, "FEATURE_LIMIT", 1e-9)
-    with pytest.raises(UserError, match="features need 0 GiB"):
-        _evaluated(_evaluation())
+def test_pixels_beyond_the_memory_are_refused_by_size():
+    images = np.zeros((3, 4, 4, 3), "uint8")
+    with pytest.raises(UserError, match="features need 5.36e-07 GiB.*evaluation.memory"):
+        Features().read(images, memory=100)
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,12 @@ import tensorflow as tf
 import keras_ssl
 from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.representation import (
-    Codes,
     FeatureExtractor,
     Features,
-    Representation,
     extract,
     representations_of,
 )
+from keras_ssl.layers.necks import embedding_of
 
 
 def _images(count, size=8, seed=0):
@@ -109,30 +108,31 @@ def _neck(kind=None):
     return encoder if kind is None else keras_ssl.add_neck(encoder, kind=kind, **sizes)
 
 
-def test_simplices_are_read_from_one_embedding_as_the_model_at_each_temperature():
+def test_simplices_are_read_from_the_backbone_as_the_model_at_each_temperature():
     encoder, images = _neck("sem"), _images(6)
     below, *found = representations_of(encoder, "sem", (0.0, 0.1, 1.0), True, _scale)
     assert below.name == "pretrained, backbone"
     assert [one.tau for one in found] == [None, 0.0, 0.1, 1.0]
-    assert all(one.features is found[0].features for one in found)
-    features = found[0].features.extract(images)
-    np.testing.assert_array_equal(found[0].read(features), features)
+    assert all(one.features is below.features and one.neck is found[0].neck for one in found)
+    features = below.features.extract(images)
+    np.testing.assert_array_equal(below.rows(features), features)
+    embedding = extract(embedding_of(encoder)[0], images, _scale)
+    np.testing.assert_allclose(found[0].rows(features), embedding, atol=1e-6)
     for one in found[1:]:
         wanted = extract(keras_ssl.at_temperature(encoder, one.tau), images, _scale)
-        np.testing.assert_allclose(one.read(features), wanted, atol=1e-6)
-        np.testing.assert_array_equal(one.tensor(features), one.read(features))
+        np.testing.assert_allclose(one.rows(features), wanted, atol=1e-6)
+        np.testing.assert_allclose(one.tensor(features), wanted, atol=1e-6)
 
 
 def test_codes_are_the_largest_entries_of_the_simplices(monkeypatch):
     encoder, images = _neck("sem"), _images(6)
-    logits = representations_of(encoder, "sem", (0.1,), False, _scale)[-1]
-    codes = Codes(logits.features.model, _scale, logits.sizes)
-    found = codes.extract(images)
-    np.testing.assert_array_equal(found, keras_ssl.codes_of(encoder)(_scale(images)))
-    assert codes.size(images) < logits.features.size(images) / 4
-    monkeypatch.setattr("keras_ssl.evaluation.representation._BLOCK", 4)
-    np.testing.assert_array_equal(codes.extract(images), found)
-    assert Representation(codes, "pretrained", "simplices", 0.0).read(found) is found
+    one = representations_of(encoder, "sem", (0.0,), False, _scale)[-1]
+    features = one.features.extract(images)
+    codes = one.codes(features)
+    assert codes.dtype == "uint8"
+    np.testing.assert_array_equal(codes, keras_ssl.codes_of(encoder)(_scale(images)))
+    monkeypatch.setattr("keras_ssl.evaluation.representation.BLOCK_VALUES", 24)
+    np.testing.assert_array_equal(one.codes(features, memory=1), codes)
 
 
 @pytest.mark.parametrize(

@@ -107,14 +107,15 @@ def pixels(source="pixels"):
     return [Representation(Features(None, RGB.function), source)]
 
 
-def test_codes_fit_where_the_features_behind_them_do_not(monkeypatch):
+@pytest.mark.xfail(reason="the probe of dense features reads them whole", strict=True)
+def test_simplices_that_do_not_fit_are_measured_all_the_same():
     every = transfer.representations(recipe(method="sem_simclr"), RGB, sem_encoder())
-    *_, simplices, codes = by_features(every)
-    data, wide = data_of(), 4 * 15 * 105 / 2**30
-    monkeypatch.setattr(transfer, "FEATURE_LIMIT", wide / 2)
-    results, left_out = transfer.measured(simplices, data, 3, 8)
-    assert results == [] and "features need" in left_out[0].text
-    assert len(measured(codes, data)) == 1
+    *_, simplices = by_features(every)
+    data = data_of()
+    whole = {one.representation: one.value for one in measured(simplices, data)}
+    results, left_out = transfer.measured(simplices, data, 3, 8, memory=4 * 15 * 45)
+    assert left_out == []
+    assert {one.representation: one.value for one in results} == pytest.approx(whole)
 
 
 def test_a_representation_that_cannot_be_measured_is_told_and_the_others_stay():
@@ -232,7 +233,7 @@ def test_every_temperature_of_the_simplices_is_scored_as_it_is_read(tmp_path):
     results, left_out = scored(data, group=group, wanted=wanted)
     assert left_out == [] and len(results) == 6
     for one in group:
-        parts = (one.read(train), data.train_labels, one.read(test))
+        parts = (one.rows(train), data.train_labels, one.rows(test))
         expected = knn_accuracy(*parts, data.test_labels, k=7).accuracy
         assert expected == pytest.approx(
             next(r.value for r in results if r.tau == one.tau and r.task == "shifted knn")
@@ -246,7 +247,7 @@ def classifiers(count=60, k=20, classes=3):
     (one,) = pixels()
     train, unseen = map(one.features.extract, (images, squares(45, seed=2)[0]))
     regression = probes.linear_classifier(train, labels)
-    return shifted.Classifiers(one, train, labels, regression, wanted), unseen
+    return shifted.Classifiers(one, one.rows(train), labels, regression, wanted), unseen
 
 
 @pytest.mark.parametrize("task", ["shifted knn", "shifted linear"])
@@ -520,7 +521,7 @@ def test_blocks_of_encoded_images_stay_encoded_until_they_are_read(read_test, mo
     (one,) = [Representation(one, "pretrained")]
     monkeypatch.setattr(Features, "extract", property(lambda self: flat))
     wanted = recipe().evaluation
-    by = shifted.Classifiers(one, train, data.train_labels, None, wanted)
+    by = shifted.Classifiers(one, one.rows(train), data.train_labels, None, wanted)
     results = list(shifted.scored(Evaluation(data, wanted), [by], part))
     assert Watched.seen == [(EncodedImages, 2), (EncodedImages, 2)]
     assert results and all(one.correct.shape == (1, 4) for one in results)

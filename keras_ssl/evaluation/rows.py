@@ -1,0 +1,145 @@
+"""Rows of features that need not fit in memory: a matrix that is read a block at a time."""
+
+import functools
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import ArrayLike
+
+from keras_ssl.core.errors import UserError
+
+# Values in a block of rows, 64 MiB in float32. It is the same whatever the memory, so that results
+# are too: sums over blocks round by what is in a block.
+BLOCK_VALUES = 2**24
+
+
+class Rows:
+    """A matrix of features of which only some rows exist at a time.
+
+    What is stored is narrow, such as the features of a backbone, in memory or on disk; what is read
+    of it may be wide, such as thousands of simplices, and is computed for each block.
+    `np.asarray(rows)` is the whole matrix, if it fits in `memory`.
+
+    Args:
+        source: array (N, ...) of what is stored, in memory or an `np.memmap`.
+        read: function tensor (B, ...) -> float tensor (B, F), traced once; None for the source
+            itself, which then is a matrix.
+        memory: float. Bytes that the whole matrix may take; by default any number.
+
+    Example:
+
+    >>> rows = Rows(np.arange(6.0).reshape(3, 2), read=lambda x: tf.concat([x, x], axis=1))
+    >>> rows.shape, np.asarray(rows)[1].tolist()
+    ((3, 4), [2.0, 3.0, 2.0, 3.0])
+    >>> [block.shape[0] for _, block in rows.blocks(count=2)]
+    [2, 1]
+    """
+
+    ndim = 2
+
+    def __init__(
+        self, source: np.ndarray, read: Callable | None = None, *, memory: float = float("inf")
+    ):
+        self.source, self.memory = source, memory
+        self.read = read
+        if read is not None:
+            signature = [tf.TensorSpec((None, *source.shape[1:]), source.dtype)]
+            self._compiled = tf.function(read, input_signature=signature)
+
+    @functools.cached_property
+    def _form(self):
+        """(columns, dtype) of what is read."""
+        if self.read is None:
+            return self.source.shape[1], self.source.dtype
+        form = self._compiled.get_concrete_function().structured_outputs
+        return int(form.shape[1]), np.dtype(form.dtype.as_numpy_dtype)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(N, F)."""
+        return len(self.source), self._form[0]
+
+    @property
+    def dtype(self) -> np.dtype:
+        """That of the values."""
+        return self._form[1]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the whole matrix."""
+        return self.shape[0] * self.shape[1] * self.dtype.itemsize
+
+    def __len__(self):
+        return len(self.source)
+
+    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
+        """Some of the rows, an array."""
+        return self.tensor(rows).numpy()
+
+    def tensor(self, rows: slice | np.ndarray) -> tf.Tensor:
+        """Some of the rows, by a slice or by their numbers."""
+        part = tf.convert_to_tensor(self.source[rows])
+        return part if self.read is None else self._compiled(part)
+
+    def blocks(self, count: int | None = None) -> Iterator[tuple[slice, tf.Tensor]]:
+        """Yield (slice of the rows, tensor of them), `count` rows at a time.
+
+        Args:
+            count: int >= 1, or None for as many as `BLOCK_VALUES` holds.
+        """
+        count = count or self.rows_at_a_time
+        for start in range(0, len(self), count):
+            rows = slice(start, min(start + count, len(self)))
+            yield rows, self.tensor(rows)
+
+    @property
+    def rows_at_a_time(self) -> int:
+        """Rows whose values `BLOCK_VALUES` holds, at least one."""
+        return max(1, BLOCK_VALUES // self.shape[1])
+
+    def take(self, rows: np.ndarray) -> "Rows":
+        """The rows with these numbers, as `Rows`; what is stored of them is copied."""
+        return Rows(self.source[rows], self.read, memory=self.memory)
+
+    def held(self) -> "Rows":
+        """The same rows in memory, where they fit; else as they are."""
+        in_memory = self.read is None and not isinstance(self.source, np.memmap)
+        if in_memory or self.nbytes > self.memory:
+            return self
+        return Rows(np.asarray(self), memory=self.memory)
+
+    def __array__(self, dtype=None, copy=None):
+        if self.nbytes > self.memory:
+            raise UserError(
+                f"{len(self):,} rows of {self.shape[1]:,} features need {gib(self.nbytes)}; "
+                f"{gib(self.memory)} is the limit (evaluation.memory)."
+            )
+        array = self.source
+        if self.read is not None:
+            array = np.empty(self.shape, self.dtype)
+            for rows, block in self.blocks():
+                array[rows] = block.numpy()
+        return np.array(array, dtype) if copy else np.asarray(array, dtype)
+
+
+def as_rows(features: ArrayLike) -> Rows:
+    """`Rows` as they are, and anything else as the `Rows` of an array.
+
+    Example:
+
+    >>> as_rows([[1.0, 2.0]]).shape
+    (1, 2)
+    """
+    return features if isinstance(features, Rows) else Rows(np.asarray(features))
+
+
+def gib(count: float) -> str:
+    """A number of bytes in words.
+
+    Example:
+
+    >>> gib(3 * 2**30), gib(2**28)
+    ('3 GiB', '0.25 GiB')
+    """
+    return f"{count / 2**30:.3g} GiB"

@@ -1,0 +1,57 @@
+"""Rows: a matrix read in blocks is the matrix."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_ssl.core.errors import UserError
+from keras_ssl.evaluation.rows import Rows, as_rows
+
+
+def _source(count=7):
+    return np.random.default_rng(0).normal(size=(count, 3)).astype("float32")
+
+
+def _doubled(features):
+    return tf.concat([features, 2 * features], axis=1)
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_blocks_are_the_matrix_wherever_its_source_lies(on_disk, tmp_path):
+    source = _source()
+    np.save(tmp_path / "source.npy", source)
+    stored = np.load(tmp_path / "source.npy", mmap_mode="r") if on_disk else source
+    rows, whole = Rows(stored, _doubled), np.hstack([source, 2 * source])
+    assert rows.shape == whole.shape and rows.dtype == np.float32 and rows.nbytes == whole.nbytes
+    np.testing.assert_array_equal(rows, whole)
+    np.testing.assert_array_equal(np.concatenate([b for _, b in rows.blocks(count=2)]), whole)
+    np.testing.assert_array_equal(rows[2:4], whole[2:4])
+    np.testing.assert_array_equal(rows.take(np.array([5, 1])), whole[[5, 1]])
+    np.testing.assert_array_equal(rows.held(), whole)
+
+
+def test_one_trace_serves_blocks_of_any_size():
+    traces = []
+
+    def read(features):
+        traces.append(1)
+        return features
+
+    rows = Rows(_source(), read)
+    for count in (1, 3, 7):
+        list(rows.blocks(count))
+    assert len(traces) == 1
+
+
+def test_a_matrix_beyond_the_memory_is_refused_whole_and_given_in_blocks():
+    rows = Rows(_source(), _doubled, memory=7 * 6 * 4 - 1)
+    assert rows.held() is rows
+    assert sum(len(block) for _, block in rows.blocks(count=2)) == 7
+    with pytest.raises(UserError, match="evaluation.memory"):
+        np.asarray(rows)
+
+
+def test_arrays_are_rows_and_rows_stay_what_they_are():
+    rows = as_rows(_source())
+    assert as_rows(rows) is rows and rows.held() is rows
+    np.testing.assert_array_equal(rows, _source())
