@@ -3,7 +3,8 @@
     python -m pipelines.convert DATASET OUT_DIR [--shards=N | --shard_size=N] [--image_size=N]
 
 OUT_DIR gets `train-00000-of-00010.tfrecord` and so on, `test-...` if there is a test part,
-`unlabelled-...` if there are images without labels besides, `classes.txt` and `info.json`. Encoded
+`validation-...` if there is a part to choose settings by, `unlabelled-...` if there are images
+without labels besides, `classes.txt` and `info.json`. Encoded
 images are copied byte by byte; arrays, and images brought to `--image_size`, are written as PNG.
 """
 
@@ -63,7 +64,7 @@ def convert(
     size = image_size or (None if name == EMBEDDED or name.startswith("npz:") else 1)
     data = load(name, data_dir=data_dir, image_size=size, in_memory=False, log=log)
     if shards is not None:
-        shard_size = -(-len(data.train_images) // shards)
+        shard_size = -(-len(data.fitting_rows) // shards)
     try:
         with written_aside(out) as aside:
             os.makedirs(aside)
@@ -81,14 +82,20 @@ def convert(
 
 def _parts(data):
     """(part, `Images`, labels or `None`) of each part that there is."""
+    own, count = data.validation_rows, len(data.fitting_rows)
+    if own is not None:
+        yield "validation", _taken(data.train_images, own), data.train_labels[own]
+    yield "train", _taken(data.pretraining_images, slice(count)), data.fitting_labels
+    if data.test_images is not None:
+        yield "test", _taken(data.test_images, slice(None)), data.test_labels
+    if data.with_unlabeled is not None:
+        yield "unlabelled", _taken(data.with_unlabeled, slice(count, None)), None
+
+
+def _taken(images, rows):
     from pipelines.data.image_array import as_images
 
-    yield "train", as_images(data.train_images), data.train_labels
-    if data.test_images is not None:
-        yield "test", as_images(data.test_images), data.test_labels
-    if data.with_unlabeled is not None:
-        rest = slice(len(data.train_images), None)
-        yield "unlabelled", as_images(as_images(data.with_unlabeled).take(rest)), None
+    return as_images(as_images(images).take(rows))
 
 
 def _write_part(folder, part, encode, count, labels, shard_size, log):

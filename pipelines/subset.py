@@ -158,7 +158,8 @@ def balanced(name, *, train, test, seed, image_size=None, data_dir=None):
     data = load(name, data_dir=data_dir, image_size=image_size, in_memory=in_memory)
     if data.train_labels is None:
         raise UserError(f"'{name}' has no labels, so that no class can be drawn from.")
-    labels = {"train": data.train_labels, "test": data.test_labels if test else None}
+    images = {"train": data.pretraining_images, "test": data.test_images}
+    labels = {"train": data.fitting_labels, "test": data.test_labels if test else None}
     labels = {part: some for part, some in labels.items() if some is not None}
     official = {part: of for part, of in official.items() if len(of) == len(labels.get(part, ()))}
     order = {part: np.argsort(of) for part, of in official.items()}  # rows by official position
@@ -169,7 +170,7 @@ def balanced(name, *, train, test, seed, image_size=None, data_dir=None):
     arrays = {"names": np.array(data.class_names)} if data.class_names else {}
     for part, index in chosen.items():
         rows = order[part][index]
-        arrays[f"x_{part}"] = getattr(data, f"{part}_images")[rows]
+        arrays[f"x_{part}"] = images[part][rows]
         arrays[f"y_{part}"] = labels[part][rows]
         arrays[f"{part}_index"] = official[part][rows] if part in official else index
     return arrays

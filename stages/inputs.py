@@ -180,9 +180,10 @@ def describe_data(inputs: Inputs) -> str:
     """The images of a run in a line."""
     data, size = inputs.data, inputs.preprocessing.image_size
     labels = f", {data.num_classes} classes" if data.num_classes else ", no labels"
-    test = f" + {len(data.test_images):,} test" if data.test_images is not None else ""
+    counts = {"validation": data.validation_rows, "test": data.test_images}
+    more = [f" + {len(of):,} {part}" for part, of in counts.items() if of is not None]
     return (
-        f"{data.name}: {len(data.pretraining_images):,} train{test} images, "
+        f"{data.name}: {len(data.pretraining_images):,} train{''.join(more)} images, "
         f"{size}x{size}x{data.channels}{labels}"
     )
 

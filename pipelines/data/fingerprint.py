@@ -45,7 +45,10 @@ def keys_of(images):
 
 
 def fingerprint(data):
-    """Arrays by name, a few bytes for each image, that tell whether an `ImageData` has changed."""
+    """Arrays by name, a few bytes for each image, that tell whether an `ImageData` has changed.
+
+    Of what is trained on, and of the test part: a validation split has no place in it.
+    """
     files = data.files or Files((), None)
     kind, keys = "content", files.keys
     if keys is None and len(files.names):
@@ -54,7 +57,7 @@ def fingerprint(data):
     if keys is None:
         parts = [part for part in (data.pretraining_images, data.test_images) if part is not None]
         keys = np.concatenate([keys_of(part) for part in parts])
-    labels = [some for some in (data.train_labels, data.test_labels) if some is not None]
+    labels = [some for some in (data.fitting_labels, data.test_labels) if some is not None]
     return {
         "data": np.array(data.name),
         "kind": np.array(kind),

@@ -31,6 +31,8 @@ class ImageData:
             has such besides (STL-10); `None` where the training images are all.
         files: what the images were read from, where that is known.
         held_out: whether the test part was held out of labeled images, since the data name none.
+        validation_rows: int (n,), ascending: which training images are the validation split of the
+            data, by which settings are chosen; `None` where the data have none beside a test part.
 
     Example:
 
@@ -49,11 +51,27 @@ class ImageData:
     with_unlabeled: np.ndarray | None = None
     files: Files | None = None
     held_out: bool = False
+    validation_rows: np.ndarray | None = None
 
     @property
     def pretraining_images(self):
-        """`with_unlabeled`, or the training images where these are all."""
-        return self.train_images if self.with_unlabeled is None else self.with_unlabeled
+        """`with_unlabeled`, or the training images without those of the validation split."""
+        if self.with_unlabeled is not None:
+            return self.with_unlabeled
+        if self.validation_rows is None:
+            return self.train_images
+        return as_images(self.train_images).take(_shortest(self.fitting_rows))
+
+    @property
+    def fitting_rows(self):
+        """Which training images are not of the validation split, ascending."""
+        rows = np.arange(len(self.train_images))
+        return rows if self.validation_rows is None else np.setdiff1d(rows, self.validation_rows)
+
+    @property
+    def fitting_labels(self):
+        """Labels of the training images that are not of the validation split, or `None`."""
+        return None if self.train_labels is None else self.train_labels[self.fitting_rows]
 
     @property
     def evaluation_images(self):
@@ -77,6 +95,12 @@ class ImageData:
             return len(self.class_names)
         labels = [part for part in (self.train_labels, self.test_labels) if part is not None]
         return int(max(part.max() for part in labels)) + 1 if labels else None
+
+
+def _shortest(rows):
+    """Ascending rows as a slice, which copies no array, where there are no gaps."""
+    gapless = len(rows) and rows[-1] - rows[0] + 1 == len(rows)
+    return slice(rows[0], rows[-1] + 1) if gapless else rows
 
 
 def held_out(labels, keys):

@@ -12,16 +12,21 @@ from pipelines.data.fingerprint import keys_of
 from pipelines.data.image_data import ImageData, dense_labels, hold_out
 from pipelines.data.names import check_path
 
-_IMAGES = {"train": ("x_train", "train_images"), "test": ("x_test", "test_images")}
+_IMAGES = {
+    "train": ("x_train", "train_images"),
+    "validation": ("x_val", "x_validation", "val_images", "validation_images"),
+    "test": ("x_test", "test_images"),
+}
 _LABELS = {
+    "validation": ("y_val", "y_validation", "val_labels", "validation_labels"),
     "train": ("y_train", "train_labels", "train_fine"),
     "test": ("y_test", "test_labels", "test_fine"),
 }
 _NAMES = ("class_names", "names", "fine_names")
 _BROKEN = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 _EXPECTED = (
-    "Needed: x_train (N, H, W, C); optional: y_train, x_test, y_test "
-    "(or train_images, train_labels, test_images, test_labels)."
+    "Needed: x_train (N, H, W, C); optional: y_train, x_test, y_test, x_val, y_val "
+    "(or train_images, train_labels, test_images, test_labels, val_images, val_labels)."
 )
 _DIM = 16  # of 255: an image that is nowhere brighter is hardly one in [0, 255]
 _OVERSHOOT = _DIM / 255  # what resizing adds to floats in [0, 1]
@@ -31,15 +36,17 @@ _BLOCK = 256  # images converted at a time
 def load_npz(path, *, in_memory=None, log=print):
     """Read the arrays x_train, y_train, x_test, y_test, or train_images, train_labels, ....
 
-    Only the training images are needed. Images may be uint8, whole numbers in 0..255, or floats in
-    [0, 1] or [0, 255]; gray ones may lack the channel axis. Where there are labels and no test
-    part, about a fifth of the images is held out, each by its own pixels. Labels with gaps and
-    without names are numbered anew.
+    Only the training images are needed. Beside all four, x_val and y_val are the part that settings
+    are chosen by: they come before the training images, and `validation_rows` says so.
+
+    Images may be uint8, whole numbers in 0..255, or floats in [0, 1] or [0, 255]; gray ones may
+    lack the channel axis. Where there are labels and no test part, about a fifth of the images is
+    held out, each by its own pixels. Labels with gaps and without names are numbered anew.
 
     Args:
         path: of the file.
         in_memory: `False` leaves uint8 images in the file, which must not change meanwhile, if it
-            is not a compressed one.
+            is not a compressed one; training images only where there is no x_val.
         log: called with each line for the user.
 
     Raises:
@@ -47,18 +54,20 @@ def load_npz(path, *, in_memory=None, log=print):
     """
     with _open(path) as archive:
         mapped = in_memory is False
-        found = {part: _found(archive, part, path, mapped) for part in ("train", "test")}
+        found = {part: _found(archive, part, path, mapped) for part in _IMAGES}
         if found["train"][0] is None:
             there = ", ".join(archive.files) or "nothing"
             raise UserError(f"{path} has no training images; it has {there}. {_EXPECTED}")
         class_names = _class_names(archive)
     train_images, train_labels = _part(*found["train"], log)
     test_images, test_labels = _part(*found["test"], log)
-    if test_images is not None and test_images.shape[1:] != train_images.shape[1:]:
-        raise UserError(
-            f"{path}: test images are {test_images.shape[1:]}, training images "
-            f"{train_images.shape[1:]} (height, width, channels); they must agree."
-        )
+    _check_agree(path, train_images, test_images, "test")
+    own = None
+    if all(pair is not None for part in _IMAGES for pair in found[part]):
+        images, own = _part(*found["validation"], log)
+        _check_agree(path, train_images, images, "validation")
+        train_images = np.concatenate([images, train_images])
+        train_labels = np.concatenate([own, train_labels])
     labels = train_labels, test_labels
     if not _covers(class_names, labels):
         class_names = None
@@ -66,11 +75,25 @@ def load_npz(path, *, in_memory=None, log=print):
             labels, class_names = dense_labels(labels, path, log)
     _log_unknown(path, *labels, class_names, log)
     data = ImageData(
-        f"npz:{path}", train_images, labels[0], test_images, labels[1], class_names=class_names
+        f"npz:{path}",
+        train_images,
+        labels[0],
+        test_images,
+        labels[1],
+        class_names=class_names,
+        validation_rows=None if own is None else np.arange(len(own)),
     )
     if train_labels is not None and test_images is None:
         return hold_out(data, keys_of(train_images), log)
     return data
+
+
+def _check_agree(path, train, other, part):
+    if other is not None and other.shape[1:] != train.shape[1:]:
+        raise UserError(
+            f"{path}: {part} images are {other.shape[1:]}, training images {train.shape[1:]} "
+            "(height, width, channels); they must agree."
+        )
 
 
 def _covers(class_names, labels):

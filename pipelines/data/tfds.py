@@ -22,12 +22,14 @@ _UNLABELED_SPLITS = ("unlabelled", "unlabeled")
 
 
 def load_from_catalog(name, *, data_dir=None, image_size=None, in_memory=None, log=print):
-    """Read the splits `train`, and `test` or `validation`, of a TensorFlow Datasets set.
+    """Read the splits `train`, `validation` and `test` of a TensorFlow Datasets set.
 
     Images of one square size stay as they are; others become squares of `image_size`, by default a
-    usual size that half of the first hundred have. The test part is the first of both splits that
-    has labels. A split `unlabelled` (STL-10) adds to what is pretrained on; others, such as `extra`
-    of SVHN, are not read. Sets that do not fit into memory stay in their record files.
+    usual size that half of the first hundred have. The test part is the first of `test` and
+    `validation` that has labels. Where both have, `validation` comes before the other training
+    images and `validation_rows` says so: settings are chosen by it, nothing is pretrained on it. A
+    split `unlabelled` (STL-10) adds to what is pretrained on; others, such as `extra` of SVHN, are
+    not read. Sets that do not fit into memory stay in their record files.
 
     Args:
         name: as TensorFlow Datasets writes it: name, name/config or name:version; with
@@ -161,9 +163,12 @@ def _choose_size(builder, split, log):
 
 
 def _from_arrays(name, builder, splits, label, side, log):
-    unlabeled = [splits[part] for part in ("unlabeled",) if part in splits]
-    images, labels = _read(name, builder, [splits["train"], *unlabeled], label, side, log)
-    count = builder.info.splits[splits["train"]].num_examples
+    # Validation first and unlabeled last: what is trained on and what is pretrained on are slices.
+    parts = [part for part in ("validation", "train", "unlabeled") if part in splits]
+    images, labels = _read(name, builder, [splits[part] for part in parts], label, side, log)
+    sizes = {part: builder.info.splits[splits[part]].num_examples for part in parts}
+    own = sizes.get("validation", 0)
+    count = own + sizes["train"]
     test_images = test_labels = None
     if "test" in splits:
         test_images, test_labels = _read(name, builder, [splits["test"]], label, side, log)
@@ -176,7 +181,8 @@ def _from_arrays(name, builder, splits, label, side, log):
         test_images,
         test_labels,
         class_names_of(builder, label) if train_labels is not None else None,
-        with_unlabeled=images if unlabeled else None,
+        with_unlabeled=images[own:] if "unlabeled" in splits else None,
+        validation_rows=np.arange(own) if own else None,
     )
 
 
@@ -316,7 +322,9 @@ def value_at(tree, path):
 
 
 def splits_of(builder, label, name):
-    """{"train", and "test" and "unlabeled" if there are any: the split's own name}.
+    """{"train", and "test", "validation" and "unlabeled" if there are any: the split's own name}.
+
+    "validation" only beside another test part, where both have labels.
 
     Raises:
         UserError: without a split `train`.
@@ -329,6 +337,7 @@ def splits_of(builder, label, name):
     labeled = [split for split in tests if len(tests) == 1 or _has_labels(builder, split, label)]
     unlabeled = [split for split in _UNLABELED_SPLITS if split in there]
     found = {"train": ["train"], "test": labeled or tests, "unlabeled": unlabeled}
+    found["validation"] = labeled[1:]
     return {part: names[0] for part, names in found.items() if names}
 
 

@@ -18,7 +18,7 @@ from pipelines.data.image_data import (
 from pipelines.data.records import index_records
 from pipelines.data.shards import find_shards, parts_of
 
-_ORDER = ("train", "unlabeled", "test")
+_ORDER = ("validation", "train", "unlabeled", "test")  # so that what is trained on lies together
 
 
 def load_tfrecord(pattern, *, image_size=None, in_memory=None, log=print):
@@ -26,9 +26,10 @@ def load_tfrecord(pattern, *, image_size=None, in_memory=None, log=print):
 
     The image is the feature `image/encoded` or `image`, the label `image/class/label` or `label`.
     Files named train, test (or else validation) and unlabelled are these parts; if none is named
-    train, all are the training part. With labels and no test part, about a fifth of every class is
-    held out, each image by its own content. Names of the classes come from `classes.txt` in their
-    folder, one a line.
+    train, all are the training part. Beside a test part, labeled files named validation are what
+    settings are chosen by (`ImageData.validation_rows`). With labels and no test part, about a
+    fifth of every class is held out, each image by its own content. Names of the classes come from
+    `classes.txt` in their folder, one a line.
 
     Labels count from 0; those with gaps and without names are numbered anew. Where the smallest is
     1, and the list of classes has no name beyond the largest, they are taken to count from 1, and
@@ -67,10 +68,9 @@ def load_tfrecord(pattern, *, image_size=None, in_memory=None, log=print):
 def _choose_parts(found, name, log):
     if "train" not in found:
         return {"train": [file for part in found.values() for file in part]}
-    parts = {part: found[part] for part in ("train", "unlabeled") if part in found}
-    test = next((found[part] for part in ("test", "validation") if part in found), None)
-    if test:
-        parts["test"] = test
+    parts = {part: found[part] for part in _ORDER if part in found}
+    if "validation" in parts and "test" not in parts:
+        parts["test"] = parts.pop("validation")
     used = sum(map(len, parts.values()))
     unused = [file for part in found.values() for file in part]
     unused = [file for file in unused if not any(file in part for part in parts.values())]
@@ -113,7 +113,8 @@ def assemble(name, index, rows, labels, class_names, *, image_size, in_memory, l
     Args:
         name: as the user gave it.
         index: `RecordIndex`.
-        rows: {"train", and perhaps "test" and "unlabeled": positions in the index}.
+        rows: {"train", and perhaps "validation", "test" and "unlabeled": positions in the index};
+            a validation part without labels is left out.
         labels: int (N,), one for every row of the index; -1 for none.
         class_names: one per class, or `None`.
         image_size, in_memory, log: as for `pipelines.data.load.load`.
@@ -124,10 +125,14 @@ def assemble(name, index, rows, labels, class_names, *, image_size, in_memory, l
     """
     rows = {part: rows[part] for part in _ORDER if len(rows.get(part, ()))}
     own_test = "test" in rows
+    validation = rows.pop("validation", None)
     if hold_out and not own_test and _labels_of(labels, rows["train"], name) is not None:
         rows |= _hold_out(rows["train"], labels, index.columns["key"], log)
+    trained = np.concatenate(list(rows.values()))  # and tested: what a run depends on
+    side = image_size or _choose_side(index.columns, trained, log)
+    if validation is not None and _are_labeled(labels, validation, rows["train"], name=name):
+        rows = {"validation": validation, **rows}
     every = np.concatenate(list(rows.values()))
-    side = image_size or _choose_side(index.columns, every, log)
     channels = 1 if index.columns["gray"][every].all() else 3
     if keep_in_memory(in_memory, len(every), side, channels):
         check_memory(len(every), side, channels, name)
@@ -136,7 +141,8 @@ def assemble(name, index, rows, labels, class_names, *, image_size, in_memory, l
     else:
         images = index.images(every, side)
         parts = {part: images.take(place) for part, place in _places(rows).items()}
-    train_labels = _labels_of(labels, rows["train"], name)
+    own = [rows[part] for part in ("validation", "train") if part in rows]
+    train_labels = _labels_of(labels, np.concatenate(own), name)
     return ImageData(
         name,
         parts["train"],
@@ -146,15 +152,16 @@ def assemble(name, index, rows, labels, class_names, *, image_size, in_memory, l
         class_names if train_labels is not None else None,
         index.skipped,
         parts["pretraining"] if "unlabeled" in rows else None,
-        Files((), index.columns["key"][np.concatenate(list(rows.values()))]),
+        Files((), index.columns["key"][trained]),
         held_out="test" in rows and not own_test,
+        validation_rows=np.arange(len(validation)) if "validation" in rows else None,
     )
 
 
 def _places(rows):
     """Where each part lies in a row of all, and what is pretrained on: train and unlabeled."""
-    train, pretraining, every = np.cumsum([len(rows.get(part, ())) for part in _ORDER])
-    found = {"train": slice(train), "pretraining": slice(pretraining)}
+    own, train, pretraining, every = np.cumsum([len(rows.get(part, ())) for part in _ORDER])
+    found = {"train": slice(train), "pretraining": slice(own, pretraining)}
     return found | ({"test": slice(pretraining, every)} if "test" in rows else {})
 
 
@@ -169,6 +176,10 @@ def _labels_of(labels, rows, name):
             "or none, or put those without into files named unlabelled."
         )
     return labels.astype(np.int64)
+
+
+def _are_labeled(labels, *parts, name):
+    return all(_labels_of(labels, rows, name) is not None for rows in parts)
 
 
 def _hold_out(rows, labels, keys, log):

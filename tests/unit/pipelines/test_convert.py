@@ -56,6 +56,18 @@ def test_arrays_come_back_as_they_were(npz, tmp_path):
     assert info["images"] == {"train": 5, "test": 3} and info["shards"] == {"train": 2, "test": 1}
 
 
+def test_a_validation_part_comes_back_as_one(npz, tmp_path):
+    own = {"x_val": npz["x_test"], "y_val": npz["y_test"]}
+    np.savez(tmp_path / "some.npz", **npz, **own)
+    convert(f"npz:{tmp_path}/some.npz", tmp_path / "out", shards=2, log=silent)
+    info = json.loads((tmp_path / "out" / "info.json").read_text())
+    assert info["images"] == {"validation": 3, "train": 5, "test": 3}
+    data = load(f"tfrecord:{tmp_path}/out", log=silent)
+    np.testing.assert_array_equal(data.train_images[data.validation_rows], own["x_val"])
+    np.testing.assert_array_equal(data.train_labels[data.validation_rows], own["y_val"])
+    np.testing.assert_array_equal(data.pretraining_images, npz["x_train"])
+
+
 @pytest.fixture
 def folder(tmp_path):
     """A folder of five training JPEG images of two classes and a test image; all their bytes."""

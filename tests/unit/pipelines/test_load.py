@@ -99,6 +99,13 @@ def test_the_number_of_classes_counts_names_or_labels():
     assert ImageData("x", images, np.array([0, 1, 1]), class_names=("a", "b", "c")).num_classes == 3
 
 
+def test_validation_rows_may_lie_anywhere_among_the_training_images():
+    images = np.arange(5, dtype=np.uint8).reshape(5, 1, 1, 1)
+    data = ImageData("x", images, np.arange(5), validation_rows=np.array([1, 3]))
+    assert data.pretraining_images.ravel().tolist() == data.fitting_labels.tolist() == [0, 2, 4]
+    assert len(data.train_images) == 5
+
+
 def keys(count):
     return np.array([key_of(f"{number}.png".encode()) for number in range(count)], np.uint64)
 

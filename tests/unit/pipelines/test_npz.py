@@ -26,6 +26,19 @@ def test_the_four_arrays_are_read(tmp_path):
     assert data.num_classes == 3
 
 
+def test_a_validation_part_comes_first_and_is_not_pretrained_on(tmp_path):
+    four = {"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES[:2], "y_test": LABELS[:2]}
+    own = {"x_val": 255 - IMAGES[:3], "y_val": LABELS[:3]}
+    data = load(save(tmp_path, **four, **own))
+    np.testing.assert_array_equal(data.validation_rows, [0, 1, 2])
+    np.testing.assert_array_equal(data.train_images, np.concatenate([own["x_val"], IMAGES]))
+    np.testing.assert_array_equal(data.train_labels, [0, 1, 2, *LABELS])
+    np.testing.assert_array_equal(data.pretraining_images, IMAGES)
+    assert load(save(tmp_path, **four, x_val=own["x_val"])).validation_rows is None
+    with pytest.raises(UserError, match="validation images are"):
+        load(save(tmp_path, **four, y_val=LABELS[:3], x_val=IMAGES[:3, :4]))
+
+
 def test_the_other_naming_brings_class_names(tmp_path):
     arrays = {f"{part}_images": IMAGES for part in ("train", "test")}
     labels = {f"{part}_fine": LABELS for part in ("train", "test")}

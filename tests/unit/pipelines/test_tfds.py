@@ -11,6 +11,7 @@ tfds = pytest.importorskip("tensorflow_datasets")
 from keras_ssl.core.errors import UserError  # noqa: E402
 from pipelines import files  # noqa: E402
 from pipelines.data import tfds as module  # noqa: E402
+from pipelines.data.fingerprint import changes, fingerprint  # noqa: E402
 from pipelines.data.load import load  # noqa: E402
 
 IMAGE = tfds.features.Image(shape=(None, None, 3))
@@ -273,6 +274,41 @@ def test_a_test_split_without_labels_gives_way_to_the_validation_split(written):
     }
     assert len(written(parts=parts).test_images) == 3
     assert len(written(parts=parts | {"labels": {}}).test_images) == 2
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_a_labeled_validation_split_is_trained_on_and_chooses_settings(written, in_memory):
+    parts = {"counts": {"train": 4, "validation": 3, "test": 2}}
+    data = written(parts=parts, in_memory=in_memory)
+    np.testing.assert_array_equal(data.validation_rows, [0, 1, 2])
+    assert level(data.train_images[data.validation_rows]) == [0, 1, 2]
+    assert level(data.train_images[3:]) == level(data.pretraining_images) == [0, 1, 2, 3]
+    np.testing.assert_array_equal(data.train_labels, data.train_images[:][:, 0, 0, 0] % 2)
+    np.testing.assert_array_equal(data.fitting_labels, data.train_labels[3:])
+    assert len(data.test_images) == 2
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_a_validation_split_leaves_the_fingerprint_of_a_run_as_it_was(written, in_memory):
+    with_three = written(
+        parts={"counts": {"train": 4, "validation": 3, "test": 2}}, in_memory=in_memory
+    )
+    with_two = written(parts={"counts": {"train": 4, "test": 2}}, in_memory=in_memory)
+    assert with_two.validation_rows is None
+    assert changes(fingerprint(with_two), fingerprint(with_three)) == ""
+    for name, values in fingerprint(with_two).items():
+        np.testing.assert_array_equal(values, fingerprint(with_three)[name])
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_validation_and_unlabeled_splits_go_together(written, in_memory):
+    parts = {
+        "counts": {"train": 4, "validation": 3, "test": 2, "unlabelled": 5},
+        "labels": {"unlabelled": False},
+    }
+    data = written(parts=parts, in_memory=in_memory)
+    assert len(data.train_images) == 7 and data.validation_rows.tolist() == [0, 1, 2]
+    assert level(data.pretraining_images) == [0, 0, 1, 1, 2, 2, 3, 3, 4]
 
 
 @pytest.mark.parametrize("in_memory", [True, False])
