@@ -14,6 +14,7 @@ GUMBEL_TEMPERATURE = 2.0  # SEM, sec. 4.1
 KNN_NEIGHBOURS, KNN_TEMPERATURE = 20, 0.07
 
 LABELS_PER_CLASS = 10  # of the linear probe on few labels
+TOP5_FROM = 20  # classes of a data set from which tables show top-5 accuracies too
 
 # Fine-tuning: SEM, appendix B.5, seven values, evenly spaced on a logarithmic scale.
 FINETUNE_LEARNING_RATES = (0.0001, 0.00032, 0.001, 0.0032, 0.01, 0.032, 0.1)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from keras import ops
 
+from keras_ssl.core.constants import TOP5_FROM
 from keras_ssl.core.errors import UserError, translate_tf_errors
 from keras_ssl.evaluation.clustering import kmeans_agreement
 from keras_ssl.evaluation.knn import METRICS, knn_accuracy, knn_scores, knn_sweep
@@ -114,6 +115,12 @@ class Evaluation:
         """Features with their labels, as measures take them."""
         return train, self.data.train_labels, test, self.data.test_labels
 
+    @property
+    def shown(self):
+        """The metrics of classifiers that tables show: top-5 is for many classes."""
+        many = len(np.unique(self.data.train_labels)) >= TOP5_FROM
+        return ("accuracy", "top5") if many else ("accuracy",)
+
     def found(self, measurement, representation, task, dataset=None, metrics=None):
         """A list of `Result`, of some metrics or of all."""
         results = measurement.results(task, dataset or self.data.name, **representation.fields)
@@ -125,7 +132,7 @@ def knn(evaluation, representations, train, test):
     k = min(evaluation.settings.knn_neighbours, len(train))
     temperature = evaluation.settings.knn_temperature
     found = knn_accuracy(*evaluation.labeled(train, test), k=k, temperature=temperature)
-    yield from evaluation.found(found, *representations, "knn", metrics=["accuracy"])
+    yield from evaluation.found(found, *representations, "knn", metrics=evaluation.shown)
 
 
 def linear(evaluation, representations, train, test):
@@ -160,7 +167,7 @@ def neighbours(evaluation, representations, train, test):
             evaluation.left_out.extend(LeftOut(f"knn, {metric}, {why}") for why in too_many)
             for one in found:
                 yield from evaluation.found(
-                    one, *representations, "knn sweep", metrics=["accuracy"]
+                    one, *representations, "knn sweep", metrics=evaluation.shown
                 )
 
 

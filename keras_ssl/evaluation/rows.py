@@ -88,10 +88,18 @@ class Rows:
         Args:
             count: int >= 1, or None for as many as `BLOCK_VALUES` holds.
         """
+        for rows in self.slices(count):
+            yield rows, self.tensor(rows)
+
+    def slices(self, count: int | None = None) -> Iterator[slice]:
+        """Yield the slices of `blocks`, of which nothing is read yet.
+
+        Args:
+            count: as for `blocks`.
+        """
         count = count or self.rows_at_a_time
         for start in range(0, len(self), count):
-            rows = slice(start, min(start + count, len(self)))
-            yield rows, self.tensor(rows)
+            yield slice(start, min(start + count, len(self)))
 
     @property
     def rows_at_a_time(self) -> int:

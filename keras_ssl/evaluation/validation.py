@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from keras_ssl.core.errors import UserError
+from keras_ssl.evaluation.rows import Rows, as_rows
 
 
 def checked_features(features, name, dtype=None):
@@ -16,6 +17,39 @@ def checked_features(features, name, dtype=None):
     Raises:
         UserError: for another rank, no rows, what is no real number, and NaN or infinite values.
     """
+    array = _matrix(features, name)
+    with np.errstate(over="ignore"):  # what overflows is found below
+        array = array.astype(dtype or _float_of(array.dtype), copy=False)
+    _check_size([array], array.shape, array.dtype, name)
+    return array
+
+
+def checked_rows(features, name):
+    """Return `features`, an array or `Rows`, as `Rows` of finite floats that are read in blocks.
+
+    Arrays are as `checked_features` returns them. `Rows` stay as they are: what is stored is looked
+    at a block at a time, and so is what is read, where nothing is stored but the matrix itself.
+
+    Raises:
+        UserError: as `checked_features`.
+
+    Example:
+
+    >>> checked_rows([[1, 2], [3, 4]], "train").dtype
+    dtype('float32')
+    """
+    if not isinstance(features, Rows) or (features.read is None and features.dtype.kind != "f"):
+        return as_rows(checked_features(features, name))
+    if 0 in features.shape:
+        _matrix(np.empty(features.shape), name)
+    stored = Rows(features.source.reshape(len(features), -1))
+    if stored.dtype.kind == "f":
+        blocks = (stored.source[rows] for rows in stored.slices())
+        _check_size(blocks, stored.shape, stored.dtype, name)
+    return features
+
+
+def _matrix(features, name):
     array = _array(features, f"{name} features")
     if array.ndim != 2 or 0 in array.shape:
         raise UserError(
@@ -27,22 +61,28 @@ def checked_features(features, name, dtype=None):
             f"The {name} features must be real numbers. Received dtype {array.dtype}: "
             "give them as the encoder returned them."
         )
-    with np.errstate(over="ignore"):  # what overflows is found below
-        wide = "float64" if array.dtype == np.float64 else "float32"
-        array = array.astype(dtype or wide, copy=False)
-    _check_size(array, name)
     return array
 
 
-def _check_size(array, name):
-    largest = np.maximum(array.max(), -array.min())
-    limit = math.sqrt(np.finfo(array.dtype).max / (4 * array.shape[1]))
-    if largest <= limit:
+def _float_of(dtype):
+    return "float64" if dtype == np.float64 else "float32"
+
+
+def _check_size(blocks, shape, dtype, name):
+    """Refuse what is not finite, or too large, in any of the blocks of a matrix."""
+    rows, columns = shape
+    limit = math.sqrt(np.finfo(dtype).max / (4 * columns))
+    largest, broken = 0.0, 0
+    for block in blocks:
+        size = np.maximum(block.max(), -block.min())
+        if not size <= limit:
+            largest = np.fmax(largest, size)
+            broken += len(block) - int(np.isfinite(block).all(axis=1).sum())
+    if not largest and not broken:
         return
-    broken = len(array) - int(np.isfinite(array).all(axis=1).sum())
-    what = f"hold NaN or infinite values in {broken} of {len(array)} rows"
+    what = f"hold NaN or infinite values in {broken} of {rows} rows"
     if not broken:
-        what = f"reach {largest:.1e}, too large for distances in {array.dtype}"
+        what = f"reach {largest:.1e}, too large for distances in {dtype}"
     raise UserError(
         f"The {name} features {what}: the encoder diverged (lower the learning rate) or its input "
         "was not finite."
@@ -102,19 +142,42 @@ def checked_pair(train, test, dtype=None):
     """
     train = checked_features(train, "train", dtype)
     test = checked_features(test, "test", dtype)
+    _check_both(train, test)
+    dtype = np.result_type(train, test)
+    return train.astype(dtype, copy=False), test.astype(dtype, copy=False)
+
+
+def checked_row_pair(train, test):
+    """Return both parts as `checked_rows`, equally wide; arrays in one dtype.
+
+    Raises:
+        UserError: as `checked_pair`.
+
+    Example:
+
+    >>> [part.shape for part in checked_row_pair(np.eye(3), Rows(np.eye(3)[:2]))]
+    [(3, 3), (2, 3)]
+    """
+    if not isinstance(train, Rows) and not isinstance(test, Rows):
+        return tuple(map(as_rows, checked_pair(train, test)))
+    train, test = checked_rows(train, "train"), checked_rows(test, "test")
+    _check_both(train, test)
+    return train, test
+
+
+def _check_both(train, test):
+    """Refuse parts of different widths, and those whose blocks are all zero."""
     if train.shape[1] != test.shape[1]:
         raise UserError(
             f"Train and test features must have the same width. Received {train.shape[1]} and "
             f"{test.shape[1]}: extract both with the same encoder."
         )
     for part, name in ((train, "train"), (test, "test")):
-        if not part.any():
+        if not any(np.any(block) for _, block in as_rows(part).blocks()):
             raise UserError(
                 f"{len(part)} of {len(part)} {name} features are all zero: the encoder collapsed, "
                 "or they were never filled in."
             )
-    dtype = np.result_type(train, test)
-    return train.astype(dtype, copy=False), test.astype(dtype, copy=False)
 
 
 def numbered_classes(train_labels, test_labels, what):

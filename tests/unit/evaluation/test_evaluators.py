@@ -60,6 +60,14 @@ def test_representations_of_the_same_data_share_the_columns_of_one_table():
     assert [line.split()[-4:] for line in lines] == [["100.0", "100.0", "100.0", "±0.0"]] * 2
 
 
+@pytest.mark.parametrize(("classes", "metrics"), [(19, 1), (20, 2)])
+def test_top_five_is_shown_of_many_classes(classes, metrics):
+    evaluation = _evaluation()
+    evaluation.data.train_labels = np.arange(30) % classes
+    results, _ = _evaluated(evaluation)
+    assert [one.metric for one in results if one.task == "knn"] == ["accuracy", "top5"][:metrics]
+
+
 def test_a_task_that_the_data_do_not_allow_is_left_out_with_its_reason():
     results, (missing,) = _evaluated(_evaluation(labels_per_class=11))
     assert [one.task for one in results] == ["knn", "linear"]

@@ -5,7 +5,9 @@ import pytest
 import tensorflow as tf
 
 from keras_ssl.core.errors import UserError
+from keras_ssl.evaluation import rows as rows_module
 from keras_ssl.evaluation.rows import Rows, as_rows
+from keras_ssl.evaluation.validation import checked_row_pair
 
 
 def _source(count=7):
@@ -55,3 +57,34 @@ def test_arrays_are_rows_and_rows_stay_what_they_are():
     rows = as_rows(_source())
     assert as_rows(rows) is rows and rows.held() is rows
     np.testing.assert_array_equal(rows, _source())
+
+
+def _pair(bad=None, **options):
+    source = _source()
+    if bad is not None:
+        source[bad] = np.nan
+    return Rows(source, _doubled, **options), Rows(_source(), _doubled)
+
+
+def test_features_beyond_the_memory_are_checked_and_stay_as_they_are():
+    train, test = _pair(memory=1)
+    assert checked_row_pair(train, test) == (train, test)
+    arrays = checked_row_pair(_source(), _source().tolist())
+    assert [one.dtype for one in arrays] == ["float64", "float64"]
+    np.testing.assert_array_equal(arrays[0], _source())
+
+
+@pytest.mark.parametrize("count", [1, 2, 100])
+def test_features_that_are_not_finite_are_counted_over_all_blocks(count, monkeypatch):
+    monkeypatch.setattr(rows_module, "BLOCK_VALUES", 3 * count)
+    train, test = _pair(bad=[1, 4, 6])
+    with pytest.raises(UserError, match="NaN or infinite values in 3 of 7 rows"):
+        checked_row_pair(train, test)
+
+
+def test_rows_of_other_widths_and_of_zeros_are_refused():
+    train, test = _pair()
+    with pytest.raises(UserError, match="Received 6 and 3"):
+        checked_row_pair(train, _source())
+    with pytest.raises(UserError, match="7 of 7 test features are all zero"):
+        checked_row_pair(train, Rows(np.zeros((7, 6), "float32")))
