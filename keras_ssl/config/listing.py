@@ -9,7 +9,7 @@ from dataclasses import replace
 from keras_ssl.config.catalog import PREFIX, Catalog, declared
 from keras_ssl.config.recipe import SECTIONS, Override, Recipe, available, merge
 from keras_ssl.config.resolution import (
-    family_in,
+    levels_of,
     own_neck,
     provenance,
     recipe_layers,
@@ -28,7 +28,9 @@ DATASETS = {
     "tfrecord:PATTERN": "TensorFlow records of encoded images, such as those of pipelines.convert",
     "NAME": "any image set of TensorFlow Datasets, such as cifar10 or stl10",
     "NAME#FEATURE": "the same with another feature as the label, such as cifar100#coarse_label",
+    "svhn_cropped": "SVHN, house numbers of 32x32 pixels, of TensorFlow Datasets",
     "imagenet100": "the 100 classes of imagenet2012 that CMC drew",
+    "mini_imagenet": "Mini-ImageNet: 500 training and 100 test images of 100 of its classes",
 }
 WIDTH = 100
 _FEW = 6  # choices of a setting that are written out
@@ -168,24 +170,28 @@ def _recipes(method):
         yield f"  {name}"
         yield from _origin_lines(*provenance(method, name), "    ")
         own = [f"{key}={as_text(value)}" for key, value in own_settings(method, name).items()]
-        label = "sets" if name in FAMILIES else f"sets, beyond {family_in(name)}"
+        below = levels_of(name)[:-1]
+        label = f"sets, beyond {below[-1]}" if below else "sets"
         yield from _labelled(label, "; ".join(own) or "nothing of its own", "    ")
 
 
 def own_settings(method: str, name: str) -> dict:
     """What a recipe says beyond what it starts from: {key: value}.
 
-    A family's recipe starts from what all methods have there, another from that of its family.
+    A family's recipe starts from what all methods have there or from the family that it is built
+    on, another from that of its family.
     """
-    neck = own_neck(method)
+    neck, [*below, _] = own_neck(method), levels_of(name)
     parts, layers = recipe_parts(method, name, neck), recipe_layers(method, name, neck)
-    own = [
-        layer
-        for part, layer in zip(parts, layers, strict=True)
-        if (part != name if name in FAMILIES else part.endswith(f"/{name}"))
-    ]
+    start = merge(recipe_layers(method, below[-1], neck)) if below else {}
+    own = [layer for part, layer in zip(parts, layers, strict=True) if below or part != name]
     merged = merge(layers)
-    keys = [key for key in merged if any(layer.get(key) is merged[key] for layer in own)]
+    keys = [
+        key
+        for key, override in merged.items()
+        if any(layer.get(key) is override for layer in own)
+        and (key not in start or start[key].value != override.value)
+    ]
     order = ["method", *SECTIONS]
     keys.sort(key=lambda key: order.index(key.split(".")[0]))
     return {key: merged[key].value for key in keys}

@@ -8,18 +8,11 @@ from typing import Generic, Literal, TypeVar
 
 from keras_ssl.config import schema
 from keras_ssl.config.catalog import PREFIX, Catalog, declared
+from keras_ssl.config.published import CHOICES, PublishedRun, expected
 from keras_ssl.config.values import OPTIONAL, REQUIRED, Setting, read
 from keras_ssl.core.constants import DATASET_PREFIXES
 from keras_ssl.core.errors import UserError, did_you_mean
 
-# Settings, or what they start with, that do not affect training: the commands of one run may have
-# different values of them.
-NOT_TRAINING = ("data.data_dir", "training.strategy")
-NOT_TRAINING += ("evaluation.", "finetune.", "transfer.", "export.")
-
-# Another backbone, optimizer, policy or neck starts from its own defaults: the values that the
-# section had belong to the one it replaces.
-CHOICES = ("backbone.name", "optimizer.name", "augment.policy", "neck.kind")
 _INDEPENDENT = (
     "augment.num_views",
     "augment.local_views",
@@ -113,7 +106,8 @@ class Recipe:
         family: the recipe it follows, such as "digits".
         settings: {"section.field": (value, origin)}.
         source: where the recipe's values come from.
-        expected: the result to expect of it.
+        published: runs whose results are printed somewhere, with their settings: first the recipe
+            itself if it is one.
         catalog: `Catalog`, by which changes are checked.
 
     Example:
@@ -128,7 +122,7 @@ class Recipe:
     family: str
     settings: Mapping
     source: str
-    expected: str
+    published: tuple[PublishedRun, ...]
     catalog: Catalog = field(repr=False, compare=False)
 
     neck = Section(schema.Neck)
@@ -151,6 +145,11 @@ class Recipe:
     def __reduce__(self):
         values = {part.name: getattr(self, part.name) for part in fields(self)}
         return Recipe, tuple({**values, "settings": dict(self.settings)}.values())
+
+    @property
+    def expected(self) -> str:
+        """The result to expect of these settings, in words; "" where nothing is published."""
+        return expected(self.published, self.family, self.settings)
 
     @property
     def method(self) -> dict:

@@ -1,26 +1,25 @@
 """Make the recipe of a run: defaults, what the recipes of its method say, flags and `--set`."""
 
+import contextlib
 import re
 from collections.abc import Iterable
 
 from keras_ssl.config.catalog import PREFIX, Catalog, declared
-from keras_ssl.config.recipe import (
-    CHOICES,
-    NOT_TRAINING,
-    SECTIONS,
-    Origin,
-    Override,
-    Recipe,
-    complete,
-    merge,
-)
-from keras_ssl.config.values import as_text, read
+from keras_ssl.config.published import PublishedRun, words
+from keras_ssl.config.recipe import SECTIONS, Origin, Override, Recipe, complete, merge
+from keras_ssl.config.values import read
 from keras_ssl.core.errors import UserError, lookup
 from keras_ssl.recipes import RECIPES
-from keras_ssl.recipes.families import FAMILIES, FAMILY_OF, NECK_FAMILIES, PUBLISHED_ON
-
-# With these as well it is another training of the same setting: a published result holds for it.
-_SAME_SETTING = (*NOT_TRAINING, "augment.where", "training.seed", "training.precision")
+from keras_ssl.recipes.families import (
+    BUILT_ON,
+    FAMILIES,
+    FAMILY_OF,
+    FORMER_NAMES,
+    NECK_FAMILIES,
+    PUBLISHED_ON,
+    family_in,
+    levels_of,
+)
 
 
 def parse_set(text: str) -> Override:
@@ -65,25 +64,22 @@ def resolve(
     """
     lookup(dict.fromkeys(catalog.method_names), method, "method")
     overrides = {override.key: override for override in overrides}
-    known = dict.fromkeys(recipe_names(method))
     if family is None:
         given = overrides.get("data.dataset")
         family = recipe_of(given.value if given else SECTIONS["data"].dataset)
-        family = family if family in known else family_in(family)
-    lookup(known, family, "recipe")
+    family = FORMER_NAMES.get(family, family)
+    lookup(dict.fromkeys(recipe_names(method)), family, "recipe")
     neck, kind = overrides.get("neck.kind"), own_neck(method)
     if neck:
         kind = read(declared(SECTIONS["neck"])["kind"], neck.value, neck.label)
     settings = complete(catalog, method, merge([*recipe_layers(method, family, kind), overrides]))
     source, _ = provenance(method, family)
-    expected = expected_of(catalog, method, family, settings)
-    return Recipe(method, family, settings, source, expected, catalog)
+    published = published_runs(catalog, method, family)
+    return Recipe(method, family, settings, source, published, catalog)
 
 
 def recipe_of(dataset: str) -> str:
     """The recipe for a data set by its name: that of small images where nothing is known.
-
-    A method that does not have it takes that of the family, which its name begins with.
 
     Example:
 
@@ -108,28 +104,28 @@ def recipe_names(method):
     ]
 
 
-def family_in(name):
-    """The family that a recipe's name begins with: "cifar100" of "cifar100/resnet50"."""
-    return name.partition("/")[0]
-
-
 def recipe_parts(method, name, neck):
     """The differences that make up a recipe, general first: {name: Differences}.
 
     `neck` is the kind of neck, which may be another one than the method's own.
     """
-    base, own, family = method.removeprefix(PREFIX), own_neck(method), family_in(name)
-    parts = {family: FAMILIES[family], **_own_parts(base, name)}
+    base, own, root = method.removeprefix(PREFIX), own_neck(method), levels_of(name)[0]
+    parts = {}
+    for level in levels_of(name):
+        parts |= {level: FAMILIES[level]} if level in FAMILIES else {}
+        parts |= _own_part(base, level)
     if own == "sem":
-        parts |= {f"sem/{family}": NECK_FAMILIES["sem"][family], **_own_parts(method, name)}
+        parts[f"sem/{root}"] = NECK_FAMILIES["sem"][root]
+        for level in levels_of(name):
+            parts |= _own_part(method, level)
     if neck != own:
-        parts[f"{neck}/{family}"] = NECK_FAMILIES[neck][family]
+        parts[f"{neck}/{root}"] = NECK_FAMILIES[neck][root]
     return parts
 
 
-def _own_parts(method, name):
-    own, names = RECIPES.get(method, {}), dict.fromkeys([family_in(name), name])
-    return {f"{method}/{part}": own[part] for part in names if part in own}
+def _own_part(method, level):
+    own = RECIPES.get(method, {})
+    return {f"{method}/{level}": own[level]} if level in own else {}
 
 
 def recipe_layers(method, name, neck):
@@ -143,52 +139,42 @@ def recipe_layers(method, name, neck):
 
 
 def provenance(method, name):
-    """Where a recipe comes from, and its published result: two strings, the second may be empty."""
-    sources = [_source(method.removeprefix(PREFIX), name) or FAMILIES[family_in(name)].source]
+    """Where a recipe comes from, and its published results in words; the second may be empty."""
+    root = levels_of(name)[0]
+    sources = [_source(method.removeprefix(PREFIX), name) or FAMILIES[root].source]
     if own_neck(method) == "sem":
-        sources.insert(0, _source(method, name) or NECK_FAMILIES["sem"][family_in(name)].source)
+        sources.insert(0, _source(method, name) or NECK_FAMILIES["sem"][root].source)
     own = RECIPES.get(method, {}).get(name)
-    return "; ".join(dict.fromkeys(sources)), own.expected if own else ""
+    return "; ".join(dict.fromkeys(sources)), words(own.results) if own else ""
 
 
 def _source(method, name):
-    return next((p.source for p in reversed(_own_parts(method, name).values()) if p.source), "")
-
-
-def expected_of(catalog, method, name, settings):
-    """What to expect of settings that started from a recipe, in words.
-
-    That is what was published with just these, whichever of the family's recipes has them; else
-    the result of the recipe itself and where it differs.
-    """
-    published = ""
+    """The source that is nearest to a recipe, of the method or of a family built on another."""
     own = RECIPES.get(method, {})
-    same_family = [other for other in recipe_names(method) if family_in(other) == family_in(name)]
-    for other in dict.fromkeys([name, *same_family]):
-        part = own.get(other)
-        if part is None or not part.expected:
+    for level in reversed(levels_of(name)):
+        if level in own and own[level].source:
+            return own[level].source
+        if level in BUILT_ON and not method.startswith(PREFIX):
+            return FAMILIES[level].source
+    return ""
+
+
+def published_runs(catalog, method, name):
+    """The runs with published results in the family of a recipe and in the one it is built on.
+
+    Returns:
+        Tuple of `PublishedRun`, that of the recipe itself first.
+    """
+    own, families = RECIPES.get(method, {}), {family_in(level) for level in levels_of(name)}
+    related = [other for other in recipe_names(method) if family_in(other) in families]
+    runs = []
+    for other in dict.fromkeys([*reversed(levels_of(name)), *related]):
+        if other not in own or not own[other].results:
             continue
-        theirs = complete(catalog, method, merge(recipe_layers(method, other, own_neck(method))))
-        dataset = part.dataset or PUBLISHED_ON[family_in(other)]
-        changed = _changed({**theirs, "data.dataset": (dataset, "")}, settings)
-        if not changed:
-            return part.expected
-        if other == name:
-            published = f"not published; {part.expected} is with {', '.join(changed)}"
-    return published
-
-
-def _changed(theirs, ours):
-    """Where published settings differ from those of a run: the published ones, as text."""
-    theirs, ours = ({key: value for key, (value, _) in part.items()} for part in (theirs, ours))
-    ours["data.dataset"] = re.sub(r":[\d.*]+", "", ours["data.dataset"])  # a version of it
-    keys = [
-        key
-        for key, value in ours.items()
-        if not key.startswith(_SAME_SETTING) and (key not in theirs or theirs[key] != value)
-    ]
-    # Of another optimizer, neck, backbone or policy everything is another.
-    replaced = [choice for choice in CHOICES if choice in keys]
-    sections = tuple(choice.split(".")[0] + "." for choice in replaced)
-    keys = [key for key in keys if key in replaced or not key.startswith(sections)]
-    return [f"{key}={as_text(theirs[key])}" if key in theirs else f"no {key}" for key in keys]
+        with contextlib.suppress(UserError):  # a catalog may lack what another recipe sets
+            layers = recipe_layers(method, other, own_neck(method))
+            settings = complete(catalog, method, merge(layers))
+            values = {key: value for key, (value, _) in settings.items()}
+            values["data.dataset"] = PUBLISHED_ON[family_in(other)]
+            runs.append(PublishedRun(other, values, own[other].results))
+    return tuple(runs)

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from keras_ssl.config.catalog import Catalog
+from keras_ssl.config.published import NOT_TRAINING
 from keras_ssl.config.recipe import (
-    NOT_TRAINING,
     Origin,
     Override,
     Recipe,
@@ -18,10 +18,16 @@ from keras_ssl.config.recipe import (
     merge,
     read_override,
 )
-from keras_ssl.config.resolution import own_neck, recipe_layers, recipe_names
+from keras_ssl.config.resolution import (
+    own_neck,
+    published_runs,
+    recipe_layers,
+    recipe_names,
+)
 from keras_ssl.core.constants import DATASET_PREFIXES
 from keras_ssl.core.errors import UserError, lookup
 from keras_ssl.core.files import RECIPE, write_text
+from keras_ssl.recipes.families import FORMER_NAMES
 
 # Settings that earlier versions wrote under other names.
 RENAMED = {"evaluation.gradient_probe": "evaluation.probe"}
@@ -65,10 +71,11 @@ def from_json(text: str, catalog: Catalog) -> Recipe:
             RENAMED.get(key, key): (s["value"], str(s["origin"]))
             for key, s in data["settings"].items()
         }
-        head = [data[name] for name in ("method", "recipe", "source", "expected")]
+        head = [data[name] for name in ("method", "recipe", "source")]
     except (ValueError, KeyError, TypeError, AttributeError):
         raise UserError("It is not a recipe that this program wrote.") from None
-    method, family, source, expected = head
+    method, family, source = head
+    family = FORMER_NAMES.get(family, family)
     lookup(dict.fromkeys(catalog.method_names), method, "method")
     known = family in recipe_names(method)
     own = merge(recipe_layers(method, family, own_neck(method))) if known else {}
@@ -77,7 +84,8 @@ def from_json(text: str, catalog: Catalog) -> Recipe:
         for key, (value, words) in stored.items()
     }
     settings = complete(catalog, method, overrides)
-    return Recipe(method, family, settings, source, expected, catalog)
+    published = published_runs(catalog, method, family) if known else ()
+    return Recipe(method, family, settings, source, published, catalog)
 
 
 def _read_origin(words, own):

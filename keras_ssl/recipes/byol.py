@@ -1,6 +1,9 @@
 """Recipes of BYOL, and of BYOL with SEM."""
 
+from keras_ssl.core.constants import CODEBOOK_SIZE, GUMBEL_TEMPERATURE, NUM_CODEBOOKS
 from keras_ssl.recipes.differences import differences
+from keras_ssl.recipes.families import mini_imagenet
+from keras_ssl.recipes.published import Published, online, sem
 
 _CIFAR = differences(
     "solo-learn, scripts/pretrain/cifar/byol.yaml",
@@ -22,6 +25,39 @@ _RESNET50 = {
         "weight_decay": 1e-4,
     },
 }
+_TABLE_3 = ("imagenet_v2", "imagenet_r", "imagenet2012_corrupted", "imagenet_a")
+_TABLE_4 = ("food101", "cifar10", "cifar100", "sun397", "dtd", "oxford_flowers102")
+
+
+def _on_imagenet(linear, shifted, transfer, finetuned, top1, top5, **read):
+    """What SEM's tables 3 to 5 print of a run."""
+    few = {"1pct": 0.01, "10pct": 0.1}
+    return (
+        sem(linear, "SEM, table 3", **read),
+        *(
+            sem(value, "SEM, table 3", dataset=dataset, **read)
+            for dataset, value in zip(_TABLE_3, shifted.split(), strict=True)
+        ),
+        *(
+            Published(value, "SEM, table 4", "transfer", dataset=dataset, **_at(0.0, read))
+            for dataset, value in zip(_TABLE_4, transfer.split(), strict=True)
+        ),
+        *(
+            Published(value, "SEM, table 4", "finetune", dataset=dataset, **_at(1.0, read))
+            for dataset, value in zip(_TABLE_4, finetuned.split(), strict=True)
+        ),
+        *(
+            Published(value, "SEM, table 5", "finetune", metric, share=share, **_at(None, read))
+            for metric, values in (("accuracy", top1), ("top5", top5))
+            for share, value in zip(few.values(), values.split(), strict=True)
+        ),
+    )
+
+
+def _at(tau, read):
+    """How the simplices of a run are read at another temperature; nothing for a run without."""
+    return {**read, "tau": tau} if read else {}
+
 
 BYOL = {
     "digits": differences(
@@ -48,12 +84,12 @@ BYOL = {
         },
         training={"epochs": 45, "batch_size": 64},
     ),
-    "cifar10": _CIFAR.expecting("92.58 % linear, online (solo-learn, README)"),
-    "cifar100": _CIFAR.expecting("70.7 % linear (SEM, table 1)"),
-    "cifar100/resnet50": differences("SEM, table 6", "74.3 % linear (SEM, table 17)", **_RESNET50),
+    "cifar10": _CIFAR.expecting(online("92.58")),
+    "cifar100": _CIFAR.expecting(sem("70.7±0.2")),
+    "cifar100/resnet50": differences("SEM, table 6", sem("74.3", "SEM, table 17"), **_RESNET50),
     "imagenet": differences(
         "solo-learn, scripts/pretrain/imagenet/byol.yaml",
-        "68.37 % linear (solo-learn, README)",
+        Published("68.37", "solo-learn, README"),
         method={"momentum": 0.99},
         optimizer={"learning_rate": 0.45},
         schedule={"warmup_start": 3e-5, "warmup_inclusive": True},
@@ -61,41 +97,86 @@ BYOL = {
     ),
     "imagenet/sem_baseline": differences(
         "SEM, table 16; accumulation from the authors' launch script",
-        "71.9 % linear (SEM, table 3)",
+        *_on_imagenet(
+            "71.9",
+            "59.2 18.8 39.5 1.65",
+            "74.2 91.8 74.9 60.9 72.2 88.9",
+            "83.1 97.2 83.6 59.1 69.2 85.4",
+            top1="51.6 67.5",
+            top5="78.0 88.9",
+        ),
         **_SEM_IMAGENET,
     ),
+    "mini_imagenet": mini_imagenet("59.46"),
 }
 
 SEM_BYOL = {
     "small": differences(optimizer={"exclude_1d": False}),
-    "cifar100": differences("SEM, table 9", "73.9 % linear at tau_d 0.1 (SEM, table 1)"),
+    "cifar100": differences(
+        "SEM, table 9",
+        sem("73.9±0.2", tau=0.1),
+        sem("73.2", "SEM, table 2", tau=0.0),
+    ),
+    "cifar100/gumbel": differences(
+        "SEM, table 9 and sec. 4.1",
+        sem("48.6", "SEM, table 2", readout="gumbel"),
+        neck={"kind": "gumbel", "temperature": GUMBEL_TEMPERATURE},
+    ),
+    "cifar100/vq": differences(
+        "SEM, table 9 and sec. 4.1",
+        sem("65.6", "SEM, table 2", readout="vq"),
+        neck={"kind": "vq", "num_simplices": NUM_CODEBOOKS, "simplex_size": CODEBOOK_SIZE},
+    ),
     "cifar100/blocks8": differences(
-        "SEM, tables 9 and 17", "73.3 % linear (SEM, table 17)", neck={"num_blocks": 8}
+        "SEM, tables 9 and 17", sem("73.3", "SEM, table 17", tau=0.1), neck={"num_blocks": 8}
     ),
     "cifar100/no_decay": differences(
         "SEM, tables 9 and 18",
-        "68.3 % linear (SEM, table 18)",
+        sem("68.3", "SEM, table 18", tau=0.1),
         optimizer={"weight_decay": 0.0},
     ),
     "cifar100/no_norm": differences(
-        "SEM, tables 9 and 18", "57.9 % linear (SEM, table 18)", neck={"embedder_norm": False}
+        "SEM, tables 9 and 18",
+        sem("57.9", "SEM, table 18", tau=0.1),
+        neck={"embedder_norm": False},
     ),
     "cifar100/no_norm_no_decay": differences(
         "SEM, tables 9 and 18",
-        "67.2 % linear (SEM, table 18)",
+        sem("67.2", "SEM, table 18", tau=0.1),
         neck={"embedder_norm": False},
         optimizer={"weight_decay": 0.0},
     ),
-    "cifar100/resnet50": differences("SEM, table 14", "77.4 % linear (SEM, table 17)", **_RESNET50),
+    "cifar100/resnet50": differences(
+        "SEM, table 14",
+        sem("77.4", "SEM, table 17", tau=0.1),
+        sem("77.3", "SEM, table 20", tau=0.1),
+        **_RESNET50,
+    ),
     "cifar100/resnet50_blocks8": differences(
         "SEM, tables 6, 14 and 17",
-        "76.6 % linear (SEM, table 17)",
+        sem("76.6", "SEM, table 17", tau=0.1),
         neck={"num_blocks": 8},
+        **_RESNET50,
+    ),
+    "cifar100/resnet50_embed": differences(
+        "SEM, tables 6 and 20",
+        sem("74.2", "SEM, table 20"),
+        sem("69.8", "SEM, table 20", readout="embed"),
+        sem("72.3", "SEM, table 20", tau=0.1),
+        neck={"kind": "embed"},
         **_RESNET50,
     ),
     "imagenet": differences(
         "SEM, tables 15 and 16; accumulation from the authors' launch script",
-        "74.1 % linear (SEM, table 3)",
+        *_on_imagenet(
+            "74.1",
+            "61.2 22.1 43.4 2.53",
+            "74.7 93.5 78.6 62.1 71.9 91.5",
+            "84.7 97.2 85.6 63.3 71.3 91.7",
+            top1="56.7 69.9",
+            top5="81.0 90.0",
+            readout="simplices",
+        ),
         neck={"temperature": 0.16, "target_temperature": 0.04},
         **_SEM_IMAGENET,
     ),

@@ -4,8 +4,13 @@ All have the reverse divergence (`method.divergence`), as the authors' code has 
 paper prints it for ImageNet-100 (appendix N) and the forward one elsewhere (eq. 2).
 """
 
+from keras_ssl.recipes.cplearn_runs import IMAGENET100, VIEWS, resnet8_runs, vit_runs
 from keras_ssl.recipes.differences import differences
-from keras_ssl.recipes.families import CPLEARN_VIEWS, DINO_IMAGENET, cplearn_resnet8
+from keras_ssl.recipes.published import Published, cplearn
+
+# CPLearn, table 7: weights of the agreement on a ResNet-8, by the number of codes.
+BETAS = {10: 0.5, 128: 0.5, 256: 0.25, 512: 0.25, 1024: 0.1, 2048: 0.1, 4096: 0.1}
+BETAS |= {8192: 0.05, 16384: 0.05}
 
 _CIFAR = differences(
     "CPLearn, scripts/pretrain/cifar/cplearn.yaml; its weight decay decoupled; 1e-3 per 256 images "
@@ -16,17 +21,26 @@ _CIFAR = differences(
 )
 
 
-def _resnet8(expected, width, dataset="", **options):
-    return differences(
-        "CPLearn, tables 5 to 7; every block residual, where table 5 has it for the first; weight "
-        "decay of the authors' ResNet-18; reverse divergence of their code, where eq. 2 is "
+def _resnet8(rows, *, num_codes=None, suffix="", place="CPLearn, table 1", **method):
+    """Runs with dictionaries of `num_codes`; of as many as the network has features if None."""
+    return resnet8_runs(
+        "beta of table 7; reverse divergence of the authors' code, where eq. 2 is "
         "method.divergence=forward",
-        expected,
-        dataset,
-        # Embeddings are as wide as the features (sec. 3); codes by the betas of table 7.
-        method={"num_codes": 16384, "hidden_dim": width, "beta": 0.05},
-        **cplearn_resnet8(width, **options),
+        rows,
+        # Embeddings are as wide as the features (sec. 3).
+        lambda width, classes: {
+            "num_codes": num_codes or width,
+            "hidden_dim": width,
+            "beta": BETAS[num_codes or width],
+            **method,
+        },
+        suffix=suffix,
+        place=place,
     )
+
+
+def _codes(end=""):
+    return lambda width, classes: f"codes{width}{end}"
 
 
 CPLEARN = {
@@ -38,29 +52,82 @@ CPLEARN = {
     "small": differences(
         "our own, with the probabilities of CPLearn, table 6",
         method={"num_codes": 512, "beta": 0.5},
-        augment=CPLEARN_VIEWS,
+        augment=VIEWS,
     ),
-    "small/svhn": _resnet8(
-        "75 % linear (CPLearn, table 1)", 128, "svhn_cropped", epochs=20, flip=0.0
-    ),
-    "cifar10": _CIFAR.expecting("91.3 % linear (CPLearn, table 2)"),
+    "cifar10": _CIFAR.expecting(*cplearn("91.3", "48.2", "CPLearn, table 2", "online")),
     "cifar10/complete": differences(
         "CPLearn, appendix L: as many codes as the ResNet-18 has features",
-        "91.6 % linear (CPLearn, table 2)",
+        *cplearn("91.6", "47.4", "CPLearn, table 2", "online"),
         method={"num_codes": 512},
     ),
-    "cifar10/resnet8": _resnet8("67 % linear (CPLearn, table 1)", 128),
-    "cifar100": _CIFAR.expecting("", "in no paper on a ResNet-18: the settings of CIFAR-10"),
-    "cifar100/resnet8": _resnet8("40 % linear (CPLearn, table 1)", 256),
+    **{
+        f"cifar10/beta{beta:g}": differences(
+            f"CPLearn, table 9{', where it collapses' if beta > 1 else ''}; it names no number of "
+            "codes: its 91.6 % at beta 1 is that of table 2 with 512",
+            Published(value, "CPLearn, table 9", "online"),
+            method={"num_codes": 512, "beta": beta},
+        )
+        for beta, value in {
+            2.0: "10.0",
+            1.5: "10.0",
+            1.25: "10.0",
+            0.75: "90.2",
+            0.5: "88.1",
+            0.25: "82.7",
+            0.1: "75.1",
+        }.items()
+    },
+    "cifar100": _CIFAR.expecting(source="in no paper on a ResNet-18: the settings of CIFAR-10"),
     "imagenet": differences(
-        "CPLearn, appendices M and N, on ImageNet-100, and the authors' code of DINO, vanilla run; "
-        "epochs of table 3, appendix M has 100",
-        "78.0 % linear on ImageNet-100 (CPLearn, table 3)",
-        "imagenet100",
-        **DINO_IMAGENET,
-        # Embeddings are as wide as the features of a ViT-S (secs. 3 and 4).
+        "in no paper: the settings of ImageNet-100",
         method={"num_codes": 131072, "hidden_dim": 384, "beta": 0.25},
-        augment={"crop_scale": (0.4, 1.0)},
-        training={"epochs": 300, "batch_size": 512},
+        **IMAGENET100,
+    ),
+    **_resnet8(
+        {"svhn": ("75±0", "29±0"), "cifar10": ("67±0", "35±0"), "cifar100": ("40±0", "59±0")},
+        num_codes=16384,
+    ),
+    **_resnet8(
+        {"svhn": ("60±2", "11±1"), "cifar10": ("59±1", "28±2"), "cifar100": ("15±0", "15±0")},
+        num_codes=10,
+        suffix="codes10",
+    ),
+    **_resnet8(
+        {"svhn": ("60±3", "16±2"), "cifar10": ("59±1", "25±1"), "cifar100": ("18±1", "33±0")},
+        suffix=_codes(),
+    ),
+    **_resnet8(
+        {"svhn": ("78±1", "31±0"), "cifar10": ("68±0", "35±0"), "cifar100": ("41±0", "58±0")},
+        num_codes=16384,
+        suffix="l2",
+        place="CPLearn, table 4",
+        activation="l2",
+    ),
+    **_resnet8(
+        {"svhn": ("64±2", "14±2"), "cifar10": ("60±1", "30±1"), "cifar100": ("15±1", "16±1")},
+        num_codes=10,
+        suffix="codes10_l2",
+        place="CPLearn, table 4",
+        activation="l2",
+    ),
+    **_resnet8(
+        {"svhn": ("59±1", "16±0"), "cifar10": ("60±1", "26±0"), "cifar100": ("20±1", "33±1")},
+        suffix=_codes("_l2"),
+        place="CPLearn, table 4",
+        activation="l2",
+    ),
+    **vit_runs(
+        "beta of appendix M",
+        {
+            128: ("70.8", "34.1"),
+            1024: ("72.8", "54.3"),
+            2048: ("70.1", "57.9"),
+            32768: ("74.5", "69.3"),
+            65536: ("74.7", "69.6"),
+            131072: ("78.0", "70.9"),
+        },
+        # Embeddings are as wide as the features of a ViT-S (secs. 3 and 4).
+        lambda width: {"num_codes": width, "hidden_dim": 384, "beta": 0.25},
+        usual=131072,
     ),
 }

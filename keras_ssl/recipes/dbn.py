@@ -1,6 +1,7 @@
 """Recipes of Shuffled-DBN."""
 
 from keras_ssl.recipes.differences import differences
+from keras_ssl.recipes.published import Published
 
 _CIFAR = {
     "backbone": {"stem_padding": 1},
@@ -18,7 +19,7 @@ DBN = {
     "small": differences(method={"num_groups": 8, "hidden_dim": 512, "projection_dim": 256}),
     "cifar10": differences(
         "Hua et al., 2021, authors' code, configs/ablation/batch_size/sdbn/64bz.yaml",
-        "89.17 % linear (noted in that file)",
+        Published("89.17", "noted in that file"),
         optimizer={**_SGD, "weight_decay": 2.5e-3},
         **_CIFAR,
     ),

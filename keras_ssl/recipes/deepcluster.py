@@ -2,6 +2,7 @@
 
 from keras_ssl.recipes.differences import differences
 from keras_ssl.recipes.families import OUR_SGD, SWAV_IMAGENET
+from keras_ssl.recipes.published import Published, online
 
 _CIFAR = differences(
     "solo-learn, scripts/pretrain/cifar/deepclusterv2.yaml",
@@ -25,11 +26,11 @@ DEEPCLUSTER = {
         augment={"policy": "cifar_symmetric_weak"},
         optimizer=OUR_SGD,
     ),
-    "cifar10": _CIFAR.expecting("88.85 % linear, online (solo-learn, README)"),
-    "cifar100": _CIFAR.expecting("63.61 % linear, online (solo-learn, README)"),
+    "cifar10": _CIFAR.expecting(online("88.85")),
+    "cifar100": _CIFAR.expecting(online("63.61")),
     "imagenet": differences(
         "the authors' code, scripts/deepclusterv2_400ep_2x224_pretrain.sh",
-        "70.2 % linear (authors' code, README)",
+        Published("70.2", "authors' code, README"),
         augment={"policy": "imagenet_symmetric", "interpolation": "bilinear"},
         **SWAV_IMAGENET,
         training={"epochs": 400, "batch_size": 4096},

@@ -2,26 +2,26 @@
 
 from dataclasses import dataclass, replace
 
+from keras_ssl.recipes.published import Published
+
 
 @dataclass(frozen=True)
 class Differences:
-    """Settings that a recipe changes: {"section.field": value}, with source and expected result.
+    """Settings that a recipe changes: {"section.field": value}, with source and results.
 
-    `expected` was published for the settings as they are, on `dataset`; empty for that of the
-    recipe's family.
+    `results` were published for the settings as they are, on the data of the recipe's family.
     """
 
     settings: dict
     source: str = ""
-    expected: str = ""
-    dataset: str = ""
+    results: tuple[Published, ...] = ()
 
-    def expecting(self, expected, source=None):
-        """The same settings where another result is to be expected."""
-        return replace(self, expected=expected, source=source or self.source)
+    def expecting(self, *results, source=None):
+        """The same settings where other results are to be expected."""
+        return replace(self, results=results, source=source or self.source)
 
 
-def differences(source="", expected="", dataset="", **sections):
+def differences(source="", *results, **sections):
     """Write differences section by section.
 
     Example:
@@ -34,4 +34,4 @@ def differences(source="", expected="", dataset="", **sections):
         for section, values in sections.items()
         for name, value in values.items()
     }
-    return Differences(settings, source, expected, dataset)
+    return Differences(settings, source, results)

@@ -1,7 +1,8 @@
 """Recipes of DINO, and of DINO with SEM."""
 
+from keras_ssl.recipes.cplearn_runs import DINO_IMAGENET, vit_runs
 from keras_ssl.recipes.differences import differences
-from keras_ssl.recipes.families import DINO_IMAGENET
+from keras_ssl.recipes.published import Published, online, sem
 
 _CIFAR = differences(
     "solo-learn, scripts/pretrain/cifar/dino.yaml; warm-up of the teacher from SEM's script",
@@ -34,12 +35,12 @@ DINO = {
         },
         optimizer={"name": "adamw", "learning_rate": 4e-3, "weight_decay": 0.04, "clipnorm": 3.0},
     ),
-    "cifar10": _CIFAR.expecting("89.52 % linear, online (solo-learn, README)"),
-    "cifar100": _CIFAR.expecting("66.8 % linear (SEM, table 1)"),
+    "cifar10": _CIFAR.expecting(online("89.52")),
+    "cifar100": _CIFAR.expecting(sem("66.8±0.3")),
     # Not in the network here: a stochastic depth of 0.1.
     "imagenet": differences(
         "the authors' code, README, vanilla run of ViT-S/16",
-        "74.0 % linear (authors' code, README)",
+        Published("74.0", "authors' code, README"),
         **DINO_IMAGENET,
         method={"teacher_temperature": 0.04, "warmup_teacher_epochs": 0},
         augment={
@@ -51,9 +52,23 @@ DINO = {
         },
         training={"epochs": 100, "batch_size": 512},
     ),
+    **vit_runs(
+        "the width is the number of prototypes; small crops as in that code",
+        {
+            128: ("71.8", "46.0"),
+            1024: ("73.6", "53.4"),
+            2048: ("73.9", "55.2"),
+            32768: ("75.1", "63.1"),
+            65536: ("76.2", "64.7"),
+            131072: ("75.8", "64.3"),
+        },
+        lambda width: {"num_prototypes": width},
+        usual=65536,
+        sections={"training": {"epochs": 300}},
+    ),
 }
 
 SEM_DINO = {
     "cifar10": _SEM_CIFAR,
-    "cifar100": _SEM_CIFAR.expecting("69.2 % linear at tau_d 0.1 (SEM, table 1)"),
+    "cifar100": _SEM_CIFAR.expecting(sem("69.2±0.3", tau=0.1)),
 }

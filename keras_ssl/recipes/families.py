@@ -2,6 +2,7 @@
 
 from keras_ssl.core.constants import CODEBOOK_SIZE, GUMBEL_TEMPERATURE, NUM_CODEBOOKS
 from keras_ssl.recipes.differences import differences
+from keras_ssl.recipes.published import Published
 
 _CIFAR = differences(
     "the CIFAR settings of solo-learn, which SEM took over",
@@ -51,51 +52,60 @@ FAMILIES = {
     ),
 }
 
+# Families that start from another one, of the methods too.
+BUILT_ON = {"svhn": "small", "imagenet100": "imagenet", "mini_imagenet": "imagenet"}
+FAMILIES |= {
+    "svhn": differences("as for small images, never mirrored", augment={"flip": 0.0}),
+    "imagenet100": differences("as for imagenet2012"),
+    "mini_imagenet": differences(
+        "as for imagenet2012, on images of 84 pixels",
+        data={"image_size": 84},
+        augment={"local_size": 0},
+    ),
+}
+
 # The recipe for a data set of TensorFlow Datasets, or "digits"; "small" for all others.
 FAMILY_OF = {
     "digits": "digits",
     "cifar10": "cifar10",
     "cifar100": "cifar100",
+    "svhn_cropped": "svhn",
     "imagenet2012": "imagenet",
-    "imagenet100": "imagenet",
-    "svhn_cropped": "small/svhn",
+    "imagenet100": "imagenet100",
+    "mini_imagenet": "mini_imagenet",
 }
-# The data set of a family's published results, unless a recipe names another.
-PUBLISHED_ON = {
-    "digits": "digits",
-    "small": "",
-    "cifar10": "cifar10",
-    "cifar100": "cifar100",
-    "imagenet": "imagenet2012",
-}
+# The data set of a family's published results.
+PUBLISHED_ON = {family: dataset for dataset, family in FAMILY_OF.items()} | {"small": ""}
+# Of recipes: runs and users may have them.
+FORMER_NAMES = {"small/svhn": "svhn", "cifar100/geometry": "cifar100/geometry_large"}
+
+
+def family_in(name):
+    """The family that a recipe's name begins with: "cifar100" of "cifar100/resnet50"."""
+    return name.partition("/")[0]
+
+
+def levels_of(name):
+    """What a recipe builds on, general first, and the recipe: names.
+
+    Example:
+
+    >>> levels_of("imagenet100/128")
+    ['imagenet', 'imagenet100', 'imagenet100/128']
+    """
+    family = family_in(name)
+    return list(dict.fromkeys([BUILT_ON.get(family, family), family, name]))
+
 
 # Facts that several methods' recipes say.
 OUR_SGD = {"name": "sgd", "learning_rate": 0.5, "weight_decay": 5e-4}  # on digits and small images
-CPLEARN_VIEWS = {"jitter_probability": 0.1, "grayscale": 0.1, "noise": 0.03}  # CPLearn, table 6
 
 
-def cplearn_resnet8(width, epochs=200, **views):
-    """The runs of CPLearn's paper on a ResNet-8: its tables 5 and 6, which print no weight decay.
-
-    That is the one of the authors' ResNet-18.
-    """
-    return {
-        "backbone": {"name": "resnet8", "width": width},
-        "augment": {"policy": "cifar_symmetric_weak", **CPLEARN_VIEWS, **views},
-        # 1e-4 at a batch of 64.
-        "optimizer": {"name": "adamw", "learning_rate": 4e-4, "weight_decay": 1e-4},
-        "training": {"epochs": epochs, "batch_size": 64},
-    }
-
-
-def gedi_resnet8(note, expected, width, num_clusters, dataset="", **options):
-    """GEDI's runs on ResNet-8, of which the number of clusters and the weights are not printed."""
+def mini_imagenet(value):
+    """The run of a method that SimMER is compared with on Mini-ImageNet."""
     return differences(
-        f"CPLearn, tables 1, 5 and 6; {note}, a cluster for each class",
-        expected,
-        dataset,
-        method={"num_clusters": num_clusters},
-        **cplearn_resnet8(width, **options),
+        "SimMER, sec. 3.3: the recipe for ImageNet, on images of 84 pixels",
+        Published(value, "SimMER, table 2", "lars"),
     )
 
 
@@ -106,17 +116,6 @@ SWAV_IMAGENET = {
         "warmup_start": 0.3 / 16,
         "warmup_inclusive": True,
         "final_learning_rate": 0.0048 / 16,
-    },
-}
-
-# A ViT-S in the repository of DINO; with a batch of 512 the last learning rate is 1e-6.
-DINO_IMAGENET = {
-    "backbone": {"name": "vit_small"},
-    "optimizer": {"name": "adamw", "learning_rate": 5e-4, "weight_decay": 0.04, "clipnorm": 3.0},
-    "schedule": {
-        "warmup_inclusive": True,
-        "final_learning_rate": 5e-7,
-        "final_weight_decay": 0.4,
     },
 }
 
@@ -137,13 +136,14 @@ _VQ_SIZES = {"digits": _SMALL_VQ, "small": _SMALL_VQ}
 
 
 def _necks(kind, sizes=_NECK_SIZES, sources=None, **options):
-    """Every family with a neck of `kind`: {family: Differences}."""
+    """Every family that starts from no other with a neck of `kind`: {family: Differences}."""
     sources = sources or {}
     return {
         family: differences(
             sources.get(family, ""), neck={"kind": kind, **options, **sizes.get(family, {})}
         )
         for family in FAMILIES
+        if family not in BUILT_ON
     }
 
 

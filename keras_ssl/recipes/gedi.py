@@ -1,11 +1,8 @@
 """Recipes of GEDI."""
 
-import functools
-
+from keras_ssl.recipes.cplearn_runs import IMAGENET100, VIEWS, resnet8_runs
 from keras_ssl.recipes.differences import differences
-from keras_ssl.recipes.families import CPLEARN_VIEWS, DINO_IMAGENET, gedi_resnet8
-
-_resnet8 = functools.partial(gedi_resnet8, "heads and weights as for gedi_nogen")
+from keras_ssl.recipes.gedi_nogen import RELEASED
 
 _OURS = {
     "hidden_dim": 512,
@@ -14,6 +11,17 @@ _OURS = {
     "buffer_size": 1000,
     "num_langevin_steps": 10,
 }
+_RESNET8 = resnet8_runs(
+    "a cluster for each class and weights as for gedi_nogen; samples of the method's defaults",
+    {"svhn": ("58±0", "7±0"), "cifar10": ("64±1", "29±1"), "cifar100": ("38±0", "25±1")},
+    lambda width, classes: {
+        **RELEASED,
+        "num_clusters": classes,
+        "generative_weight": 1.0,
+        "buffer_size": 10000,
+        "num_langevin_steps": 20,
+    },
+)
 
 GEDI = {
     "digits": differences(
@@ -25,19 +33,17 @@ GEDI = {
     "small": differences(
         "our own, with the probabilities of CPLearn, table 6",
         method={**_OURS, "num_clusters": 64, "beta": 32.0},
-        augment=CPLEARN_VIEWS,
+        augment=VIEWS,
         optimizer={"learning_rate": 1e-3},
     ),
-    "small/svhn": _resnet8(
-        "58 % linear (CPLearn, table 1)", 128, 10, "svhn_cropped", epochs=20, flip=0.0
-    ),
-    "cifar10": _resnet8("64 % linear on ResNet-8 (CPLearn, table 1)", 128, 10),
-    "cifar100": _resnet8("38 % linear on ResNet-8 (CPLearn, table 1)", 256, 100),
+    "svhn": _RESNET8["svhn"],
+    "cifar10": _RESNET8["cifar10/resnet8"],
+    "cifar10/resnet8": _RESNET8["cifar10/resnet8"],
+    "cifar100": _RESNET8["cifar100/resnet8"],
+    "cifar100/resnet8": _RESNET8["cifar100/resnet8"],
     "imagenet": differences(
         "in no paper: the settings of gedi_nogen, with fewer samples in memory than on CIFAR",
-        **DINO_IMAGENET,
         method={"buffer_size": 1024},
-        augment={"crop_scale": (0.4, 1.0)},
-        training={"epochs": 300, "batch_size": 512},
+        **IMAGENET100,
     ),
 }

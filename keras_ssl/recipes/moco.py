@@ -1,7 +1,8 @@
 """Recipes of MoCo, and of MoCo with SEM."""
 
 from keras_ssl.recipes.differences import differences
-from keras_ssl.recipes.families import OUR_SGD
+from keras_ssl.recipes.families import OUR_SGD, mini_imagenet
+from keras_ssl.recipes.published import Published, online, sem
 
 _SGD = {"name": "sgd", "exclude_1d": False}  # the authors decay everything
 _OURS = {"momentum": 0.99, "hidden_dim": 512, "symmetric": True}
@@ -33,21 +34,20 @@ MOCO = {
         optimizer=OUR_SGD,
         schedule={"final_momentum": 0.999},
     ),
-    "cifar10": _CIFAR.expecting("92.94 % linear, online (solo-learn, README)"),
-    "cifar100": _CIFAR.expecting(
-        "69.3 % linear (SEM, table 1); 69.89 % online (solo-learn, README)"
-    ),
+    "cifar10": _CIFAR.expecting(online("92.94")),
+    "cifar100": _CIFAR.expecting(sem("69.3±0.3"), online("69.89")),
     "imagenet": differences(
         "Chen et al., 2020 (v2), and the authors' code",
-        "67.5 % linear (authors' code, README)",
+        Published("67.5", "authors' code, README"),
         augment={"policy": "moco_v2"},
         optimizer={**_SGD, "learning_rate": 0.03, "weight_decay": 1e-4},
         schedule={"warmup_epochs": 0, "hold": "epoch", "final_momentum": 0.999},
         training={"epochs": 200, "batch_size": 256},
     ),
+    "mini_imagenet": mini_imagenet("55.30"),
 }
 
 SEM_MOCO = {
     "cifar10": _SEM_CIFAR,
-    "cifar100": _SEM_CIFAR.expecting("71.0 % linear at tau_d 0.1 (SEM, table 1)"),
+    "cifar100": _SEM_CIFAR.expecting(sem("71.0±0.3", tau=0.1)),
 }

@@ -1,6 +1,7 @@
 """Recipes of SimCLR, and of SimCLR with SEM."""
 
 from keras_ssl.recipes.differences import differences
+from keras_ssl.recipes.published import Published, online, sem
 
 _CIFAR = differences(
     "solo-learn, scripts/pretrain/cifar/simclr.yaml, with the weight decay of SEM's scripts",
@@ -9,6 +10,30 @@ _CIFAR = differences(
     optimizer={"learning_rate": 0.4, "weight_decay": 1e-5},
 )
 _SEM_CIFAR = differences("SEM, table 7", neck={"temperature": 0.17, "target_temperature": 0.78})
+_STRENGTHS = ("large", "moderate", "small")
+
+
+def _geometry(strength):
+    return differences(
+        f"Cosentino et al., 2022, sec. 2, {strength} augmentations of table 2, as many epochs as "
+        "figure 6 shows; the batch is printed for figure 3 only, where it is 128",
+        method={
+            "objective": "decoupled",
+            "temperature": 0.5,  # beta 2
+            "hidden_dim": 0,
+            "projection_dim": 128,
+            "projection_bias": False,
+        },
+        augment={"policy": f"geometry_{strength}"},
+        optimizer={
+            "variant": "original",
+            "trust_coefficient": 0.001,
+            "learning_rate": 4.0,
+            "weight_decay": 1e-6,
+        },
+        training={"epochs": 500},
+    )
+
 
 SIMCLR = {
     "digits": differences(
@@ -19,31 +44,12 @@ SIMCLR = {
         method={"temperature": 0.1, "hidden_dim": 512},
         optimizer={"name": "adamw", "learning_rate": 8e-3, "weight_decay": 0.1},
     ),
-    "cifar10": _CIFAR.expecting("90.74 % linear, online (solo-learn, README)"),
-    "cifar100": _CIFAR.expecting("65.8 % linear (SEM, table 1)"),
-    "cifar100/geometry": differences(
-        "Cosentino et al., 2022, sec. 2, large augmentations of table 2 (geometry_moderate and "
-        "geometry_small are the other policies), as many epochs as figure 6 shows; the batch is "
-        "printed for figure 3 only, where it is 128",
-        method={
-            "objective": "decoupled",
-            "temperature": 0.5,  # beta 2
-            "hidden_dim": 0,
-            "projection_dim": 128,
-            "projection_bias": False,
-        },
-        augment={"policy": "geometry_large"},
-        optimizer={
-            "variant": "original",
-            "trust_coefficient": 0.001,
-            "learning_rate": 4.0,
-            "weight_decay": 1e-6,
-        },
-        training={"epochs": 500},
-    ),
+    "cifar10": _CIFAR.expecting(online("90.74")),
+    "cifar100": _CIFAR.expecting(sem("65.8±0.3")),
+    **{f"cifar100/geometry_{strength}": _geometry(strength) for strength in _STRENGTHS},
     "imagenet": differences(
         "Chen et al., 2020, sec. 2.1 and appendix B.6; temperature of the authors' code",
-        "69.3 % linear (Chen et al., 2020, table 6)",
+        Published("69.3", "Chen et al., 2020, table 6"),
         method={"temperature": 0.1},
         augment={"policy": "imagenet_simclr"},
         optimizer={"variant": "simclr"},
@@ -53,5 +59,5 @@ SIMCLR = {
 
 SEM_SIMCLR = {
     "cifar10": _SEM_CIFAR,
-    "cifar100": _SEM_CIFAR.expecting("69.5 % linear at tau_d 0.1 (SEM, table 1)"),
+    "cifar100": _SEM_CIFAR.expecting(sem("69.5±0.2", tau=0.1)),
 }

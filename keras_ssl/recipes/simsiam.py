@@ -1,6 +1,8 @@
 """Recipes of SimSiam."""
 
 from keras_ssl.recipes.differences import differences
+from keras_ssl.recipes.families import mini_imagenet
+from keras_ssl.recipes.published import Published, online
 
 # The authors decay everything and leave the predictor's learning rate alone, as solo-learn does.
 _SGD = {"name": "sgd", "exclude_1d": False, "constant_lr_layers": ("predictor",)}
@@ -24,15 +26,16 @@ SIMSIAM = {
         optimizer={**_SGD, "learning_rate": 0.6, "constant_lr": 4.8, "weight_decay": 5e-4},
         training={"epochs": 45, "batch_size": 64},
     ),
-    "cifar10": _CIFAR.expecting("90.51 % linear, online (solo-learn, README)"),
-    "cifar100": _CIFAR.expecting("66.04 % linear, online (solo-learn, README)"),
+    "cifar10": _CIFAR.expecting(online("90.51")),
+    "cifar100": _CIFAR.expecting(online("66.04")),
     "imagenet": differences(
         "Chen and He, 2021, sec. 3, and the authors' code",
-        "68.1 % linear (Chen and He, 2021, table 4)",
+        Published("68.1", "Chen and He, 2021, table 4", "lars"),
         backbone={"zero_init_residual": True},
         augment={"policy": "moco_v2"},
         optimizer={**_SGD, "learning_rate": 0.05, "weight_decay": 1e-4},
         schedule={"warmup_epochs": 0, "hold": "epoch"},
         training={"batch_size": 512},
     ),
+    "mini_imagenet": mini_imagenet("58.14"),
 }

@@ -1,11 +1,14 @@
 """Recipes of SwAV, and of SwAV with SEM."""
 
+from keras_ssl.recipes.cplearn_runs import resnet8_runs, vit_runs
 from keras_ssl.recipes.differences import differences
-from keras_ssl.recipes.families import OUR_SGD, SWAV_IMAGENET
+from keras_ssl.recipes.families import OUR_SGD, SWAV_IMAGENET, mini_imagenet
+from keras_ssl.recipes.published import Published, cplearn, online, sem
 
+_RELEASED = {"queue_size": 3840, "queue_start_epoch": 50, "freeze_epochs": 2}
 _CIFAR = differences(
     "solo-learn, scripts/pretrain/cifar/swav.yaml",
-    method={"queue_size": 3840, "queue_start_epoch": 50, "freeze_epochs": 2},
+    method=_RELEASED,
     augment={"policy": "cifar_symmetric"},
     optimizer={"learning_rate": 0.6, "weight_decay": 1e-6},
 )
@@ -31,13 +34,13 @@ SWAV = {
         augment={"policy": "cifar_symmetric_weak"},
         optimizer=OUR_SGD,
     ),
-    "cifar10": _CIFAR.expecting("89.17 % linear, online (solo-learn, README)"),
-    "cifar100": _CIFAR.expecting(
-        "64.6 % linear (SEM, table 1); 64.88 % online (solo-learn, README)"
+    "cifar10": _CIFAR.expecting(
+        online("89.17"), *cplearn("89.6", "18.9", "CPLearn, table 2", "online")
     ),
+    "cifar100": _CIFAR.expecting(sem("64.6±0.3"), online("64.88")),
     "imagenet": differences(
         "the authors' code, scripts/swav_800ep_pretrain.sh",
-        "75.3 % linear (authors' code, README)",
+        Published("75.3", "authors' code, README"),
         augment={
             "policy": "imagenet_symmetric",
             "crop_scale": (0.14, 1.0),
@@ -49,9 +52,33 @@ SWAV = {
         **SWAV_IMAGENET,
         training={"epochs": 800, "batch_size": 4096},
     ),
+    "mini_imagenet": mini_imagenet("42.70"),
+    **resnet8_runs(
+        "prototypes and queue of solo-learn's script",
+        {"svhn": ("45±3", "3±1"), "cifar10": ("56±1", "29±2"), "cifar100": ("10±6", "12±7")},
+        lambda width, classes: {
+            **_RELEASED,
+            "hidden_dim": 2048,
+            "num_prototypes": 3000,
+            "epsilon": 0.05,
+        },
+    ),
+    **vit_runs(
+        "the width is the number of prototypes",
+        {
+            128: ("76.6", "28.0"),
+            1024: ("77.7", "47.9"),
+            2048: ("78.0", "51.2"),
+            32768: ("76.6", "60.7"),
+            65536: ("77.7", "60.5"),
+            131072: ("77.3", "62.8"),
+        },
+        lambda width: {"num_prototypes": width},
+        usual=2048,
+    ),
 }
 
 SEM_SWAV = {
     "cifar10": _SEM_CIFAR,
-    "cifar100": _SEM_CIFAR.expecting("67.7 % linear at tau_d 0.1 (SEM, table 1)"),
+    "cifar100": _SEM_CIFAR.expecting(sem("67.7±0.2", tau=0.1)),
 }

@@ -1,6 +1,7 @@
 """Recipes of VICReg, and of VICReg with SEM."""
 
 from keras_ssl.recipes.differences import differences
+from keras_ssl.recipes.published import Published, online, sem
 
 _CIFAR = differences(
     "solo-learn, scripts/pretrain/cifar/vicreg.yaml",
@@ -15,11 +16,11 @@ VICREG = {
         method={"hidden_dim": 512, "projection_dim": 128}, optimizer={"learning_rate": 2e-2}
     ),
     "small": differences(method={"hidden_dim": 512, "projection_dim": 512}),
-    "cifar10": _CIFAR.expecting("92.07 % linear, online (solo-learn, README)"),
-    "cifar100": _CIFAR.expecting("68.5 % linear (SEM, table 1)"),
+    "cifar10": _CIFAR.expecting(online("92.07")),
+    "cifar100": _CIFAR.expecting(sem("68.5±0.2")),
     "imagenet": differences(
         "Bardes et al., 2022, sec. 4.2, and the authors' code",
-        "73.2 % linear (Bardes et al., 2022, table 1)",
+        Published("73.2", "Bardes et al., 2022, table 1"),
         method={"hidden_dim": 8192, "projection_dim": 8192},
         backbone={"zero_init_residual": True},
         optimizer={"learning_rate": 0.2},
@@ -30,5 +31,5 @@ VICREG = {
 
 SEM_VICREG = {
     "cifar10": _SEM_CIFAR,
-    "cifar100": _SEM_CIFAR.expecting("71.4 % linear at tau_d 0.1 (SEM, table 1)"),
+    "cifar100": _SEM_CIFAR.expecting(sem("71.4±0.4", tau=0.1)),
 }

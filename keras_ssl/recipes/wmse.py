@@ -1,6 +1,7 @@
 """Recipes of W-MSE."""
 
 from keras_ssl.recipes.differences import differences
+from keras_ssl.recipes.published import online
 
 # The authors' own runs drop the learning rate in steps, and draw weaker colors before the crop:
 # augment.policy=wmse.
@@ -17,8 +18,8 @@ WMSE = {
         optimizer={"name": "sgd", "learning_rate": 0.8, "weight_decay": 1e-3},
     ),
     "small": differences(method={"hidden_dim": 512}),
-    "cifar10": _CIFAR.expecting("88.67 % linear, online (solo-learn, README)"),
-    "cifar100": _CIFAR.expecting("61.33 % linear, online (solo-learn, README)"),
+    "cifar10": _CIFAR.expecting(online("88.67")),
+    "cifar100": _CIFAR.expecting(online("61.33")),
     "imagenet": differences(
         "the authors' code, README, W-MSE 2 on ImageNet-100, with decoupled weight decay",
         method={"whitening_size": 256, "projection_dim": 128},
