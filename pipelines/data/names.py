@@ -9,7 +9,12 @@ from keras_ssl.core.errors import UserError, did_you_mean
 from pipelines.data.shards import find_shards
 
 EMBEDDED = "digits"
-SUBSETS = {"imagenet100": "imagenet2012"}  # the classes of each are in class_lists
+# Parts of other sets; the classes of each are in class_lists.
+SUBSETS = {"imagenet100": "imagenet2012", "mini_imagenet": "imagenet2012"}
+# Images of each class that both parts of a subset take from the split `train` of the set.
+PER_CLASS = {"mini_imagenet": {"train": 500, "test": 100}}
+
+OTHER_NAMES = {"svhn": "svhn_cropped", "imagenet": "imagenet2012", "ilsvrc2012": "imagenet2012"}
 
 _WANTED = {"npz": "an .npz file", "folder": "a folder of images"}
 
@@ -67,7 +72,9 @@ def check_name(name):
         prefix = "tfrecord:" if ".tfrec" in os.path.basename(name) else prefix
         raise UserError(f"Unknown data set '{name}'. Did you mean '{prefix}{name}'?")
     # Stricter than for other names: the data sets that one could mean are not all known here.
-    near = difflib.get_close_matches(stem, [EMBEDDED, *SUBSETS, *TFDS, *DATASET_PREFIXES], 1, 0.75)
+    near = [OTHER_NAMES[stem]] if stem in OTHER_NAMES else []
+    known = [EMBEDDED, *SUBSETS, *TFDS, *DATASET_PREFIXES]
+    near = near or difflib.get_close_matches(stem, known, 1, 0.75)
     if near or not stem:
         hint = f" Did you mean '{near[0]}'?" if near else ""
         kinds = f"{EMBEDDED}, {', '.join(DATASET_FORMS)}, or a name of TensorFlow Datasets"

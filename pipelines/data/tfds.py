@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from keras_ssl.core.errors import UserError, did_you_mean
 from pipelines.data.image_data import SAMPLE, ImageData, check_memory, common_side, keep_in_memory
-from pipelines.data.names import EMBEDDED, SUBSETS
+from pipelines.data.names import EMBEDDED, PER_CLASS, SUBSETS
 from pipelines.data.records import index_records
 from pipelines.data.tfrecord import assemble
 from pipelines.files import progress
@@ -35,7 +35,9 @@ def load_from_catalog(name, *, data_dir=None, image_size=None, in_memory=None, l
         name: as TensorFlow Datasets writes it: name, name/config or name:version; with
             `#FEATURE` behind it, that feature is the label, as in `cifar100#coarse_label`.
             `imagenet100` is imagenet2012 with the 100 classes of `class_lists/imagenet100.txt`,
-            labels 0 to 99 in the order of their WordNet ids.
+            labels 0 to 99 in the order of their WordNet ids; `mini_imagenet` has those of
+            `class_lists/mini_imagenet.txt`, of each the first 500 images of the split `train` for
+            training and the next 100 for testing, in the order in which its files have them.
         data_dir: where TensorFlow Datasets keeps its files; by default its own place.
         image_size: side of the images.
         in_memory: as for `pipelines.data.load.load`.
@@ -59,8 +61,16 @@ def load_test_split(name, *, data_dir=None, image_size=None, in_memory=None, log
     Raises:
         UserError: as `load_from_catalog` does, but for the split `train`.
     """
+    if _base(name) in PER_CLASS:
+        data = _load(name, splits_of, data_dir, image_size, in_memory, log)
+        return data.test_images, data.test_labels, data.class_names
     data = _load(name, _only_test, data_dir, image_size, in_memory, log)
     return data.train_images, data.train_labels, data.class_names
+
+
+def _base(name):
+    """A name without feature and version."""
+    return name.partition("#")[0].split(":")[0]
 
 
 def _only_test(builder, label, name):
@@ -78,7 +88,7 @@ def _only_test(builder, label, name):
 def _load(name, choose, data_dir, image_size, in_memory, log):
     """`ImageData` of the splits that `choose(builder, label, name)` says."""
     stem, _, wanted = name.partition("#")
-    base = stem.split(":")[0]
+    base = _base(name)
     source = SUBSETS.get(base, base) + stem.removeprefix(base)
     builder = find(source, data_dir)
     features = builder.info.features
@@ -92,12 +102,14 @@ def _load(name, choose, data_dir, image_size, in_memory, log):
         raise UserError(f"'{name}' has images of {channels} channels; 1 or 3 are needed.")
     settings = {"image_size": image_size, "in_memory": in_memory, "log": log}
     if base in SUBSETS:
-        return _from_records(name, builder, splits, label, classes_of(base), **settings)
+        of = {"wanted": classes_of(base), "per_class": PER_CLASS.get(base)}
+        splits = {"train": splits["train"]} if base in PER_CLASS else splits
+        return _from_records(name, builder, splits, label, **of, **settings)
     side = image_size or _choose_size(builder, splits["train"], log)
     count = sum(builder.info.splits[split].num_examples for split in splits.values())
     if not keep_in_memory(in_memory, count, side, channels):
         settings |= {"image_size": side, "in_memory": False}
-        return _from_records(name, builder, splits, label, None, **settings)
+        return _from_records(name, builder, splits, label, **settings)
     check_memory(count, side, channels, name)
     return _from_arrays(name, builder, splits, label, side, log)
 
@@ -111,11 +123,19 @@ def classes_of(subset):
     ('n01558993', 'n01692333')
     """
     lines = (_LISTS / f"{subset}.txt").read_text().splitlines()
-    return tuple(line for line in lines if not line.startswith("#"))
+    return tuple(line.split()[0] for line in lines if not line.startswith("#"))
 
 
-def _from_records(name, builder, splits, label, wanted, *, image_size, in_memory, log):
-    """`ImageData` from the record files of a set; of the `wanted` classes, if not `None`."""
+def _from_records(
+    name, builder, splits, label, wanted=None, per_class=None, *, image_size, in_memory, log
+):
+    """`ImageData` from the record files of a set.
+
+    Args:
+        wanted: names of the classes that are read; `None` for all.
+        per_class: {part: images of each class}, all of the split for training; `None` for all
+            images of each split.
+    """
     form = getattr(builder.info.file_format, "value", "unknown")
     if form != "tfrecord":
         raise UserError(
@@ -139,10 +159,33 @@ def _from_records(name, builder, splits, label, wanted, *, image_size, in_memory
     rows = {part: index.rows_of(of) for part, of in files.items()}
     if wanted is not None:
         rows = {part: of[labels[of] >= 0] for part, of in rows.items()}
+    if per_class is not None:
+        rows = _first_of_each(rows["train"], labels, per_class, name, class_names)
     if not len(rows["train"]):
         raise UserError(f"'{name}' has no usable image.")
     settings = {"image_size": image_size, "in_memory": in_memory, "log": log}
     return assemble(name, index, rows, labels, class_names, hold_out=False, **settings)
+
+
+def _first_of_each(rows, labels, per_class, name, class_names):
+    """{part: the next so many rows of each class}, in their order.
+
+    Raises:
+        UserError: if a class has too few.
+    """
+    found = [rows[labels[rows] == number] for number in range(len(class_names))]
+    fewest, needed = min(found, key=len), sum(per_class.values())
+    if len(fewest) < needed:
+        which = class_names[next(n for n, of in enumerate(found) if of is fewest)]
+        raise UserError(
+            f"'{name}': class {which} has {len(fewest)} images; {needed} are needed. Prepare the "
+            "whole split 'train'."
+        )
+    parts, start = {}, 0
+    for part, count in per_class.items():
+        parts[part] = np.sort(np.concatenate([of[start : start + count] for of in found]))
+        start += count
+    return parts
 
 
 def _renumbered(labels, names, wanted):

@@ -3,10 +3,10 @@
 import pytest
 
 from keras_ssl.config import format_method, format_recipe, parse_set, resolve
-from keras_ssl.config.resolution import family_in, provenance, recipe_names, recipe_of
+from keras_ssl.config.resolution import provenance, recipe_names, recipe_of
 from keras_ssl.core.errors import UserError
 from keras_ssl.recipes import RECIPES
-from keras_ssl.recipes.families import FAMILIES
+from keras_ssl.recipes.families import BUILT_ON, FAMILIES, family_in, levels_of
 from pipelines.views.policies import policy_for
 from tests.unit.config import CATALOG, EVERY, flag, settings_of
 
@@ -15,7 +15,9 @@ from tests.unit.config import CATALOG, EVERY, flag, settings_of
 def test_every_recipe_resolves_and_says_where_it_comes_from(name, family):
     recipe = resolve(CATALOG, name, family=family)
     assert recipe.source
-    assert recipe.neck.kind == ("sem" if name.startswith("sem_") else "none")
+    own = RECIPES.get(name, {}).get(family)
+    kind = own and own.settings.get("neck.kind")
+    assert recipe.neck.kind == (kind or ("sem" if name.startswith("sem_") else "none"))
     views = policy_for(recipe.augment.policy, recipe.augment.num_views, **recipe.augment.overrides)
     assert len(views) == recipe.augment.num_views
     assert f"method {name}, recipe {family}" in format_recipe(recipe)
@@ -46,7 +48,7 @@ def test_sem_changes_only_what_its_recipes_say(name, family):
         ("sem_byol", "imagenet", {"neck.simplex_size": 21, "optimizer.learning_rate": 0.4}),
         ("cplearn", "imagenet", {"method.num_codes": 131072, "backbone.name": "vit_small"}),
         ("dino", "imagenet", {"schedule.final_weight_decay": 0.4, "optimizer.clipnorm": 3.0}),
-        ("simmer", "imagenet", {"data.image_size": 84, "method.num_layers": 3}),
+        ("simmer", "mini_imagenet", {"data.image_size": 84, "method.num_layers": 3}),
         ("wmse", "imagenet", {"method.whitening_size": 256, "method.projection_dim": 128}),
         ("simclr", "imagenet", {"augment.policy": "imagenet_simclr"}),  # Google's arithmetic
         ("moco", "imagenet", {"augment.policy": "moco_v2", "optimizer.learning_rate": 0.03}),
@@ -59,15 +61,31 @@ def test_published_settings(name, family, expected):
 
 @pytest.mark.parametrize("name", CATALOG.methods)
 def test_every_method_has_a_recipe_of_its_own_for_every_kind_of_data(name):
-    assert set(FAMILIES) <= set(RECIPES[name])
-    assert {family_in(recipe) for recipe in RECIPES[name]} == set(FAMILIES)
+    roots = set(FAMILIES) - set(BUILT_ON)
+    assert roots <= set(RECIPES[name])
+    assert {levels_of(recipe)[0] for recipe in RECIPES[name]} == roots
+
+
+@pytest.mark.parametrize("family, root", BUILT_ON.items())
+def test_a_family_built_on_another_changes_only_what_it_says(family, root):
+    said = {"svhn": {"augment.flip"}, "mini_imagenet": {"data.image_size"}}
+    for name in ("byol", "sem_byol", "vicreg", "cpc"):
+        there = settings_of(resolve(CATALOG, name, family=root))
+        here = settings_of(resolve(CATALOG, name, family=family))
+        differ = {key for key in here if here[key] != there.get(key)}
+        assert differ - {"evaluation.probe"} == said.get(family, set())
+
+
+def test_former_names_of_recipes_are_known():
+    assert resolve(CATALOG, "cplearn", family="small/svhn").family == "svhn"
+    assert resolve(CATALOG, "simclr", family="cifar100/geometry").family.endswith("_large")
 
 
 @pytest.mark.parametrize("name, family", [pair for pair in EVERY if pair[0].startswith("sem_")])
 def test_the_source_of_a_recipe_with_sem_says_where_sem_has_its_settings_from(name, family):
     source, expected = provenance(name, family)
-    own = RECIPES.get(name, {}).get(family)
-    published = bool(own and own.source)
+    own = RECIPES.get(name, {})
+    published = any(level in own and own[level].source for level in levels_of(family))
     assert source.startswith("SEM") and source.endswith(provenance(name[4:], family)[0])
     assert ("in no paper here" in source or "of our own" in source) is not published
     assert published or not expected
@@ -99,14 +117,15 @@ def test_set_beats_flag_beats_recipe_beats_default():
         ("npz:cifar10.npz", "small"),
         ("folder:cifar10", "small"),
         ("stl10", "small"),
-        ("svhn_cropped", "small/svhn"),
+        ("svhn_cropped", "svhn"),
+        ("mini_imagenet", "mini_imagenet"),
     ],
 )
 def test_the_data_set_chooses_the_recipe(dataset, family):
     assert recipe_of(dataset) == family
     overrides = [flag("data.dataset", dataset)]
     assert resolve(CATALOG, "cplearn", overrides).family == family
-    assert resolve(CATALOG, "byol", overrides).family == family_in(family)  # it has no run on SVHN
+    assert resolve(CATALOG, "byol", overrides).family == family
     assert resolve(CATALOG, "byol", overrides, "imagenet").family == "imagenet"
 
 

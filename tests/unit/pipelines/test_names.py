@@ -17,6 +17,8 @@ from pipelines.data.shards import find_shards, parts_of
         ("digits#label", "no other labels"),
         ("cifr100#coarse_label", "Did you mean 'cifar100'"),
         ("imagenet10", "Did you mean 'imagenet100'"),
+        ("mini-imagenet", "Did you mean 'mini_imagenet'"),
+        ("svhn", "Did you mean 'svhn_cropped'"),
         ("tfrecord:", "tfrecord:PATH"),
         ("images/train.tfrecord", "Did you mean"),
     ],
@@ -31,15 +33,15 @@ def test_a_wrong_name_is_answered_with_the_right_form(name, message, tmp_path, m
 
 @pytest.mark.parametrize(
     "name",
-    ["cifar100#coarse_label", "cifar100:3.*.*#coarse_label", "imagenet100", "tfrecord:a#b/*"],
+    ["cifar100#coarse_label", "cifar100:3.*.*#coarse_label", "mini_imagenet", "tfrecord:a#b/*"],
 )
 def test_features_subsets_and_patterns_are_names(name):
     check_name(name)
 
 
-def test_a_feature_and_a_subset_keep_the_recipe_of_their_set():
+def test_a_feature_keeps_the_recipe_of_its_set_and_a_subset_has_its_own():
     assert recipe_of("cifar100#coarse_label") == "cifar100"
-    assert recipe_of("imagenet100") == "imagenet"
+    assert recipe_of("imagenet100") == "imagenet100"
 
 
 def touch(folder, *names):

@@ -323,8 +323,47 @@ def test_imagenet100_is_the_images_of_its_classes_numbered_anew(written, in_memo
     assert len(data.test_images) == 2 and data.num_classes == 100 and data.class_names == wanted
 
 
-def test_imagenet100_lists_a_hundred_classes_of_imagenet_in_ascending_order():
-    wanted = module.classes_of("imagenet100")
+@pytest.fixture
+def few_of_each(monkeypatch):
+    """Mini-ImageNet of two classes, of each three images for training and one for testing."""
+    wanted = module.classes_of("mini_imagenet")[:2]
+    monkeypatch.setattr(module, "classes_of", lambda name: wanted)
+    monkeypatch.setitem(module.PER_CLASS, "mini_imagenet", {"train": 3, "test": 1})
+    return wanted
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_mini_imagenet_takes_both_parts_from_the_training_images(written, few_of_each, in_memory):
+    parts = {
+        "names": (*few_of_each[::-1], "n01440764"),
+        "counts": {"train": 15, "validation": 6},
+    }
+    data = written("mini_imagenet", parts, in_memory=in_memory)
+    numbers = data.train_images[:][:, 0, 0, 0]
+    np.testing.assert_array_equal(data.train_labels, 1 - numbers % 3)
+    assert np.bincount(data.train_labels).tolist() == [3, 3]
+    tested = data.test_images[:][:, 0, 0, 0]
+    np.testing.assert_array_equal(data.test_labels, 1 - tested % 3)
+    assert len(tested) == 2 and not set(tested) & set(numbers)
+    assert data.validation_rows is None and data.class_names == few_of_each
+
+
+def test_mini_imagenet_needs_enough_images_of_each_class(written, few_of_each):
+    parts = {"names": few_of_each, "counts": {"train": 7}}
+    with pytest.raises(UserError, match=f"class {few_of_each[1]} has 3 images; 4 are needed"):
+        written("mini_imagenet", parts)
+
+
+def test_classes_of_mini_imagenet_are_64_16_and_20_in_the_few_shot_split():
+    lines = (module._LISTS / "mini_imagenet.txt").read_text().splitlines()
+    split = [line.split()[1] for line in lines if not line.startswith("#")]
+    assert [split.count(part) for part in ("train", "validation", "test")] == [64, 16, 20]
+    assert module.PER_CLASS["mini_imagenet"] == {"train": 500, "test": 100}  # SimMER, sec. 3.2
+
+
+@pytest.mark.parametrize("name", ["imagenet100", "mini_imagenet"])
+def test_a_subset_lists_a_hundred_classes_of_imagenet_in_ascending_order(name):
+    wanted = module.classes_of(name)
     known = set(tfds.builder("imagenet2012").info.features["label"].names)
     assert len(set(wanted)) == 100 and set(wanted) <= known
     assert list(wanted) == sorted(wanted)

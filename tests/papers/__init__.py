@@ -1,0 +1,1 @@
+"""What the papers print, as data, and that the recipes have it."""
