@@ -29,34 +29,27 @@ _TABLE_3 = ("imagenet_v2", "imagenet_r", "imagenet2012_corrupted", "imagenet_a")
 _TABLE_4 = ("food101", "cifar10", "cifar100", "sun397", "dtd", "oxford_flowers102")
 
 
-def _on_imagenet(linear, shifted, transfer, finetuned, top1, top5, **read):
-    """What SEM's tables 3 to 5 print of a run."""
-    few = {"1pct": 0.01, "10pct": 0.1}
+def _on_imagenet(linear, shifted, transfer, finetuned, top1, top5, readout=""):
+    """What SEM's tables 3 to 5 print of a run; the simplices have another tau_d in each."""
+    zero, one = ({"tau": tau} if readout else {} for tau in (0.0, 1.0))
+    probe = {"task": "sem_sgd_imagenet", "readout": readout}
     return (
-        sem(linear, "SEM, table 3", **read),
+        sem(linear, "SEM, table 3", **probe),
         *(
-            sem(value, "SEM, table 3", dataset=dataset, **read)
+            sem(value, "SEM, table 3", dataset=dataset, **probe)
             for dataset, value in zip(_TABLE_3, shifted.split(), strict=True)
         ),
         *(
-            Published(value, "SEM, table 4", "transfer", dataset=dataset, **_at(0.0, read))
-            for dataset, value in zip(_TABLE_4, transfer.split(), strict=True)
+            Published(value, "SEM, table 4", task, dataset=dataset, **tau)
+            for task, values, tau in (("transfer", transfer, zero), ("finetune", finetuned, one))
+            for dataset, value in zip(_TABLE_4, values.split(), strict=True)
         ),
         *(
-            Published(value, "SEM, table 4", "finetune", dataset=dataset, **_at(1.0, read))
-            for dataset, value in zip(_TABLE_4, finetuned.split(), strict=True)
-        ),
-        *(
-            Published(value, "SEM, table 5", "finetune", metric, share=share, **_at(None, read))
+            Published(value, "SEM, table 5", "finetune", metric, readout, share=share)
             for metric, values in (("accuracy", top1), ("top5", top5))
-            for share, value in zip(few.values(), values.split(), strict=True)
+            for share, value in zip((0.01, 0.1), values.split(), strict=True)
         ),
     )
-
-
-def _at(tau, read):
-    """How the simplices of a run are read at another temperature; nothing for a run without."""
-    return {**read, "tau": tau} if read else {}
 
 
 BYOL = {

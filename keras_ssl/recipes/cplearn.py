@@ -6,6 +6,7 @@ paper prints it for ImageNet-100 (appendix N) and the forward one elsewhere (eq.
 
 from keras_ssl.recipes.cplearn_runs import IMAGENET100, VIEWS, resnet8_runs, vit_runs
 from keras_ssl.recipes.differences import differences
+from keras_ssl.recipes.families import ADAM_PROBE
 from keras_ssl.recipes.published import Published, cplearn
 
 # CPLearn, table 7: weights of the agreement on a ResNet-8, by the number of codes.
@@ -18,6 +19,7 @@ _CIFAR = differences(
     augment={"policy": "cifar_asymmetric"},
     optimizer={"name": "adamw", "learning_rate": 1e-3, "weight_decay": 1e-4},
     training={"batch_size": 64},
+    evaluation=ADAM_PROBE,
 )
 
 

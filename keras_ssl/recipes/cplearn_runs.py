@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from keras_ssl.recipes.differences import Differences, differences
+from keras_ssl.recipes.families import ADAM_PROBE
 from keras_ssl.recipes.published import cplearn
 
 VIEWS = {"jitter_probability": 0.1, "grayscale": 0.1, "noise": 0.03}  # table 6
@@ -56,6 +57,7 @@ def resnet8_runs(
             augment={"policy": "cifar_symmetric_weak", **VIEWS, **sections.get("augment", {})},
             optimizer=_OPTIMIZER,
             training={"batch_size": 64, **sections["training"]},
+            evaluation=ADAM_PROBE,
         )
     return runs
 
@@ -111,6 +113,7 @@ def vit_runs(
             f"authors' code of DINO, vanilla run; {note}",
             *cplearn(accuracy, nmi, place),
             method=method(width),
+            evaluation={"probe": "adam", "probe_views": "augmented"},  # as in DINO's code
             **sections,
         )
         for width, (accuracy, nmi) in rows.items()

@@ -4,13 +4,19 @@ from keras_ssl.core.constants import CODEBOOK_SIZE, GUMBEL_TEMPERATURE, NUM_CODE
 from keras_ssl.recipes.differences import differences
 from keras_ssl.recipes.published import Published
 
+# Probes of the papers: SEM, appendix B.2 and, of tau_d, sec. 4; SimSiam, appendix A, by whose
+# protocol SimMER goes; CPLearn, appendix I, which says nothing of augmentation.
+_READ = {"probe_views": "augmented", "temperatures": (0.0, 0.01, 0.1, 1.0)}
+LARS_PROBE = {"probe": "lars", "probe_views": "augmented"}
+ADAM_PROBE = {"probe": "adam", "probe_views": "cached"}
+
 _CIFAR = differences(
-    "the CIFAR settings of solo-learn, which SEM took over",
+    "the CIFAR settings of solo-learn, which SEM took over, and SEM's linear probe",
     backbone={"stem_padding": 2},
     optimizer={"name": "lars", "variant": "larc_clip", "trust_coefficient": 0.02},
     schedule={"warmup_start": 3e-5, "warmup_inclusive": True},
     training={"epochs": 1000},
-    evaluation={"every_epochs": 20},
+    evaluation={"every_epochs": 20, "probe": "sem_sgd", **_READ},
 )
 
 # Fine-tuning in minutes on two CPU cores.
@@ -44,11 +50,12 @@ FAMILIES = {
     "cifar10": _CIFAR,
     "cifar100": _CIFAR,
     "imagenet": differences(
-        "the ImageNet settings that most papers share",
+        "the ImageNet settings that most papers share, and SEM's linear probe",
         backbone={"name": "resnet50"},
         data={"image_size": 224},
         augment={"policy": "imagenet_asymmetric"},
         optimizer={"name": "lars", "learning_rate": 0.3, "weight_decay": 1e-6},
+        evaluation={"probe": "sem_sgd_imagenet", **_READ},
     ),
 }
 
@@ -61,6 +68,7 @@ FAMILIES |= {
         "as for imagenet2012, on images of 84 pixels",
         data={"image_size": 84},
         augment={"local_size": 0},
+        evaluation=LARS_PROBE,
     ),
 }
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from keras_ssl.recipes.cplearn_runs import IMAGENET100, resnet8_runs, vit_runs
 from keras_ssl.recipes.differences import differences
+from keras_ssl.recipes.families import ADAM_PROBE
 from keras_ssl.recipes.published import cplearn
 
 # CPLearn, scripts/pretrain/cifar/gedi_nogen.yaml.
@@ -19,6 +20,7 @@ _CIFAR = differences(
     augment={"policy": "cifar_asymmetric"},
     optimizer={"name": "adamw", "learning_rate": 1e-3, "weight_decay": 1e-4},
     training={"batch_size": 64},
+    evaluation=ADAM_PROBE,
 )
 
 # Few clusters: a batch has to use all of them equally, so it needs some images of each.

@@ -2,7 +2,7 @@
 
 from keras_ssl.recipes.cplearn_runs import resnet8_runs
 from keras_ssl.recipes.differences import differences
-from keras_ssl.recipes.families import OUR_SGD
+from keras_ssl.recipes.families import ADAM_PROBE, OUR_SGD
 from keras_ssl.recipes.published import Published, cplearn
 
 # CPLearn trains its network on one list of classes, of which the states in its table 8 have no
@@ -22,6 +22,7 @@ def _resnet18(num_classes, *results):
         augment={"policy": "cifar_asymmetric"},
         optimizer={"name": "adamw", "learning_rate": 1e-3, "weight_decay": 1e-4},
         training={"batch_size": 64},
+        evaluation=ADAM_PROBE,
     )
 
 

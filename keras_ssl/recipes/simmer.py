@@ -1,12 +1,14 @@
 """Recipes of SimMER."""
 
 from keras_ssl.recipes.differences import differences
+from keras_ssl.recipes.families import LARS_PROBE
 from keras_ssl.recipes.published import Published
 
 _TRAINING = {
     "optimizer": {"name": "adamw", "learning_rate": 1e-3, "weight_decay": 1e-6},
     "schedule": {"warmup_epochs": 0},
     "training": {"epochs": 800, "batch_size": 512},
+    "evaluation": LARS_PROBE,
 }
 _VIEWS = {"policy": "moco_v2", "num_views": 4}
 _NOTE = (

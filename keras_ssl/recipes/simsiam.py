@@ -1,7 +1,7 @@
 """Recipes of SimSiam."""
 
 from keras_ssl.recipes.differences import differences
-from keras_ssl.recipes.families import mini_imagenet
+from keras_ssl.recipes.families import LARS_PROBE, mini_imagenet
 from keras_ssl.recipes.published import Published, online
 
 # The authors decay everything and leave the predictor's learning rate alone, as solo-learn does.
@@ -11,6 +11,7 @@ _CIFAR = differences(
     "solo-learn, scripts/pretrain/cifar/simsiam.yaml",
     augment={"policy": "cifar_symmetric_weak"},
     optimizer={**_SGD, "learning_rate": 0.5, "weight_decay": 1e-5},
+    evaluation=LARS_PROBE,
 )
 
 # In our own two the predictor learns much faster than the rest: at the same rate only few
@@ -36,6 +37,7 @@ SIMSIAM = {
         optimizer={**_SGD, "learning_rate": 0.05, "weight_decay": 1e-4},
         schedule={"warmup_epochs": 0, "hold": "epoch"},
         training={"batch_size": 512},
+        evaluation=LARS_PROBE,
     ),
     "mini_imagenet": mini_imagenet("58.14"),
 }

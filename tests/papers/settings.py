@@ -371,4 +371,46 @@ SIMMER = [
     ),
 ]
 
-ROWS = [*SEM_BASELINES, *SEM_TABLES, *SEM_BYOL, *COSENTINO, *CPLEARN, *SIMMER]
+# Linear probes: whose protocol a recipe names. What the protocols hold is tested with them.
+READ = {"evaluation.temperatures": (0.0, 0.01, 0.1, 1.0)}
+AUGMENTED = {"evaluation.probe_views": "augmented"}
+PROBES = [
+    Row(
+        "SEM, appendix B.2 and sec. 4",
+        ("byol cifar100", "sem_byol cifar100", "sem_simclr cifar100", "sem_byol cifar100/resnet50"),
+        {"evaluation.probe": "sem_sgd", **AUGMENTED, **READ},
+    ),
+    Row(
+        "SEM, appendix B.2",
+        ("byol imagenet/sem_baseline", "sem_byol imagenet"),
+        {
+            "evaluation.probe": "sem_sgd_imagenet",
+            "evaluation.probe_temperatures": (0.01, 0.1, 1.0),
+            **AUGMENTED,
+        },
+    ),
+    Row(
+        "SimMER, sec. 3.3",
+        (
+            "simmer cifar10",
+            "simmer mini_imagenet",
+            "byol mini_imagenet",
+            "simsiam imagenet",
+            "simsiam cifar10",
+        ),
+        {"evaluation.probe": "lars", **AUGMENTED},
+    ),
+    Row(
+        "CPLearn, appendix I",
+        (*resnet8("svhn"), *resnet8("cifar100/resnet8"), "cplearn cifar10", "gedi_nogen cifar10"),
+        {"evaluation.probe": "adam"},
+    ),
+    Row(
+        "CPLearn, appendix M",
+        ("cplearn imagenet100", "dino imagenet100/128", "barlow_twins imagenet100"),
+        {"evaluation.probe": "adam", **AUGMENTED},
+    ),
+    Row("a newcomer's minutes", ("byol digits", "simmer small"), {"evaluation.probe": "none"}),
+]
+
+ROWS = [*SEM_BASELINES, *SEM_TABLES, *SEM_BYOL, *COSENTINO, *CPLEARN, *SIMMER, *PROBES]

@@ -141,6 +141,15 @@ def test_a_result_holds_whatever_does_not_affect_training():
     assert changed.expected.startswith("70.7 % linear")
 
 
+def test_a_result_says_with_what_it_was_measured_where_the_run_measures_otherwise():
+    recipe = resolve(CATALOG, "byol", on("cifar100", "evaluation.probe=lars"))
+    assert recipe.expected.endswith("(SEM, table 1), measured with evaluation.probe=sem_sgd")
+    cached = resolve(CATALOG, "byol", on("cifar100", "evaluation.probe_views=cached"))
+    assert cached.expected.endswith(", measured with evaluation.probe_views=augmented")
+    online = resolve(CATALOG, "byol", on("cifar10", "evaluation.probe=lars"))
+    assert "measured with" not in online.expected  # a classifier trained along with it
+
+
 def test_a_result_follows_what_is_changed_later():
     recipe = resolve(CATALOG, "byol", on("cifar100"))
     longer = recipe.with_({"training.epochs": 2000}, origin="--epochs")

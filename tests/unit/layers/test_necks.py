@@ -284,7 +284,7 @@ def test_settings_that_do_nothing_in_a_neck_are_refused(settings, words):
         ("vq", ["pretrained, vq"], "vq: 4 codebooks of 3 vectors of 32"),
         (
             "sem",
-            [f"pretrained, SEM tau_d={tau}" for tau in ("0", "0.1", "1")],
+            [f"pretrained, SEM tau_d={tau}" for tau in ("0", "0.01", "0.1", "1")],
             "sem: 4 simplices of 3, tau 1",
         ),
     ],
