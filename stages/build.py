@@ -68,7 +68,8 @@ def build_method(recipe: Recipe, inputs: Inputs, steps: int) -> keras_ssl.Method
         )
         method.check_views(recipe.augment.num_views, recipe.augment.local_views)
         method.check_batch(recipe.training.batch_size)
-        method.compile(optimizer=build_optimizer(recipe, updates), jit_compile=devices.xla.value)
+        optimizer = build_optimizer(recipe, updates, method)
+        method.compile(optimizer=optimizer, jit_compile=devices.xla.value)
         method.optimizer.build(method.trainable_variables)  # refuses layers that are not there
     return method
 
@@ -97,8 +98,14 @@ def check_replicas(training: Training, replicas: int):
         )
 
 
-def build_optimizer(recipe: Recipe, updates: int) -> keras.optimizers.Optimizer:
-    """The optimizer with its schedule over `updates` updates."""
+def build_optimizer(
+    recipe: Recipe, updates: int, method: keras_ssl.Method | None = None
+) -> keras.optimizers.Optimizer:
+    """The optimizer with its schedule over `updates` updates.
+
+    With a `method`, layers of the recipe's `constant_lr_layers` that it does not train are left
+    out: a method may be set to have no predictor, or one that stays as it is.
+    """
     schedule, training = recipe.schedule, recipe.training
     per_epoch = updates / training.epochs
     peak = recipe.scaled(recipe.optimizer.learning_rate)
@@ -112,7 +119,12 @@ def build_optimizer(recipe: Recipe, updates: int) -> keras.optimizers.Optimizer:
         hold_steps=max(1, round(per_epoch)) if schedule.hold == "epoch" else 1,
     )
     options = dict(recipe.optimizer.options)
-    if recipe.optimizer.constant_lr or options.get("constant_lr_layers"):
+    missing = method is not None and missing_layers(recipe, method)
+    if missing:
+        names = options["constant_lr_layers"]
+        options["constant_lr_layers"] = tuple(name for name in names if name not in missing)
+    given = recipe.optimizer.constant_lr and not missing
+    if given or options.get("constant_lr_layers"):
         options["constant_lr"] = recipe.scaled(constant_rate(recipe.optimizer))
     if schedule.final_weight_decay is not None:
         options["weight_decay"] = keras_ssl.Cosine(
@@ -124,6 +136,17 @@ def build_optimizer(recipe: Recipe, updates: int) -> keras.optimizers.Optimizer:
         gradient_accumulation_steps=training.accumulate if training.accumulate > 1 else None,
         **options,
     )
+
+
+def missing_layers(recipe: Recipe, method: keras_ssl.Method) -> list[str]:
+    """Layers that the recipe, and not the user, gives a rate of their own, and no one trains."""
+    keys = ("optimizer.constant_lr_layers", "optimizer.constant_lr")
+    asked = any(key in recipe.settings and recipe.settings[key][1].explicit for key in keys)
+    names = recipe.optimizer.options.get("constant_lr_layers", ())
+    if not names or asked:
+        return []
+    trained = {part for v in method.trainable_variables for part in v.path.split("/")[:-1]}
+    return [name for name in names if name not in trained]
 
 
 def constant_rate(optimizer: Optimizer) -> float:

@@ -1,5 +1,6 @@
 """The block that says what will run."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from keras_ssl.config import Recipe
 from keras_ssl.config.schema import Backbone, Neck
 from keras_ssl.core.detection import detect
 from keras_ssl.core.hardware import device_line
-from stages.build import constant_rate
+from stages.build import constant_rate, missing_layers
 from stages.devices import devices_for
 from stages.inputs import describe_data
 
@@ -38,7 +39,7 @@ def describe(session: "Session", workdir: Path, step: int) -> str:
         "data": describe_data(session.inputs),
         "batch": f"{training.batch_size} images (global) x {recipe.augment.num_views} views"
         f"{crops}, {per_epoch} steps an epoch, {training.epochs} epochs",
-        "learning": describe_rates(recipe),
+        "learning": describe_rates(recipe, missing_layers(recipe, method)),
         **describe_devices(recipe, method),
         "results": str(workdir),
     }
@@ -66,10 +67,11 @@ def describe_devices(recipe: Recipe, method: keras_ssl.Method) -> dict[str, str]
     }
 
 
-def describe_rates(recipe: Recipe) -> str:
-    """The optimizer and its learning rates in a line."""
+def describe_rates(recipe: Recipe, missing: Sequence[str] = ()) -> str:
+    """The optimizer and its learning rates in a line; of layers that are `missing`, none."""
     optimizer = recipe.optimizer
-    rate, layers = optimizer.learning_rate, optimizer.options.get("constant_lr_layers")
+    rate, layers = optimizer.learning_rate, optimizer.options.get("constant_lr_layers", ())
+    layers = [name for name in layers if name not in missing]
     text = f"{optimizer.name}, {rate:g} per 256 images, so {recipe.scaled(rate):g}"
     if layers:
         rate = constant_rate(optimizer)

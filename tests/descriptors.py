@@ -93,6 +93,23 @@ METHODS = {
     },
     "cpc": {"patch_size": 4, "num_steps": 2, "context_dim": 8, "context_blocks": 2},
 }
+# Variants of methods, as "method+variant": what differs from the settings above.
+VARIANTS = {
+    "simsiam+fixed": {"predictor_kind": "fixed"},
+    "simsiam+regularized": {
+        "predictor_kind": "none",
+        "head_norm": "none",
+        "variance_weight": 1.0,
+        "covariance_weight": 0.04,
+    },
+    "byol+regularized": {"variance_weight": 1.0, "covariance_weight": 0.04},
+    "vicreg+predictor": {"predictor_kind": "mlp", "hidden_norm": False},
+    "vicreg+unshared": {"shared": "none"},
+    "simclr+unshared": {"shared": "projector"},
+    "simclr+no_head": {"num_layers": 0},
+    "simclr+deep": {"num_layers": 3},
+    "barlow_twins+unshared": {"shared": "none"},
+}
 # Methods that find clusters, and how many at these sizes.
 CLUSTERS = {
     "swav": 12,
@@ -119,8 +136,10 @@ NECKS = {
     "vq_identity": {"kind": "vq", **_SIZES, "code_dim": 2, "embedder": "identity"},
 }
 
-METHOD_NAMES = [prefix + name for name in METHODS for prefix in ("", "sem_")]
+METHOD_NAMES = [prefix + name for name in METHODS for prefix in ("", "sem_")] + list(VARIANTS)
 SLOW_NAMES = {f"sem_{name}" for name in METHODS} - {"sem_byol", "sem_simclr"}
+# By default, variants with a network or a state that no method has without them.
+SLOW_NAMES |= set(VARIANTS) - {"vicreg+unshared", "moco+memory_bank", "deepcluster+kmeans"}
 
 # Layer, and the shape of an input without the batch.
 LAYERS = {
@@ -167,13 +186,20 @@ OPTIMIZERS = {
 }
 
 
+def method_of(name):
+    """The method of a variant, such as "simsiam" of "simsiam+fixed"; of a method, itself."""
+    return name.partition("+")[0]
+
+
 def make_method(name, *, seed=0, optimizer="sgd", **compile_options):
     """A small compiled method with fixed initial weights."""
     keras.utils.set_random_seed(seed)
     neck = NECK if name.startswith("sem_") else None
-    arguments = {"steps_per_epoch": STEPS_PER_EPOCH, **METHODS[name.removeprefix("sem_")]}
+    base = method_of(name)
+    settings = {**METHODS[base.removeprefix("sem_")], **VARIANTS.get(name, {})}
+    arguments = {"steps_per_epoch": STEPS_PER_EPOCH, **settings}
     method = keras_ssl.create(
-        name, backbone="tiny", input_shape=INPUT_SHAPE, neck=neck, **arguments
+        base, backbone="tiny", input_shape=INPUT_SHAPE, neck=neck, **arguments
     )
     options = dict(OPTIMIZERS[optimizer])
     accumulate = compile_options.pop("gradient_accumulation_steps", None)

@@ -12,18 +12,25 @@ from keras_ssl.ops.precision import Tensor
 def copy_for_target(online: keras.Model) -> keras.Model:
     """Copy a built functional or sequential network, weights included, to be moved by EMA only.
 
-    The copy's variables are frozen one by one: `trainable = False` on the layers would also put
-    their batch normalization into inference mode, while a target normalizes by its own batch.
     A copy that ends in a `SimplicialEmbedding` reads at that layer's target temperature.
     """
     copy = type(online).from_config(online.get_config())
     copy.set_weights(online.get_weights())
-    for variable in copy.trainable_variables:
-        variable.trainable = False
+    freeze(copy)
     simplices = simplices_of(copy)
     if simplices is not None and simplices.target_temperature is not None:
         simplices.temperature = simplices.target_temperature
     return copy
+
+
+def freeze(network: keras.Model) -> None:
+    """Keep a network's parameters from the optimizer, one by one.
+
+    `trainable = False` on its layers would also put their batch normalization into inference mode,
+    while a target, or a fixed predictor, normalizes by its own batch.
+    """
+    for variable in network.trainable_variables:
+        variable.trainable = False
 
 
 def parameter_pairs(

@@ -1,5 +1,8 @@
 """VICReg: agree between views, vary over the batch, decorrelate the features."""
 
+import itertools
+from collections.abc import Sequence
+
 from keras import ops
 
 from keras_ssl.ops.linalg import off_diagonal_energy
@@ -56,9 +59,51 @@ def vicreg_terms(*views: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     Returns:
         Three scalars >= 0 in at least float32.
     """
+    return mean_over_pairs(invariance, views), *spread_terms(*views)
+
+
+def spread_terms(*views: Tensor) -> tuple[Tensor, Tensor]:
+    """Variance and covariance of `vicreg_terms`: what keeps any method's projections from collapse.
+
+    Args:
+        *views: one or more tensors (batch, dim).
+
+    Returns:
+        The mean of `variance_hinge` and twice that of `covariance_energy` over the views: two
+        scalars >= 0 in at least float32.
+
+    Example:
+
+    >>> variance, covariance = spread_terms(keras.ops.ones((4, 8)))  # collapsed
+    >>> round(float(variance), 2), float(covariance)
+    (0.99, 0.0)
+
+    Reference: Bardes et al., VICReg, 2022, sec. 5.2 and table 4.
+    """
     variance = sum(map(variance_hinge, views)) / len(views)
-    covariance = 2.0 * sum(map(covariance_energy, views)) / len(views)
-    return mean_over_pairs(invariance, views), variance, covariance
+    return variance, 2.0 * sum(map(covariance_energy, views)) / len(views)
+
+
+def prediction_invariance(projections: Sequence[Tensor], predictions: Sequence[Tensor]) -> Tensor:
+    """`invariance` of every view's projection and what the others predict of it, averaged.
+
+    Args:
+        projections, predictions: sequences over V >= 2 views of (batch, dim). Gradients flow to
+            both.
+
+    Returns:
+        A scalar >= 0 in at least float32.
+
+    Example:
+
+    >>> a, b = keras.random.normal((2, 4, 8), seed=1)
+    >>> float(prediction_invariance([a, b], [b, a]))
+    0.0
+
+    Reference: Bardes et al., VICReg, 2022, sec. 5.2: s(Z, Z', P, P') without stop-gradient.
+    """
+    pairs = list(itertools.permutations(range(len(projections)), 2))
+    return sum(invariance(projections[z], predictions[p]) for z, p in pairs) / len(pairs)
 
 
 def vicreg_loss(

@@ -4,11 +4,11 @@ from keras_ssl.core.bounds import PositiveWeight, Weight, Width
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
 from keras_ssl.losses.barlow_twins import barlow_twins_terms
-from keras_ssl.methods.base import Method
+from keras_ssl.methods.branches import TwoBranches
 
 
 @register
-class BarlowTwins(Method):
+class BarlowTwins(TwoBranches):
     """Redundancy reduction: the correlation of two views' features comes close to the identity.
 
     It needs neither negatives nor asymmetry, and gains from wide projections. Of more than two
@@ -24,6 +24,13 @@ class BarlowTwins(Method):
         hidden_dim: int > 0. Width of the projector's two hidden layers.
         projection_dim: int > 0. Width of the projections; the paper's 8192 is in its ImageNet
             recipe.
+        shared: "both", "projector" or "none". What the branches of view 1 and of the others have
+            in common; "none" is DW in table 5 of VICReg. View 1's encoder is evaluated.
+        second_encoder: built functional `keras.Model` or None. Of the second branch; by default
+            like the first, with weights of its own.
+
+    Raises:
+        UserError: for a second encoder that does not fit `shared`.
 
     Example:
 
@@ -57,11 +64,8 @@ class BarlowTwins(Method):
         self.loss_scale = loss_scale
         self.hidden_dim = hidden_dim
         self.projection_dim = projection_dim
-        self.projector = self.head(
-            (hidden_dim, hidden_dim, projection_dim),
-            name="projector",
-            hidden_bias=False,
-            output_bias=False,
+        self.projector_head(
+            (hidden_dim, hidden_dim, projection_dim), hidden_bias=False, output_bias=False
         )
 
     def loss_terms(self, outputs):

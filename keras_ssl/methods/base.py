@@ -178,6 +178,11 @@ class Method(Configured, keras.Model):
 
     # What a method uses.
 
+    def add_terms(self, *names: str) -> None:
+        """Add to `terms` what `loss_terms` returns only with some settings."""
+        self.terms = (*self.terms, *names)
+        self._means.update({name: keras.metrics.Mean(name) for name in names})
+
     def head(self, *args, build=mlp, name="projector", input_dim=None, **options):
         """A head that `build` makes of the arguments, in the method's dtype policy.
 

@@ -3,11 +3,11 @@
 from keras_ssl.core.bounds import Share, Width
 from keras_ssl.core.serialization import register
 from keras_ssl.losses.byol import multi_crop_byol_loss
-from keras_ssl.methods.base import Method
+from keras_ssl.methods.regularized import Regularized
 
 
 @register
-class BYOL(Method):
+class BYOL(Regularized):
     """Bootstrap: an online network predicts its own moving average's projection of another view.
 
     There are no negatives; the predictor and the slow target keep the representation from
@@ -26,6 +26,9 @@ class BYOL(Method):
         use_predictor: bool. Whether a predictor comes between projection and target. False is the
             paper's ablation: the projections themselves are compared with the targets, and the
             representation collapses (table 5b).
+        variance_weight: float >= 0. Of VICReg's variance term on the online projections; 0 for
+            none (VICReg, table 4).
+        covariance_weight: float >= 0. Of VICReg's covariance term on the same.
 
     Example:
 
@@ -70,14 +73,17 @@ class BYOL(Method):
     def embed(self, views, training):
         features = self.encode(views, training=training)
         features += self.encode_local(views, training=training)
-        predictions = [self.projector(f, training=training) for f in features]
+        projections = [self.projector(f, training=training) for f in features]
+        predictions = projections
         if self.use_predictor:
-            predictions = [self.predictor(z, training=training) for z in predictions]
+            predictions = [self.predictor(z, training=training) for z in projections]
         targets = self.encode(views, self.target_encoder, training=training)
         return {
+            "projections": projections[: len(targets)],
             "predictions": predictions,
             "targets": [self.target_projector(f, training=training) for f in targets],
         }
 
     def loss_terms(self, outputs):
-        return {"byol": multi_crop_byol_loss(outputs["predictions"], outputs["targets"])}
+        loss = multi_crop_byol_loss(outputs["predictions"], outputs["targets"])
+        return {"byol": loss, **self.regularize(outputs)}

@@ -1,19 +1,21 @@
 """SimCLR: distinguish the views of one image from those of all others."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from keras_ssl.core.bounds import Temperature, Width, WidthOrZero
-from keras_ssl.core.errors import lookup
+import keras
+
+from keras_ssl.core.bounds import Between, Temperature, Width, WidthOrZero
+from keras_ssl.core.errors import UserError, lookup
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
 from keras_ssl.losses.simclr import decoupled_nt_xent, nt_xent
-from keras_ssl.methods.base import Method
+from keras_ssl.methods.branches import TwoBranches
 
 LOSSES = {"nt_xent": nt_xent, "decoupled": decoupled_nt_xent}
 
 
 @register
-class SimCLR(Method):
+class SimCLR(TwoBranches):
     """Contrastive learning: two views of an image attract, views of different images repel.
 
     Every other image of the global batch is a negative, so a larger batch is a harder task. The
@@ -26,10 +28,22 @@ class SimCLR(Method):
         objective: "nt_xent" or "decoupled". The second leaves the positive out of the denominator
             (Cosentino et al., eq. 1).
         temperature: float > 0. Of the loss; smaller weighs hard negatives more.
-        hidden_dim: int >= 0. Width of the projector's hidden layer; 0 for a linear projector.
-        projection_dim: int > 0. Width of the space in which views are compared.
+        hidden_dim: int >= 0. Width of the projector's hidden layers; 0 for a linear projector.
+        num_layers: int >= 0. Layers of the projector: 0 to compare the features themselves, 1 for
+            a linear one (as hidden_dim=0 makes it too), 3 in SimCLR v2 (fig. 8; Chen et al., Big
+            self-supervised models, 2020).
+        projection_dim: int > 0. Width of the space in which views are compared, if there is a
+            projector.
         projection_bias: bool. Whether the projector's last layer has a bias. Cosentino et al.'s
             linear projector W^T h (proposition 3.1) has none.
+        shared: "both", "projector" or "none". What the branches of view 1 and of the others have
+            in common; "none" is DW in table 5 of VICReg. View 1's encoder is evaluated.
+        second_encoder: built functional `keras.Model` or None. Of the second branch; by default
+            like the first, with weights of its own.
+
+    Raises:
+        UserError: for several layers with hidden_dim=0; for a second encoder that does not fit
+            `shared`.
 
     Example:
 
@@ -57,6 +71,7 @@ class SimCLR(Method):
         objective: Literal["nt_xent", "decoupled"] = "nt_xent",
         temperature: Temperature = 0.5,  # table 5's best for long training; CIFAR: appendix B.9
         hidden_dim: WidthOrZero = 2048,
+        num_layers: Annotated[int, Between(0, 100)] = 2,  # sec. 4.2
         projection_dim: Width = 128,  # sec. 2.1
         projection_bias: bool = True,
         **kwargs,
@@ -68,9 +83,21 @@ class SimCLR(Method):
         self.hidden_dim = hidden_dim
         self.projection_dim = projection_dim
         self.projection_bias = projection_bias
-        units = (hidden_dim, projection_dim) if hidden_dim else (projection_dim,)
-        self.projector = self.head(
-            units, name="projector", hidden_norm=False, output_bias=projection_bias
+        self.num_layers = num_layers
+        if hidden_dim == 0 and num_layers > 2:
+            raise UserError(
+                f"hidden_dim=0 is a linear projector. Received num_layers={num_layers}: give the "
+                "hidden layers a width, or take num_layers=1."
+            )
+        if num_layers == 0:
+            self.check_widths("num_layers=0 compares")
+            # The features as they are, in float32 under any policy.
+            self.projector = keras.layers.Identity(autocast=False, name="projector")
+            self.second_projector = self.projector
+            return
+        hidden = (hidden_dim,) * (num_layers - 1) if hidden_dim else ()
+        self.projector_head(
+            (*hidden, projection_dim), hidden_norm=False, output_bias=projection_bias
         )
 
     def loss_terms(self, outputs):

@@ -1,15 +1,17 @@
 """VICReg: agree between views, vary over the batch, decorrelate the features."""
 
+from typing import Literal
+
 from keras_ssl.core.bounds import Weight, Width
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
-from keras_ssl.losses.vicreg import vicreg_terms
-from keras_ssl.methods.base import Method
+from keras_ssl.losses.vicreg import prediction_invariance, spread_terms, vicreg_terms
+from keras_ssl.methods.branches import TwoBranches
 
 
 @register
-class VICReg(Method):
+class VICReg(TwoBranches):
     """Invariance, variance and covariance, each a term of its own.
 
     Every view is kept from collapsing by itself, without normalization of the projections. Of more
@@ -28,9 +30,19 @@ class VICReg(Method):
         hidden_dim: int > 0. Width of the expander's two hidden layers.
         projection_dim: int > 0. Width of the projections; the paper's 8192 is in its ImageNet
             recipe.
+        predictor_kind: "none" or "mlp". With a predictor, of one hidden layer as wide as the
+            expander's, the invariance is that of every projection and what the other view's
+            predicts of it, with gradients to both (table 4; the predictor's widths are not
+            printed).
+        hidden_norm: bool. Batch normalization after hidden layers of expander and predictor (BN
+            in table 4).
+        shared: "both", "projector" or "none". What the branches of view 1 and of the others have
+            in common; "none" is DW in table 5. View 1's encoder is the one that is evaluated.
+        second_encoder: built functional `keras.Model` or None. Of the second branch, DA in
+            table 5; by default like the first, with weights of its own.
 
     Raises:
-        UserError: if all three weights are 0.
+        UserError: if all three weights are 0; for a second encoder that does not fit `shared`.
 
     Example:
 
@@ -56,6 +68,8 @@ class VICReg(Method):
         covariance_weight: Weight = 1.0,  # sec. 4.2
         hidden_dim: Width = 2048,  # solo-learn on CIFAR; sec. 4.2: 8192
         projection_dim: Width = 2048,  # likewise
+        predictor_kind: Literal["none", "mlp"] = "none",  # sec. 5.2
+        hidden_norm: bool = True,  # sec. 4.2
         **kwargs,
     ):
         super().__init__(encoder, **kwargs)
@@ -66,12 +80,33 @@ class VICReg(Method):
         self.covariance_weight = covariance_weight
         self.hidden_dim = hidden_dim
         self.projection_dim = projection_dim
-        self.projector = self.head(
-            (hidden_dim, hidden_dim, projection_dim), name="projector", output_bias=False
+        self.predictor_kind = predictor_kind
+        self.hidden_norm = hidden_norm
+        self.projector_head(
+            (hidden_dim, hidden_dim, projection_dim), output_bias=False, hidden_norm=hidden_norm
         )
+        if predictor_kind == "mlp":
+            self.predictor = self.head(
+                (hidden_dim, projection_dim),
+                name="predictor",
+                input_dim=projection_dim,
+                hidden_norm=hidden_norm,
+            )
+
+    def embed(self, views, training):
+        projections = super().embed(views, training)
+        if self.predictor_kind == "none":
+            return projections
+        return projections + [self.predictor(z, training=training) for z in projections]
 
     def loss_terms(self, outputs):
-        invariance, variance, covariance = vicreg_terms(*map(all_gather, outputs))
+        outputs = [all_gather(output) for output in outputs]
+        if self.predictor_kind == "none":
+            invariance, variance, covariance = vicreg_terms(*outputs)
+        else:
+            views = len(outputs) // 2
+            invariance = prediction_invariance(outputs[:views], outputs[views:])
+            variance, covariance = spread_terms(*outputs[:views])
         return {
             "invariance": self.invariance_weight * invariance,
             "variance": self.variance_weight * variance,

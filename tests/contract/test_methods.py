@@ -18,6 +18,7 @@ from tests.descriptors import (
     SLOW_NAMES,
     make_method,
     make_views,
+    method_of,
 )
 
 # In the scope of the module, pytest runs all tests of a name one after the other: they share a run.
@@ -41,7 +42,11 @@ some_methods = pytest.mark.parametrize(
         for name in METHOD_NAMES
     ],
 )
-MULTI_CROP = [n for n in METHOD_NAMES if keras_ssl.METHODS[n.removeprefix("sem_")].multi_crop]
+MULTI_CROP = [
+    name
+    for name in METHOD_NAMES
+    if keras_ssl.METHODS[method_of(name).removeprefix("sem_")].multi_crop
+]
 every_multi_crop_method = pytest.mark.parametrize("name", MULTI_CROP)
 every_clustering_method = pytest.mark.parametrize(
     "name", [*CLUSTERS, *(pytest.param(f"sem_{name}", marks=pytest.mark.slow) for name in CLUSTERS)]

@@ -74,6 +74,8 @@ METHOD_MAY = {
     "keras_ssl.schedules",
     "keras_ssl.core",
     "keras_ssl.methods.base",
+    "keras_ssl.methods.branches",  # classes that methods extend
+    "keras_ssl.methods.regularized",
 }
 # Where TensorFlow itself may appear; the mathematics is on keras.ops.
 TENSORFLOW = {

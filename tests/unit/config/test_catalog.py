@@ -20,10 +20,17 @@ def test_tables_read_as_text_are_the_tables():
     assert list(CATALOG.optimizers) == list(keras_ssl.OPTIMIZERS)
 
 
+def settings_in_signatures(cls):
+    """The arguments with an annotation and a default, of a method and of the classes it extends."""
+    own = cls.__mro__[: cls.__mro__.index(keras_ssl.Method)]
+    parameters = [p for base in own for p in inspect.signature(base).parameters.values()]
+    return [p for p in parameters if inspect.Parameter.empty not in (p.annotation, p.default)]
+
+
 @pytest.mark.parametrize("name", CATALOG.methods)
 def test_hyper_parameters_read_as_text_are_those_of_the_signature(name):
-    parameters = inspect.signature(keras_ssl.METHODS[name]).parameters.values()
-    defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+    parameters = settings_in_signatures(keras_ssl.METHODS[name])
+    defaults = {p.name: p.default for p in parameters}
     read_as_text = CATALOG.methods[name].settings
     assert {key: setting.default for key, setting in read_as_text.items()} == defaults
     assert {key: setting.kind for key, setting in read_as_text.items()} == {

@@ -48,3 +48,28 @@ def test_simclr_takes_the_decoupled_objective_and_a_linear_projector():
     np.testing.assert_allclose(method.loss_terms(outputs)["contrastive"], wanted, rtol=1e-6)
     with pytest.raises(UserError, match="Did you mean 'decoupled'"):
         keras_ssl.SimCLR(method.encoder, objective="decouple")
+
+
+def head_of(**settings):
+    return keras_ssl.create("simclr", backbone="tiny", input_shape=(8, 8, 3), **settings).projector
+
+
+def test_projectors_have_as_many_layers_as_asked_for():
+    for count, hidden in ((1, 16), (2, 16), (3, 16), (2, 0)):
+        head = head_of(num_layers=count, hidden_dim=hidden, projection_dim=4)
+        dense = [layer for layer in head.layers if layer.name.startswith("dense")]
+        assert [layer.units for layer in dense] == [hidden] * (count - 1) * bool(hidden) + [4]
+
+
+def test_without_a_head_the_features_are_compared():
+    method = keras_ssl.create("simclr", backbone="tiny", input_shape=(8, 8, 3), num_layers=0)
+    views = make_views(method)
+    outputs = method.embed(views, training=False)
+    for view, output in enumerate(outputs):
+        features = method.encoder(views["global"][:, view], training=False)
+        np.testing.assert_allclose(output, features, rtol=1e-5, atol=1e-6)
+
+
+def test_several_layers_without_a_width_are_refused():
+    with pytest.raises(UserError, match="Received num_layers=3: give the hidden layers a width"):
+        head_of(num_layers=3, hidden_dim=0)
