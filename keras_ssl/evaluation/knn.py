@@ -1,26 +1,18 @@
 """Weighted k-nearest-neighbor classification of frozen features."""
 
-import functools
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from keras_ssl.core.constants import KNN_NEIGHBOURS, KNN_TEMPERATURE
 from keras_ssl.core.errors import UserError, lookup
+from keras_ssl.evaluation.nearest import nearest_blocks
 from keras_ssl.evaluation.results import Measurement
-from keras_ssl.evaluation.validation import checked_labels, checked_pair, unit_rows
-
-_BLOCK_VALUES = 2**25  # values per temporary: 128 MiB in float32
-
-# value(test (B, 1, D), neighbors (B, k, D)) -> (B, k)
-_VALUES = {
-    "cosine": lambda a, b: tf.reduce_sum(a * b, axis=-1),
-    "euclidean": lambda a, b: tf.sqrt(tf.reduce_sum(tf.math.squared_difference(a, b), axis=-1)),
-}
+from keras_ssl.evaluation.rows import Rows
+from keras_ssl.evaluation.validation import checked_labels, checked_row_pair
 
 # vote(similarity or distance (B, k), temperature) -> (B, k)
 _VOTES = {
@@ -31,9 +23,9 @@ METRICS = tuple(_VOTES)
 
 
 def knn_scores(
-    train: ArrayLike,
+    train: ArrayLike | Rows,
     train_labels: ArrayLike,
-    test: ArrayLike,
+    test: ArrayLike | Rows,
     *,
     k: int = KNN_NEIGHBOURS,
     temperature: float = KNN_TEMPERATURE,
@@ -45,18 +37,19 @@ def knn_scores(
 
     Cosine: rows are L2-normalized and a neighbor votes `exp(similarity / temperature)`.
     Euclidean: rows stay as they are and a neighbor votes `1 / (distance + 1e-5)`.
-    Of equally near rows the earlier one counts first.
+    Of equally near rows the earlier one counts first. `Rows` are read a block at a time, and wider
+    ones than fit in memory give the scores of their array.
 
     Args:
-        train: (rows, columns), float64 for float64 scores.
+        train: (rows, columns), float64 for float64 scores; an array or `Rows`.
         train_labels: integers (rows,) in [0, num_classes).
         test: (test rows, columns).
         k: int in [1, train rows]. Number of neighbors.
         temperature: float > 0. Smaller gives the nearest more weight; cosine only.
         num_classes: int. Width of the result.
         metric: "cosine" or "euclidean".
-        block: int or None. Test rows at a time; None bounds a temporary to 128 MiB (in float32),
-            whatever the number of rows, see `rows_at_a_time`.
+        block: int or None. Test rows that are compared with a block of train rows at a time; None
+            for as many as keep their similarities to 64 MiB (in float32), 512 at most.
 
     Returns:
         scores (test rows, num_classes) in the dtype of the features.
@@ -74,11 +67,12 @@ def knn_scores(
 
     Reference: Wu et al. 2018, arXiv:1805.01978, section 3.4; Caron et al. 2021, arXiv:2104.14294.
     """
-    train, test = checked_pair(train, test)
+    train, test = checked_row_pair(train, test)
     labels = checked_labels(train_labels, train, "train")
-    _check_settings(k, len(train), metric, temperature, train.dtype)
+    dtype = np.result_type(train.dtype, test.dtype)
+    _check_settings(k, len(train), metric, temperature, dtype)
     _check_classes(labels, num_classes)
-    scores = np.zeros((len(test), num_classes), test.dtype)
+    scores = np.zeros((len(test), num_classes), dtype)
     for rows, values, nearest in nearest_blocks(train, test, k, metric, block):
         votes = _VOTES[metric](values, temperature)
         scores[rows] = _sum_by_class(votes, labels[nearest], num_classes)
@@ -86,9 +80,9 @@ def knn_scores(
 
 
 def knn_accuracy(
-    train: ArrayLike,
+    train: ArrayLike | Rows,
     train_labels: ArrayLike,
-    test: ArrayLike,
+    test: ArrayLike | Rows,
     test_labels: ArrayLike,
     *,
     k: int = KNN_NEIGHBOURS,
@@ -118,16 +112,13 @@ def knn_accuracy(
     75.0
     """
     data = _checked(train, train_labels, test, test_labels, num_classes)
-    train, train_labels, test, test_labels, num_classes = data
-    settings = {"k": k, "metric": metric, "temperature": temperature}
-    scores = knn_scores(train, train_labels, test, num_classes=num_classes, block=block, **settings)
-    return _measurement(_among_best(scores, test_labels, 1, 5), len(train), **settings)
+    return _sweep(*data, metric, [(k, temperature)], block)[0]
 
 
 def knn_sweep(
-    train: ArrayLike,
+    train: ArrayLike | Rows,
     train_labels: ArrayLike,
-    test: ArrayLike,
+    test: ArrayLike | Rows,
     test_labels: ArrayLike,
     *,
     neighbors: Sequence[int] = (5, 20, 200),
@@ -176,14 +167,15 @@ def knn_sweep(
 
 def _sweep(train, train_labels, test, test_labels, num_classes, metric, settings, block):
     """A measurement for each (k, temperature), from one search."""
+    dtype = np.result_type(train.dtype, test.dtype)
     for k, temperature in settings:
-        _check_settings(k, len(train), metric, temperature, train.dtype)
+        _check_settings(k, len(train), metric, temperature, dtype)
     most, correct = max(k for k, _ in settings), np.empty((len(settings), 2, len(test)), bool)
     for rows, values, nearest in nearest_blocks(train, test, most, metric, block):
         labels = train_labels[nearest]
         for row, (k, temperature) in enumerate(settings):
             votes = _VOTES[metric](values[:, :k], temperature)
-            scores = _sum_by_class(votes, labels[:, :k], num_classes).astype(test.dtype)
+            scores = _sum_by_class(votes, labels[:, :k], num_classes).astype(dtype)
             correct[row, :, rows] = _among_best(scores, test_labels[rows], 1, 5)
     return [
         _measurement(one, len(train), k=k, metric=metric, temperature=temperature)
@@ -226,7 +218,7 @@ def _sum_by_class(votes, labels, num_classes):
 
 def _checked(train, train_labels, test, test_labels, num_classes):
     """Both parts and the number of classes; without one, labels are numbered by those they name."""
-    train, test = checked_pair(train, test)
+    train, test = checked_row_pair(train, test)
     train_labels = checked_labels(train_labels, train, "train")
     test_labels = checked_labels(test_labels, test, "test")
     if not num_classes:
@@ -246,7 +238,7 @@ def _check_classes(labels, num_classes):
 
 
 def _check_settings(k, train_rows, metric, temperature, dtype):
-    lookup(_VALUES, metric, "metric")
+    lookup(_VOTES, metric, "metric")
     if not 1 <= k <= train_rows:
         raise UserError(
             f"k={k} neighbors do not fit {train_rows} train images: use 1 to {train_rows}."
@@ -257,85 +249,3 @@ def _check_settings(k, train_rows, metric, temperature, dtype):
             f"temperature={temperature} does not fit: exp(1 / temperature) must be finite in "
             f"{dtype}, so use {1.01 / largest:.2g} or more."
         )
-
-
-def rows_at_a_time(train_rows: int, columns: int, k: int) -> int:
-    """Test rows whose similarities to all train rows, and neighbors, are at most 2**25 values.
-
-    At least one row, whatever the number of train rows.
-
-    Example:
-
-    >>> rows_at_a_time(1_200_000, columns=128, k=200)
-    27
-    """
-    return max(1, _BLOCK_VALUES // max(train_rows, k * columns))
-
-
-def nearest_blocks(
-    train: np.ndarray, test: np.ndarray, k: int, metric: str, block: int | None = None
-) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
-    """Yield the `k` train rows nearest to each test row, for some test rows at a time.
-
-    Args:
-        train: float (rows, columns).
-        test: float (test rows, columns), of the same dtype.
-        k: int in [1, train rows].
-        metric: "cosine" or "euclidean".
-        block: int or None. Test rows at a time; None for `rows_at_a_time`.
-
-    Yields:
-        `(rows, values, nearest)`: slice of the test rows, their similarities (cosine) or distances
-        (b, k), nearest first, and the positions of the train rows, int32 (b, k); of equally near
-        rows the earlier one comes first.
-
-    Raises:
-        UserError: for rows of zeros (cosine).
-    """
-    train, test, offset = _prepared(train, test, metric)
-    block = block or rows_at_a_time(*train.shape, k)
-    search = _search(metric, train.dtype.name)
-    train, neighbors = tf.constant(train), tf.constant(k, tf.int32)
-    for start in range(0, len(test), block):
-        rows = slice(start, start + block)
-        values, nearest = _on_a_device(search, tf.constant(test[rows]), train, offset, neighbors)
-        yield rows, values.numpy(), nearest.numpy()
-
-
-def _on_a_device(search, *arguments):
-    """Search on TensorFlow's default device, or on the host if that fails.
-
-    On a GPU the memory of `top_k` grows with k, and it has crashed for a large one.
-    """
-    try:
-        return search(*arguments)
-    except (tf.errors.ResourceExhaustedError, tf.errors.InternalError):
-        with tf.device("CPU:0"):
-            return search(*map(tf.identity, arguments))
-
-
-@functools.cache
-def _search(metric, dtype):
-    """Compiled search, one trace per metric and dtype whatever the number of rows."""
-    matrix, vector = tf.TensorSpec([None, None], dtype), tf.TensorSpec(None, dtype)
-
-    @tf.function(input_signature=[matrix, matrix, vector, tf.TensorSpec([], tf.int32)])
-    def search(test, train, offset, k):
-        closeness = tf.matmul(test, train, transpose_b=True) - offset  # (block, train rows)
-        rows = tf.math.top_k(closeness, k).indices
-        # Only rows that vote are compared exactly: the large product may round (TF32) or cancel.
-        return _VALUES[metric](test[:, None], tf.gather(train, rows)), rows
-
-    return search
-
-
-def _prepared(train, test, metric):
-    """Both parts as the metric compares them, and the offset by which `test @ train.T` ranks."""
-    if metric == "cosine":
-        unit = functools.partial(unit_rows, otherwise="metric='euclidean'")
-        train, test = unit(train, "train features"), unit(test, "test features")
-        return train, test, tf.zeros([], train.dtype)
-    # Distances do not change, and around the mean |b|^2 - 2ab loses fewer digits.
-    mean = train.mean(axis=0)
-    train, test = train - mean, test - mean
-    return train, test, tf.constant(0.5 * np.sum(train**2, axis=1))

@@ -205,7 +205,8 @@ class Representation:
     def rows(self, features, memory=float("inf")) -> Rows:
         """The representation (N, F) of what `self.features` gives, read a block at a time."""
         plain = self.neck is None and self.tau is None
-        return Rows(features, None if plain else self.tensor, memory=memory)
+        codes = self._largest if self.tau == 0 and self.sizes else None
+        return Rows(features, None if plain else self.tensor, memory=memory, codes=codes)
 
     def codes(self, features, memory=float("inf")) -> np.ndarray:
         """The largest entry of each simplex, integers (N, L), of what `self.features` gives.

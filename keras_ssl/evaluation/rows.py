@@ -26,6 +26,11 @@ class Rows:
         read: function tensor (B, ...) -> float tensor (B, F), traced once; None for the source
             itself, which then is a matrix.
         memory: float. Bytes that the whole matrix may take; by default any number.
+        codes: function tensor (B, ...) -> integers (B, L), where every row that is read is L
+            one-hot vectors of the same size: the places of the ones. None for other rows.
+
+    Attributes:
+        codes: `Rows` of these integers, or None.
 
     Example:
 
@@ -39,10 +44,16 @@ class Rows:
     ndim = 2
 
     def __init__(
-        self, source: np.ndarray, read: Callable | None = None, *, memory: float = float("inf")
+        self,
+        source: np.ndarray,
+        read: Callable | None = None,
+        *,
+        memory: float = float("inf"),
+        codes: Callable | None = None,
     ):
         self.source, self.memory = source, memory
         self.read = read
+        self.codes = None if codes is None else Rows(source, codes)
         if read is not None:
             signature = [tf.TensorSpec((None, *source.shape[1:]), source.dtype)]
             self._compiled = tf.function(read, input_signature=signature)
@@ -108,7 +119,8 @@ class Rows:
 
     def take(self, rows: np.ndarray) -> "Rows":
         """The rows with these numbers, as `Rows`; what is stored of them is copied."""
-        return Rows(self.source[rows], self.read, memory=self.memory)
+        codes = None if self.codes is None else self.codes.read
+        return Rows(self.source[rows], self.read, memory=self.memory, codes=codes)
 
     def held(self) -> "Rows":
         """The same rows in memory, where they fit; else as they are."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ssl.evaluation.knn import nearest_blocks
+from keras_ssl.evaluation.nearest import nearest_blocks
 
 
 @pytest.mark.gpu

@@ -5,14 +5,12 @@ from sklearn.metrics import top_k_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from keras_ssl.core.errors import UserError
-from keras_ssl.evaluation import knn as module
-from keras_ssl.evaluation.knn import (
-    knn_accuracy,
-    knn_scores,
-    knn_sweep,
-    rows_at_a_time,
-    top_accuracy,
-)
+from keras_ssl.evaluation import nearest as module
+from keras_ssl.evaluation import rows as rows_module
+from keras_ssl.evaluation.knn import knn_accuracy, knn_scores, knn_sweep, top_accuracy
+from keras_ssl.evaluation.nearest import nearest_blocks, rows_at_a_time
+from keras_ssl.evaluation.rows import Rows
+from keras_ssl.layers.simplicial import simplicial_embedding
 
 
 def _data(train=60, test=25, width=6, classes=5, dtype="float64", seed=0):
@@ -134,7 +132,7 @@ def test_one_trace_serves_all_sizes_of_a_dtype():
     for train, test, width in ((20, 3, 4), (30, 9, 6), (41, 1, 2)):
         data = _data(train, test, width, dtype="float32")
         knn_scores(*data[:3], k=train // 4, num_classes=5)
-    assert module._search("cosine", "float32").experimental_get_tracing_count() == 1
+    assert module._search("float32").experimental_get_tracing_count() == 1
 
 
 def _changed(**changes):
@@ -197,16 +195,16 @@ def test_a_sweep_gives_what_each_setting_gives_alone(dtype):
 
 
 def test_a_sweep_searches_once_for_each_metric_and_in_blocks(monkeypatch):
-    data, searched, search = _data(), [], module._search
+    data, searched, search = _data(), [], module._ranked
 
-    def counted(metric, dtype):
-        searched.append(metric)
-        return search(metric, dtype)
+    def counted(parts, *rest):
+        searched.append(len(parts))
+        return search(parts, *rest)
 
     whole, _ = knn_sweep(*data, **SWEEP)
-    monkeypatch.setattr(module, "_search", counted)
+    monkeypatch.setattr(module, "_ranked", counted)
     blocked, _ = knn_sweep(*data, **SWEEP, block=4)
-    assert searched == ["cosine", "euclidean"]
+    assert searched == [7, 7]
     assert [one.accuracy for one in blocked] == [one.accuracy for one in whole]
 
 
@@ -228,26 +226,103 @@ def test_a_sweep_refuses_what_a_single_setting_refuses():
             knn_sweep(*_data(), **{**SWEEP, **wrong})
 
 
-@pytest.mark.parametrize("k", [1, 5, 200])
-@pytest.mark.parametrize("columns", [128, 2048, 65_000])
+@pytest.mark.parametrize("columns", [128, 2048, 65_000, 2**25])
 @pytest.mark.parametrize("train_rows", [1437, 50_000, 1_281_167])
-def test_as_many_rows_are_searched_at_a_time_as_128_mib_hold(train_rows, columns, k):
-    values, rows = 2**25, rows_at_a_time(train_rows, columns, k)
-    largest = max(train_rows, k * columns)  # of the similarities and of the neighbours of a row
-    assert rows * largest <= values < (rows + 1) * largest
+def test_similarities_to_a_block_of_train_rows_take_64_mib_at_most(train_rows, columns):
+    rows, block = rows_at_a_time(train_rows, columns), max(1, 2**24 // columns)
+    assert 1 <= rows <= 512 and rows * min(block, train_rows) <= 2**24
 
 
-def test_a_search_holds_no_more_similarities_than_a_block_of_so_many_rows(monkeypatch):
-    data, shapes, search = _data(), [], module._search
+# Rows that are read in blocks.
 
-    def measured(metric, dtype):
-        def run(test, train, *rest):
-            shapes.append(len(test) * len(train))
-            return search(metric, dtype)(test, train, *rest)
+SIZES = (4, 3)  # of simplices
 
-        return run
 
-    monkeypatch.setattr(module, "_search", measured)
-    monkeypatch.setattr(module, "_BLOCK_VALUES", 500)
-    knn_sweep(*data, neighbors=(3, 7))
-    assert max(shapes) == 480 and sum(shapes) == 2 * 25 * 60
+def _stored(path, dtype="float32", **sizes):
+    """What simplices are read from, in memory and on disk, and labels."""
+    train, labels, test, test_labels = _data(width=12, dtype=dtype, **sizes)
+    on_disk = []
+    for name, part in (("train", train), ("test", test)):
+        np.save(path / f"{name}.npy", part)
+        on_disk.append(np.load(path / f"{name}.npy", mmap_mode="r"))
+    return (train, test), on_disk, (labels, test_labels)
+
+
+def _read(tau):
+    return lambda features: simplicial_embedding(features, *SIZES, tau)
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Blocks of seven train rows and of at most four test rows."""
+    monkeypatch.setattr(rows_module, "BLOCK_VALUES", 7 * 12)
+    monkeypatch.setattr(module, "_TEST_ROWS", 4)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+@pytest.mark.parametrize("tau", [0, 0.1, 1])
+def test_rows_beyond_the_memory_give_every_bit_of_those_within(tau, metric, tmp_path, small_blocks):
+    (train, test), on_disk, (labels, test_labels) = _stored(tmp_path)
+    settings = {"k": 9, "metric": metric}
+    found = []
+    for memory, parts in ((float("inf"), (train, test)), (1, on_disk), (1000, on_disk)):
+        rows = [Rows(part, _read(tau), memory=memory) for part in parts]
+        held = [one.held() for one in rows]
+        for one in (rows, held):
+            scores = knn_scores(one[0], labels, one[1], num_classes=5, **settings)
+            accuracy = knn_accuracy(one[0], labels, one[1], test_labels, **settings)
+            found.append((scores, accuracy.correct))
+    for scores, correct in found:
+        np.testing.assert_array_equal(scores, found[0][0])
+        np.testing.assert_array_equal(correct, found[0][1])
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_blocks_give_the_neighbours_of_sorting(metric, small_blocks):
+    train, _, test, _ = _data()
+    unit = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in (train, test)]
+    expected = unit[1] @ unit[0].T
+    if metric == "euclidean":
+        expected = np.linalg.norm(test[:, None] - train, axis=2)
+    order = np.argsort(expected if metric == "euclidean" else -expected, axis=1)[:, :20]
+    for rows, values, nearest in nearest_blocks(train, test, 20, metric):
+        assert len(nearest) <= 4
+        np.testing.assert_array_equal(nearest, order[rows])
+        np.testing.assert_allclose(values, np.take_along_axis(expected, order, 1)[rows])
+
+
+def test_equally_near_rows_of_several_blocks_come_in_their_order(small_blocks):
+    for metric in ("cosine", "euclidean"):
+        ((_, _, nearest),) = nearest_blocks(np.ones((40, 12)), np.ones((1, 12)), 30, metric)
+        assert nearest.tolist() == [list(range(30))]
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_codes_give_what_their_one_hot_vectors_give(metric, tmp_path, small_blocks):
+    (train, test), _, _ = _stored(tmp_path, train=90)
+    read, codes = _read(0), lambda x: tf.argmax(tf.reshape(x, (-1, *SIZES)), axis=-1)
+    by_codes = [Rows(part, read, codes=codes) for part in (train, test)]
+    one_hot = [np.asarray(rows) for rows in by_codes]
+    equal = one_hot[1] @ one_hot[0].T
+    order = np.argsort(-equal, axis=1, kind="stable")[:, :50]  # many are equally near
+    near = np.take_along_axis(equal, order, axis=1)
+    expected = near / 4 if metric == "cosine" else np.sqrt(2 * (4 - near))
+    for rows, values, nearest in nearest_blocks(*by_codes, 50, metric):
+        np.testing.assert_array_equal(nearest, order[rows])
+        np.testing.assert_allclose(values, expected[rows], atol=1e-6)
+    some = by_codes[0].take(np.arange(1, 30))
+    ((_, _, nearest),) = nearest_blocks(some, by_codes[0].take(np.arange(5, 6)), 1, metric)
+    np.testing.assert_array_equal(some[nearest[0]], one_hot[0][5:6])
+
+
+def test_what_is_read_as_no_number_is_refused():
+    rows = Rows(np.ones((3, 2), "float32"), lambda x: x / 0)
+    with pytest.raises(UserError, match="test features are not finite"):
+        knn_scores(np.ones((3, 2), "float32"), [0, 1, 2], rows, k=1, num_classes=3)
+
+
+def test_rows_of_zeros_are_counted_over_all_blocks(small_blocks):
+    train, labels, test, _ = _data()
+    train[[2, 30, 59]] = 0
+    with pytest.raises(UserError, match="3 of 60 train features are all zero.*'euclidean'"):
+        knn_scores(Rows(train), labels, test, k=1, num_classes=5)

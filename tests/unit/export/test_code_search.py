@@ -7,6 +7,7 @@ from sklearn.neighbors import NearestNeighbors
 from export import code_search
 from export.code_search import search
 from keras_ssl.core.errors import UserError
+from keras_ssl.layers import code_bits
 
 
 def random_codes(rows, width, size, seed=0):
@@ -22,8 +23,13 @@ def by_sorting(codes, queries, k):
 @pytest.mark.parametrize("k", [1, 7, 50])
 @pytest.mark.parametrize("width, size", [(1, 2), (64, 3), (65, 16), (130, 257)])
 def test_neighbors_are_those_of_sorting_with_ties_to_the_earlier_row(width, size, k, monkeypatch):
-    for name, value in (("_ROWS", 13), ("_QUERIES", 4), ("_PACKED", 9)):
-        monkeypatch.setattr(code_search, name, value)
+    for module, name, value in (
+        (code_search, "ROWS", 13),
+        (code_bits, "ROWS", 5),
+        (code_bits, "_QUERIES", 4),
+        (code_search, "_PACKED", 9),
+    ):
+        monkeypatch.setattr(module, name, value)
     codes, queries = random_codes(50, width, size), random_codes(11, width, size, seed=1)
     found = search(codes, queries, k, simplex_size=size)
     rows, agreements = by_sorting(codes, queries, k)
@@ -58,8 +64,8 @@ def test_ones_are_counted_alike_with_and_without_the_function_of_numpy_2():
     words = np.random.default_rng(0).integers(0, 2**64, 100, "uint64")
     words[:2] = 0, 2**64 - 1
     expected = [int(word).bit_count() for word in words]
-    np.testing.assert_array_equal(code_search.count_bits_by_halves(words), expected)
-    np.testing.assert_array_equal(code_search.count_bits(words), expected)
+    np.testing.assert_array_equal(code_bits.count_bits_by_halves(words), expected)
+    np.testing.assert_array_equal(code_bits.count_bits(words), expected)
 
 
 CODES = random_codes(6, 4, 3)
