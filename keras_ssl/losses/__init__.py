@@ -5,9 +5,13 @@ from keras_ssl.losses.byol import byol_loss, multi_crop_byol_loss
 from keras_ssl.losses.cpc import infonce, row_prediction_loss
 from keras_ssl.losses.cplearn import (
     cplearn_forward_loss,
+    cplearn_forward_terms,
     cplearn_loss,
+    cplearn_terms,
     gedi_nogen_loss,
+    gedi_nogen_terms,
     symmetric_cplearn_forward_loss,
+    symmetric_cplearn_forward_terms,
 )
 from keras_ssl.losses.dbn import dbn_loss
 from keras_ssl.losses.decoupled import (
@@ -34,12 +38,15 @@ __all__ = [
     "byol_loss",
     "cluster_prediction_loss",
     "cplearn_forward_loss",
+    "cplearn_forward_terms",
     "cplearn_loss",
+    "cplearn_terms",
     "dbn_loss",
     "decoupled_infonce",
     "decoupled_nt_xent",
     "dino_loss",
     "gedi_nogen_loss",
+    "gedi_nogen_terms",
     "infonce",
     "infonce_split",
     "infonce_upper_bound",
@@ -53,6 +60,7 @@ __all__ = [
     "simsiam_loss",
     "swapped_prediction_loss",
     "symmetric_cplearn_forward_loss",
+    "symmetric_cplearn_forward_terms",
     "symmetric_decoupled_infonce",
     "symmetric_moco_loss",
     "vicreg_loss",

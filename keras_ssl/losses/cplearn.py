@@ -15,9 +15,6 @@ def cplearn_loss(
 
         1/2 sum over both orders of [ KL(mean_i p_i || q) + beta CE(p, p') ]
 
-    The prior term is at least 0 and at most `-log min_j q_j`, so that unused codes cost no more
-    than that; it is 0 where the codes are used as the prior q says.
-
     Args:
         logits_1, logits_2: (batch, codes). Of the two views of the global batch.
         beta: float > 0. Weight of the agreement.
@@ -37,17 +34,49 @@ def cplearn_loss(
     Reference: Sansone et al., Collapse-proof non-contrastive self-supervised learning, appendix N
     and the released code.
     """
+    return _weighted(cplearn_terms(logits_1, logits_2, prior=prior), beta)
+
+
+def cplearn_terms(
+    logits_1: Tensor, logits_2: Tensor, *, prior: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """The invariance and the matching prior loss that `cplearn_loss` weighs and adds.
+
+    Collapse is avoided where both are small (Lemma 1), and beta is chosen by that (table 7). With
+    few codes in use the first is small alone, at predictions that are the same for every image and
+    undecided the second:
+
+    - invariance `1/2 (CE(p, p') + CE(p', p))`: 0 where both views are sure of the same code,
+      `log(codes)` where all probabilities are equal.
+    - matching prior `1/2 sum over the views of KL(mean_i p_i || q)`: 0 where the codes are used as
+      the prior q says, at most `-log min_j q_j`; for a uniform prior `log(codes / n)` with n codes
+      used equally.
+
+    Args:
+        logits_1, logits_2: (batch, codes). Of the two views of the global batch.
+        prior: (codes,) of values > 0, or None. q, as in `cplearn_loss`.
+
+    Returns:
+        Two scalars >= 0 in nats, in at least float32.
+
+    Example:
+
+    >>> logits = 100.0 * keras.ops.one_hot([0, 1, 0, 1], 4)  # two of four codes, for both views
+    >>> invariance, matching_prior = cplearn_terms(logits, logits)
+    >>> bool(invariance == 0), bool(keras.ops.isclose(matching_prior, np.log(2)))
+    (True, True)
+
+    Reference: Sansone et al., Collapse-proof non-contrastive self-supervised learning, appendix N.
+    """
     p, q = log_probabilities(logits_1), log_probabilities(logits_2)
-    use = reverse_kl(p, prior) + reverse_kl(q, prior)
-    return 0.5 * (use + beta * (cross_entropy(p, q) + cross_entropy(q, p)))
+    invariance = 0.5 * (cross_entropy(p, q) + cross_entropy(q, p))
+    return invariance, 0.5 * (reverse_kl(p, prior) + reverse_kl(q, prior))
 
 
 def cplearn_forward_loss(
     logits_1: Tensor, logits_2: Tensor, *, beta: float = 1.0, prior: Tensor | None = None
 ) -> Tensor:
     """Eq. 2 as printed, in one direction: `beta CE(p, p') - sum_j q_j log mean_i p_ij`.
-
-    The prior term has no upper bound: it grows as codes go unused.
 
     Args:
         logits_1, logits_2: (batch, codes). Of p and p'.
@@ -62,9 +91,27 @@ def cplearn_forward_loss(
 
     Reference: Sansone et al., Collapse-proof non-contrastive self-supervised learning, eq. 2.
     """
+    return _weighted(cplearn_forward_terms(logits_1, logits_2, prior=prior), beta)
+
+
+def cplearn_forward_terms(
+    logits_1: Tensor, logits_2: Tensor, *, prior: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """The invariance and the matching prior loss of eq. 2, as `cplearn_terms`.
+
+    The second, `-sum_j q_j log mean_i p_ij`, is at least the entropy of the prior (`log(codes)` for
+    a uniform one), where the codes are used as the prior says, and has no upper bound: it grows as
+    codes go unused.
+
+    Example:
+
+    >>> _, matching_prior = cplearn_forward_terms(keras.ops.zeros((2, 8)), keras.ops.zeros((2, 8)))
+    >>> bool(keras.ops.isclose(matching_prior, np.log(8)))
+    True
+    """
     p, q = log_probabilities(logits_1), log_probabilities(logits_2)
     use = ops.exp(log_prior(prior, p)) * log_mean_probability(p)
-    return beta * cross_entropy(p, q) - ops.sum(use)
+    return cross_entropy(p, q), -ops.sum(use)
 
 
 def symmetric_cplearn_forward_loss(
@@ -76,12 +123,28 @@ def symmetric_cplearn_forward_loss(
 
     >>> a, b = keras.random.normal((2, 4, 8), seed=1)
     >>> forth, back = cplearn_forward_loss(a, b), cplearn_forward_loss(b, a)
-    >>> bool(symmetric_cplearn_forward_loss(a, b) == 0.5 * (forth + back))
+    >>> mean = 0.5 * (forth + back)
+    >>> bool(keras.ops.isclose(symmetric_cplearn_forward_loss(a, b), mean))
     True
     """
-    options = {"beta": beta, "prior": prior}
-    forth = cplearn_forward_loss(logits_1, logits_2, **options)
-    return 0.5 * (forth + cplearn_forward_loss(logits_2, logits_1, **options))
+    return _weighted(symmetric_cplearn_forward_terms(logits_1, logits_2, prior=prior), beta)
+
+
+def symmetric_cplearn_forward_terms(
+    logits_1: Tensor, logits_2: Tensor, *, prior: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """`cplearn_forward_terms`, each averaged over both orders of the views.
+
+    Example:
+
+    >>> a, b = keras.random.normal((2, 4, 8), seed=1)
+    >>> terms = symmetric_cplearn_forward_terms(a, b)
+    >>> [bool(x == y) for x, y in zip(terms, symmetric_cplearn_forward_terms(b, a))]
+    [True, True]
+    """
+    forth = cplearn_forward_terms(logits_1, logits_2, prior=prior)
+    back = cplearn_forward_terms(logits_2, logits_1, prior=prior)
+    return 0.5 * (forth[0] + back[0]), 0.5 * (forth[1] + back[1])
 
 
 def gedi_nogen_loss(logits_1: Tensor, logits_2: Tensor, *, beta: float = 1.0) -> Tensor:
@@ -101,8 +164,35 @@ def gedi_nogen_loss(logits_1: Tensor, logits_2: Tensor, *, beta: float = 1.0) ->
 
     Reference: Sansone and Manhaeve, GEDI; the released code of CPLearn.
     """
+    return _weighted(gedi_nogen_terms(logits_1, logits_2), beta)
+
+
+def gedi_nogen_terms(logits_1: Tensor, logits_2: Tensor) -> tuple[Tensor, Tensor]:
+    """The invariance and the matching prior loss that `gedi_nogen_loss` weighs and adds.
+
+    The first is at least 0, and `log(codes) / 2` where nothing is decided. The second is at least
+    `codes log(codes) / 2`, where all codes are used equally, without an upper bound.
+
+    Args:
+        logits_1, logits_2: (batch, codes). Of p and p'.
+
+    Returns:
+        Two scalars >= 0 in at least float32.
+
+    Example:
+
+    >>> logits = 100.0 * keras.ops.eye(4)  # each code used once, and both views agree
+    >>> invariance, matching_prior = gedi_nogen_terms(logits, logits)
+    >>> bool(invariance == 0), bool(keras.ops.isclose(matching_prior, 2 * np.log(4)))
+    (True, True)
+    """
     p, q = log_probabilities(logits_1), log_probabilities(logits_2)
-    return 0.5 * (beta * cross_entropy(q, p) - ops.sum(log_mean_probability(p)))
+    return 0.5 * cross_entropy(q, p), -0.5 * ops.sum(log_mean_probability(p))
+
+
+def _weighted(terms, beta):
+    invariance, matching_prior = terms
+    return beta * invariance + matching_prior
 
 
 def log_probabilities(logits: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from keras_ssl.core.bounds import (
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
 from keras_ssl.layers.langevin import LangevinSampler
-from keras_ssl.losses.cplearn import gedi_nogen_loss
+from keras_ssl.losses.cplearn import gedi_nogen_terms
 from keras_ssl.methods.base import Method
 from keras_ssl.ops.precision import at_least_float32
 
@@ -62,7 +62,7 @@ class GEDI(Method):
     classifier is secretly an energy based model, 2020, sec. 3.
     """
 
-    terms = ("gedi_nogen", "generative")
+    terms = ("invariance", "matching_prior", "generative")
     run_facts = ("image_size",)
     cluster_head = "logits"
 
@@ -130,9 +130,11 @@ class GEDI(Method):
 
     def loss_terms(self, outputs):
         logits = [all_gather(each) for each in outputs["logits"]]
+        invariance, matching_prior = gedi_nogen_terms(*logits)
         gap = ops.mean(outputs["real"]) - ops.mean(outputs["samples"])
         return {
-            "gedi_nogen": gedi_nogen_loss(*logits, beta=self.beta),
+            "invariance": self.beta * invariance,
+            "matching_prior": matching_prior,
             "generative": self.generative_weight * gap,
         }
 

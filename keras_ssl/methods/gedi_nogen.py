@@ -3,7 +3,7 @@
 from keras_ssl.core.bounds import PositiveWeight, Temperature, TwoOrMore, Width
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
-from keras_ssl.losses.cplearn import gedi_nogen_loss
+from keras_ssl.losses.cplearn import gedi_nogen_terms
 from keras_ssl.methods.base import Method
 from keras_ssl.ops.precision import at_least_float32
 
@@ -16,7 +16,8 @@ class GEDINoGen(Method):
     is this with fixed codes in the place of the projector's last layer.
 
     Loss: (beta CE(p', p) - sum_k log mean_i p_ik) / 2, p = softmax(logits) (eq. 2 of CPLearn, with
-    a sum in the place of the mean over k).
+    a sum in the place of the mean over k). The terms are logged one by one, as they are added: the
+    first has its minimum at 0, the second at `num_clusters log(num_clusters) / 2`.
 
     Args:
         num_clusters: int > 1. Width of the projector's output.
@@ -37,7 +38,7 @@ class GEDINoGen(Method):
     Collapse-proof non-contrastive self-supervised learning, 2025 (eq. 2, table 2).
     """
 
-    terms = ("gedi_nogen",)
+    terms = ("invariance", "matching_prior")
     cluster_head = "logits"
 
     def __init__(
@@ -59,7 +60,8 @@ class GEDINoGen(Method):
 
     def loss_terms(self, outputs):
         a, b = (all_gather(at_least_float32(z)) / self.temperature for z in outputs)
-        return {"gedi_nogen": gedi_nogen_loss(a, b, beta=self.beta)}
+        invariance, matching_prior = gedi_nogen_terms(a, b)
+        return {"invariance": self.beta * invariance, "matching_prior": matching_prior}
 
     def cluster_scores(self, images):
         logits = self.projector(self.encoder(images, training=False), training=False)

@@ -7,10 +7,15 @@ import tensorflow as tf
 from keras_ssl.core.errors import UserError
 from keras_ssl.losses.cplearn import (
     cplearn_forward_loss,
+    cplearn_forward_terms,
     cplearn_loss,
+    cplearn_terms,
+    cross_entropy,
+    gedi_nogen_terms,
     log_probabilities,
     reverse_kl,
     symmetric_cplearn_forward_loss,
+    symmetric_cplearn_forward_terms,
 )
 from keras_ssl.ops.linalg import l2_normalize
 from tests.descriptors import BATCH, make_views
@@ -64,7 +69,53 @@ def test_cplearn_compares_embeddings_with_its_codes(activation, divergence, loss
             else np.sqrt(16 / BATCH) * np.asarray(l2_normalize(h))
         )
         np.testing.assert_allclose(logits, h @ codes / tau, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(method.loss_terms(outputs)["cplearn"], loss(*outputs, beta=0.4))
+    terms = method.loss_terms(outputs)
+    np.testing.assert_allclose(sum(terms.values()), loss(*outputs, beta=0.4), rtol=1e-6)
+    agreed = 0.5 * (cross_entropy(*map(log_probabilities, outputs)))
+    agreed += 0.5 * (cross_entropy(*map(log_probabilities, outputs[::-1])))
+    np.testing.assert_allclose(terms["invariance"], 0.4 * agreed, rtol=1e-6)
+
+
+SURE = 1e3 * np.eye(4, dtype="float32")  # every code used once, without doubt
+
+
+@pytest.mark.parametrize(
+    "terms_of, least, collapsed",
+    [
+        (cplearn_terms, 0.0, np.log(4)),
+        (cplearn_forward_terms, np.log(4), np.inf),
+        (symmetric_cplearn_forward_terms, np.log(4), np.inf),
+        (gedi_nogen_terms, 2 * np.log(4), np.inf),
+    ],
+)
+def test_the_terms_are_least_where_their_documentation_says(terms_of, least, collapsed):
+    np.testing.assert_allclose(terms_of(SURE, SURE), [0.0, least], atol=1e-6)
+    same_code = 1e3 * tf.one_hot([2] * 4, 4)  # collapse to one code: sure, and the prior missed
+    invariance, matching_prior = terms_of(same_code, same_code)
+    assert invariance == 0.0
+    if np.isfinite(collapsed):
+        np.testing.assert_allclose(matching_prior, collapsed, rtol=1e-6)
+    else:
+        assert matching_prior > 100
+    undecided = np.zeros((4, 4), "float32")  # the same for all images: the prior is matched
+    invariance, matching_prior = terms_of(undecided, undecided)
+    np.testing.assert_allclose(matching_prior, least, atol=1e-6)
+    assert invariance > 0.5
+
+
+@pytest.mark.parametrize(
+    "loss, terms_of",
+    [
+        (cplearn_loss, cplearn_terms),
+        (cplearn_forward_loss, cplearn_forward_terms),
+        (symmetric_cplearn_forward_loss, symmetric_cplearn_forward_terms),
+    ],
+)
+def test_the_loss_is_beta_times_the_invariance_and_the_prior(loss, terms_of):
+    a, b = normal(5, 4), normal(5, 4, seed=2)
+    invariance, matching_prior = terms_of(a, b, prior=PRIOR)
+    wanted = 0.3 * invariance + matching_prior
+    np.testing.assert_allclose(loss(a, b, beta=0.3, prior=PRIOR), wanted, rtol=1e-6)
 
 
 @pytest.mark.parametrize("activation", ["tanh", "l2"])
