@@ -36,11 +36,12 @@ from keras_ssl.methods import (
     SwAV,
     VICReg,
 )
-from keras_ssl.optimizers import LARS, OPTIMIZERS, SGD, AdamW
+from keras_ssl.optimizers import LARS, OPTIMIZERS, SGD, Adam, AdamW
 from keras_ssl.schedules import Cosine, CosineEMA, WarmupCosine
 from keras_ssl.version import __version__
 
 __all__ = [
+    "Adam",
     "AdamW",
     "BACKBONES",
     "BYOL",

@@ -182,6 +182,7 @@ LOSSES = {
 OPTIMIZERS = {
     "lars": {"learning_rate": 0.1, "weight_decay": 1e-4, "trust_coefficient": 0.02},
     "sgd": {"learning_rate": 0.05, "momentum": 0.9, "weight_decay": 1e-4},
+    "adam": {"learning_rate": 1e-3, "weight_decay": 1e-2},
     "adamw": {"learning_rate": 1e-3, "weight_decay": 1e-2},
 }
 

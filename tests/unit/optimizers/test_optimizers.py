@@ -10,7 +10,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_ssl.core.errors import UserError
-from keras_ssl.optimizers import LARS, OPTIMIZERS, SGD, AdamW
+from keras_ssl.optimizers import LARS, OPTIMIZERS, SGD, Adam, AdamW
 from keras_ssl.optimizers.lars import VARIANTS
 from keras_ssl.schedules import Cosine, WarmupCosine
 
@@ -184,13 +184,14 @@ def test_without_exclusion_vectors_are_scaled_like_matrices():
     np.testing.assert_allclose(np.reshape(vector, (-1, 3, 2)), matrix, rtol=1e-6)
 
 
-# AdamW
+# Adam and AdamW
 
 
-def torch_adamw(value, gradients, rate, decay, epsilon=1e-8, betas=(0.9, 0.999)):
-    """The loop of `torch.optim.AdamW` in float64: -> values after each step."""
+def torch_adam(value, gradients, rate, decay=0.0, epsilon=1e-8, betas=(0.9, 0.999), penalty=0.0):
+    """The loops of `torch.optim.AdamW` and, by `penalty`, `Adam`, in float64: values by step."""
     mean, square, values = 0.0, 0.0, []
     for step, gradient in enumerate(gradients, 1):
+        gradient = gradient + penalty * value
         value = value * (1 - rate * decay)
         mean = betas[0] * mean + (1 - betas[0]) * gradient
         square = betas[1] * square + (1 - betas[1]) * gradient**2
@@ -204,14 +205,52 @@ def torch_adamw(value, gradients, rate, decay, epsilon=1e-8, betas=(0.9, 0.999))
 def test_adamw_is_that_of_torch_whatever_the_size_of_the_gradients(size):
     gradients = size * _gradients(steps=20, shape=(3,))
     ours = _run(AdamW(0.01, weight_decay=0.04, exclude_1d=False), np.ones(3), gradients)
-    expected = torch_adamw(np.ones(3), gradients, 0.01, 0.04)
+    expected = torch_adam(np.ones(3), gradients, 0.01, 0.04)
     np.testing.assert_allclose(np.ravel(ours), expected.ravel(), rtol=2e-6)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-5, 1e-8])
+def test_adam_averages_the_gradient_of_the_penalty(size):
+    gradients = size * _gradients(steps=20, shape=(3,))
+    ours = _run(Adam(0.01, weight_decay=0.04, exclude_1d=False), np.ones(3), gradients)
+    expected = torch_adam(np.ones(3), gradients, 0.01, penalty=0.04)
+    np.testing.assert_allclose(np.ravel(ours), expected.ravel(), rtol=2e-6)
+
+
+def test_adam_is_that_of_torch_with_l2_for_matrices_alone():
+    # weight = torch.tensor([[1.0, -2.0], [0.5, 0.0]], dtype=torch.float64, requires_grad=True)
+    # bias = torch.tensor([0.3], dtype=torch.float64, requires_grad=True)
+    # groups = [{"params": [weight], "weight_decay": 0.1}, {"params": [bias]}]
+    # optimizer = torch.optim.Adam(groups, lr=0.01)
+    # for step in range(4):
+    #     weight.grad = torch.tensor([[1.0, 1e-3], [-0.2, 0.0]]).double() * (step - 1)
+    #     bias.grad = torch.tensor([1e-7], dtype=torch.float64)
+    #     optimizer.step()
+    # print(weight.detach().reshape(-1).tolist(), bias.tolist())
+    theirs = [1.0079867314035336, -1.9600238184002086, 0.4833179238423975, 0.0]
+    weight, bias = _variables([[1.0, -2.0], [0.5, 0.0]], [0.3])
+    optimizer = Adam(0.01, weight_decay=0.1)
+    for step in range(4):
+        gradient = ops.convert_to_tensor([[1.0, 1e-3], [-0.2, 0.0]]) * (step - 1.0)
+        optimizer.apply([gradient, ops.convert_to_tensor([1e-7])], [weight, bias])
+    np.testing.assert_allclose(np.ravel(weight), theirs, rtol=2e-6)
+    np.testing.assert_allclose(bias, [0.2636363636363637], rtol=2e-6)
+
+
+def test_adam_and_adamw_differ_by_the_decay_alone():
+    gradients = _gradients(steps=3)
+    coupled, decoupled = (_run(cls(0.01), np.ones((3, 2)), gradients) for cls in (Adam, AdamW))
+    np.testing.assert_array_equal(coupled, decoupled)
+    decayed = [
+        _run(cls(0.01, weight_decay=0.1), np.ones((3, 2)), gradients)[-1] for cls in (Adam, AdamW)
+    ]
+    assert np.abs(decayed[0] - decayed[1]).max() > 1e-4
 
 
 def test_adamw_has_the_epsilon_it_is_told():
     gradients = 1e-3 * _gradients(steps=3, shape=(3,))
     ours = _run(AdamW(0.01, weight_decay=0.0, epsilon=1e-3), np.ones(3), gradients)
-    expected = torch_adamw(np.ones(3), gradients, 0.01, 0.0, epsilon=1e-3)
+    expected = torch_adam(np.ones(3), gradients, 0.01, epsilon=1e-3)
     np.testing.assert_allclose(np.ravel(ours), expected.ravel(), rtol=2e-6)
 
 
