@@ -6,7 +6,7 @@ images give the gradient of one replica of 2B.
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import tensorflow as tf
 
@@ -61,6 +61,31 @@ def all_true(x: tf.Tensor) -> tf.Tensor:
         return x
     false = tf.cast(tf.logical_not(x), tf.float32)
     return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, false) == 0
+
+
+class Collected:
+    """What the parts of one training step leave for its end, apart for each replica.
+
+    Replicas are threads. Outside of a step, between `take` and `begin`, nothing is kept.
+    """
+
+    def __init__(self):
+        self._own = threading.local()
+
+    def begin(self):
+        """Begin a step of this replica."""
+        self._own.values = []
+
+    def add(self, make: Callable[[], tf.Tensor]):
+        """Keep what `make` returns; it is not called outside of a step."""
+        values = getattr(self._own, "values", None)
+        if values is not None:
+            values.append(make())
+
+    def take(self) -> list[tf.Tensor]:
+        """What this replica's step has added; ends the step."""
+        values, self._own.values = self._own.values, None
+        return values
 
 
 class AddedLosses:

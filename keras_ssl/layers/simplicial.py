@@ -10,6 +10,8 @@ from keras_ssl.core.errors import UserError
 from keras_ssl.core.serialization import Configured, register
 from keras_ssl.ops.precision import Tensor, at_least_float32, float_spec
 
+_SMALLEST = 1e-37  # under the logarithm: the smallest power of ten that float32 has in full
+
 
 def simplicial_embedding(
     z: Tensor, num_simplices: int, simplex_size: int, temperature: float
@@ -62,6 +64,27 @@ def simplicial_entropy(
     groups = at_least_float32(_groups(z, num_simplices, simplex_size))
     log_p = ops.log_softmax(groups / temperature, axis=-1)
     return -ops.sum(ops.exp(log_p) * log_p, axis=-1)
+
+
+def entropy_of_simplices(simplices: Tensor, num_simplices: int, simplex_size: int) -> Tensor:
+    """`simplicial_entropy` where only the probabilities are at hand: -> (batch, L), in nats.
+
+    Args:
+        simplices: (batch, L * V). Output of `simplicial_embedding`, at any temperature.
+        num_simplices: int. L.
+        simplex_size: int. V.
+
+    Returns:
+        (batch, L) in at least float32, from 0 (one-hot) to log(V) (uniform). A probability of 0
+        counts as 0, and has a finite gradient.
+
+    Example:
+
+    >>> entropy_of_simplices(keras.ops.array([[1.0, 0.0, 0.5, 0.5]]), 2, 2).numpy().round(4)
+    array([[0.    , 0.6931]], dtype=float32)
+    """
+    p = at_least_float32(_groups(simplices, num_simplices, simplex_size))
+    return ops.sum(p * -ops.log(ops.maximum(p, _SMALLEST)), axis=-1)
 
 
 def simplicial_codes(z: Tensor, num_simplices: int, simplex_size: int) -> Tensor:

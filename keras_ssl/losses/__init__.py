@@ -2,7 +2,7 @@
 
 from keras_ssl.losses.barlow_twins import barlow_twins_loss
 from keras_ssl.losses.byol import byol_loss, multi_crop_byol_loss
-from keras_ssl.losses.cpc import infonce, row_prediction_loss
+from keras_ssl.losses.cpc import infonce, mutual_information_bound, row_prediction_loss
 from keras_ssl.losses.cplearn import (
     cplearn_forward_loss,
     cplearn_forward_terms,
@@ -53,6 +53,7 @@ __all__ = [
     "moco_loss",
     "multi_crop_byol_loss",
     "multi_crop_simsiam_loss",
+    "mutual_information_bound",
     "nt_xent",
     "row_prediction_loss",
     "self_classifier_loss",

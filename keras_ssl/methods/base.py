@@ -14,8 +14,11 @@ from keras_ssl.core.errors import UserError
 from keras_ssl.core.serialization import Configured
 from keras_ssl.layers.heads import mlp
 from keras_ssl.layers.necks import at_temperature, check_encoder, projector_blocks, simplices_of
+from keras_ssl.layers.simplicial import entropy_of_simplices
 from keras_ssl.layers.target import copy_for_target, move_towards, parameter_pairs
 from keras_ssl.ops.precision import Tensor
+
+ENTROPY = "simplicial_entropy"  # a name in the logs
 
 Views = dict[str, Tensor]  # "global", perhaps "local", perhaps "index": a batch of views
 
@@ -35,7 +38,10 @@ class Method(Configured, keras.Model):
 
     Class attributes:
         terms: names of the scalars that `loss_terms` returns; the loss is their sum.
-        diagnostic_names: names of the scalars that `diagnostics` returns.
+        diagnostic_names: names of the scalars that `diagnostics` returns. They are logged, as is
+            `simplicial_entropy` of an encoder that ends in simplices (`sem_neck`): the mean of
+            their entropies, in nats, over the views that the encoder has read in the step at its
+            own temperature; at most log(V), of uniform ones.
         num_views: (fewest, most or None) views that the method takes.
         joint_batch: whether all views go through encoder and projector as one batch, and so share
             the statistics of batch normalization, as in the codes of SimCLR, SwAV, DINO and
@@ -90,13 +96,15 @@ class Method(Configured, keras.Model):
         self.seed = seed
         self.seconds_waiting = 0.0  # for data, since it was last set to 0
         self.draw_views = None  # function batch -> views, of a batch that has none yet
-        names = ("loss", *self.terms, *self.diagnostic_names)
+        names = ["loss", *self.terms, *self.diagnostic_names]
+        names += [ENTROPY] if simplices_of(encoder) else []
         self._means = {name: keras.metrics.Mean(name) for name in names}
         # See `failed_steps`; a mean, because its total and its count are read.
         self._failed = keras.metrics.Mean("failed_steps")
         # Kept out of Keras's tracking: these share or repeat what is tracked elsewhere.
         object.__setattr__(self, "_ema_pairs", [])
         object.__setattr__(self, "_added_losses", replicas.AddedLosses())
+        object.__setattr__(self, "_entropies", replicas.Collected())
         object.__setattr__(self, "_second_view_encoder", self._read_second_view(encoder))
         if self._counts_epochs:
             self._last_epoch = self.add_weight(
@@ -152,7 +160,11 @@ class Method(Configured, keras.Model):
         """Update state that has no gradient (queue, center), after the optimizer and the EMA."""
 
     def diagnostics(self, outputs: Any) -> dict[str, Tensor]:
-        """Return `{name: scalar}` for the names in `diagnostic_names`, without effect."""
+        """Return `{name: scalar}` for the names in `diagnostic_names`, without effect.
+
+        What to log of a training step besides the loss. It is called before the optimizer and
+        `after_step` change anything, and without a gradient.
+        """
         return {}
 
     def cluster_scores(self, images: Tensor) -> Tensor:
@@ -287,12 +299,14 @@ class Method(Configured, keras.Model):
         kept = self._state() if self._scales_loss else []
         views = self.prepare(views)
         self._added_losses.clear()
+        self._entropies.begin()
         with tf.GradientTape() as tape:
             outputs = self.embed(views, training=True)
             terms = self.loss_terms(outputs)
             loss = sum(terms.values()) + self._added_losses.total() + self._penalty()
             # Gradients are summed over replicas; dividing here makes them those of the mean.
             scaled = self.optimizer.scale_loss(loss / replicas.num_replicas())
+        diagnostics = {**self.diagnostics(outputs), **self._mean_entropy()}
         before = ops.copy(ops.convert_to_tensor(step))
         gradients = tape.gradient(scaled, self.trainable_variables)
         if self._scales_loss:
@@ -305,7 +319,7 @@ class Method(Configured, keras.Model):
         self.after_step(outputs)
         for variable, old in kept:
             variable.assign(ops.where(finite, variable, old))
-        logs = self._log({"loss": loss, **terms, **self.diagnostics(outputs)}, finite)
+        logs = self._log({"loss": loss, **terms, **diagnostics}, finite)
         return {**logs, **rates}
 
     def test_step(self, data):
@@ -388,7 +402,19 @@ class Method(Configured, keras.Model):
         penalties = sum(v.regularizer is not None for v in network.trainable_variables)
         added = network.losses
         self._added_losses.extend(added[: len(added) - penalties])
+        if network is self.encoder:
+            self._note_entropy(features)
         return features
+
+    def _note_entropy(self, features):
+        simplices = simplices_of(self.encoder)
+        if simplices is not None:
+            sizes = simplices.num_simplices, simplices.simplex_size
+            self._entropies.add(lambda: entropy_of_simplices(ops.stop_gradient(features), *sizes))
+
+    def _mean_entropy(self):
+        entropies = self._entropies.take()
+        return {ENTROPY: ops.mean(ops.concatenate(entropies))} if entropies else {}
 
     def _penalty(self):
         return sum(v.regularizer(v) for v in self.trainable_variables if v.regularizer is not None)

@@ -5,10 +5,10 @@ from keras import layers, ops
 
 from keras_ssl.core.bounds import Few, PixelsOrZero, Width
 from keras_ssl.core.errors import UserError
-from keras_ssl.core.replicas import all_gather
+from keras_ssl.core.replicas import all_gather, num_replicas
 from keras_ssl.core.serialization import register
 from keras_ssl.layers.patches import patch_grid, row_context
-from keras_ssl.losses.cpc import row_prediction_loss
+from keras_ssl.losses.cpc import mutual_information_bound, row_prediction_loss
 from keras_ssl.methods.base import Method
 
 
@@ -48,6 +48,7 @@ class CPC(Method):
     """
 
     terms = ("cpc",)
+    diagnostic_names = ("mutual_information_bound",)
     num_views = (1, 1)
 
     def __init__(
@@ -101,6 +102,13 @@ class CPC(Method):
     def loss_terms(self, outputs):
         predictions = [all_gather(each) for each in outputs["predictions"]]
         return {"cpc": row_prediction_loss(predictions, all_gather(outputs["latents"]))}
+
+    def diagnostics(self, outputs):
+        """`log N - L`, the mean over the distances down; N is the patches of the global batch."""
+        batch, rows, columns, _ = ops.shape(outputs["latents"])
+        candidates = batch * rows * columns * num_replicas()
+        bound = mutual_information_bound(self.loss_terms(outputs)["cpc"], candidates)
+        return {"mutual_information_bound": bound}
 
     def _patch_size(self, side):
         return self.patch_size or 2 * max(1, side // 8)

@@ -3,6 +3,7 @@
 from keras_ssl.core.bounds import Count, Share, Temperature, Width
 from keras_ssl.core.serialization import register
 from keras_ssl.layers.queue import KeyQueue
+from keras_ssl.losses.cpc import mutual_information_bound
 from keras_ssl.losses.moco import moco_loss, symmetric_moco_loss
 from keras_ssl.methods.base import Method
 
@@ -42,6 +43,7 @@ class MoCo(Method):
     """
 
     terms = ("moco",)
+    diagnostic_names = ("mutual_information_bound",)
 
     def __init__(
         self,
@@ -93,6 +95,15 @@ class MoCo(Method):
         else:
             loss = moco_loss(queries[0], keys[0], queues[0], temperature=self.temperature)
         return {"moco": loss}
+
+    def diagnostics(self, outputs):
+        """`log N - L` of one direction, N the queue and the positive.
+
+        The negatives are keys of other images once the random ones have left the queue.
+        """
+        loss = self.loss_terms(outputs)["moco"] / len(self.queues)
+        bound = mutual_information_bound(loss, 1 + self.queue_size)
+        return {"mutual_information_bound": bound}
 
     def check_batch(self, size):
         for queue in self.queues:

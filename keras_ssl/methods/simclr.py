@@ -3,11 +3,13 @@
 from typing import Annotated, Literal
 
 import keras
+from keras import ops
 
 from keras_ssl.core.bounds import Between, Temperature, Width, WidthOrZero
 from keras_ssl.core.errors import UserError, lookup
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
+from keras_ssl.losses.cpc import mutual_information_bound
 from keras_ssl.losses.simclr import decoupled_nt_xent, nt_xent
 from keras_ssl.methods.branches import TwoBranches
 
@@ -59,6 +61,7 @@ class SimCLR(TwoBranches):
     """
 
     terms = ("contrastive",)
+    diagnostic_names = ("mutual_information_bound",)
     num_views = (2, None)
     joint_batch = True
     multi_crop = True
@@ -103,3 +106,13 @@ class SimCLR(TwoBranches):
     def loss_terms(self, outputs):
         projections = [all_gather(projection) for projection in outputs]
         return {"contrastive": LOSSES[self.objective](*projections, temperature=self.temperature)}
+
+    def diagnostics(self, outputs):
+        """`log N - L` of `nt_xent`, whichever the objective: the bound needs the positive in the
+        denominator. N is the terms there for each positive, 2 batch - 1 with two views.
+        """
+        projections = [all_gather(projection) for projection in outputs]
+        views, batch = len(projections), ops.shape(projections[0])[0]
+        candidates = (views * batch - 1) / (views - 1)
+        loss = nt_xent(*projections, temperature=self.temperature)
+        return {"mutual_information_bound": mutual_information_bound(loss, candidates)}
