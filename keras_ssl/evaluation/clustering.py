@@ -19,9 +19,11 @@ from sklearn.metrics import (
 from threadpoolctl import threadpool_limits
 
 from keras_ssl.core.errors import UserError
+from keras_ssl.evaluation.coordinates import compact
 from keras_ssl.evaluation.representation import FeatureExtractor
 from keras_ssl.evaluation.results import Measurement, Result
-from keras_ssl.evaluation.validation import checked_features, checked_labels, unit_rows
+from keras_ssl.evaluation.rows import Rows
+from keras_ssl.evaluation.validation import checked_labels, checked_rows
 from keras_ssl.layers.codes import checked_matrix
 from keras_ssl.layers.necks import bottleneck_of, code_sizes, codes_of
 
@@ -129,7 +131,7 @@ def _mean(values):
 
 
 def kmeans_agreement(
-    features: ArrayLike,
+    features: ArrayLike | Rows,
     labels: ArrayLike,
     *,
     clusters: int | None = None,
@@ -139,8 +141,11 @@ def kmeans_agreement(
 ) -> Measurement:
     """`cluster_agreement` of k-means on features with the classes.
 
+    Where there are more columns than images, k-means runs on coordinates in the space that the
+    images span, at the same distances (`compact`).
+
     Args:
-        features: float (images, F).
+        features: float (images, F), an array or `Rows`.
         labels: integers (images,) >= 0.
         clusters: int >= 2 or None. None for as many as there are classes.
         repeats: int >= 1. Restarts (k-means++), of which the one of least inertia counts.
@@ -152,14 +157,15 @@ def kmeans_agreement(
 
     Raises:
         UserError: for invalid features or labels, fewer images than clusters, features of zeros
-            that are to be normalized, or fewer distinct features than clusters.
+            that are to be normalized, fewer distinct features than clusters, or more images than
+            the memory of `Rows` allows.
 
     Example:
 
     >>> kmeans_agreement(np.repeat(np.eye(3), 4, axis=0), np.repeat([0, 1, 2], 4)).accuracy
     100.0
     """
-    features = checked_features(features, "k-means")
+    features = checked_rows(features, "k-means")
     labels = checked_labels(labels, features, "class")
     classes = len(np.unique(labels))
     clusters = classes if clusters is None else clusters
@@ -168,10 +174,9 @@ def kmeans_agreement(
             f"clusters={clusters} does not fit {len(features)} images of {classes} classes: use 2 "
             "to as many as there are images."
         )
-    if normalize:
-        features = unit_rows(features, "features", "normalize=False")
-    model = KMeans(clusters, n_init=repeats, random_state=seed, algorithm="lloyd")
-    found = cluster_agreement(_fitted(model, features), labels)
+    options = {"n_init": repeats, "random_state": seed, "algorithm": "lloyd", "copy_x": False}
+    model = KMeans(clusters, **options)
+    found = cluster_agreement(_fitted(model, compact(features, normalize=normalize)), labels)
     settings = {"clusters": "k-means (scikit-learn, Lloyd, k-means++)", "k": clusters}
     settings |= {"repeats": repeats, "normalize": normalize, "seed": seed}
     return replace(found, protocol={**found.protocol, **settings})

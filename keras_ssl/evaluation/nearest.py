@@ -8,10 +8,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
-from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation import rows as rows_module
 from keras_ssl.evaluation.rows import Rows, as_rows
-from keras_ssl.evaluation.validation import unit_rows
+from keras_ssl.evaluation.validation import unit_block
 from keras_ssl.layers.code_bits import nearest_codes
 from keras_ssl.layers.codes import code_dtype
 
@@ -52,7 +51,7 @@ def nearest_blocks(
         rows the earlier one comes first.
 
     Raises:
-        UserError: for rows of zeros (cosine), and for rows that are read as no finite numbers.
+        UserError: for rows of zeros, or that are read as no finite numbers (cosine).
 
     Example:
 
@@ -107,25 +106,10 @@ class _Prepared:
 
     def read(self, some):
         """Some of the rows, by a slice or by their numbers: a tensor."""
-        block = tf.cast(self.rows.tensor(some), self.dtype)
-        if self.rows.read is not None and not tf.reduce_all(tf.math.is_finite(block)):
-            raise UserError(
-                f"The {self.name} features are not finite when they are read in blocks: the "
-                "encoder diverged (lower the learning rate)."
-            )
         if self.mean is not None:
-            return block - self.mean
-        block = block.numpy()
-        if not block.any(axis=1).all():
-            self._refuse_zeros()
-        return tf.convert_to_tensor(unit_rows(block, self.name, "metric='euclidean'"))
-
-    def _refuse_zeros(self):
-        zero = sum(len(b) - np.count_nonzero(np.any(b, axis=1)) for _, b in self.rows.blocks())
-        raise UserError(
-            f"{zero} of {len(self.rows)} {self.name} features are all zero and have no "
-            "direction: the encoder collapsed, or use metric='euclidean'."
-        )
+            return tf.cast(self.rows.tensor(some), self.dtype) - self.mean
+        block = unit_block(self.rows, some, f"{self.name} features", "metric='euclidean'")
+        return tf.cast(block, self.dtype)
 
     def again(self, wanted):
         """Yield (some of `wanted`, tensor of them); `wanted` are numbers of rows, sorted.

@@ -232,6 +232,38 @@ def unit_rows(features, name, otherwise):
     return features
 
 
+def unit_block(rows, some, name, otherwise):
+    """Some rows of `Rows`, divided by their lengths as by `unit_rows`.
+
+    Args:
+        rows: `Rows`.
+        some: slice, or numbers of rows.
+        name, otherwise: as for `unit_rows`.
+
+    Raises:
+        UserError: for rows that are read as no finite numbers; for rows of zeros, with the number
+            of all that there are.
+
+    Example:
+
+    >>> unit_block(Rows(np.array([[3.0, 4.0]])), slice(0, 1), "features", "no k-NN").tolist()
+    [[0.6, 0.8]]
+    """
+    block = rows[some]
+    if rows.read is not None and not np.isfinite(block).all():
+        raise UserError(
+            f"The {name} are not finite when they are read in blocks: the encoder diverged (lower "
+            "the learning rate)."
+        )
+    if not block.any(axis=1).all():
+        zero = sum(int((~np.any(part, axis=1)).sum()) for _, part in rows.blocks())
+        raise UserError(
+            f"{zero} of {len(rows)} {name} are all zero and have no direction: the encoder "
+            f"collapsed, or use {otherwise}."
+        )
+    return unit_rows(block, name, otherwise)
+
+
 def checked_classes(train_labels, test_labels):
     """Return the classes, sorted, which must be two or more and the same in both parts.
 
