@@ -19,12 +19,13 @@ from keras_ssl.evaluation.feature_cache import digest_of_images, key_of_images
 from keras_ssl.evaluation.representation import Features, Representation, representations_of
 from keras_ssl.evaluation.results import protocol_hash, read_results, write_results
 from keras_ssl.evaluation.rows import gib
-from keras_ssl.evaluation.tables import format_tables, write_tables
+from keras_ssl.evaluation.tables import format_published, format_tables
 from keras_ssl.ops.precision import full_float32
 from pipelines.corruptions import CORRUPTIONS, SEVERITIES, corrupt, table_for
 from stages.augmented import PROBE_VIEW, augmented_features
 from stages.build import float32_encoder
 from stages.other_data import shifted_part
+from stages.published import write_run_tables
 
 CLUSTERS, TABLES = "clusters", "tables"  # what an evaluation ends with
 UNKNOWN_MEMORY = 16 * 2**30  # bytes of a machine that does not say how many it has
@@ -71,10 +72,12 @@ def evaluate(
         note_evaluated(workdir, data.name, recipe, done, found, images)
         results += evaluation.results
         left_out += evaluation.left_out
-    write_tables(workdir)
+    target = write_run_tables(recipe, workdir)
     results = read_results(workdir).results if resume else results
     texts = dict.fromkeys(each.text for each in left_out)
     print(format_tables(results), *(f"Left out: {text}" for text in texts), sep="\n")
+    if target:
+        print(f"\n{format_published(results, target)}")
     to_retry = [each.text.rstrip(".") for each in left_out if each.retry]
     if to_retry:
         raise UserError(

@@ -12,13 +12,14 @@ from keras_ssl.core.hardware import xla_for
 from keras_ssl.evaluation.finetune_training import add_classifier
 from keras_ssl.evaluation.finetuning import finetune as finetune_network
 from keras_ssl.evaluation.results import write_results
-from keras_ssl.evaluation.tables import format_table, representation_name, write_tables
+from keras_ssl.evaluation.tables import format_table, representation_name
 from keras_ssl.layers.necks import simplices_of
 from pipelines.data.image_array import as_images
 from pipelines.views.policy import ViewPolicy
 from pipelines.views.stream import train_views
 from stages.build import encoder_in
 from stages.devices import set_determinism
+from stages.published import write_run_tables
 
 SEARCHED = ("learning_rates", "weight_decays", "steps", "batch_size", "schedule", "layer_decay")
 SOURCES = ("fine-tuned", "scratch")  # the pretrained encoder, and random weights
@@ -45,7 +46,7 @@ def finetune(recipe, inputs, encoder, workdir):
             results += more
             kept = found if source == "fine-tuned" else kept
     save_classifier(recipe, inputs, settings, kept, Path(workdir) / "classifier.keras")
-    write_tables(workdir)
+    write_run_tables(recipe, workdir)
     print(format_table(results))
     return results
 

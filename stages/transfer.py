@@ -6,16 +6,12 @@ from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.evaluators import by_features, skipped
 from keras_ssl.evaluation.probes.transfer import codes_probe, dense_probe
 from keras_ssl.evaluation.results import write_results
-from keras_ssl.evaluation.tables import (
-    format_transfer,
-    representation_name,
-    title_of,
-    write_tables,
-)
+from keras_ssl.evaluation.tables import format_transfer, representation_name, title_of
 from keras_ssl.ops.precision import full_float32
 from stages.evaluation import baselines, evaluation_memory, trained
 from stages.inputs import Inputs
 from stages.other_data import keeps_its_size, load_other
+from stages.published import write_run_tables
 
 # How images came to the size that they were read at; gray ones are replicated to three channels.
 OWN_SIZE = "arrays in their own size"
@@ -43,7 +39,7 @@ def evaluate_transfer(recipe, preprocessing, encoder, workdir):
             results += found
     if not results:
         raise UserError("Nothing could be measured, for the reasons above.")
-    write_tables(workdir)
+    write_run_tables(recipe, workdir)
     print(format_transfer(results))
     return results
 

@@ -3,10 +3,14 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from keras_ssl.config.values import as_text
+from keras_ssl.core.published import Published
 from keras_ssl.recipes.families import levels_of
-from keras_ssl.recipes.published import Published
+
+if TYPE_CHECKING:
+    from keras_ssl.config.recipe import Recipe
 
 # Settings, or what they start with, that do not affect training: the commands of one run may have
 # different values of them.
@@ -20,7 +24,7 @@ CHOICES = ("backbone.name", "optimizer.name", "augment.policy", "neck.kind")
 # With these as well it is another training of the same setting: a published result holds for it.
 _SAME_SETTING = (*NOT_TRAINING, "augment.where", "training.seed", "training.precision")
 # What decides of which kind the accuracy of a linear probe is.
-_PROBE = ("evaluation.probe", "evaluation.probe_views")
+_PROBE = ("evaluation.probe", "evaluation.probe_views", "evaluation.probe_epochs")
 _KINDS = {"nmi": "NMI", "top5": "top-5"}
 
 
@@ -81,6 +85,33 @@ def expected(runs: Sequence[PublishedRun], family: str, settings: Mapping) -> st
     if differ:
         return f"not published; {text} is with {', '.join([*differ, *measured])}"
     return f"{text}, measured with {', '.join(measured)}" if measured else text
+
+
+def published_for(recipe: "Recipe") -> dict:
+    """What is printed for a run of a recipe, or for the nearest one that is published.
+
+    Returns:
+        {"results": `Published` numbers, "dataset", "differ" and "measured": settings in which the
+        published training and evaluation differ, "augmented": whether the published probe trained
+        on augmented images}, the arguments of `keras_ssl.evaluation.published.Target`. Empty where
+        nothing is published.
+
+    Example:
+
+    >>> from keras_ssl.config import Catalog, resolve
+    >>> published_for(resolve(Catalog(("digits",)), "byol"))
+    {}
+    """
+    run, differ = nearest(recipe.published, recipe.family, recipe.settings)
+    if run is None:
+        return {}
+    return {
+        "results": run.results,
+        "dataset": recipe.data.dataset,
+        "differ": differ,
+        "measured": measured_with(run, recipe.settings),
+        "augmented": run.settings.get("evaluation.probe_views") == "augmented",
+    }
 
 
 def measured_with(run: PublishedRun, settings: Mapping) -> list[str]:

@@ -7,6 +7,7 @@ import numpy as np
 from keras_ssl.core.constants import DATASET_PREFIXES
 from keras_ssl.core.files import write_text
 from keras_ssl.evaluation.probes.sgd import PROBES
+from keras_ssl.evaluation.published import pairs
 from keras_ssl.evaluation.results import read_results
 
 SOURCES = {
@@ -73,10 +74,17 @@ def title_of(dataset) -> str:
     return Path(dataset.partition(":")[2]).stem if dataset.startswith(DATASET_PREFIXES) else dataset
 
 
-def write_tables(workdir):
-    """Write `results.md`: tables of all that `results.json` has, whenever it was measured."""
-    text = format_tables(read_results(workdir).results, markdown=True)
-    write_text(Path(workdir) / "results.md", text + "\n")
+def write_tables(workdir, target=None):
+    """Write `results.md`: tables of all that `results.json` has, whenever it was measured.
+
+    Args:
+        workdir: directory of the run.
+        target: `Target`, what is published for the run, or None.
+    """
+    results = read_results(workdir).results
+    tables = [format_tables(results, markdown=True)]
+    tables += [format_published(results, target, markdown=True)] if target else []
+    write_text(Path(workdir) / "results.md", "\n\n".join(tables) + "\n")
 
 
 def format_tables(results, *, markdown=False) -> str:
@@ -171,6 +179,60 @@ def format_clusters(results, *, markdown=False) -> str:
     for line, texts in lines.items():
         table.append([*texts, *(cells.get((line, metric), "-") for metric in metrics)])
     return markdown_table(table, texts=2) if markdown else aligned(table, texts=2)
+
+
+def format_published(results, target, *, markdown=False) -> str:
+    """A line for each printed number, with the measured one of its kind, and where they differ.
+
+    Args:
+        results: iterable of `Result`.
+        target: `Target`.
+        markdown: bool. A markdown table instead of one for the terminal.
+
+    Example:
+
+    >>> from keras_ssl.core.published import Published
+    >>> from keras_ssl.evaluation.published import Target
+    >>> from keras_ssl.evaluation.results import Result
+    >>> result = Result("pretrained", None, None, "knn", "accuracy", 95.0, "digits", "test", {})
+    >>> target = Target((Published("97", "a paper", "knn"),), "digits", ("training.epochs=1000",))
+    >>> print(format_published([result], target))
+    published  representation  measured  published    where
+    knn        pretrained          95.0         97  a paper
+    Published for training.epochs=1000, not for this run.
+    """
+    lines = [["published", "representation", "measured", "published", "where"]]
+    for printed, result in pairs(target, results):
+        std = f" ±{printed.std}" if printed.std else ""
+        readout = printed.readout or ("simplices" if printed.tau is not None else None)
+        lines.append(
+            [
+                _published_name(printed, target),
+                representation_name("pretrained", readout, printed.tau),
+                "-" if result is None else number(result),
+                f"{printed.value}{std}",
+                printed.place,
+            ]
+        )
+    if len(lines) == 1:
+        return ""
+    table = markdown_table(lines, texts=2) if markdown else aligned(lines, texts=2)
+    notes = []
+    if target.differ:
+        notes.append(f"Published for {', '.join(target.differ)}, not for this run.")
+    if target.measured:
+        notes.append(f"Measured with {', '.join(target.measured)}, which this run has otherwise.")
+    return ("\n\n" if markdown else "\n").join([table, *notes])
+
+
+def _published_name(printed, target):
+    """What a table calls a printed number: its task, its metric and its data set."""
+    protocol = {"share": printed.share or 1.0}
+    name = task_name(printed.task, protocol, printed.dataset or target.dataset)
+    name = "linear, online" if printed.task == "online" else name
+    metric = "" if printed.metric == "accuracy" else f" {printed.metric}"
+    of = f", {title_of(printed.dataset)}" if printed.dataset else ""
+    return f"{name}{metric}{of}"
 
 
 def format_transfer(results) -> str:

@@ -1,8 +1,9 @@
 """Recipes of Barlow Twins, and of Barlow Twins with SEM."""
 
+from keras_ssl.core.published import Published
 from keras_ssl.recipes.cplearn_runs import resnet8_runs, vit_runs
 from keras_ssl.recipes.differences import differences
-from keras_ssl.recipes.published import Published, cplearn, online, sem
+from keras_ssl.recipes.published import cplearn, online, sem
 
 _RELEASED = {"hidden_dim": 2048, "projection_dim": 2048, "loss_scale": 0.1}
 _CIFAR = differences(

@@ -1,9 +1,10 @@
 """Recipes of BYOL, and of BYOL with SEM."""
 
 from keras_ssl.core.constants import CODEBOOK_SIZE, GUMBEL_TEMPERATURE, NUM_CODEBOOKS
+from keras_ssl.core.published import Published
 from keras_ssl.recipes.differences import differences
 from keras_ssl.recipes.families import mini_imagenet
-from keras_ssl.recipes.published import Published, online, sem
+from keras_ssl.recipes.published import online, sem
 
 _CIFAR = differences(
     "solo-learn, scripts/pretrain/cifar/byol.yaml",

@@ -4,10 +4,11 @@ All have the reverse divergence (`method.divergence`), as the authors' code has 
 paper prints it for ImageNet-100 (appendix N) and the forward one elsewhere (eq. 2).
 """
 
+from keras_ssl.core.published import Published
 from keras_ssl.recipes.cplearn_runs import IMAGENET100, VIEWS, resnet8_runs, vit_runs
 from keras_ssl.recipes.differences import differences
 from keras_ssl.recipes.families import ADAM_PROBE
-from keras_ssl.recipes.published import Published, cplearn
+from keras_ssl.recipes.published import cplearn
 
 # CPLearn, table 7: weights of the agreement on a ResNet-8, by the number of codes.
 BETAS = {10: 0.5, 128: 0.5, 256: 0.25, 512: 0.25, 1024: 0.1, 2048: 0.1, 4096: 0.1}

@@ -1,7 +1,7 @@
 """Recipes of Shuffled-DBN."""
 
+from keras_ssl.core.published import Published
 from keras_ssl.recipes.differences import differences
-from keras_ssl.recipes.published import Published
 
 _CIFAR = {
     "backbone": {"stem_padding": 1},

@@ -1,8 +1,9 @@
 """Recipes of DeepCluster-v2."""
 
+from keras_ssl.core.published import Published
 from keras_ssl.recipes.differences import differences
 from keras_ssl.recipes.families import OUR_SGD, SWAV_IMAGENET
-from keras_ssl.recipes.published import Published, online
+from keras_ssl.recipes.published import online
 
 _CIFAR = differences(
     "solo-learn, scripts/pretrain/cifar/deepclusterv2.yaml",

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from keras_ssl.recipes.published import Published
+from keras_ssl.core.published import Published
 
 
 @dataclass(frozen=True)

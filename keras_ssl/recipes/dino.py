@@ -1,8 +1,9 @@
 """Recipes of DINO, and of DINO with SEM."""
 
+from keras_ssl.core.published import Published
 from keras_ssl.recipes.cplearn_runs import DINO_IMAGENET, vit_runs
 from keras_ssl.recipes.differences import differences
-from keras_ssl.recipes.published import Published, online, sem
+from keras_ssl.recipes.published import online, sem
 
 _CIFAR = differences(
     "solo-learn, scripts/pretrain/cifar/dino.yaml; warm-up of the teacher from SEM's script",

@@ -1,8 +1,8 @@
 """What the recipes of all methods share on one kind of data."""
 
 from keras_ssl.core.constants import CODEBOOK_SIZE, GUMBEL_TEMPERATURE, NUM_CODEBOOKS
+from keras_ssl.core.published import Published
 from keras_ssl.recipes.differences import differences
-from keras_ssl.recipes.published import Published
 
 # Probes of the papers: SEM, appendix B.2 and, of tau_d, sec. 4; SimSiam, appendix A, by whose
 # protocol SimMER goes; CPLearn, appendix I, which says nothing of augmentation.

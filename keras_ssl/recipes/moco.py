@@ -1,8 +1,9 @@
 """Recipes of MoCo, and of MoCo with SEM."""
 
+from keras_ssl.core.published import Published
 from keras_ssl.recipes.differences import differences
 from keras_ssl.recipes.families import OUR_SGD, mini_imagenet
-from keras_ssl.recipes.published import Published, online, sem
+from keras_ssl.recipes.published import online, sem
 
 _SGD = {"name": "sgd", "exclude_1d": False}  # the authors decay everything
 _OURS = {"momentum": 0.99, "hidden_dim": 512, "symmetric": True}

@@ -1,9 +1,10 @@
 """Recipes of Self-Classifier, whose final version has none for CIFAR."""
 
+from keras_ssl.core.published import Published
 from keras_ssl.recipes.cplearn_runs import resnet8_runs
 from keras_ssl.recipes.differences import differences
 from keras_ssl.recipes.families import ADAM_PROBE, OUR_SGD
-from keras_ssl.recipes.published import Published, cplearn
+from keras_ssl.recipes.published import cplearn
 
 # CPLearn trains its network on one list of classes, of which the states in its table 8 have no
 # moments: they were random codes that do not learn, as its own.

@@ -1,7 +1,8 @@
 """Recipes of SimCLR, and of SimCLR with SEM."""
 
+from keras_ssl.core.published import Published
 from keras_ssl.recipes.differences import differences
-from keras_ssl.recipes.published import Published, online, sem
+from keras_ssl.recipes.published import online, sem
 
 _CIFAR = differences(
     "solo-learn, scripts/pretrain/cifar/simclr.yaml, with the weight decay of SEM's scripts",

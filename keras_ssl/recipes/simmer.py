@@ -1,8 +1,8 @@
 """Recipes of SimMER."""
 
+from keras_ssl.core.published import Published
 from keras_ssl.recipes.differences import differences
 from keras_ssl.recipes.families import LARS_PROBE
-from keras_ssl.recipes.published import Published
 
 _TRAINING = {
     "optimizer": {"name": "adamw", "learning_rate": 1e-3, "weight_decay": 1e-6},

@@ -1,8 +1,9 @@
 """Recipes of SimSiam."""
 
+from keras_ssl.core.published import Published
 from keras_ssl.recipes.differences import differences
 from keras_ssl.recipes.families import LARS_PROBE, mini_imagenet
-from keras_ssl.recipes.published import Published, online
+from keras_ssl.recipes.published import online
 
 # The authors decay everything and leave the predictor's learning rate alone, as solo-learn does.
 _SGD = {"name": "sgd", "exclude_1d": False, "constant_lr_layers": ("predictor",)}

@@ -1,9 +1,10 @@
 """Recipes of SwAV, and of SwAV with SEM."""
 
+from keras_ssl.core.published import Published
 from keras_ssl.recipes.cplearn_runs import resnet8_runs, vit_runs
 from keras_ssl.recipes.differences import differences
 from keras_ssl.recipes.families import OUR_SGD, SWAV_IMAGENET, mini_imagenet
-from keras_ssl.recipes.published import Published, cplearn, online, sem
+from keras_ssl.recipes.published import cplearn, online, sem
 
 _RELEASED = {"queue_size": 3840, "queue_start_epoch": 50, "freeze_epochs": 2}
 _CIFAR = differences(

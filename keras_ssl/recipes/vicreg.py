@@ -1,7 +1,8 @@
 """Recipes of VICReg, and of VICReg with SEM."""
 
+from keras_ssl.core.published import Published
 from keras_ssl.recipes.differences import differences
-from keras_ssl.recipes.published import Published, online, sem
+from keras_ssl.recipes.published import online, sem
 
 _CIFAR = differences(
     "solo-learn, scripts/pretrain/cifar/vicreg.yaml",
