@@ -1,5 +1,6 @@
 """Tables of results: every word that is displayed is made here, from the fields of a `Result`."""
 
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -197,11 +198,11 @@ def format_published(results, target, *, markdown=False) -> str:
     >>> result = Result("pretrained", None, None, "knn", "accuracy", 95.0, "digits", "test", {})
     >>> target = Target((Published("97", "a paper", "knn"),), "digits", ("training.epochs=1000",))
     >>> print(format_published([result], target))
-    published  representation  measured  published    where
-    knn        pretrained          95.0         97  a paper
+    what  representation  where    measured  published
+    knn   pretrained      a paper      95.0         97
     Published for training.epochs=1000, not for this run.
     """
-    lines = [["published", "representation", "measured", "published", "where"]]
+    lines = [["what", "representation", "where", "measured", "published"]]
     for printed, result in pairs(target, results):
         std = f" ±{printed.std}" if printed.std else ""
         readout = printed.readout or ("simplices" if printed.tau is not None else None)
@@ -209,20 +210,22 @@ def format_published(results, target, *, markdown=False) -> str:
             [
                 _published_name(printed, target),
                 representation_name("pretrained", readout, printed.tau),
+                printed.place,
                 "-" if result is None else number(result),
                 f"{printed.value}{std}",
-                printed.place,
             ]
         )
     if len(lines) == 1:
         return ""
-    table = markdown_table(lines, texts=2) if markdown else aligned(lines, texts=2)
+    table = markdown_table(lines, texts=3) if markdown else aligned(lines, texts=3)
     notes = []
     if target.differ:
         notes.append(f"Published for {', '.join(target.differ)}, not for this run.")
     if target.measured:
         notes.append(f"Measured with {', '.join(target.measured)}, which this run has otherwise.")
-    return ("\n\n" if markdown else "\n").join([table, *notes])
+    if markdown:
+        return "\n\n".join([table, *notes])
+    return "\n".join([table, *(textwrap.fill(note, 100, subsequent_indent="  ") for note in notes)])
 
 
 def _published_name(printed, target):

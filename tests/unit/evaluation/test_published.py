@@ -84,8 +84,8 @@ def test_a_table_has_the_measured_next_to_the_printed_and_says_where_they_differ
     )
     lines = format_published([result()], target).splitlines()
     assert lines[1].startswith("linear, sem_sgd  pretrained, SEM tau_d=0.1")
-    assert lines[1].split()[-6:] == ["71.0", "73.9", "±0.2", "SEM,", "table", "1"]
-    assert lines[2].split()[-5:] == ["-", "70.7", "SEM,", "table", "1"]
+    assert lines[1].split()[-6:] == ["SEM,", "table", "1", "71.0", "73.9", "±0.2"]
+    assert lines[2].split()[-5:] == ["SEM,", "table", "1", "-", "70.7"]
     assert lines[3] == "Published for training.epochs=1000, not for this run."
     assert lines[4] == "Measured with evaluation.probe=sem_sgd, which this run has otherwise."
     assert len(format_published([result()], TARGET).splitlines()) == 3
@@ -97,4 +97,4 @@ def test_results_md_ends_with_what_is_published(tmp_path):
     alone = (tmp_path / "results.md").read_text(encoding="utf-8")
     write_tables(tmp_path, TARGET)
     text = (tmp_path / "results.md").read_text(encoding="utf-8")
-    assert text.startswith(alone.rstrip()) and "| 71.0 | 73.9 ±0.2 | SEM, table 1 |" in text
+    assert text.startswith(alone.rstrip()) and "| SEM, table 1 | 71.0 | 73.9 ±0.2 |" in text
