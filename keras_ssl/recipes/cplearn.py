@@ -5,7 +5,7 @@ paper prints it for ImageNet-100 (appendix N) and the forward one elsewhere (eq.
 """
 
 from keras_ssl.core.published import Published
-from keras_ssl.recipes.cplearn_runs import IMAGENET100, VIEWS, resnet8_runs, vit_runs
+from keras_ssl.recipes.cplearn_runs import ADAM, IMAGENET100, VIEWS, resnet8_runs, vit_runs
 from keras_ssl.recipes.differences import differences
 from keras_ssl.recipes.families import ADAM_PROBE
 from keras_ssl.recipes.published import cplearn
@@ -15,10 +15,10 @@ BETAS = {10: 0.5, 128: 0.5, 256: 0.25, 512: 0.25, 1024: 0.1, 2048: 0.1, 4096: 0.
 BETAS |= {8192: 0.05, 16384: 0.05}
 
 _CIFAR = differences(
-    "CPLearn, scripts/pretrain/cifar/cplearn.yaml; its weight decay decoupled; 1e-3 per 256 images "
-    "as the launcher scales it, so 2.5e-4, where appendix L prints 1e-3 and a batch of 64",
+    "CPLearn, scripts/pretrain/cifar/cplearn.yaml; 1e-3 per 256 images as the launcher scales it, "
+    "so 2.5e-4, where appendix L prints 1e-3 and a batch of 64",
     augment={"policy": "cifar_asymmetric"},
-    optimizer={"name": "adamw", "learning_rate": 1e-3, "weight_decay": 1e-4},
+    optimizer={**ADAM, "learning_rate": 1e-3},
     training={"batch_size": 64},
     evaluation=ADAM_PROBE,
 )

@@ -15,8 +15,9 @@ _RESNET8 = {
     "cifar10": ("cifar10/resnet8", 128, 10, _LONG),
     "cifar100": ("cifar100/resnet8", 256, 100, _LONG),
 }
-# Table 6 prints no weight decay: it is that of the authors' ResNet-18. 1e-4 at a batch of 64.
-_OPTIMIZER = {"name": "adamw", "learning_rate": 4e-4, "weight_decay": 1e-4}
+# The authors' Adam, with its penalty on all weights. Table 6 prints none: it is that of their
+# ResNet-18.
+ADAM = {"name": "adam", "exclude_1d": False, "weight_decay": 1e-4}
 
 
 def resnet8_runs(
@@ -55,7 +56,7 @@ def resnet8_runs(
             method=method(width, classes),
             backbone={"name": "resnet8", "width": width},
             augment={"policy": "cifar_symmetric_weak", **VIEWS, **sections.get("augment", {})},
-            optimizer=_OPTIMIZER,
+            optimizer={**ADAM, "learning_rate": 4e-4},  # 1e-4 at a batch of 64
             training={"batch_size": 64, **sections["training"]},
             evaluation=ADAM_PROBE,
         )

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from keras_ssl.recipes.cplearn_runs import IMAGENET100, resnet8_runs, vit_runs
+from keras_ssl.recipes.cplearn_runs import ADAM, IMAGENET100, resnet8_runs, vit_runs
 from keras_ssl.recipes.differences import differences
 from keras_ssl.recipes.families import ADAM_PROBE
 from keras_ssl.recipes.published import cplearn
@@ -14,11 +14,11 @@ RELEASED = {"hidden_dim": 2048, "temperature": 0.1, "beta": 0.1}
 # clusters, and a checkpoint of 140 MB has the two moments of Adam (CPLearn, table 8).
 _CIFAR = differences(
     "CPLearn, scripts/pretrain/cifar/gedi_nogen.yaml, with the ten clusters and the optimizer of "
-    "two moments that the sizes in its table 8 imply: Adam as appendix L has it, its weight decay "
-    "decoupled, 1e-3 per 256 images as for cplearn",
+    "two moments that the sizes in its table 8 imply: Adam as appendix L has it, 1e-3 per 256 "
+    "images as for cplearn",
     method={"num_clusters": 10},
     augment={"policy": "cifar_asymmetric"},
-    optimizer={"name": "adamw", "learning_rate": 1e-3, "weight_decay": 1e-4},
+    optimizer={**ADAM, "learning_rate": 1e-3},
     training={"batch_size": 64},
     evaluation=ADAM_PROBE,
 )

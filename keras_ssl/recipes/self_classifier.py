@@ -1,7 +1,7 @@
 """Recipes of Self-Classifier, whose final version has none for CIFAR."""
 
 from keras_ssl.core.published import Published
-from keras_ssl.recipes.cplearn_runs import resnet8_runs
+from keras_ssl.recipes.cplearn_runs import ADAM, resnet8_runs
 from keras_ssl.recipes.differences import differences
 from keras_ssl.recipes.families import ADAM_PROBE, OUR_SGD
 from keras_ssl.recipes.published import cplearn
@@ -21,7 +21,7 @@ def _resnet18(num_classes, *results):
         *results,
         method=_of_cplearn(num_classes),
         augment={"policy": "cifar_asymmetric"},
-        optimizer={"name": "adamw", "learning_rate": 1e-3, "weight_decay": 1e-4},
+        optimizer={**ADAM, "learning_rate": 1e-3},
         training={"batch_size": 64},
         evaluation=ADAM_PROBE,
     )

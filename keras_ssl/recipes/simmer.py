@@ -5,14 +5,19 @@ from keras_ssl.recipes.differences import differences
 from keras_ssl.recipes.families import LARS_PROBE
 
 _TRAINING = {
-    "optimizer": {"name": "adamw", "learning_rate": 1e-3, "weight_decay": 1e-6},
+    "optimizer": {
+        "name": "adam",
+        "exclude_1d": False,
+        "learning_rate": 1e-3,
+        "weight_decay": 1e-6,
+    },
     "schedule": {"warmup_epochs": 0},
     "training": {"epochs": 800, "batch_size": 512},
     "evaluation": LARS_PROBE,
 }
 _VIEWS = {"policy": "moco_v2", "num_views": 4}
 _NOTE = (
-    "decoupled weight decay; a projector without the batch normalization that ends SimSiam's, of "
+    "a projector without the batch normalization that ends SimSiam's, of "
     "two readings (method.output_norm)"
 )
 _CIFAR = differences(

@@ -15,6 +15,39 @@ _CIFAR = differences(
     evaluation=LARS_PROBE,
 )
 
+
+def _printed(value, table):
+    return Published(value, f"Chen and He, 2021, table {table}", "lars")
+
+
+def _run(value, table, **sections):
+    return differences(f"Chen and He, 2021, table {table}", _printed(value, table), **sections)
+
+
+# What is changed in the run on ImageNet.
+_RUNS = {
+    "decayed_predictor": _run("67.7", 1, optimizer={"constant_lr_layers": ()}),
+    "no_predictor": _run("0.1", 1, method={"predictor_kind": "none"}),
+    "fixed_predictor": _run("1.5", 1, method={"predictor_kind": "fixed"}),
+    **{
+        f"batch{size}": _run(value, 2, training={"batch_size": size})
+        for size, value in {
+            64: "66.1",
+            128: "67.3",
+            256: "68.1",
+            1024: "68.0",
+            2048: "67.9",
+            4096: "64.0",
+        }.items()
+    },
+    "no_norm": _run("34.6", 3, method={"head_norm": "none"}),
+    "hidden_norm": _run("67.4", 3, method={"head_norm": "hidden"}),
+    **{
+        f"epochs{epochs}": _run(value, 4, training={"epochs": epochs, "batch_size": 256})
+        for epochs, value in {200: "70.0", 400: "70.8", 800: "71.3"}.items()
+    },
+}
+
 # In our own two the predictor learns much faster than the rest: at the same rate only few
 # directions of the features grow.
 SIMSIAM = {
@@ -32,7 +65,7 @@ SIMSIAM = {
     "cifar100": _CIFAR.expecting(online("66.04")),
     "imagenet": differences(
         "Chen and He, 2021, sec. 3, and the authors' code",
-        Published("68.1", "Chen and He, 2021, table 4", "lars"),
+        _printed("68.1", 2),
         backbone={"zero_init_residual": True},
         augment={"policy": "moco_v2"},
         optimizer={**_SGD, "learning_rate": 0.05, "weight_decay": 1e-4},
@@ -40,5 +73,6 @@ SIMSIAM = {
         training={"batch_size": 512},
         evaluation=LARS_PROBE,
     ),
+    **{f"imagenet/{name}": run for name, run in _RUNS.items()},
     "mini_imagenet": mini_imagenet("58.14"),
 }

@@ -11,6 +11,20 @@ _CIFAR = differences(
     optimizer={"learning_rate": 0.3, "weight_decay": 1e-4},
 )
 _SEM_CIFAR = differences("SEM, table 13", neck={"temperature": 1.0})
+_PREDICTOR, _NO_COVARIANCE = {"predictor_kind": "mlp"}, {"covariance_weight": 0.0}
+
+
+def _short(value, table=4, **method):
+    return differences(
+        f"Bardes et al., 2022, table {table}; rate and batch for 100 epochs of the authors' code, "
+        "README",
+        Published(value, f"Bardes et al., 2022, table {table}"),
+        method=method,
+        optimizer={"learning_rate": 0.3},
+        schedule={"final_learning_rate": 3e-4},
+        training={"epochs": 100, "batch_size": 512},
+    )
+
 
 VICREG = {
     "digits": differences(
@@ -28,6 +42,17 @@ VICREG = {
         schedule={"final_learning_rate": 2e-4},
         training={"epochs": 1000, "batch_size": 2048},
     ),
+    "imagenet/epochs100": _short("68.6"),
+    "imagenet/variance": _short("57.5", **_NO_COVARIANCE),
+    "imagenet/no_norm": _short("67.4", hidden_norm=False),
+    "imagenet/no_norm_variance": _short("56.5", hidden_norm=False, **_NO_COVARIANCE),
+    "imagenet/predictor": _short("68.7", **_PREDICTOR),
+    "imagenet/predictor_variance": _short("57.1", **_PREDICTOR, **_NO_COVARIANCE),
+    "imagenet/predictor_no_norm": _short("67.3", **_PREDICTOR, hidden_norm=False),
+    "imagenet/predictor_no_norm_variance": _short(
+        "56.2", **_PREDICTOR, hidden_norm=False, **_NO_COVARIANCE
+    ),
+    "imagenet/unshared": _short("66.5", table=5, shared="none"),
 }
 
 SEM_VICREG = {

@@ -413,4 +413,65 @@ PROBES = [
     Row("a newcomer's minutes", ("byol digits", "simmer small"), {"evaluation.probe": "none"}),
 ]
 
-ROWS = [*SEM_BASELINES, *SEM_TABLES, *SEM_BYOL, *COSENTINO, *CPLEARN, *SIMMER, *PROBES]
+# Adam with an L2 penalty in the gradient, torch's, wherever a paper prints Adam.
+ADAM = [
+    Row(
+        "CPLearn, table 6 and appendix L",
+        (*resnet8("svhn"), "cplearn cifar10", "gedi_nogen cifar10", "cplearn cifar100/resnet8"),
+        {"optimizer.name": "adam"},
+    ),
+    Row(
+        "SimMER, sec. 3.1",
+        ("simmer cifar10", "simmer mini_imagenet"),
+        {"optimizer.name": "adam", "optimizer.exclude_1d": False},
+    ),
+    Row(
+        "W-MSE, authors' code and solo-learn",
+        ("wmse cifar10", "wmse imagenet"),
+        {"optimizer.name": "adam", "optimizer.weight_decay": 1e-6},
+    ),
+]
+
+# The lecture's tables: SimSiam (Chen and He, 2021) and VICReg (Bardes et al., 2022).
+LECTURE = [
+    Row("SimSiam, table 1a", ("simsiam imagenet/no_predictor",), {"method.predictor_kind": "none"}),
+    Row(
+        "SimSiam, table 1b",
+        ("simsiam imagenet/fixed_predictor",),
+        {"method.predictor_kind": "fixed"},
+    ),
+    Row(
+        "SimSiam, table 1c",
+        ("simsiam imagenet",),
+        {"optimizer.constant_lr_layers": ("predictor",), "training.epochs": 100},
+    ),
+    Row("SimSiam, table 2", ("simsiam imagenet/batch4096",), {"training.batch_size": 4096}),
+    Row(
+        "VICReg, table 4",
+        ("vicreg imagenet/predictor_no_norm_variance",),
+        {
+            "method.predictor_kind": "mlp",
+            "method.hidden_norm": False,
+            "method.covariance_weight": 0.0,
+            "method.variance_weight": 25.0,
+            "training.epochs": 100,
+        },
+    ),
+    Row(
+        "VICReg, table 5",
+        ("vicreg imagenet/unshared",),
+        {"method.shared": "none", "training.epochs": 100},
+    ),
+]
+
+ROWS = [
+    *SEM_BASELINES,
+    *SEM_TABLES,
+    *SEM_BYOL,
+    *COSENTINO,
+    *CPLEARN,
+    *SIMMER,
+    *PROBES,
+    *ADAM,
+    *LECTURE,
+]

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import keras_ssl
 from keras_ssl.config import (
     Catalog,
     Override,
@@ -65,6 +66,11 @@ def test_the_weights_of_agreement_are_those_of_cplearns_table_7():
     assert BETAS == CPLEARN_TABLE_7
     text = CATALOG.methods["cplearn"].settings["beta"].meaning
     assert "0.25 for 256 and 512, 0.1 for 1024 to 4096, 0.05 for 8192 and 16384" in text
+
+
+def test_adam_has_the_averages_of_cplearns_table_6():
+    adam = keras_ssl.Adam(1e-4)
+    assert (adam.beta_1, adam.beta_2) == (0.9, 0.999)
 
 
 def published(place, name, metric="accuracy"):
