@@ -3,6 +3,7 @@
 A saved model may hold any layer that is listed here, so importing this package registers them all.
 """
 
+from keras_ssl.layers.bank import MemoryBank
 from keras_ssl.layers.bottlenecks import GumbelBottleneck, IdentityBottleneck
 from keras_ssl.layers.centering import Centering
 from keras_ssl.layers.heads import dino_head, mlp, self_classifier_head
@@ -53,6 +54,7 @@ __all__ = [
     "KeyQueue",
     "L2Normalization",
     "LangevinSampler",
+    "MemoryBank",
     "NeighbourQueue",
     "Prototypes",
     "QuantizerCodes",

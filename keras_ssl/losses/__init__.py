@@ -24,7 +24,7 @@ from keras_ssl.losses.decoupled import (
 )
 from keras_ssl.losses.deepcluster import cluster_prediction_loss
 from keras_ssl.losses.dino import dino_loss
-from keras_ssl.losses.moco import moco_loss, symmetric_moco_loss
+from keras_ssl.losses.moco import end_to_end_loss, moco_loss, symmetric_moco_loss
 from keras_ssl.losses.self_classifier import self_classifier_loss
 from keras_ssl.losses.simclr import decoupled_nt_xent, nt_xent
 from keras_ssl.losses.simmer import simmer_loss
@@ -45,6 +45,7 @@ __all__ = [
     "decoupled_infonce",
     "decoupled_nt_xent",
     "dino_loss",
+    "end_to_end_loss",
     "gedi_nogen_loss",
     "gedi_nogen_terms",
     "infonce",

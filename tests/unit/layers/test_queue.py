@@ -1,13 +1,16 @@
-"""Queues of keys."""
+"""Queues of keys, and memory banks."""
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
 
 import keras_ssl
 from keras_ssl.core.errors import UserError
+from keras_ssl.layers.bank import MemoryBank
 from keras_ssl.layers.queue import NeighbourQueue
 from tests.descriptors import make_method
+from tests.unit.support import unit
 
 
 def test_a_queue_that_the_batch_does_not_divide_is_refused():
@@ -32,3 +35,25 @@ def test_the_nearest_key_is_never_of_the_same_image():
     rows = ops.array([[0.1, 0.9, 0.5], [0.1, 0.9, 0.5], [-1.0, -0.9, -0.5]])
     found = queue.nearest(rows, [7, 9, 8])
     np.testing.assert_array_equal(found, [[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.0, 1.0, 0.0]])
+
+
+# Memory banks.
+
+
+def test_a_row_of_the_bank_moves_by_its_momentum_and_others_stay():
+    bank = MemoryBank(num_images=5, dim=3, momentum=0.25)
+    before = np.array(bank.rows)
+    np.testing.assert_allclose(np.linalg.norm(before, axis=1), 1.0, rtol=1e-5)
+    fresh = np.array([[0.0, 0.0, 7.0], [2.0, 0.0, 0.0]], "float32")
+    bank.remember(np.array([3, 1]), ops.array(fresh))
+    wanted = 0.25 * before[[3, 1]] + 0.75 * unit(fresh)
+    np.testing.assert_allclose(np.array(bank.rows)[[3, 1]], unit(wanted), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(np.array(bank.rows)[[0, 2, 4]], before[[0, 2, 4]])
+
+
+def test_no_gradient_flows_into_the_bank():
+    bank = MemoryBank(num_images=2, dim=2)
+    with tf.GradientTape() as tape:
+        tape.watch(bank.rows.value)
+        value = tf.reduce_sum(bank.read(np.array([0, 1])))
+    assert tape.gradient(value, bank.rows.value) is None
