@@ -126,7 +126,7 @@ def scikit_learn_probe(train, train_labels, test, test_labels, strengths, simple
     import numpy as np
     from sklearn.linear_model import LogisticRegression
 
-    from keras_ssl.evaluation.probes.logistic import one_hot_csr
+    from keras_ssl.evaluation.probes.code_products import one_hot_csr
     from keras_ssl.evaluation.probes.transfer import PROTOCOL
     from keras_ssl.evaluation.splits import stratified_parts
 

@@ -5,13 +5,13 @@ from keras_ssl.evaluation.compare import NamedRun, compare_runs, load_run, paire
 from keras_ssl.evaluation.evaluators import EVALUATORS, Evaluation, evaluate_all
 from keras_ssl.evaluation.finetuning import finetune
 from keras_ssl.evaluation.knn import knn_accuracy, knn_scores, knn_sweep, top_accuracy
+from keras_ssl.evaluation.probes.code_products import one_hot_csr
 from keras_ssl.evaluation.probes.linear import (
     linear_classifier,
     linear_probe,
     linear_probe_few,
     linear_probe_share,
 )
-from keras_ssl.evaluation.probes.logistic import one_hot_csr
 from keras_ssl.evaluation.probes.sgd import PROBES, ProbeProtocol, probe_grid
 from keras_ssl.evaluation.probes.transfer import codes_probe, dense_probe
 from keras_ssl.evaluation.representation import Features, Representation

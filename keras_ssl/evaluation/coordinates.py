@@ -1,5 +1,7 @@
 """Coordinates of wide rows in the space that they span, for what depends on distances alone."""
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
@@ -48,7 +50,7 @@ def compact(features: ArrayLike | Rows, *, normalize: bool) -> np.ndarray:
     # Around the mean, so that nearly equal rows keep their digits.
     mean = sum(_read(rows, some, normalize).sum(axis=0, dtype="float64") for some in rows.slices())
     mean = (mean / count).astype(rows.dtype)
-    products = _products(rows, lambda some: tf.constant(_read(rows, some, normalize) - mean))
+    products = row_products(rows, lambda some: tf.constant(_read(rows, some, normalize) - mean))
     return _factor(products, np.finfo(rows.dtype).eps).astype(rows.dtype)
 
 
@@ -64,8 +66,13 @@ def _check_memory(rows, needed):
         )
 
 
-def _products(rows, read):
-    """The lower triangle of the products of all pairs of rows: float64 (N, N)."""
+def row_products(rows: Rows, read: Callable) -> np.ndarray:
+    """The lower triangle of the products of all pairs of rows, float64 (N, N) in Fortran's order.
+
+    Args:
+        rows: `Rows`, or anything with a length, `nbytes`, `memory` and `slices()`.
+        read: function of such a slice -> tensor (B, F) of what is multiplied.
+    """
     products = np.zeros((len(rows), len(rows)), order="F")
     slices = list(rows.slices())
     size = max(1, int(min(rows.memory / 2 / (rows.nbytes / len(slices)), len(slices))))

@@ -20,6 +20,12 @@ from keras_ssl.core.errors import UserError
 from keras_ssl.core.files import RESULTS, write_text, written_aside
 
 _IMAGES = "images"  # the name under which results.npz says which images it is about
+# Classifiers by their names in earlier versions: the same objective and rule, so the same numbers.
+_RENAMED = {
+    "multinomial logistic regression, L2, L-BFGS (scikit-learn)": (
+        "multinomial logistic regression, L2, L-BFGS"
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -154,8 +160,8 @@ class RunResults:
 def read_results(workdir: str | Path) -> RunResults:
     """What `write_results` left in a run's directory; nothing where nothing was measured.
 
-    Rows of earlier versions, which named representation and task in words, are converted. A damaged
-    `results.npz` counts as none, and a printed line says so.
+    Rows of earlier versions, which named representation and task in words or the classifier by its
+    library, are converted. A damaged `results.npz` counts as none, and a printed line says so.
 
     Raises:
         UserError: if `results.json` is damaged or holds something else.
@@ -231,7 +237,14 @@ def _result(row, correct):
     names = ("task", "metric", "value", "dataset", "split", "protocol")
     representation = (row["source"], row["readout"], row["tau"])
     result = Result(*representation, *(row[name] for name in names), std=row.get("std"))
-    return replace(result, correct=correct.get(result.key, correct.get(old)))
+    found = correct.get(result.key, correct.get(old))
+    return replace(result, correct=found, protocol=_renamed(result.protocol))
+
+
+def _renamed(protocol):
+    """A protocol with the words that this version has for what earlier ones called otherwise."""
+    classifier = protocol.get("classifier")
+    return {**protocol, "classifier": _RENAMED[classifier]} if classifier in _RENAMED else protocol
 
 
 def _write_correct(path, results, images):

@@ -1,1 +1,1 @@
-"""Linear probes: by scikit-learn, by the transfer protocol, and by gradient descent."""
+"""Linear probes: by logistic regression, by the transfer protocol, and by gradient descent."""

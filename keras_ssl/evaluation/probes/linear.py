@@ -1,18 +1,26 @@
-"""Linear probe: multinomial logistic regression on frozen features, by scikit-learn."""
+"""Linear probe: multinomial logistic regression on frozen features, in blocks of rows."""
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import ArrayLike
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
-from threadpoolctl import threadpool_limits
 
 from keras_ssl.core.constants import LABELS_PER_CLASS
 from keras_ssl.core.errors import UserError
+from keras_ssl.evaluation.probes.blocks import DenseBlocks
+from keras_ssl.evaluation.probes.logistic import (
+    MAX_ITERATIONS,
+    TOLERANCE,
+    correct_guesses,
+    cross_entropy,
+    fit,
+    percentages,
+    zeros,
+)
+from keras_ssl.evaluation.probes.span import coordinates, in_columns, spans_less
 from keras_ssl.evaluation.results import Measurement
+from keras_ssl.evaluation.rows import Rows, as_rows
 from keras_ssl.evaluation.splits import (
     few_labels,
     label_subset,
@@ -21,19 +29,19 @@ from keras_ssl.evaluation.splits import (
     subset_digest,
 )
 from keras_ssl.evaluation.validation import (
-    checked_features,
     checked_labels,
-    checked_pair,
+    checked_row_pair,
+    checked_rows,
     numbered_classes,
 )
 
 PROTOCOL = {
-    "classifier": "multinomial logistic regression, L2, L-BFGS (scikit-learn)",
+    "classifier": "multinomial logistic regression, L2, L-BFGS",
     "standardize": "mean and standard deviation of all train features",
     "c_grid": [10.0**power for power in range(-5, 3)],
     "c_rule": "first minimum of the held-out log loss, from small to large",
-    "tolerance": 1e-4,
-    "max_iterations": 200,
+    "tolerance": TOLERANCE,
+    "max_iterations": MAX_ITERATIONS,
 }
 _HOLD_OUT_FROM = 2000  # train images from which one fold is enough to choose C by
 
@@ -74,10 +82,14 @@ def linear_probe(
     """
     train, train_labels, test, test_labels = _checked(train, train_labels, test, test_labels)
     classifier = fit_classifier(train, train_labels, scaling(train), seed)
-    correct = _correct(classifier, test, test_labels)
+    guesses = classifier.guesses(DenseBlocks(test, columns=classifier.columns), test_labels)
     protocol = classifier_protocol(classifier, len(train), seed)
-    accuracy = {"accuracy": _percent(correct)}
-    return Measurement(accuracy, protocol, correct=correct[None], details={"c": (classifier.c,)})
+    return Measurement(
+        percentages(guesses),
+        protocol,
+        correct=guesses["accuracy"][None],
+        details={"c": (classifier.c,)},
+    )
 
 
 def linear_classifier(train: ArrayLike, labels: ArrayLike, *, seed: int = 0) -> "LinearClassifier":
@@ -207,32 +219,27 @@ def _check_subsets(subsets):
 def _over_subsets(train, labels, test, test_labels, chosen, seed, settings):
     """Mean and standard deviation over fits on `chosen` rows; `settings` go into the protocol."""
     columns = scaling(train)
-    fits = [
-        fit_classifier(train[rows], labels[rows], columns, seed + i)
-        for i, rows in enumerate(chosen)
-    ]
-    correct = [_correct(one, test, test_labels) for one in fits]
-    scores = [_percent(one) for one in correct]
-    protocol = {**PROTOCOL, **fits[0].choice, **settings, "subsets": len(chosen), "seed": seed}
+    blocks = DenseBlocks(test, columns=columns)
+    found, scores, details = [], [], []
+    for i, rows in enumerate(chosen):
+        classifier = fit_classifier(train, labels[rows], columns, seed + i, rows)
+        guesses = classifier.guesses(blocks, test_labels)
+        found.append(guesses["accuracy"])
+        scores.append(percentages(guesses))
+        details.append((classifier.c, classifier.choice))
+    every = {metric: [one[metric] for one in scores] for metric in scores[0]}
+    strengths, (choice, *_) = zip(*details, strict=True)
     return Measurement(
-        {"accuracy": float(np.mean(scores))},
-        protocol,
-        std={"accuracy": float(np.std(scores))},
-        correct=np.stack(correct),
-        details={"c": tuple(one.c for one in fits)},
+        {metric: float(np.mean(values)) for metric, values in every.items()},
+        {**PROTOCOL, **choice, **settings, "subsets": len(chosen), "seed": seed},
+        std={metric: float(np.std(values)) for metric, values in every.items()},
+        correct=np.stack(found),
+        details={"c": strengths},
     )
 
 
-def _correct(classifier, test, test_labels):
-    return classifier.classes[classifier.scores(test).argmax(axis=1)] == test_labels
-
-
-def _percent(correct):
-    return 100.0 * float(np.mean(correct))
-
-
 def _checked(train, train_labels, test, test_labels):
-    train, test = checked_pair(train, test)
+    train, test = checked_row_pair(train, test)
     train_labels = checked_labels(train_labels, train, "train")
     test_labels = checked_labels(test_labels, test, "test")
     numbered_classes(train_labels, test_labels, "A linear probe")
@@ -244,23 +251,18 @@ class LinearClassifier:
     """The classifier of a probe: it takes features as an encoder returns them, and keeps none.
 
     Attributes:
-        model: fitted `LogisticRegression`.
+        classes: the labels (K,) that it can predict, sorted.
+        weights: float64 (E + 1, K) of the standardized columns, the intercept last.
         columns: mean and factor of the columns, (E,) each.
-        basis: float (E, train rows) of the train rows, where these are fewer than columns; or None.
         c: float. The inverse regularization strength that was chosen.
         choice: dict. What the protocol says of the parts of the train rows that chose it.
     """
 
-    model: LogisticRegression
+    classes: np.ndarray
+    weights: np.ndarray
     columns: tuple
-    basis: np.ndarray | None
     c: float
     choice: dict
-
-    @property
-    def classes(self) -> np.ndarray:
-        """The labels (K,) that it can predict, sorted."""
-        return self.model.classes_
 
     def scores(self, features: ArrayLike) -> np.ndarray:
         """Scores (N, K) of the classes for features (N, E): the highest is the prediction.
@@ -268,11 +270,12 @@ class LinearClassifier:
         Raises:
             UserError: for features that are not a finite matrix.
         """
-        rows = _scaled(checked_features(features, "test"), self.columns)
-        with threadpool_limits(1):
-            logits = self.model.decision_function(_in_basis(rows, self.basis))
-        # Of two classes scikit-learn returns the second only.
-        return logits if logits.ndim == 2 else np.stack([-logits, logits], axis=1)
+        blocks = DenseBlocks(checked_rows(features, "test"), columns=self.columns)
+        return np.concatenate([logits for _, logits in blocks.logits(self.weights)])
+
+    def guesses(self, blocks: DenseBlocks, labels: np.ndarray) -> dict:
+        """`correct_guesses` for standardized features, given their labels."""
+        return correct_guesses(blocks, np.searchsorted(self.classes, labels), self.weights)
 
 
 def classifier_protocol(classifier: LinearClassifier, train_images: int, seed: int = 0) -> dict:
@@ -280,18 +283,31 @@ def classifier_protocol(classifier: LinearClassifier, train_images: int, seed: i
     return {**PROTOCOL, **classifier.choice, "train_images": train_images, "seed": seed}
 
 
-def fit_classifier(train, labels, columns, seed):
-    """The `LinearClassifier` of features that are scaled by `columns` first."""
-    train = _scaled(train, columns)
-    # One thread: products this narrow lose more by waiting than they gain, and the bits do not
-    # depend on the number of cores.
-    with threadpool_limits(1):
-        basis = _row_basis(train)
-        train = _in_basis(train, basis)
-        c, folds = _choose_c(train, labels, seed)
-        choice = {"folds": folds, **noted_alone(labels)}
-        model = _quiet_fit(_regression().set_params(C=c), train, labels)
-    return LinearClassifier(model, columns, basis, c, choice)
+def fit_classifier(train, labels, columns, seed, numbers=None):
+    """The `LinearClassifier` of features that are scaled by `columns` first.
+
+    Args:
+        train: `Rows`.
+        labels: int, of the rows that are fitted to.
+        columns: `scaling` of the features.
+        seed: int.
+        numbers: int, sorted numbers of the rows that are fitted to; None for all.
+    """
+    blocks = DenseBlocks(train, numbers, columns)
+    classes, labels = np.unique(labels, return_inverse=True)
+    fitted, factor = blocks, None
+    if spans_less(blocks):
+        factor = coordinates(blocks)
+        fitted = DenseBlocks(Rows(factor, _cast(blocks.dtype), memory=blocks.memory))
+    c, folds = _choose_c(fitted, labels, seed)
+    weights = _fit(fitted, labels, c, zeros(fitted, len(classes)))
+    if factor is not None:
+        weights = in_columns(blocks, factor, weights)
+    return LinearClassifier(classes, weights, columns, c, {"folds": folds, **noted_alone(labels)})
+
+
+def _cast(dtype):
+    return lambda block: tf.cast(block, dtype)
 
 
 def standardize(train: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
@@ -303,67 +319,47 @@ def standardize(train: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
     array([[-1.,  0.],
            [ 1.,  0.]])
     """
-    columns = scaling(train)
-    return [_scaled(part, columns) for part in (train, *others)]
+    mean, scale = scaling(as_rows(train))
+    return [(part - mean) * scale for part in (train, *others)]
 
 
-def scaling(train):
+def scaling(train: Rows) -> tuple:
     """The mean of each column, and the factor after it is subtracted: (columns,) each."""
-    mean = train.mean(axis=0, dtype="float64")
-    std = train.std(axis=0, dtype="float64")
+    count, mean, square = 0, 0.0, 0.0
+    for _, block in train.blocks():
+        block = block.numpy()
+        # Chan et al. 1979: squares of deviations, so that large means take no digits from them.
+        here, share = block.mean(axis=0, dtype="float64"), len(block) / (count + len(block))
+        square = square + len(block) * block.var(axis=0, dtype="float64")
+        square += count * share * (here - mean) ** 2
+        mean, count = mean + share * (here - mean), count + len(block)
+    std = np.sqrt(square / count)
     # Below this a float32 column varies by rounding only, which must not be blown up to size 1.
     constant = std <= 1e-6 * np.abs(mean)
     scale = np.where(constant, 0, 1 / np.where(constant, 1, std))
     return mean.astype(train.dtype), scale.astype(train.dtype)
 
 
-def _scaled(part, columns):
-    mean, scale = columns
-    return (part - mean) * scale
-
-
-def _row_basis(train):
-    """Basis of the rows where they are fewer than columns, or None.
-
-    Nothing is lost: the solution with an L2 penalty lies in the span of the rows.
-    """
-    return None if train.shape[1] <= len(train) else np.linalg.qr(train.T).Q
-
-
-def _in_basis(part, basis):
-    return part if basis is None else part @ basis
-
-
-def _choose_c(train, labels, seed):
+def _choose_c(blocks, labels, seed):
     parts = stratified_parts(labels, seed)
-    if len(train) >= _HOLD_OUT_FROM:
+    if len(labels) >= _HOLD_OUT_FROM:
         parts = parts[:1]
-    parts = [(train[a], labels[a], train[b], labels[b]) for a, b in parts]
-    models = [_regression() for _ in parts]  # each starts from its solution for the C before
+    parts = [(blocks.take(a), labels[a], blocks.take(b), labels[b]) for a, b in parts]
+    # Each starts from its solution for the C before.
+    starts = [zeros(blocks, labels.max() + 1)] * len(parts)
     best, lowest = None, np.inf
     for c in PROTOCOL["c_grid"]:
-        pairs = zip(models, parts, strict=True)
-        loss = np.mean([_held_out_loss(model.set_params(C=c), *part) for model, part in pairs])
+        pairs = zip(parts, starts, strict=True)
+        starts = [_fit(*part[:2], c, start) for part, start in pairs]
+        pairs = zip(parts, starts, strict=True)
+        loss = np.mean([cross_entropy(*part[2:], weights) for part, weights in pairs])
         if loss >= lowest:
             break
         best, lowest = c, loss
     return best, len(parts)
 
 
-def _held_out_loss(model, train, labels, held, held_labels):
-    probabilities = _quiet_fit(model, train, labels).predict_proba(held)
-    return log_loss(held_labels, probabilities, labels=model.classes_)
-
-
-def _regression():
-    return LogisticRegression(
-        tol=PROTOCOL["tolerance"], max_iter=PROTOCOL["max_iterations"], warm_start=True
-    )
-
-
-def _quiet_fit(model, features, labels):
-    with warnings.catch_warnings():
-        # Stopping at max_iterations is part of the protocol, and so are a few images per class.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.filterwarnings("ignore", message="The number of unique classes")
-        return model.fit(features, labels)
+def _fit(blocks, labels, c, start):
+    # scikit-learn gives two classes one column of weights, of which half is in each of two here:
+    # a penalty that is half as strong.
+    return fit(blocks, labels, c if start.shape[1] > 2 else c / 2, start)

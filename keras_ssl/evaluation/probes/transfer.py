@@ -5,17 +5,18 @@ from numpy.typing import ArrayLike
 
 from keras_ssl.core.constants import NUM_STRENGTHS
 from keras_ssl.core.errors import UserError
+from keras_ssl.evaluation.probes.blocks import CodeBlocks, DenseBlocks
 from keras_ssl.evaluation.probes.logistic import (
     MAX_ITERATIONS,
     TOLERANCE,
-    CodeProducts,
-    DenseProducts,
-    Problem,
-    scores,
+    correct_guesses,
+    fit,
+    percentages,
+    zeros,
 )
 from keras_ssl.evaluation.results import Measurement
 from keras_ssl.evaluation.splits import noted_alone, stratified_parts
-from keras_ssl.evaluation.validation import checked_labels, checked_pair, numbered_classes
+from keras_ssl.evaluation.validation import checked_labels, checked_row_pair, numbered_classes
 from keras_ssl.layers.codes import check_same_width, checked_codes
 
 PROTOCOL = {
@@ -36,6 +37,8 @@ def codes_probe(
     *,
     simplex_size: int,
     strengths: int = NUM_STRENGTHS,
+    validation: ArrayLike | None = None,
+    memory: float = float("inf"),
     seed: int = 0,
 ) -> Measurement:
     """Accuracy of a linear classifier of discrete codes, in the memory of the codes themselves.
@@ -48,10 +51,14 @@ def codes_probe(
             class with a single train row takes no part in choosing C, and the protocol says so.
         simplex_size: int > 1. V.
         strengths: int >= 1. Number of values of C from 1e-6 to 1e5, on a logarithmic grid.
-        seed: int. Draws the held-out part.
+        validation: integers, numbers of the train rows that C is chosen by, such as those of a
+            validation split. None draws a fifth of each class.
+        memory: float. Bytes that the solver may take beyond the codes.
+        seed: int. Draws the held-out part, where there is no `validation`.
 
     Returns:
-        `Measurement` of the `accuracy`, with the chosen `c` in its details.
+        `Measurement` of the `accuracy`, and of `top5` where there are 20 classes or more, with the
+        chosen `c` in its details.
 
     Raises:
         UserError: for codes or labels that are invalid or do not match.
@@ -71,9 +78,9 @@ def codes_probe(
     )
     check_same_width(train, test, ("Train", "test"))
     sizes = {"features": "one-hot codes", "num_simplices": train.shape[1]}
-    parts = (CodeProducts(train, simplex_size), CodeProducts(test, simplex_size))
+    parts = [CodeBlocks(part, simplex_size, memory=memory) for part in (train, test)]
     sizes["simplex_size"] = simplex_size
-    return _probe(parts, train_labels, test_labels, strengths, seed, sizes)
+    return _probe(parts, train_labels, test_labels, strengths, validation, seed, sizes)
 
 
 def dense_probe(
@@ -83,13 +90,14 @@ def dense_probe(
     test_labels: ArrayLike,
     *,
     strengths: int = NUM_STRENGTHS,
+    validation: ArrayLike | None = None,
     seed: int = 0,
 ) -> Measurement:
     """Accuracy by the transfer protocol of any features, such as SEM's at tau_d > 0.
 
     Args:
         train, test: float (rows, columns).
-        train_labels, test_labels, strengths, seed: as for `codes_probe`.
+        train_labels, test_labels, strengths, validation, seed: as for `codes_probe`.
 
     Returns:
         `Measurement`, as of `codes_probe`.
@@ -106,46 +114,72 @@ def dense_probe(
 
     Reference: Kornblith et al. 2019, arXiv:1805.08974, appendix; Lavoie et al., appendix B.4.
     """
-    train, test = checked_pair(train, test)
-    parts = (DenseProducts(train), DenseProducts(test))
+    parts = map(DenseBlocks, checked_row_pair(train, test))
     features = {"features": "dense"}
-    return _probe(parts, train_labels, test_labels, strengths, seed, features)
+    return _probe(parts, train_labels, test_labels, strengths, validation, seed, features)
 
 
-def _probe(parts, train_labels, test_labels, strengths, seed, features):
-    """The protocol, given the products of the train and the test part with weights."""
+def _probe(parts, train_labels, test_labels, strengths, validation, seed, features):
+    """The protocol, given the `Blocks` of the train and the test part."""
     train, test = parts
     train_labels = checked_labels(train_labels, range(train.shape[0]), "train")
     test_labels = checked_labels(test_labels, range(test.shape[0]), "test")
     train_labels, test_labels, _ = numbered_classes(train_labels, test_labels, "A linear probe")
     if strengths < 1:
         raise UserError(f"strengths must be 1 or more. Received {strengths}.")
-    folds = stratified_parts(train_labels, seed)
-    fitted = np.ones(len(train_labels), bool)
-    fitted[folds[0][1]] = False
-    c, start = _best_c(Problem(train, train_labels, fitted), train_labels, ~fitted, strengths)
-    solution, _ = Problem(train, train_labels, np.ones_like(fitted)).fit(c, *start)
-    correct = scores(test, solution).argmax(axis=1) == test_labels
-    settings = {"strengths": strengths, "folds": len(folds), "train_images": len(train_labels)}
-    settings |= noted_alone(train_labels)
+    settings = {"strengths": strengths}
+    if validation is None:
+        folds = stratified_parts(train_labels, seed)
+        parts, settings["folds"] = folds[0], len(folds)
+    else:
+        parts = _given_parts(train_labels, validation)
+        settings["validation_images"] = len(parts[1])
+    c, start = _best_c(train, train_labels, parts, strengths)
+    weights = fit(train, train_labels, c, start)
+    guesses = correct_guesses(test, test_labels, weights)
+    settings |= {"train_images": len(train_labels), **noted_alone(train_labels)}
     return Measurement(
-        {"accuracy": 100.0 * float(np.mean(correct))},
+        percentages(guesses),
         {**PROTOCOL, **settings, "seed": seed, **features},
-        correct=correct[None],
+        correct=guesses["accuracy"][None],
         details={"c": (c,)},
     )
 
 
-def _best_c(problem, labels, held, strengths):
-    """The C of the best accuracy on the held-out rows, of equals the smallest; and its solution.
+def _given_parts(labels, validation):
+    """(numbers of the rows to fit to, of those to choose by), sorted.
 
-    One problem holds all rows, of which only the fitted ones count: its logits of the held-out
-    ones then cost no product of their own.
+    Raises:
+        UserError: for numbers that are not of some of the rows, or leave too little to fit to.
     """
-    best, c, start, state = -1.0, None, None, problem.start()
+    held = np.unique(np.asarray(validation))
+    numbers = np.arange(len(labels))
+    if held.dtype.kind not in "iu" or not held.size or not np.isin(held, numbers).all():
+        raise UserError(
+            f"validation must be numbers of some of the {len(labels)} train rows. Received "
+            f"{held.size} of dtype {held.dtype}, such as {held[:3].tolist()}."
+        )
+    fitted = np.setdiff1d(numbers, held)
+    classes = labels.max() + 1
+    missing = np.setdiff1d(np.arange(classes), labels[fitted])
+    if len(missing):
+        raise UserError(
+            f"validation leaves no row to fit to of {len(missing)} of {classes} classes: hold out "
+            "fewer rows, or leave it away."
+        )
+    return fitted, held
+
+
+def _best_c(blocks, labels, parts, strengths):
+    """The C of the best accuracy on the held-out rows, of equals the smallest; and its solution."""
+    fitted, held = parts
+    to_fit, to_choose = blocks.take(fitted), blocks.take(held)
+    best, c, start = -1.0, None, None
+    weights = zeros(blocks, labels.max() + 1)
     for strength in np.geomspace(*PROTOCOL["c_range"], strengths):
-        state = problem.fit(strength, *state)  # from that of the C before, which is near
-        accuracy = np.mean(state[1][held].argmax(axis=1) == labels[held])
+        # From the solution for the C before, which is near.
+        weights = fit(to_fit, labels[fitted], strength, weights)
+        accuracy = np.mean(correct_guesses(to_choose, labels[held], weights)["accuracy"])
         if accuracy > best:
-            best, c, start = accuracy, float(strength), state
+            best, c, start = accuracy, float(strength), weights
     return c, start

@@ -68,6 +68,19 @@ def test_a_measurement_gives_a_result_for_each_metric():
     assert (first.std, second.std) == (None, 0.2)
 
 
+def test_a_regression_by_scikit_learn_shares_the_column_of_the_one_of_today(tmp_path):
+    correct = BITS[0] < 0.5
+    words = "multinomial logistic regression, L2, L-BFGS"
+    old = _result(1.0, "linear", correct=correct, classifier=f"{words} (scikit-learn)")
+    new = _result(1.0, "linear", classifier=words)
+    write_results(tmp_path, [old], {}, "abc")
+    (found,) = read_results(tmp_path).results
+    assert found == new and found.key == new.key
+    np.testing.assert_array_equal(found.correct, correct[None])
+    write_results(tmp_path, [replace(new, value=2.0)], {}, "abc")
+    assert [one.value for one in read_results(tmp_path).results] == [2.0]
+
+
 def test_predictions_come_back_as_they_were_written(tmp_path):
     one, many = (BITS[0, :13] < 0.5), (BITS[:, :13] < 0.5)
     results = [_result(1.0, correct=one), _result(2.0, "few", correct=many), _result(3.0, "x")]

@@ -22,11 +22,12 @@ from sklearn.preprocessing import StandardScaler, normalize
 from keras_ssl.evaluation.clustering import cluster_agreement, code_agreement, kmeans_agreement
 from keras_ssl.evaluation.knn import knn_accuracy, knn_scores, top_accuracy
 from keras_ssl.evaluation.probes import logistic
+from keras_ssl.evaluation.probes.blocks import CodeBlocks, DenseBlocks
 from keras_ssl.evaluation.probes.linear import linear_probe, linear_probe_few
-from keras_ssl.evaluation.probes.logistic import CodeProducts, DenseProducts
 from keras_ssl.evaluation.probes.sgd import PROBES, probe_grid
 from keras_ssl.evaluation.probes.transfer import codes_probe, dense_probe
 from keras_ssl.evaluation.representation import extract
+from keras_ssl.evaluation.rows import Rows
 from keras_ssl.evaluation.splits import few_labels
 from pipelines.data.load import load
 
@@ -216,13 +217,12 @@ def test_probes_of_few_labels_answer_as_logistic_regression_of_scikit_learn():
 def test_the_transfer_probe_fits_what_logistic_regression_of_scikit_learn_fits(kind, monkeypatch):
     monkeypatch.setattr(logistic, "TOLERANCE", 1e-7)
     train, labels, test, _ = _doubles()
-    parts = [DenseProducts(x) for x in (train, test)]
+    parts = [DenseBlocks(Rows(x)) for x in (train, test)]
     if kind == "codes":
-        parts = [CodeProducts(_codes(x), 2) for x in (train, test)]
+        parts = [CodeBlocks(_codes(x), 2) for x in (train, test)]
         train, test = (np.eye(2)[_codes(x)].reshape(len(x), -1) for x in (train, test))
-    problem = logistic.Problem(parts[0], labels, np.ones(len(labels), bool))
-    solution, _ = problem.fit(0.01, *problem.start())
-    found = softmax(logistic.scores(parts[1], solution), axis=1)
+    weights = logistic.fit(parts[0], labels, 0.01, logistic.zeros(parts[0], 10))
+    found = softmax(np.concatenate([x for _, x in parts[1].logits(weights)]), axis=1)
     np.testing.assert_allclose(found, _logistic(train, labels, test, 0.01), atol=1e-3)
 
 

@@ -107,7 +107,6 @@ def pixels(source="pixels"):
     return [Representation(Features(None, RGB.function), source)]
 
 
-@pytest.mark.xfail(reason="the probe of dense features reads them whole", strict=True)
 def test_simplices_that_do_not_fit_are_measured_all_the_same():
     every = transfer.representations(recipe(method="sem_simclr"), RGB, sem_encoder())
     *_, simplices = by_features(every)

@@ -1,3 +1,4 @@
+import functools
 import hashlib
 import json
 
@@ -8,15 +9,22 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from keras_ssl.core.errors import UserError
+from keras_ssl.evaluation import rows as rows_module
+from keras_ssl.evaluation.probes import blocks as blocks_module
 from keras_ssl.evaluation.probes import linear as module
+from keras_ssl.evaluation.probes import span
+from keras_ssl.evaluation.probes.blocks import DenseBlocks
 from keras_ssl.evaluation.probes.linear import (
     classifier_protocol,
     linear_classifier,
     linear_probe,
     linear_probe_few,
     linear_probe_share,
+    scaling,
     standardize,
 )
+from keras_ssl.evaluation.probes.transfer import dense_probe
+from keras_ssl.evaluation.rows import Rows
 from keras_ssl.evaluation.splits import few_labels, label_subset
 from tests.blobs import blobs
 
@@ -77,14 +85,24 @@ def test_standardized_columns_have_mean_zero_and_deviation_one():
 
 def test_more_columns_than_rows_are_fitted_exactly_in_the_span_of_the_rows():
     train, labels, test, _ = blobs(train=30, test=20, width=80)
-    basis = module._row_basis(train)
-    wide, narrow = (train, test), (train @ basis, test @ basis)
-    assert narrow[0].shape == (30, 30)
-    proba = [
-        LogisticRegression(tol=1e-8, max_iter=1000).fit(a, labels).predict_proba(b)
-        for a, b in (wide, narrow)
-    ]
-    np.testing.assert_allclose(proba[1], proba[0], atol=1e-4)
+    blocks = DenseBlocks(Rows(train, memory=4 * 80 * 8))  # a block of eight rows at a time
+    assert not span.spans_less(blocks) and span.spans_less(DenseBlocks(Rows(train)))
+    factor = span.coordinates(blocks)
+    np.testing.assert_allclose(factor @ factor.T, train @ train.T, rtol=1e-4, atol=1e-4)
+    theirs = LogisticRegression(tol=1e-8, max_iter=1000)
+    narrow = theirs.fit(factor, labels)
+    weights = np.vstack([narrow.coef_.T, narrow.intercept_])
+    found = np.vstack([test.T, np.ones(20)]).T @ span.in_columns(blocks, factor, weights)
+    expected = theirs.fit(train.astype(float), labels).decision_function(test)
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_rows_of_which_some_are_equal_or_zero_have_coordinates():
+    rows = np.repeat(blobs(train=10, width=50)[0], 2, axis=0)
+    for part in (rows, 0 * rows, rows - rows.mean(axis=0)):
+        factor = span.coordinates(DenseBlocks(Rows(part)))
+        np.testing.assert_allclose(factor @ factor.T, part @ part.T, atol=1.001)  # all zero: ones
+        assert np.isfinite(factor).all()
 
 
 def test_one_fold_chooses_c_for_many_images_and_five_for_few(monkeypatch):
@@ -232,6 +250,53 @@ def test_all_labels_make_the_probe_of_all_labels():
         linear_probe(*data).accuracy,
         linear_probe(*data).details["c"],
     )
+
+
+@pytest.mark.parametrize("sizes", [{}, {"train": 30, "width": 80}, {"classes": 25}])
+def test_rows_that_are_read_anew_give_what_held_ones_give_to_the_bit(sizes, monkeypatch):
+    monkeypatch.setattr(rows_module, "BLOCK_VALUES", 12 * sizes.get("width", 8))
+    monkeypatch.setattr(blocks_module, "_FEW_VALUES", 0)
+    train, labels, test, test_labels = blobs(spread=3.0, **sizes)
+    reads = []
+
+    def doubled(features):
+        reads.append(1)
+        return 2 * features
+
+    def probed(probe, memory):
+        parts = [Rows(part, doubled, memory=memory) for part in (train, test)]
+        found = probe(parts[0], labels, parts[1], test_labels)
+        return found.metrics, found.details, found.std, found.correct.tobytes()
+
+    few = functools.partial(linear_probe_few, per_class=3, subsets=2)
+    for probe in (linear_probe, few, functools.partial(dense_probe, strengths=3)):
+        assert probed(probe, float("inf")) == probed(probe, 3 * 8 * 30**2)
+
+
+def test_a_matrix_that_does_not_fit_is_probed_all_the_same():
+    train, labels, test, test_labels = blobs(spread=3.0)
+    parts = [Rows(part, memory=1.0) for part in (train, test)]
+    found = linear_probe(parts[0], labels, parts[1], test_labels)
+    assert found == linear_probe(train, labels, test, test_labels)
+    with pytest.raises(UserError, match="evaluation.memory"):
+        np.asarray(Rows(train, lambda x: x, memory=1.0))
+
+
+def test_top5_is_measured_of_many_classes_only():
+    few, many = linear_probe(*blobs()), linear_probe(*blobs(classes=25, spread=5.0))
+    assert few.metrics.keys() == {"accuracy"}
+    assert 0 < many.accuracy < many.metrics["top5"] < 100
+    few = linear_probe_few(*blobs(classes=25, spread=5.0), per_class=2, subsets=2)
+    assert few.std.keys() == few.metrics.keys() == {"accuracy", "top5"}
+
+
+def test_the_scale_is_that_of_all_rows_whatever_the_blocks(monkeypatch):
+    train = 1000 + blobs()[0]
+    expected = scaling(Rows(train))
+    np.testing.assert_allclose(expected[0], train.mean(axis=0, dtype="float64"), rtol=1e-6)
+    np.testing.assert_allclose(1 / expected[1], train.std(axis=0, dtype="float64"), rtol=1e-6)
+    monkeypatch.setattr(rows_module, "BLOCK_VALUES", 7 * 8)
+    np.testing.assert_allclose(scaling(Rows(train)), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("wrong", [{"share": 0.0}, {"share": 1.5}, {"subsets": 0}])

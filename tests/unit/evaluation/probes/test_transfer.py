@@ -9,9 +9,14 @@ from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 
 from keras_ssl.core.errors import UserError
-from keras_ssl.evaluation.probes import logistic
-from keras_ssl.evaluation.probes.logistic import CodeProducts, DenseProducts, Problem, one_hot_csr
+from keras_ssl.evaluation.probes import blocks as blocks_module
+from keras_ssl.evaluation.probes import code_products, logistic
+from keras_ssl.evaluation.probes.blocks import CodeBlocks, DenseBlocks
+from keras_ssl.evaluation.probes.code_products import CodeProducts, one_hot_csr
+from keras_ssl.evaluation.probes.linear import scaling
+from keras_ssl.evaluation.probes.logistic import fit, zeros
 from keras_ssl.evaluation.probes.transfer import codes_probe, dense_probe
+from keras_ssl.evaluation.rows import Rows
 
 _PATH = Path(__file__).parents[4] / "benchmarks" / "codes.py"
 _SPEC = importlib.util.spec_from_file_location("benchmark_of_codes", _PATH)
@@ -30,8 +35,8 @@ def some_codes(rows=60, width=5, size=4, classes=3, seed=0):
 
 @pytest.mark.parametrize("width, size", [(5, 4), (4, 4), (1, 2), (3, 17), (3, 16), (2, 300)])
 def test_products_of_codes_are_those_of_the_one_hot_matrix(width, size, monkeypatch):
-    monkeypatch.setattr(logistic, "_TILE_NONZEROS", 7)
-    monkeypatch.setattr(logistic, "_TILE_WEIGHTS", 4 * size)
+    monkeypatch.setattr(code_products, "_TILE_NONZEROS", 7)
+    monkeypatch.setattr(code_products, "_TILE_WEIGHTS", 4 * size)
     rng = np.random.default_rng(0)
     codes = rng.integers(0, size, (11, width)).astype(np.min_scalar_type(size - 1))
     dense = np.eye(size)[codes].reshape(11, -1)
@@ -50,38 +55,90 @@ def test_the_csr_matrix_has_a_one_per_simplex_and_small_indices():
     np.testing.assert_array_equal(matrix.toarray(), np.eye(4)[codes].reshape(60, -1))
 
 
+def blocks_of(kind, codes):
+    dense = one_hot_csr(codes, 4).toarray()
+    return CodeBlocks(codes, 4) if kind == "codes" else DenseBlocks(Rows(dense))
+
+
+def fitted(blocks, labels, c=1.0, start=None):
+    return fit(blocks, labels, c, zeros(blocks, 3) if start is None else start)
+
+
+KINDS = ("codes", "dense", "dense, by TensorFlow")
+
+
 @pytest.mark.parametrize("c", [1e-3, 0.1, 10.0])
-@pytest.mark.parametrize("kind", ["codes", "dense"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_solution_is_that_of_scikit_learn(kind, c, monkeypatch):
     monkeypatch.setattr(logistic, "TOLERANCE", 1e-8)
+    monkeypatch.setattr(blocks_module, "_MOST_ROWS", 25)  # three blocks
+    if kind == "dense, by TensorFlow":
+        monkeypatch.setattr(blocks_module, "_FEW_VALUES", 0)
     codes, labels = some_codes()
+    blocks = blocks_of(kind, codes)
+    weights = fitted(blocks, labels, c)
     matrix = one_hot_csr(codes, 4)
-    product = CodeProducts(codes, 4) if kind == "codes" else DenseProducts(matrix.toarray())
-    problem = Problem(product, labels, np.ones(60, bool))
-    solution, logits = problem.fit(c, *problem.start())
     theirs = LogisticRegression(C=c, tol=1e-8, max_iter=1000).fit(matrix, labels)
-    np.testing.assert_allclose(solution[:-1].T, theirs.coef_, atol=1e-4)
+    np.testing.assert_allclose(weights[:-1].T, theirs.coef_, atol=1e-4)
     np.testing.assert_allclose(
-        solution[-1] - solution[-1].mean(), theirs.intercept_ - theirs.intercept_.mean(), atol=1e-4
+        weights[-1] - weights[-1].mean(), theirs.intercept_ - theirs.intercept_.mean(), atol=1e-4
     )
-    np.testing.assert_allclose(logits, logistic.scores(product, solution), atol=1e-9)
+    logits = np.concatenate([logits for _, logits in blocks.logits(weights)])
+    np.testing.assert_allclose(logits, matrix @ weights[:-1] + weights[-1], atol=1e-9)
 
 
-def test_rows_that_are_held_out_do_not_matter():
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_gradient_is_that_of_the_loss(kind, monkeypatch):
+    if kind == "dense, by TensorFlow":
+        monkeypatch.setattr(blocks_module, "_FEW_VALUES", 0)
     codes, labels = some_codes()
-    fitted = np.arange(60) < 40
-    problem = Problem(CodeProducts(codes, 4), labels, fitted)
-    alone = Problem(CodeProducts(codes[:40], 4), labels[:40], np.ones(40, bool))
-    solution, _ = problem.fit(1.0, *problem.start())
-    np.testing.assert_allclose(solution, alone.fit(1.0, *alone.start())[0], atol=1e-9)
+    blocks, draw = blocks_of(kind, codes), np.random.default_rng(0)
+    weights, step = draw.normal(size=(2, 21, 3))
+    _, gradient = blocks.loss_and_gradient(labels, weights)
+    above, below = (blocks.loss_and_gradient(labels, weights + s * step)[0] for s in (1e-5, -1e-5))
+    assert np.vdot(gradient, step) == pytest.approx((above - below) / 2e-5, rel=1e-5)
+    expected = logistic.cross_entropy(blocks, labels, weights) * 60
+    assert blocks.loss_and_gradient(labels, weights)[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("kind", ["codes", "dense"])
+def test_some_rows_are_fitted_as_if_there_were_no_others(kind):
+    codes, labels = some_codes()
+    numbers = np.arange(0, 60, 2)[5:]
+    some = blocks_of(kind, codes).take(np.arange(0, 60, 2)).take(np.arange(5, 30))
+    found = fitted(some, labels[numbers])
+    np.testing.assert_array_equal(found, fitted(blocks_of(kind, codes[numbers]), labels[numbers]))
 
 
 def test_a_warm_start_reaches_what_a_cold_one_reaches(monkeypatch):
     monkeypatch.setattr(logistic, "TOLERANCE", 1e-8)
     codes, labels = some_codes()
-    problem = Problem(CodeProducts(codes, 4), labels, np.ones(60, bool))
-    warm, _ = problem.fit(1.0, *problem.fit(0.01, *problem.start()))
-    np.testing.assert_allclose(warm, problem.fit(1.0, *problem.start())[0], atol=1e-5)
+    blocks = CodeBlocks(codes, 4)
+    warm = fitted(blocks, labels, 1.0, fitted(blocks, labels, 0.01))
+    np.testing.assert_allclose(warm, fitted(blocks, labels), atol=1e-5)
+
+
+def test_standardized_codes_are_the_standardized_one_hot_matrix():
+    codes, labels = some_codes()
+    dense = Rows(np.eye(4)[codes].reshape(60, -1))
+    columns = scaling(dense)
+    parts = CodeBlocks(codes, 4, columns=columns), DenseBlocks(dense, columns=columns)
+    weights = np.random.default_rng(0).normal(size=(21, 3))
+    ours, theirs = (part.loss_and_gradient(labels, weights) for part in parts)
+    assert ours[0] == pytest.approx(theirs[0])
+    np.testing.assert_allclose(ours[1], theirs[1], atol=1e-9)
+
+
+def test_weights_beyond_the_memory_are_refused_with_their_sizes(monkeypatch):
+    monkeypatch.setattr(logistic, "BLOCK_VALUES", 1)
+    codes, labels = some_codes()
+    blocks = CodeBlocks(codes, 4, memory=21 * 3 * 8 * 30)
+    with pytest.raises(UserError, match="20 features and 3 classes .* is the limit"):
+        fitted(blocks, labels)
+    blocks.memory = 21 * 3 * 8 * 40  # with fewer steps to look back
+    np.testing.assert_allclose(
+        fitted(blocks, labels), fitted(CodeBlocks(codes, 4), labels), atol=0.01
+    )
 
 
 def test_codes_and_their_one_hot_features_give_the_same_accuracy():
@@ -171,16 +228,33 @@ def test_features_that_tell_nothing_are_at_chance(dtype):
     assert same.accuracy == pytest.approx(100 / 3)
 
 
-def test_a_search_of_the_length_stops_at_the_least_value_of_the_line():
-    problem = Problem(CodeProducts(CODES, 4), LABELS, np.ones(60, bool))
-    solution, logits = problem.start()
-    direction = -problem._gradient(solution, logits, decay=0.01)
-    along = logistic.scores(problem.products, direction)
-    length = problem._length(solution, direction, logits, along, decay=0.01)
+def test_given_rows_choose_the_strength():
+    train, labels = some_codes(90)
+    test, test_labels = some_codes(60, seed=1)
+    held = np.arange(60, 90)
+    found = codes_probe(
+        train, labels, test, test_labels, simplex_size=4, strengths=7, validation=held
+    )
+    scores = {}
+    for c in np.geomspace(1e-6, 1e5, 7):
+        model = LogisticRegression(C=c, tol=1e-4, max_iter=200)
+        model.fit(one_hot_csr(train[:60], 4), labels[:60])
+        scores[float(c)] = model.score(one_hot_csr(train[60:], 4), labels[60:])
+    assert scores[found.details["c"][0]] == max(scores.values())
+    assert found.protocol["validation_images"] == 30 and "folds" not in found.protocol
+    assert found.protocol["train_images"] == 90
 
-    def slope(length):
-        there, reached = solution + length * direction, logits + length * along
-        return np.vdot(problem._gradient(there, reached, decay=0.01), direction)
 
-    assert abs(slope(length)) <= 0.1 * abs(slope(0.0))
-    assert problem._length(solution, -direction, logits, -along, decay=0.01) == 0
+@pytest.mark.parametrize(
+    "validation, what",
+    [
+        ([], "Received 0 of dtype"),
+        ([0.5], "Received 1 of dtype float64, such as .0.5."),
+        ([60], "numbers of some of the 60 train rows. Received 1 of dtype int64, such as .60."),
+        (np.arange(60) % 3 == 0, "of dtype bool"),
+        (np.arange(0, 60, 3), "leaves no row to fit to of 1 of 3 classes"),
+    ],
+)
+def test_rows_to_choose_by_that_do_not_fit_are_refused(validation, what):
+    with pytest.raises(UserError, match=what):
+        codes_probe(CODES, LABELS, CODES, LABELS, simplex_size=4, validation=validation)
