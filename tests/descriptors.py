@@ -116,6 +116,7 @@ VARIANTS = {
 CLUSTERS = {
     "swav": 12,
     "dino": 12,
+    "barlow_twins": 8,
     "self_classifier": 6,
     "deepcluster": 4,
     "cplearn": 32,

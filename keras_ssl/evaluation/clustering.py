@@ -207,7 +207,8 @@ def head_clusters(method: object, data: object, preprocess: Callable) -> list[Re
         preprocess: callable `uint8 batch -> float batch`.
 
     Reference: Sansone et al., Collapse-proof non-contrastive self-supervised learning, 2025,
-    tables 1 and 2.
+    tables 1 to 3, and 8: of Barlow Twins too, which learns no clusters, by the argmax of its
+    projection.
     """
     if method.cluster_head is None:
         return []

@@ -5,6 +5,7 @@ from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
 from keras_ssl.losses.barlow_twins import barlow_twins_terms
 from keras_ssl.methods.branches import TwoBranches
+from keras_ssl.ops.precision import at_least_float32
 
 
 @register
@@ -48,6 +49,7 @@ class BarlowTwins(TwoBranches):
     terms = ("invariance", "redundancy")
     num_views = (2, None)
     second_view_temperature = True
+    cluster_head = "projection"
 
     def __init__(
         self,
@@ -74,3 +76,11 @@ class BarlowTwins(TwoBranches):
             "invariance": self.loss_scale * invariance,
             "redundancy": self.loss_scale * self.redundancy_weight * redundancy,
         }
+
+    def cluster_scores(self, images):
+        """The projection, in float32: its largest entry is what CPLearn's tables take for a cluster.
+
+        The loss asks for no clusters, and `projection_dim` of them are many.
+        """
+        features = self.encoder(images, training=False)
+        return at_least_float32(self.projector(features, training=False))

@@ -58,7 +58,7 @@ class Method(Configured, keras.Model):
         takes_eigenvalues: whether the step takes eigenvalues, which XLA's code for a GPU does
             slowly.
         cluster_head: what `cluster_scores` are scores of, such as "prototypes", or None for a
-            method that finds no clusters.
+            method that finds no clusters. The rows of results are named after it.
 
     Example:
 

@@ -18,6 +18,14 @@ def test_barlow_twins_terms_add_up_to_the_scaled_loss():
     np.testing.assert_allclose(total(method, outputs), wanted, rtol=1e-5)
 
 
+def test_the_cluster_of_an_image_is_the_largest_entry_of_its_projection():
+    method = make_method("barlow_twins")
+    images = make_views(method)["global"][:, 0]
+    projection = method.projector(method.encoder(images, training=False), training=False)
+    np.testing.assert_array_equal(method.cluster_scores(images), projection)
+    assert method.cluster_head == "projection"  # not "prototypes": nothing learned to cluster
+
+
 def test_barlow_twins_reads_view_2_at_the_target_temperature_and_vicreg_does_not():
     for name, differs in (("sem_barlow_twins", True), ("sem_vicreg", False)):
         method = make_method(name)

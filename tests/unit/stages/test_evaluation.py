@@ -161,7 +161,7 @@ def values(results):
     return {(one.readout, one.task, one.metric): one.value for one in results}
 
 
-@pytest.mark.parametrize("name", ["swav", "deepcluster"])
+@pytest.mark.parametrize("name", ["swav", "deepcluster", "barlow_twins"])
 def test_the_clusters_of_a_run_are_the_argmax_of_its_scores(name, tmp_path, inputs):
     method = finished(name, tmp_path, inputs)
     results, left_out = found_in(tmp_path, inputs)
