@@ -101,7 +101,7 @@ def devices_for(
     xla = xla_for(
         hardware,
         replicas.value,
-        eigenvalues=keras_ssl.METHODS[recipe.base_name].takes_eigenvalues,
+        eigenvalues=keras_ssl.METHODS[recipe.base_name].takes_eigenvalues_with(recipe.method),
         deterministic=training.deterministic,
     )
     return Devices(replicas, xla)

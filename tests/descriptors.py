@@ -163,6 +163,7 @@ LAYERS = {
     "self_attention": (lambda: SelfAttention(2), (5, 6)),
     "hyperdimensional_projection": (lambda: HyperdimensionalProjection(16), (6,)),
     "decorrelated_batch_normalization": (lambda: DecorrelatedBatchNormalization(2), (6,)),
+    "pca_normalization": (lambda: DecorrelatedBatchNormalization(2, whitening="pca_cor"), (6,)),
 }
 
 # Loss, and how many (batch, dim) tensors it takes.

@@ -38,6 +38,7 @@ from keras_ssl.layers.whitening import (
     cholesky_whiten,
     iterative_whiten,
     shuffled_whiten,
+    whiten,
     whiten_sub_batches,
     zca_whiten,
 )
@@ -82,6 +83,7 @@ __all__ = [
     "simplicial_embedding",
     "simplicial_entropy",
     "spherical_kmeans",
+    "whiten",
     "whiten_sub_batches",
     "zca_whiten",
 ]

@@ -4,19 +4,20 @@ Everything is computed in float64 whatever the input, because whitening amplifie
 the covariance by its condition number; results come back in at least float32.
 """
 
+import functools
 import math
+from typing import Literal
 
 import keras
 from keras import ops
 
 from keras_ssl.core.bounds import Count, Few, Share, Weight
-from keras_ssl.core.errors import UserError
+from keras_ssl.core.errors import UserError, lookup
 from keras_ssl.core.replicas import all_mean
 from keras_ssl.core.serialization import Configured, register
-from keras_ssl.ops.linalg import cholesky, inverse_square_root
+from keras_ssl.layers.whitening_matrices import WHITENINGS, definite, newton_matrix
+from keras_ssl.ops.linalg import cholesky
 from keras_ssl.ops.precision import Tensor, at_least_float32, float_spec
-
-_JITTER = 1e-14  # of the trace: above the rounding of float64, below any tolerance of float32
 
 
 def cholesky_whiten(x: Tensor, *, epsilon: float = 0.0) -> Tensor:
@@ -41,16 +42,19 @@ def cholesky_whiten(x: Tensor, *, epsilon: float = 0.0) -> Tensor:
     """
     x = at_least_float32(x)
     centered = _centered(x)
+    factor = cholesky(definite((1.0 - epsilon) * _sample_covariance(centered), epsilon))
     rows = ops.swapaxes(centered, -1, -2)  # (..., dim, batch)
-    count = ops.cast(ops.shape(x)[-2], "float64")
-    covariance = rows @ centered / ops.maximum(count - 1.0, 1.0)
-    factor = cholesky(_definite((1.0 - epsilon) * covariance, epsilon))
     white = ops.solve_triangular(factor, rows, lower=True)
     return ops.cast(ops.swapaxes(white, -1, -2), x.dtype)
 
 
 def whiten_sub_batches(
-    x: Tensor, permutation: Tensor, size: int, *, epsilon: float = 0.0
+    x: Tensor,
+    permutation: Tensor,
+    size: int,
+    *,
+    whitening: str = "cholesky",
+    epsilon: float = 0.0,
 ) -> Tensor:
     """`cholesky_whiten` of random sub-batches; the rows come back in their own order.
 
@@ -60,10 +64,11 @@ def whiten_sub_batches(
         x: (batch, dim).
         permutation: (batch,) ints. Its first `size` entries are the first sub-batch, and so on.
         size: int. Rows of a sub-batch: more than `dim`, better twice as many.
+        whitening: "cholesky", or another name in `WHITENINGS`.
         epsilon: float in [0, 1]. Shrinkage of the covariance.
 
     Raises:
-        UserError: if `size` does not divide the batch.
+        UserError: if `size` does not divide the batch; for an unknown whitening.
 
     Example:
 
@@ -81,8 +86,43 @@ def whiten_sub_batches(
             f"try {math.gcd(batch, size)}, or a batch of {batch - batch % size or size}."
         )
     groups = ops.reshape(ops.take(x, permutation, axis=0), (-1, size, dim))
-    white = ops.reshape(cholesky_whiten(groups, epsilon=epsilon), (-1, dim))
+    whiten_each = lookup(_OF_SUB_BATCHES, whitening, "whitening")
+    white = ops.reshape(whiten_each(groups, epsilon=epsilon), (-1, dim))
     return ops.take(white, ops.argsort(permutation), axis=0)
+
+
+def whiten(
+    x: Tensor, whitening: str = "zca", num_groups: int = 1, *, epsilon: float = 0.0
+) -> Tensor:
+    """Whiten groups of consecutive features by a whitening of that name.
+
+    What they are and differ in: see `keras_ssl.layers.whitening_matrices`. The covariance divides
+    by the batch.
+
+    Args:
+        x: (batch, dim).
+        whitening: "cholesky", "pca", "pca_cor", "zca" or "zca_cor".
+        num_groups: int > 0. Must divide `dim`; fewer features per group need fewer rows.
+        epsilon: float >= 0. Added to the eigenvalues of the covariance, in the "_cor" ones of the
+            correlation matrix.
+
+    Returns:
+        (batch, dim) in at least float32.
+
+    Raises:
+        UserError: for an unknown whitening; if `num_groups` does not divide `dim`.
+
+    Example:
+
+    >>> x = keras.random.normal((64, 3), seed=1) * np.array([1.0, 10.0, 100.0])
+    >>> z = whiten(x, "pca")
+    >>> float(abs(np.corrcoef(x[:, 2], z[:, 0])[0, 1]).round(2))  # the first says most of it
+    1.0
+
+    Reference: Kessy et al., Optimal whitening and decorrelation, 2018, table 1.
+    """
+    matrix_of = lookup(WHITENINGS, whitening, "whitening")
+    return _whiten(x, num_groups, lambda covariance: matrix_of(covariance, epsilon=epsilon))
 
 
 def zca_whiten(x: Tensor, num_groups: int = 1, *, epsilon: float = 0.0) -> Tensor:
@@ -109,19 +149,25 @@ def zca_whiten(x: Tensor, num_groups: int = 1, *, epsilon: float = 0.0) -> Tenso
 
     Reference: Huang et al., Decorrelated batch normalization, 2018, eq. 5, algorithm 1.
     """
-    return _whiten(x, num_groups, lambda covariance: zca_matrix(covariance, epsilon=epsilon))
+    return whiten(x, "zca", num_groups, epsilon=epsilon)
 
 
 def shuffled_whiten(
-    x: Tensor, permutation: Tensor, num_groups: int = 1, *, epsilon: float = 0.0
+    x: Tensor,
+    permutation: Tensor,
+    num_groups: int = 1,
+    *,
+    whitening: str = "zca",
+    epsilon: float = 0.0,
 ) -> Tensor:
-    """`zca_whiten` on permuted features, permuted back: every step groups them anew.
+    """`whiten` on permuted features, permuted back: every step groups them anew.
 
     Args:
         x: (batch, dim).
         permutation: (dim,) ints. Draw one per call.
         num_groups: int > 0. Must divide `dim`; see `groups_for`.
-        epsilon: float >= 0. Added to the eigenvalues.
+        whitening: name in `WHITENINGS`.
+        epsilon: float >= 0. As of `whiten`.
 
     Example:
 
@@ -132,7 +178,7 @@ def shuffled_whiten(
 
     Reference: Hua et al., On feature decorrelation in self-supervised learning, 2021, sec. 4.3.
     """
-    white = zca_whiten(ops.take(x, permutation, axis=1), num_groups, epsilon=epsilon)
+    white = whiten(ops.take(x, permutation, axis=1), whitening, num_groups, epsilon=epsilon)
     return ops.take(white, ops.argsort(permutation), axis=1)
 
 
@@ -159,22 +205,6 @@ def iterative_whiten(
     return _whiten(x, num_groups, lambda c: newton_matrix(c, iterations, epsilon=epsilon))
 
 
-def zca_matrix(covariance: Tensor, *, epsilon: float = 0.0) -> Tensor:
-    """`(covariance + epsilon I)^(-1/2)`: float64 (..., d, d) -> (..., d, d), symmetric."""
-    return inverse_square_root(_definite(covariance, epsilon))
-
-
-def newton_matrix(covariance: Tensor, iterations: int, *, epsilon: float = 0.0) -> Tensor:
-    """`zca_matrix` approximated by Newton's iteration `P <- (3 P - P^3 S) / 2`, S of trace 1."""
-    covariance = _definite(covariance, epsilon)
-    trace = ops.trace(covariance, axis1=-2, axis2=-1)[..., None, None]
-    scaled = covariance / trace
-    root = ops.eye(covariance.shape[-1], dtype="float64") + ops.zeros_like(scaled)
-    for _ in range(iterations):
-        root = 1.5 * root - 0.5 * (root @ root @ root @ scaled)
-    return root / ops.sqrt(trace)
-
-
 def groups_for(dim: int, batch: int) -> int:
     """The smallest number of groups that divides `dim` and leaves at most batch / 2 features each.
 
@@ -188,18 +218,22 @@ def groups_for(dim: int, batch: int) -> int:
 class DecorrelatedBatchNormalization(Configured, keras.layers.Layer):
     """Group whitening with running statistics for inference; it has no scale or offset.
 
-    In training it is `zca_whiten` of the global batch, or with `iterations` `iterative_whiten`
+    In training it is `whiten` of the global batch, or with `iterations` `iterative_whiten`
     (IterNorm), and moves a running mean and a running whitening matrix (of the matrix itself, not
     of the covariance). In inference, and while `trainable` is False, it applies those.
 
     Args:
         num_groups: int > 0. Must divide the features; groups are consecutive features.
         momentum: float in [0, 1]. Fraction of the running statistics that one step keeps.
-        epsilon: float >= 0. Added to the eigenvalues of the covariance.
-        iterations: int >= 0 or None. Newton's steps towards the matrix; None for the exact one.
+        epsilon: float >= 0. Added to the eigenvalues of the covariance, see `whiten`.
+        iterations: int >= 0 or None. Newton's steps towards the matrix of "zca"; None for the exact
+            one.
+        whitening: "cholesky", "pca", "pca_cor", "zca" or "zca_cor". The running mean of those by
+            principal components is none of their kind, see `whitening_matrices`.
 
     Raises:
-        UserError: if `num_groups` does not divide the features.
+        UserError: if `num_groups` does not divide the features; for iterations towards another
+            matrix than "zca".
 
     Example:
 
@@ -217,13 +251,20 @@ class DecorrelatedBatchNormalization(Configured, keras.layers.Layer):
         momentum: Share = 0.9,
         epsilon: Weight = 1e-5,
         iterations: Few | None = None,
+        whitening: Literal["cholesky", "pca", "pca_cor", "zca", "zca_cor"] = "zca",
         **kwargs,
     ):
         super().__init__(**kwargs)
+        if iterations is not None and whitening != "zca":
+            raise UserError(
+                f"Newton's iterations lead to 'zca'. Received whitening='{whitening}' and "
+                f"iterations={iterations}: take iterations=None."
+            )
         self.num_groups = num_groups
         self.momentum = momentum
         self.epsilon = epsilon
         self.iterations = iterations
+        self.whitening = whitening
 
     def build(self, input_shape):
         dim = input_shape[-1]
@@ -258,7 +299,7 @@ class DecorrelatedBatchNormalization(Configured, keras.layers.Layer):
 
     def _matrix(self, covariance):
         if self.iterations is None:
-            return zca_matrix(covariance, epsilon=self.epsilon)
+            return WHITENINGS[self.whitening](covariance, epsilon=self.epsilon)
         return newton_matrix(covariance, self.iterations, epsilon=self.epsilon)
 
     def _update(self, running, batch):
@@ -277,16 +318,26 @@ def _centered(x):
     return x - _mean(x)
 
 
-def _definite(covariance, epsilon):
-    """Add `epsilon`, and as little more as makes the factorizations of any batch succeed.
+def _sample_covariance(centered):
+    """(..., batch, dim) -> (..., dim, dim), divided by batch - 1."""
+    count = ops.cast(ops.shape(centered)[-2], "float64")
+    return ops.swapaxes(centered, -1, -2) @ centered / ops.maximum(count - 1.0, 1.0)
 
-    Equal rows, whose covariance is 0, get the identity where `epsilon` is 0, so that the gradient
-    is of the usual size.
-    """
-    trace = ops.trace(covariance, axis1=-2, axis2=-1)[..., None, None]
-    without_variance = 0.0 if epsilon else 1.0
-    jitter = ops.stop_gradient(ops.where(trace > 0, _JITTER * trace, without_variance))
-    return covariance + (epsilon + jitter) * ops.eye(covariance.shape[-1], dtype="float64")
+
+def _sample_whiten(x, matrix_of, *, epsilon):
+    x = at_least_float32(x)
+    centered = _centered(x)
+    identity = ops.eye(x.shape[-1], dtype="float64")
+    covariance = (1.0 - epsilon) * _sample_covariance(centered) + epsilon * identity
+    return ops.cast(centered @ matrix_of(covariance), x.dtype)
+
+
+_OF_SUB_BATCHES = {
+    name: functools.partial(_sample_whiten, matrix_of=matrix_of)
+    for name, matrix_of in WHITENINGS.items()
+}
+# It solves for the rows, and inverts nothing.
+_OF_SUB_BATCHES["cholesky"] = cholesky_whiten
 
 
 def _group_width(dim, num_groups):

@@ -78,7 +78,7 @@ class BarlowTwins(TwoBranches):
         }
 
     def cluster_scores(self, images):
-        """The projection, in float32: its largest entry is what CPLearn's tables take for a cluster.
+        """The projection, of which CPLearn's tables take the largest entry for the cluster.
 
         The loss asks for no clusters, and `projection_dim` of them are many.
         """

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -56,7 +57,7 @@ class Method(Configured, keras.Model):
         second_view_temperature: whether view 2 is read at the neck's target temperature
             (methods without a momentum copy; SEM, tables 7 to 13).
         takes_eigenvalues: whether the step takes eigenvalues, which XLA's code for a GPU does
-            slowly.
+            slowly; with some settings alone: see `takes_eigenvalues_with`.
         cluster_head: what `cluster_scores` are scores of, such as "prototypes", or None for a
             method that finds no clusters. The rows of results are named after it.
 
@@ -114,6 +115,11 @@ class Method(Configured, keras.Model):
         self.built = True  # every part is built in `__init__`
 
     # What a method says.
+
+    @classmethod
+    def takes_eigenvalues_with(cls, settings: Mapping[str, Any]) -> bool:
+        """`takes_eigenvalues` of a method that is made with `settings`, {argument: value}."""
+        return cls.takes_eigenvalues
 
     def embed(self, views: Views, training: bool) -> Any:
         """Map a batch of views to whatever `loss_terms` needs; any structure of tensors.

@@ -18,12 +18,17 @@ from keras_ssl.ops.random import permutation
 
 # In float32: what is decorrelated to half precision is not decorrelated.
 _OPTIONS = {"name": "norm_out", "dtype": "float32"}
+# Groups and the name of a whitening -> the layer.
 VARIANTS = {
-    "plain": lambda _: BatchNormalization(center=False, scale=False, **_OPTIONS),
-    "zca": lambda groups: DecorrelatedBatchNormalization(groups, **_OPTIONS),
-    "shuffled": lambda _: None,  # keeps nothing from step to step, see `DBN._shuffled`
-    "iterative": lambda groups: DecorrelatedBatchNormalization(groups, iterations=5, **_OPTIONS),
+    "plain": lambda *_: BatchNormalization(center=False, scale=False, **_OPTIONS),
+    "zca": lambda groups, _: DecorrelatedBatchNormalization(groups, **_OPTIONS),
+    "fixed": lambda groups, whitening: DecorrelatedBatchNormalization(
+        groups, whitening=whitening, **_OPTIONS
+    ),
+    "shuffled": lambda *_: None,  # keeps nothing from step to step, see `DBN._shuffled`
+    "iterative": lambda groups, _: DecorrelatedBatchNormalization(groups, iterations=5, **_OPTIONS),
 }
+_CHOOSES_WHITENING = ("fixed", "shuffled")
 
 
 @register
@@ -36,17 +41,22 @@ class DBN(Method):
     Loss: mean |n(z) - n(z')|^2, n the normalization (sec. 4).
 
     Args:
-        variant: "plain", "zca", "shuffled" or "iterative". Batch normalization; whitening of fixed
-            groups of features (DBN); of groups that are drawn anew for every view at every step
-            (Shuffled-DBN); of fixed groups by Newton's iteration (IterNorm).
+        variant: "plain", "zca", "fixed", "shuffled" or "iterative". Batch normalization; ZCA of
+            fixed groups of features (DBN); `whitening` of fixed groups; of groups that are drawn
+            anew for every view at every step (Shuffled-DBN); ZCA of fixed groups by Newton's
+            iteration (IterNorm).
+        whitening: "cholesky", "pca", "pca_cor", "zca" or "zca_cor" (Kessy et al., 2018, table 1),
+            for the variants "fixed" and "shuffled". By principal components ("pca", "pca_cor") the
+            entries of the two views change places, and gradients grow near equal eigenvalues
+            (Huang et al., 2018, sec. 3.1): for comparison alone.
         num_groups: int > 0. Groups of features; must divide `projection_dim`. A group should have
             at most half as many features as the batch has images. "plain" has none.
         hidden_dim: int > 0. Width of the projector's hidden layer.
         projection_dim: int > 0. Width of the space that is decorrelated.
 
     Raises:
-        UserError: for an unknown variant, or groups that do not divide the features or are too
-            large for the batch.
+        UserError: for an unknown variant, a whitening that the variant does not choose, or groups
+            that do not divide the features or are too large for the batch.
 
     Example:
 
@@ -66,7 +76,8 @@ class DBN(Method):
         self,
         encoder,
         *,
-        variant: Literal["plain", "zca", "shuffled", "iterative"] = "shuffled",  # sec. 4.3
+        variant: Literal["plain", "zca", "fixed", "shuffled", "iterative"] = "shuffled",  # sec. 4.3
+        whitening: Literal["cholesky", "pca", "pca_cor", "zca", "zca_cor"] = "zca",  # sec. 4
         num_groups: Count = 16,  # authors' code, for CIFAR with a batch of 64
         hidden_dim: Width = 1024,  # authors' code
         projection_dim: Width = 512,  # authors' code
@@ -74,11 +85,17 @@ class DBN(Method):
     ):
         super().__init__(encoder, **kwargs)
         self.variant = variant
+        self.whitening = whitening
         self.num_groups = num_groups
         self.hidden_dim = hidden_dim
         self.projection_dim = projection_dim
         self.projector = self.head((hidden_dim, projection_dim), name="projector")
-        self.norm = lookup(VARIANTS, variant, "DBN variant")(num_groups)
+        self.norm = lookup(VARIANTS, variant, "DBN variant")(num_groups, whitening)
+        if whitening != "zca" and variant not in _CHOOSES_WHITENING:
+            raise UserError(
+                f"variant='{variant}' has a whitening of its own. Received "
+                f"whitening='{whitening}': take variant='fixed' or 'shuffled' for it."
+            )
         if self.norm is not None:
             self.norm.build((None, projection_dim))
 
@@ -94,7 +111,7 @@ class DBN(Method):
 
     def _shuffled(self, projection, view):
         order = permutation(self.projection_dim, self.seed, 2 * self.step + view)
-        return shuffled_whiten(projection, order, self.num_groups)
+        return shuffled_whiten(projection, order, self.num_groups, whitening=self.whitening)
 
     def check_batch(self, size):
         dim, groups = self.projection_dim, self.num_groups

@@ -1,5 +1,7 @@
 """W-MSE: views of an image agree after whitening, which alone keeps them from collapsing."""
 
+from typing import Literal
+
 from keras_ssl.core.bounds import Few, TwoOrMore, Width
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.replicas import all_gather, known_rows
@@ -19,11 +21,14 @@ class WMSE(Method):
     views the loss is averaged over the pairs.
 
     Loss: 2 - 2 cos(v, v'), v = L^-1 (z - mean) and L L^T the covariance of the sub-batch (eqs. 1 to
-    5).
+    5), or another whitening of z.
 
     Args:
         whitening_size: int > 1. Images of a sub-batch: more than `projection_dim`, better twice as
             many; it must divide the batch size.
+        whitening: "cholesky", "pca", "pca_cor", "zca" or "zca_cor" (Kessy et al., 2018, table 1).
+            By principal components ("pca", "pca_cor") the entries of the views change places, and
+            gradients grow near equal eigenvalues: for comparison alone.
         num_splits: int > 0. Random splits of a batch over which the loss is averaged.
         hidden_dim: int > 0. Width of the projector's hidden layer.
         projection_dim: int > 0. Width of the space that is whitened.
@@ -52,6 +57,7 @@ class WMSE(Method):
         encoder,
         *,
         whitening_size: TwoOrMore = 128,  # sec. 4.1, for CIFAR
+        whitening: Literal["cholesky", "pca", "pca_cor", "zca", "zca_cor"] = "cholesky",  # sec. 3
         num_splits: Few = 1,  # authors' code, for CIFAR
         hidden_dim: Width = 1024,  # sec. 4.1
         projection_dim: Width = 64,  # sec. 4.1, for CIFAR
@@ -64,6 +70,7 @@ class WMSE(Method):
                 f"{projection_dim} features: take {2 * projection_dim} images or fewer features."
             )
         self.whitening_size = whitening_size
+        self.whitening = whitening
         self.num_splits = num_splits
         self.hidden_dim = hidden_dim
         self.projection_dim = projection_dim
@@ -77,7 +84,12 @@ class WMSE(Method):
 
     def _loss(self, views, split):
         order = permutation(views[0].shape[0], self.seed, self.step * self.num_splits + split)
-        return wmse_loss(*(whiten_sub_batches(z, order, self.whitening_size) for z in views))
+        options = {"size": self.whitening_size, "whitening": self.whitening}
+        return wmse_loss(*(whiten_sub_batches(z, order, **options) for z in views))
+
+    @classmethod
+    def takes_eigenvalues_with(cls, settings):
+        return settings.get("whitening", "cholesky") != "cholesky"
 
     def check_batch(self, size):
         part = self.whitening_size

@@ -11,6 +11,7 @@ from keras import ops
 from keras_ssl.ops.precision import Tensor, at_least_float32
 
 _SMALLEST = 1e-15  # of the largest eigenvalue: below it there is only rounding
+_TIE = 1e-6  # of two eigenvalues, and 1e-12 of the largest: closer ones count as equal
 
 
 def l2_normalize(x: Tensor, *, epsilon: float | None = None) -> Tensor:
@@ -71,6 +72,32 @@ def inverse_square_root(matrix: Tensor) -> Tensor:
     a, b = root[..., :, None], root[..., None, :]
     change = rows @ (matrix - frozen) @ vectors / (a * b * (a + b))  # 0, but for its gradient
     return inverse - vectors @ change @ rows
+
+
+def inverse_root_eigenvectors(matrix: Tensor) -> Tensor:
+    """`U Lambda^(-1/2)` of symmetric positive definite float64 matrices: (..., d, d).
+
+    Columns are the eigenvectors by descending eigenvalue, each over the root of its eigenvalue. Of
+    the two signs of an eigenvector the one with a diagonal entry >= 0 is taken.
+
+    A change D of the matrix, in the eigenbasis, turns eigenvector j towards i by
+    `D_ij / (l_j - l_i)`. Without a limit at equal eigenvalues, whose eigenvectors are any basis of
+    their plane: there the turn is left out of the gradient, which is then that of the scale alone.
+    Near such a tie the gradient is large, up to 1e6 times that of `inverse_square_root`.
+    """
+    frozen = ops.stop_gradient(matrix)
+    values, vectors = (ops.flip(each, axis=-1) for each in _eigh(_finite(frozen)))
+    diagonal = ops.diagonal(vectors, axis1=-2, axis2=-1)
+    vectors = ops.where(diagonal[..., None, :] < 0, -vectors, vectors)
+    largest = ops.max(values, axis=-1, keepdims=True)
+    values = ops.maximum(values, _SMALLEST * largest)
+    root = ops.sqrt(values)[..., None, :]
+    change = ops.swapaxes(vectors, -1, -2) @ (matrix - frozen) @ vectors  # 0, but for its gradient
+    a, b = values[..., :, None], values[..., None, :]
+    tie = ops.abs(a - b) <= _TIE * (a + b) + 1e-6 * _TIE * largest[..., None]
+    turn = ops.where(tie, 0.0, 1.0 / ops.where(tie, 1.0, b - a))
+    identity = ops.eye(matrix.shape[-1], dtype=matrix.dtype)
+    return vectors @ (identity + change * (turn - 0.5 * identity / b)) / root
 
 
 def cholesky(matrix: Tensor) -> Tensor:

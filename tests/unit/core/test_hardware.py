@@ -324,6 +324,12 @@ def test_steps_that_take_eigenvalues_are_not_compiled(name, compiled):
     assert not devices.devices_for(asked, machine(A100)).xla.value
 
 
+def test_wmse_takes_eigenvalues_with_other_whitenings_than_its_own():
+    plain, other = recipe(name="wmse"), recipe("method.whitening=zca", name="wmse")
+    assert devices.devices_for(plain, machine(A100)).xla.value
+    assert not devices.devices_for(other, machine(A100)).xla.value
+
+
 def test_fine_tuning_is_not_compiled_where_the_same_bits_are_wanted(monkeypatch):
     monkeypatch.setattr(finetuning, "detect", lambda: machine(T4))
     assert finetuning.compiled(recipe())

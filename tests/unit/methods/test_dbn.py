@@ -11,7 +11,9 @@ from keras_ssl.layers.whitening import (
     DecorrelatedBatchNormalization,
     iterative_whiten,
     shuffled_whiten,
+    whiten,
 )
+from keras_ssl.layers.whitening_matrices import WHITENINGS
 from keras_ssl.methods.dbn import DBN, VARIANTS
 from keras_ssl.ops.random import permutation
 from keras_ssl.training import checkpoints
@@ -49,6 +51,32 @@ def test_normalised_projections_are_white_as_the_variant_says(variant):
         tolerance = 0.6 if variant == "iterative" else 1e-2
         np.testing.assert_allclose(covariance[inside], np.eye(6)[inside], atol=tolerance)
         assert np.abs(covariance[~inside]).max() > 0.05
+
+
+@pytest.mark.parametrize("whitening", WHITENINGS)
+def test_fixed_and_shuffled_groups_are_whitened_by_the_matrix_of_that_name(whitening):
+    views = feature_views(64)
+    fixed = small_dbn("fixed", whitening=whitening)
+    shuffled = at_step(small_dbn("shuffled", whitening=whitening), 0)
+    for view, z in enumerate(projections(fixed, views)):
+        wanted = whiten(z, whitening, 2, epsilon=1e-5)
+        np.testing.assert_allclose(fixed.embed(views, training=True)[view], wanted, atol=1e-4)
+    for view, z in enumerate(projections(shuffled, views)):
+        wanted = shuffled_whiten(z, permutation(6, 0, view), 2, whitening=whitening)
+        np.testing.assert_allclose(shuffled.embed(views, training=True)[view], wanted, atol=1e-4)
+
+
+def test_zca_is_the_whitening_of_fixed_groups_by_default():
+    zca, fixed = small_dbn("zca"), small_dbn("fixed")
+    fixed.set_weights(zca.get_weights())
+    outputs = [method.embed(feature_views(64), training=True)[0] for method in (zca, fixed)]
+    np.testing.assert_array_equal(*outputs)
+
+
+@pytest.mark.parametrize("variant", ["plain", "zca", "iterative"])
+def test_variants_with_a_whitening_of_their_own_refuse_another(variant):
+    with pytest.raises(UserError, match="take variant='fixed' or 'shuffled'"):
+        small_dbn(variant, whitening="pca_cor")
 
 
 def test_shuffled_groups_are_drawn_anew_for_every_view_at_every_step():

@@ -7,6 +7,9 @@ import pytest
 import tensorflow as tf
 
 from keras_ssl.core.errors import UserError
+from keras_ssl.layers.whitening import whiten_sub_batches
+from keras_ssl.layers.whitening_matrices import WHITENINGS
+from keras_ssl.losses.wmse import wmse_loss
 from keras_ssl.methods.wmse import WMSE
 from keras_ssl.ops.random import permutation
 from tests.descriptors import make_method, make_views
@@ -45,6 +48,19 @@ def test_wmse_of_each_step_is_that_of_its_splits_of_all_views_alike(num_splits, 
         np.testing.assert_allclose(losses[-1], wanted, rtol=1e-6)
     assert len({round(loss, 6) for loss in losses}) == 3
     assert total(at_step(method, 1), views) == losses[1]
+
+
+@pytest.mark.parametrize("whitening", WHITENINGS)
+def test_wmse_whitens_by_the_matrix_of_that_name_and_trains(whitening):
+    method = small_wmse(whitening=whitening)
+    views = [random(8, 2, seed=seed) for seed in range(2)]
+    order = permutation(8, 0, 0)
+    white = [whiten_sub_batches(view, order, 4, whitening=whitening) for view in views]
+    np.testing.assert_allclose(total(at_step(method, 0), views), wmse_loss(*white), rtol=1e-5)
+    data = tf.data.Dataset.from_tensors({"global": random(8, 2, 4)}).repeat()
+    history = method.fit(data, steps_per_epoch=3, epochs=1, verbose=0, shuffle=False).history
+    assert np.isfinite(history["loss"][0])
+    assert all(np.all(np.isfinite(weight)) for weight in method.get_weights())
 
 
 def test_both_views_of_wmse_learn():
