@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras_ssl.core.errors import UserError, did_you_mean
 from pipelines.data.image_array import Images, as_images
 from pipelines.files import read_cached, write_cached
-from pipelines.images.resizing import resized_middle
+from pipelines.images.resizing import resized_middle, shorter_side
 
 # Per channel, for values in [0, 1], as the papers' code has them.
 NAMED = {
@@ -140,7 +140,7 @@ def make_preprocess(
         raise UserError(f"mean and std need one value per channel: {channels}.")
     if not 0.0 < crop_fraction <= 1.0:
         raise UserError(f"crop_fraction={crop_fraction} does not fit: it must be in (0, 1].")
-    resized_side = round(image_size / crop_fraction)
+    resized_side = shorter_side(image_size, crop_fraction)
     mean, std = np.asarray(mean, "float32"), np.asarray(std, "float32")
 
     signature = [tf.TensorSpec((None, None, None, channels), tf.uint8)]

@@ -2,7 +2,6 @@
 
 import json
 import zipfile
-from dataclasses import asdict
 from pathlib import Path
 
 import keras
@@ -58,7 +57,7 @@ def export(
                 "method": recipe.name,
                 "data": recipe.data.dataset,
                 "recipe": protocol_hash(settings),
-                "preprocessing": asdict(preprocessing),
+                "preprocessing": preprocessing.facts(),
             },
         )
     shape = (1, preprocessing.image_size, preprocessing.image_size, preprocessing.channels)
@@ -81,7 +80,7 @@ def write_codes(inputs: Inputs, encoder: keras.Model, directory: str | Path):
     for part, images in (("train", data.train_images), ("test", data.test_images)):
         if images is None:
             continue
-        made_from = {"data": data.name, "part": part, "preprocessing": asdict(preprocessing)}
+        made_from = {"data": data.name, "part": part, "preprocessing": preprocessing.facts()}
         where = Path(directory) / part
         with translate_tf_errors():
             codes = encode(encoder, images, preprocessing.function, where, made_from=made_from)

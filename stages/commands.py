@@ -5,7 +5,7 @@ directory. What is computed is on disk before the next thing begins.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -162,12 +162,14 @@ def finetune(recipe: config.Recipe, workdir: Path):
 def transfer(recipe: config.Recipe, workdir: Path):
     """Evaluate the encoder of a run on each of transfer.datasets."""
     encoder, preprocessing = artifacts.load_trained(workdir)
+    preprocessing = replace(preprocessing, crop_fraction=1.0)  # SEM, appendix B.4
     evaluate_transfer(recipe, preprocessing, encoder, workdir)
 
 
 def export(recipe: config.Recipe, workdir: Path):
     """Write the next version of the SavedModel of a run's encoder."""
     encoder, preprocessing = artifacts.load_trained(workdir)
+    preprocessing = replace(preprocessing, crop_fraction=recipe.data.test_crop)
     images = artifacts.images_of(recipe, preprocessing)
     artifacts.export(recipe, preprocessing, images, encoder, workdir)
 

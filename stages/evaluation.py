@@ -67,6 +67,7 @@ def evaluate(
         evaluation = evaluation_of(recipe, inputs, memory=memory, **kept)
         with evaluation.skipped(title):
             measure(evaluation)
+        evaluation.results[:] = at_crop(evaluation.results, recipe.data.test_crop)
         done = done if any(each.retry for each in evaluation.left_out) else [*done, title]
         found = [of_all_test_images(result, data) for result in evaluation.results]
         note_evaluated(workdir, data.name, recipe, done, found, images)
@@ -85,6 +86,13 @@ def evaluate(
             retry=True,
         )
     note_evaluated(workdir, data.name, recipe, [*done, TABLES])
+
+
+def at_crop(results, crop_fraction):
+    """Results with the crop in their protocol, if images were cropped."""
+    if crop_fraction == 1:
+        return results
+    return [replace(r, protocol={**r.protocol, "test_crop": crop_fraction}) for r in results]
 
 
 def of_all_test_images(result, data):
@@ -212,7 +220,8 @@ def note_evaluated(workdir, dataset, recipe, done, results=(), images=None):
 def _settings_hash(dataset, recipe):
     settings = asdict(recipe.evaluation)
     settings.pop("memory")  # it changes no result
-    return protocol_hash({"data": dataset, **settings})
+    crop = {} if recipe.data.test_crop == 1 else {"test_crop": recipe.data.test_crop}
+    return protocol_hash({"data": dataset, **crop, **settings})
 
 
 def compare(folders):

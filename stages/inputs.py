@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from keras_ssl.config.schema import Data
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.files import PREPROCESSING, RECIPE, write_text, written_aside
 from pipelines.data.fingerprint import changes, fingerprint
+from pipelines.data.image_array import cropped
 from pipelines.data.load import ImageData, load
 from pipelines.images.decoding import tried_square
 from pipelines.preprocessing import make_preprocess, normalization
@@ -24,21 +25,33 @@ FINGERPRINT = "fingerprint.npz"
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How images of any size become what the encoder takes; fixed by the data it was trained on."""
+    """How images of any size become what the encoder takes; fixed by the data it was trained on.
+
+    `crop_fraction` alone is that of the command, `data.test_crop`.
+    """
 
     image_size: int
     channels: int
     mean: tuple
     std: tuple
+    crop_fraction: float = 1.0
 
     @property
     def function(self) -> Callable:
         """uint8 images of any size -> float images, as in evaluation and serving."""
-        return make_preprocess(self.image_size, self.channels, self.mean, self.std)
+        return make_preprocess(**asdict(self))
 
     def decode(self, content, is_jpeg, orientation, height, width):
         """The middle square of an encoded image as evaluation reads it, and why not; in graphs."""
-        return tried_square(content, is_jpeg, orientation, height, width, self.image_size)
+        sizes = self.image_size, self.crop_fraction
+        return tried_square(content, is_jpeg, orientation, height, width, *sizes)
+
+    def facts(self) -> dict:
+        """What distinguishes it from others, as earlier versions wrote it where nothing is cut."""
+        facts = asdict(self)
+        if self.crop_fraction == 1:
+            del facts["crop_fraction"]
+        return facts
 
 
 @dataclass(frozen=True)
@@ -47,6 +60,16 @@ class Inputs:
 
     data: ImageData
     preprocessing: Preprocessing
+
+    def at_crop(self, crop_fraction: float) -> "Inputs":
+        """The same with another crop of the images that are evaluated."""
+        parts = {
+            part: cropped(images, crop_fraction)
+            for part, images in vars(self.data).items()
+            if part in ("train_images", "test_images") and images is not None
+        }
+        preprocessing = replace(self.preprocessing, crop_fraction=crop_fraction)
+        return Inputs(replace(self.data, **parts), preprocessing)
 
 
 def in_memory(settings: Data) -> bool | None:
@@ -75,7 +98,17 @@ def load_inputs(recipe: Recipe, preprocessing: Preprocessing | None = None) -> I
             f"The encoder takes images of {preprocessing.channels} channels. '{data.name}' has "
             f"{data.channels}."
         )
-    return Inputs(data, preprocessing)
+    fraction = recipe.data.test_crop
+    if fraction < 1 and _are_kept(data.evaluation_images, preprocessing.image_size):
+        print(
+            f"data.test_crop={fraction:g} changes nothing here: the images are kept in memory in "
+            "the size of a view. Files are read whole with --set data.in_memory=no."
+        )
+    return Inputs(data, preprocessing).at_crop(fraction)
+
+
+def _are_kept(images, side):
+    return isinstance(images, np.ndarray) and images.shape[1:3] == (side, side)
 
 
 def save_preprocessing(preprocessing: Preprocessing, workdir: str | Path):

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from keras_ssl.core.errors import UserError
+from pipelines.data.image_array import cropped
 from pipelines.data.load import load, load_test_part
 from pipelines.data.names import EMBEDDED
 from stages.inputs import in_memory
@@ -55,6 +56,7 @@ def shifted_part(dataset, settings, data):
     if part.labels is None:
         raise UserError(f"'{part.name}' has no labels for its test images.")
     images = in_channels(part.images, data.channels, part.name)
+    images = cropped(images, settings.test_crop)
     return replace(part, images=images, labels=labels_in(data, part))
 
 

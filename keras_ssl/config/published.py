@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # Settings, or what they start with, that do not affect training: the commands of one run may have
 # different values of them.
-NOT_TRAINING = ("data.data_dir", "training.strategy")
+NOT_TRAINING = ("data.data_dir", "data.test_crop", "training.strategy")
 NOT_TRAINING += ("evaluation.", "finetune.", "transfer.", "export.")
 
 # Another backbone, optimizer, policy or neck starts from its own defaults: the values that the

@@ -147,6 +147,9 @@ class Data(Checked):
             the images fit into 8 GiB.
         normalization: Whose mean and standard deviation normalize the views; "data" computes those
             of the training images.
+        test_crop: Fraction of an image's shorter side that is evaluated and served, from the
+            middle; 0.875 resizes to 256 and crops 224. Images that are kept in memory at the size
+            of a view stay whole.
     """
 
     dataset: str = "digits"
@@ -154,6 +157,7 @@ class Data(Checked):
     image_size: PixelsOrZero = 0
     in_memory: Literal["auto", "yes", "no"] = "auto"
     normalization: Literal["data", "imagenet", "cifar10", "cifar100"] = "data"
+    test_crop: PositiveShare = 1.0
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from pipelines.data.image_array import Images
 from pipelines.data.image_data import NAMED
 from pipelines.files import in_threads, progress
 from pipelines.images.decoding import decode_window, decoded_square, guarded
+from pipelines.images.resizing import shorter_side
 
 _TRIES = 100  # images in a row that may be lost; beyond, it is not the images
 _COLUMNS = ("places", "heights", "widths", "orientations", "jpegs")
@@ -35,6 +36,8 @@ class EncodedImages(Images):
         orientations: uint8 (N,), 1 to 8 as in EXIF.
         jpegs: bool (N,), which of them are JPEG.
         side: of the squares.
+        crop_fraction: share of the middle square's side that the squares show, 0.875 for 224 out of
+            256 pixels.
         lost: {place: whether `report_lost` has said so} of images that others had to stand for.
 
     Example:
@@ -53,6 +56,7 @@ class EncodedImages(Images):
     orientations: np.ndarray
     jpegs: np.ndarray
     side: int
+    crop_fraction: float = 1.0
     lost: dict = dataclasses.field(default_factory=dict, repr=False)
 
     @property
@@ -72,6 +76,10 @@ class EncodedImages(Images):
             squares[row] = square
         return squares
 
+    def cropped(self, crop_fraction):
+        """The same images with squares that show another share of the middle."""
+        return dataclasses.replace(self, crop_fraction=crop_fraction)
+
     def in_memory(self, what, channels, log):
         """All squares, uint8 (N, side, side, channels), with a progress bar that says `what`."""
         squares = np.empty((*self.shape[:3], channels), np.uint8)
@@ -90,7 +98,8 @@ class EncodedImages(Images):
             content = self.store.read(tf.constant(self.places[row], tf.int64))
             columns = (self.jpegs, self.orientations, self.heights, self.widths)
             stated = (column[row] for column in columns)
-            return decoded_square(content, *stated, self.side).numpy()
+            sizes = self.side, shorter_side(self.side, self.crop_fraction)
+            return decoded_square(content, *stated, *sizes).numpy()
         except (tf.errors.OpError, OSError) as error:
             raise UserError(
                 f"{self.name_of(row)} cannot be read any more: it is gone, or changed since it was "
@@ -112,7 +121,7 @@ class EncodedImages(Images):
 
         They change with the names of the files, and when a file is written anew.
         """
-        rows = hashlib.sha256(f"{self.store.state} {self.side}".encode())
+        rows = hashlib.sha256(f"{self.store.state} {self._size}".encode())
         for name in _COLUMNS:
             rows.update(np.ascontiguousarray(getattr(self, name)))
         for stamp in self.store.stamps(self.places):
@@ -124,9 +133,14 @@ class EncodedImages(Images):
     @property
     def identity(self):
         """64 hexadecimal digits for these images, by when their folder or files were indexed."""
-        digest = hashlib.sha256(f"{self.store.state} {len(self)} {self.side}".encode())
+        digest = hashlib.sha256(f"{self.store.state} {len(self)} {self._size}".encode())
         digest.update(np.ascontiguousarray(self.places))
         return digest.hexdigest()
+
+    @property
+    def _size(self):
+        """Side and crop in words; of whole squares as earlier versions have it in digests."""
+        return f"{self.side}" if self.crop_fraction == 1 else f"{self.side}/{self.crop_fraction:g}"
 
     def sample(self, count):
         """Images that statistics of all can be estimated with: `count` at even distances."""

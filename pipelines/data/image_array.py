@@ -29,6 +29,10 @@ class Images:
     def check(self, positions):
         """Raise a `UserError` if one of the images at `positions` can be read no more."""
 
+    def cropped(self, crop_fraction):
+        """These images; encoded ones show only the middle `crop_fraction` of their squares."""
+        return self
+
     def report_lost(self, log=print):
         """Say once which images could not be read while batches were drawn, if any."""
 
@@ -103,6 +107,19 @@ class ImageArray(Images):
             return seed, positions, tf.ensure_shape(images, shape)
 
         return indices.map(read, num_parallel_calls=num_parallel_calls, deterministic=True)
+
+
+def cropped(images: np.ndarray | Images, crop_fraction: float) -> np.ndarray | Images:
+    """Images whose squares are the middle `crop_fraction` of what they would be, where they can.
+
+    Encoded images are decoded anew whenever they are read; an array stays as it is.
+
+    Example:
+
+    >>> cropped(np.zeros((4, 8, 8, 1), "uint8"), 0.875).shape
+    (4, 8, 8, 1)
+    """
+    return images.cropped(crop_fraction) if isinstance(images, Images) else images
 
 
 def as_images(images: np.ndarray | Images) -> Images:

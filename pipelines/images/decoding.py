@@ -17,7 +17,7 @@ from pipelines.images.headers import (
     kind_of,
     read_header,
 )
-from pipelines.images.resizing import resized_middle, window_of_square
+from pipelines.images.resizing import resized_middle, shorter_side, window_of_square
 
 # What brings the stored image of each EXIF orientation, 1 to 8, to how it is seen: first a
 # transposition, then flips of rows and columns.
@@ -238,13 +238,15 @@ def _decode(content, is_jpeg, height, width):
 
 _SIGNATURE = [
     tf.TensorSpec((), dtype)
-    for dtype in (tf.string, tf.bool, tf.uint8, tf.int32, tf.int32, tf.int32)
+    for dtype in (tf.string, tf.bool, tf.uint8, tf.int32, tf.int32, tf.int32, tf.int32)
 ]
 
 
 @tf.function(input_signature=_SIGNATURE, autograph=False)
-def decoded_square(content, is_jpeg, orientation, height, width, image_size):
+def decoded_square(content, is_jpeg, orientation, height, width, image_size, resized_side):
     """The middle square of an image, as `pipelines.images.resizing.resize_to_square` has it.
+
+    Where `resized_side` is more than `image_size`, that is cropped out of a larger square.
 
     Args:
         content: scalar string, the encoded image.
@@ -252,6 +254,7 @@ def decoded_square(content, is_jpeg, orientation, height, width, image_size):
         orientation: uint8, 1 to 8 as in EXIF.
         height, width: int32, as the image is seen.
         image_size: int32, side of the square.
+        resized_side: int32, what the shorter side of the image is resized to.
 
     Returns:
         uint8 (image_size, image_size, 3).
@@ -260,17 +263,21 @@ def decoded_square(content, is_jpeg, orientation, height, width, image_size):
         tf.errors.OpError: if the content is damaged, or smaller than `height` and `width` say.
     """
     sides = tf.stack([height, width])
-    window = window_of_square(sides, image_size)
+    window = window_of_square(sides, image_size, resized_side)
     pixels = decode_window(content, is_jpeg, orientation, window)
-    square = resized_middle(pixels[None], sides, image_size, image_size, window[:2])[0]
+    square = resized_middle(pixels[None], sides, resized_side, image_size, window[:2])[0]
     return tf.cast(tf.round(square), tf.uint8)
 
 
-def tried_square(content, is_jpeg, orientation, height, width, image_size):
+def tried_square(
+    content, is_jpeg, orientation, height, width, image_size, crop_fraction=1.0
+):
     """`decoded_square` in a graph that must not fail, whatever the content is.
 
     Args:
-        As for `decoded_square`, in any integer types.
+        content, is_jpeg, orientation, height, width, image_size: as for `decoded_square`, in any
+            integer types.
+        crop_fraction: as for `pipelines.preprocessing.make_preprocess`.
 
     Returns:
         The square, and a scalar string: why it cannot be used, or empty.
@@ -280,7 +287,8 @@ def tried_square(content, is_jpeg, orientation, height, width, image_size):
         depth = tf.strings.substr(content, 24, 1)
         is_deep = _starts_as("png", content) & (depth == b"\x10")
         bits = tf.cond(is_deep, lambda: bits_used(content), lambda: 16)
-        return decoded_square(content, *stated, image_size), bits
+        sizes = image_size, shorter_side(image_size, crop_fraction)
+        return decoded_square(content, *stated, *sizes), bits
 
     stated = (tf.cast(orientation, tf.uint8), tf.cast(height, tf.int32), tf.cast(width, tf.int32))
     nothing = tf.zeros((image_size, image_size, 3), tf.uint8), 16
@@ -311,6 +319,6 @@ def square_of(header, content, image_size):
     check_depth(content, header)
     stated = header.kind == "jpeg", header.orientation, header.height, header.width
     try:
-        return decoded_square(content, *stated, image_size).numpy()
+        return decoded_square(content, *stated, image_size, image_size).numpy()
     except tf.errors.OpError as error:
         raise Damaged(header.kind) from error

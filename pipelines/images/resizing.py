@@ -29,18 +29,31 @@ def resize_to_square(images: np.ndarray | tf.Tensor, image_size: int) -> tf.Tens
     return squares if images.shape.rank == 4 else squares[0]
 
 
-def window_of_square(sides, image_size):
+def shorter_side(image_size, crop_fraction):
+    """What the shorter side is resized to before `image_size` pixels of it are cropped.
+
+    Example:
+
+    >>> shorter_side(224, 0.875)
+    256
+    """
+    return round(image_size / crop_fraction)
+
+
+def window_of_square(sides, image_size, resized_side=None):
     """The part of an image that its middle square is made of, with what the filter sees around it.
 
     Args:
         sides: int (2,), height and width of the image.
         image_size: side of the square.
+        resized_side: of the shorter side, before the square is cropped; by default `image_size`.
 
     Returns:
         int32 (4,): top, left, height, width.
     """
     sides = tf.cast(sides, tf.int64)
-    scale, corner = _geometry(sides, image_size, image_size)
+    resized_side = image_size if resized_side is None else resized_side
+    scale, corner = _geometry(sides, resized_side, image_size)
     reach = 2.0 * tf.maximum(1.0 / scale, 1.0)  # of the cubic kernel, which widens as it shrinks
     first = tf.cast(tf.floor(corner / scale - reach), tf.int64)
     last = tf.cast(
