@@ -269,9 +269,7 @@ def decoded_square(content, is_jpeg, orientation, height, width, image_size, res
     return tf.cast(tf.round(square), tf.uint8)
 
 
-def tried_square(
-    content, is_jpeg, orientation, height, width, image_size, crop_fraction=1.0
-):
+def tried_square(content, is_jpeg, orientation, height, width, image_size, crop_fraction=1.0):
     """`decoded_square` in a graph that must not fail, whatever the content is.
 
     Args:

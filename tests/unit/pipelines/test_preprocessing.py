@@ -9,9 +9,11 @@ import tensorflow as tf
 
 from keras_ssl.core.errors import UserError
 from pipelines.data.encoded import EncodedImages
+from pipelines.data.load import load
 from pipelines.files import VARIABLE, cached_path, read_cached, write_cached
 from pipelines.images.resizing import resize_to_square, resized_middle, window_of_square
 from pipelines.preprocessing import NAMED, channel_statistics, make_preprocess, normalization
+from stages.inputs import Preprocessing
 
 MEAN, STD = (0.1, 0.2, 0.3), (0.5, 1.0, 2.0)
 
@@ -96,6 +98,37 @@ def test_crop_fraction_cuts_out_of_a_larger_image():
     images = random_images(height=16, width=16)
     found = make_preprocess(14, 3, (0.0,) * 3, (1.0,) * 3, crop_fraction=0.875)(images)
     np.testing.assert_allclose(found, images[:, 1:15, 1:15] / 255.0, atol=1e-5)
+
+
+# Of the image below: every 32nd pixel, both ways, of torchvision 0.28's Resize(256, BICUBIC) and
+# CenterCrop(224), as base64.
+CROPPED = (
+    "vF8w1Fp74VSH4lHK2EtTwkc4pUJp3kBdkEThMkkeI02pclLiz1bY21zjeuLjH+NLquOx0eQcNuRwSuOT3OJaH1lmvFQ+"
+    "gk7DP0uR4UUmJ0Icpz4yTEUrsEncUU0kq1PYVljEpl2nXGLUw+PLHOOJ0ONza+I5TuKx3uHLJOCa2VKnnk8eHUniekVR"
+    "40AdaT0qIzgc"
+)
+
+
+def test_files_are_cropped_as_torchvision_resizes_to_256_and_crops_224(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_SSL_CACHE", str(tmp_path / "cache"))
+    y, x = np.mgrid[0:300, 0:400]
+    waves = np.sin(x * y / 2000), np.sin((3 * x + y) / 9), np.cos(x * x / 3000 + y / 20)
+    image = (128 + 100 * np.stack(waves, -1)).astype(np.uint8)
+    content = tf.io.encode_png(image)
+    tf.io.write_file(str(tmp_path / "files" / "0.png"), content)
+    name = f"folder:{tmp_path}/files"
+    whole = load(name, image_size=224, in_memory=False, log=lambda _: None).train_images
+    crop = whole.cropped(0.875)
+    assert crop.digest() != whole.digest() and crop.identity != whole.identity
+    assert crop.cropped(1.0).digest() == whole.digest()
+    served = Preprocessing(224, 3, (0.0,) * 3, (1 / 255,) * 3, 0.875)
+    square, problem = served.decode(content, False, 1, 300, 400)
+    wanted = np.frombuffer(base64.b64decode(CROPPED), np.uint8).reshape(7, 7, 3).astype(float)
+    for found in (crop[:][0], square.numpy(), served.function(image[None])[0].numpy()):
+        assert found.shape == (224, 224, 3)
+        assert np.abs(found[::32, ::32] - wanted).max() <= 1.0
+    assert problem == b""
+    np.testing.assert_array_equal(served.function(crop[:1]), crop[:])  # not cropped again
 
 
 def test_an_image_does_not_depend_on_the_others_of_its_batch():

@@ -15,7 +15,7 @@ from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation import feature_cache
 from keras_ssl.evaluation.clustering import cluster_agreement
 from keras_ssl.evaluation.representation import Features, Representation
-from keras_ssl.evaluation.results import Result, read_results
+from keras_ssl.evaluation.results import Measurement, Result, read_results
 from keras_ssl.evaluation.splits import some_rows
 from stages.inputs import save_preprocessing
 from tests.descriptors import CLUSTERS, NECK, make_method, make_views
@@ -31,7 +31,7 @@ def inputs():
 
 def recipe_with(kind="none", **evaluation):
     settings = Evaluation(**{"labels_per_class": 2, "clusters": False, **evaluation})
-    return SimpleNamespace(name="byol", neck=Neck(kind=kind), evaluation=settings)
+    return SimpleNamespace(name="byol", neck=Neck(kind=kind), evaluation=settings, data=Data())
 
 
 def encoder_with():
@@ -224,3 +224,10 @@ def test_a_method_trained_in_half_precision_is_read_in_float32(name, tmp_path, i
     half, whole = method.cluster_scores(images), again.cluster_scores(images)
     assert np.any(np.asarray(half) != whole)
     np.testing.assert_allclose(half, whole, rtol=0.1, atol=0.1 * np.std(whole))
+
+
+def test_rows_of_cropped_images_say_so_and_are_no_column_of_others():
+    (row,) = Measurement({"accuracy": 50.0}, {"k": 1}).results("knn", "a", source="pixels")
+    assert evaluation.at_crop([row], 1.0) == [row]
+    (cropped,) = evaluation.at_crop([row], 0.875)
+    assert cropped.protocol == {"k": 1, "test_crop": 0.875} and cropped.column != row.column

@@ -135,6 +135,21 @@ def test_the_normalization_is_that_of_the_recipe():
         load_inputs(recipe("byol", "data.normalization=imagenet", family="digits"))
 
 
+def test_a_crop_of_test_images_says_where_it_changes_nothing(tmp_path, capsys):
+    wanted = recipe("byol", npz_of(tmp_path / "a.npz"), "data.test_crop=0.875", family="digits")
+    inputs = load_inputs(wanted)
+    assert "data.test_crop=0.875 changes nothing here" in capsys.readouterr().out
+    assert inputs.preprocessing.crop_fraction == 0.875
+    assert inputs.at_crop(1.0).preprocessing.crop_fraction == 1.0
+
+
+def test_preprocessing_that_is_not_cropped_is_told_as_before():
+    plain = Preprocessing(8, 1, (0.5,), (0.25,))
+    assert Preprocessing(**plain.facts()) == plain and len(plain.facts()) == 4
+    cropped = dataclasses.replace(plain, crop_fraction=0.875)
+    assert Preprocessing(**cropped.facts()) == cropped
+
+
 def npz_of(path, count=40, test=False):
     images = np.random.default_rng(0).integers(0, 256, (count, 8, 8, 1)).astype(np.uint8)
     labels = np.arange(count) % 2
