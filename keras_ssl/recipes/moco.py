@@ -45,6 +45,11 @@ MOCO = {
         schedule={"warmup_epochs": 0, "hold": "epoch", "final_momentum": 0.999},
         training={"epochs": 200, "batch_size": 256},
     ),
+    "imagenet/epochs800": differences(
+        "Chen et al., 2020 (v2), table 3",
+        Published("71.1", "Chen et al., 2020 (v2), table 3"),
+        training={"epochs": 800},
+    ),
     "mini_imagenet": mini_imagenet("55.30"),
 }
 

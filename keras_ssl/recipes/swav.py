@@ -53,6 +53,17 @@ SWAV = {
         **SWAV_IMAGENET,
         training={"epochs": 800, "batch_size": 4096},
     ),
+    **{
+        f"imagenet/batch256_epochs{epochs}": differences(
+            f"the authors' code, scripts/swav_RN50_{epochs}ep_bs256_pretrain.sh",
+            Published(value, "Caron et al., 2020, table 3"),
+            method={"queue_size": 3840},
+            optimizer={"learning_rate": 0.6},
+            schedule={"warmup_epochs": 0, "final_learning_rate": 6e-4},
+            training={"epochs": epochs, "batch_size": 256},
+        )
+        for epochs, value in {200: "72.7", 400: "74.3"}.items()
+    },
     "mini_imagenet": mini_imagenet("42.70"),
     **resnet8_runs(
         "prototypes and queue of solo-learn's script",
