@@ -55,7 +55,7 @@ SWAV = {
     ),
     **{
         f"imagenet/batch256_epochs{epochs}": differences(
-            f"the authors' code, scripts/swav_RN50_{epochs}ep_bs256_pretrain.sh",
+            f"the authors' code, scripts/swav_{epochs}ep_bs256_pretrain.sh",
             Published(value, "Caron et al., 2020, table 3"),
             method={"queue_size": 3840},
             optimizer={"learning_rate": 0.6},
