@@ -22,6 +22,7 @@ from keras_ssl.evaluation.rows import gib
 from keras_ssl.evaluation.tables import format_published, format_tables
 from keras_ssl.ops.precision import full_float32
 from pipelines.corruptions import CORRUPTIONS, SEVERITIES, corrupt, table_for
+from pipelines.data.names import members
 from stages.augmented import PROBE_VIEW, augmented_features
 from stages.build import float32_encoder
 from stages.other_data import shifted_part
@@ -132,6 +133,7 @@ def evaluation_of(recipe, inputs, **kept):
         corruptions=corruptions,
         augmented=lambda model: (augmented_features(model, inputs), {"view": asdict(PROBE_VIEW)}),
         shifted_part=lambda dataset: shifted_part(dataset, recipe.data, inputs.data),
+        members=members,
         **kept,
     )
 

@@ -8,7 +8,7 @@ import numpy as np
 from keras_ssl.core.errors import UserError
 from pipelines.data.image_array import cropped
 from pipelines.data.load import load, load_test_part
-from pipelines.data.names import EMBEDDED
+from pipelines.data.names import EMBEDDED, is_member
 from stages.inputs import in_memory
 
 
@@ -39,6 +39,7 @@ def load_other(name, recipe, preprocessing):
 def shifted_part(dataset, settings, data):
     """The test part of `dataset`, in the size, the channels and the class numbers of `data`.
 
+    Two sets at most are kept for other representations; of the many that one name stands for none.
     Arrays stay in their own size where the images of `data` are not square.
 
     Args:
@@ -52,7 +53,8 @@ def shifted_part(dataset, settings, data):
     """
     height, width = data.train_images.shape[1:3]
     size = None if height != width and keeps_its_size(dataset) else height
-    part = _loaded(dataset, settings.data_dir, size, in_memory(settings))
+    read = _loaded.__wrapped__ if is_member(dataset) else _loaded
+    part = read(dataset, settings.data_dir, size, in_memory(settings))
     if part.labels is None:
         raise UserError(f"'{part.name}' has no labels for its test images.")
     images = in_channels(part.images, data.channels, part.name)

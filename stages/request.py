@@ -14,7 +14,7 @@ from keras_ssl.config import schema
 from keras_ssl.core.constants import DATASET_FORMS
 from keras_ssl.core.errors import UserError, did_you_mean, lookup
 from keras_ssl.core.files import ENCODER, MODEL, RECIPE
-from pipelines.data.names import check_exists, check_name
+from pipelines.data.names import check_exists, check_name, members
 from pipelines.views.policies import POLICIES, ViewPolicy, policy_for
 
 MODES = ("pretrain", "preview", "evaluate", "finetune", "transfer", "export", "codes", "compare")
@@ -187,10 +187,13 @@ def check_mode(mode: str, recipe: config.Recipe, workdir: Path):
         )
     if mode == "transfer" and not recipe.transfer.datasets:
         raise UserError("Which data sets? Try --set transfer.datasets=cifar10,npz:images.npz.")
+    shifted = [
+        one for name in recipe.evaluation.shifted for one in members(name).values() or (name,)
+    ]
     datasets = {
-        "pretrain": (recipe.data.dataset, *recipe.evaluation.shifted),
+        "pretrain": (recipe.data.dataset, *shifted),
         "preview": (recipe.data.dataset,),
-        "evaluate": recipe.evaluation.shifted,
+        "evaluate": shifted,
         "transfer": recipe.transfer.datasets,
     }
     for name in datasets.get(mode, ()):

@@ -16,12 +16,10 @@ from keras import ops
 from keras_ssl.core.constants import TOP5_FROM
 from keras_ssl.core.errors import UserError, translate_tf_errors
 from keras_ssl.evaluation.clustering import kmeans_agreement
-from keras_ssl.evaluation.knn import METRICS, knn_accuracy, knn_scores, knn_sweep
+from keras_ssl.evaluation.knn import METRICS, knn_accuracy, knn_sweep
 from keras_ssl.evaluation.probes.linear import linear_probe, linear_probe_few, linear_probe_share
 from keras_ssl.evaluation.probes.sgd import probe_grid
-from keras_ssl.evaluation.robustness import corruption_accuracy
-from keras_ssl.evaluation.shifted import shifted
-from keras_ssl.evaluation.splits import some_rows
+from keras_ssl.evaluation.shifted import other_images
 from keras_ssl.evaluation.tables import task_name
 
 RESTARTS = 3  # of k-means, of which the best counts
@@ -78,12 +76,15 @@ class Evaluation:
         corruptions: function of uint8 images -> (iterable of (name, severity, images), protocol).
         shifted_part: function of the name of a data set -> its test part, with `name`, `images` and
             `labels`; it raises `UserError` where there is none that fits.
+        members: function of the name of a data set -> {(corruption, severity): name} of the sets
+            that it stands for; empty for one that stands for itself.
         augmented: function of a model, or of None for pixels -> (`views` of `probe_grid`,
             protocol).
         kept_in: directory where features are kept, or None.
         digests: `key_of_images` of the train and the test images, or None.
         memory: float. Bytes that an evaluator may take beyond the images; wider features are read
             from disk and computed in blocks.
+        probes: {name of a representation: `Measurement` of its gradient probe}, once it is trained.
         results: list of `Result`.
         left_out: list of `LeftOut`.
 
@@ -100,10 +101,12 @@ class Evaluation:
     settings: object
     corruptions: Callable | None = None
     shifted_part: Callable | None = None
+    members: Callable | None = None
     augmented: Callable | None = None
     kept_in: object = None
     digests: tuple = (None, None)
     memory: float = float("inf")
+    probes: dict = field(default_factory=dict)
     results: list = field(default_factory=list)
     left_out: list = field(default_factory=list)
 
@@ -185,30 +188,6 @@ def clusters(evaluation, representations, _, test):
     yield from evaluation.found(found, *representations, "k-means")
 
 
-def corrupted(evaluation, representations, train, _):
-    """The k-NN of clean train features on corrupted test images."""
-    data, settings = evaluation.data, evaluation.settings
-    if not settings.corrupted_images:
-        return
-    (one,) = representations
-    knn = {"k": min(settings.knn_neighbours, len(train)), "temperature": settings.knn_temperature}
-    classes, train_labels = np.unique(data.train_labels, return_inverse=True)
-    rows = some_rows(len(data.test_images), settings.corrupted_images)
-    images, labels = data.test_images[rows], data.test_labels[rows]
-
-    def predict(images):
-        features = one.rows(one.features.extract(images))
-        scores = knn_scores(train, train_labels, features, num_classes=len(classes), **knn)
-        return classes[scores.argmax(axis=1)]
-
-    kinds, protocol = evaluation.corruptions(images)
-    found = corruption_accuracy(predict, labels, kinds)
-    protocol = {"classifier": "weighted knn", **knn, **protocol, "seed": 0, "images": len(rows)}
-    protocol["drawn"] = "at random, by the seed"
-    found = dataclasses.replace(found, protocol=protocol)
-    yield from evaluation.found(found, one, "corrupted")
-
-
 def gradient_probe(evaluation, representations, train, test):
     """The linear probe by gradient descent, trained for all representations at once."""
     settings = evaluation.settings
@@ -227,6 +206,7 @@ def gradient_probe(evaluation, representations, train, test):
     )
     for one, result in zip(representations, found.values(), strict=True):
         result = dataclasses.replace(result, protocol={**result.protocol, **protocol})
+        evaluation.probes[one.name] = result
         yield from evaluation.found(result, one, settings.probe)
 
 
@@ -258,9 +238,8 @@ EVALUATORS = (
     Evaluator(label_fractions, lambda *_: "linear, % of labels"),
     Evaluator(neighbours, lambda *_: "knn sweep"),
     Evaluator(clusters, lambda name, _: f"{name}, clusters"),
-    Evaluator(corrupted, lambda name, _: f"{name}, corrupted"),
     Evaluator(gradient_probe, lambda name, _: f"{name}, gradient probe", joint=True),
-    Evaluator(shifted, lambda name, _: f"{name}, shifted", joint=True),
+    Evaluator(other_images, lambda name, _: f"{name}, corrupted or shifted", joint=True),
 )
 
 

@@ -176,7 +176,7 @@ def _sweep(train, train_labels, test, test_labels, num_classes, metric, settings
         for row, (k, temperature) in enumerate(settings):
             votes = _VOTES[metric](values[:, :k], temperature)
             scores = _sum_by_class(votes, labels[:, :k], num_classes).astype(dtype)
-            correct[row, :, rows] = _among_best(scores, test_labels[rows], 1, 5)
+            correct[row, :, rows] = among_best(scores, test_labels[rows], 1, 5)
     return [
         _measurement(one, len(train), k=k, metric=metric, temperature=temperature)
         for one, (k, temperature) in zip(correct, settings, strict=True)
@@ -191,11 +191,17 @@ def top_accuracy(scores: np.ndarray, labels: ArrayLike, top: int = 1) -> float:
     >>> top_accuracy(np.array([[0.1, 0.9], [0.8, 0.2]]), np.array([1, 1]))
     50.0
     """
-    return 100.0 * float(np.mean(_among_best(scores, labels, top)))
+    return 100.0 * float(np.mean(among_best(scores, labels, top)))
 
 
-def _among_best(scores, labels, *tops):
-    """Whether the label is among so many highest scores: bool (tops, rows)."""
+def among_best(scores: np.ndarray, labels: ArrayLike, *tops: int) -> np.ndarray:
+    """Whether the label is among so many highest scores: bool (tops, rows).
+
+    Example:
+
+    >>> among_best(np.array([[0.1, 0.9, 0.5], [0.1, 0.9, 0.5]]), [1, 2], 1, 2).tolist()
+    [[True, False], [True, True]]
+    """
     best = np.argsort(-scores, axis=1, kind="stable")[:, : max(tops)]
     matches = best == np.asarray(labels)[:, None]
     return np.stack([matches[:, :top].any(axis=1) for top in tops])

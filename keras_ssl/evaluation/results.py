@@ -39,6 +39,8 @@ class Measurement:
         correct: bool (repetitions, test images), which predictions are correct; None where there
             are no predictions.
         details: {name: value} of what else was found, such as the strengths that were chosen.
+        classifier: weights (classes, F) and biases (classes,) of a linear classifier that was
+            trained, the last one of several, or None; it is not written.
 
     Example:
 
@@ -51,6 +53,7 @@ class Measurement:
     std: dict = field(default_factory=dict)
     correct: np.ndarray | None = field(default=None, compare=False, repr=False)
     details: dict = field(default_factory=dict)
+    classifier: tuple | None = field(default=None, compare=False, repr=False)
 
     @property
     def accuracy(self) -> float:

@@ -118,14 +118,16 @@ class Rows:
         return max(1, BLOCK_VALUES // self.shape[1])
 
     def take(self, rows: np.ndarray) -> "Rows":
-        """The rows with these numbers, as `Rows`; what is stored of them is copied."""
+        """The rows with these numbers, as `Rows`; what is stored in memory is copied."""
         codes = None if self.codes is None else self.codes.read
-        return Rows(self.source[rows], self.read, memory=self.memory, codes=codes)
+        in_memory = isinstance(self.source, np.ndarray) and not isinstance(self.source, np.memmap)
+        source = self.source[rows] if in_memory else _Taken(self.source, np.asarray(rows))
+        return Rows(source, self.read, memory=self.memory, codes=codes)
 
     def held(self) -> "Rows":
         """The same rows in memory, where they fit; else as they are."""
-        in_memory = self.read is None and not isinstance(self.source, np.memmap)
-        if in_memory or self.nbytes > self.memory:
+        in_memory = isinstance(self.source, np.ndarray) and not isinstance(self.source, np.memmap)
+        if (in_memory and self.read is None) or self.nbytes > self.memory:
             return self
         return Rows(np.asarray(self), memory=self.memory)
 
@@ -135,12 +137,26 @@ class Rows:
                 f"{len(self):,} rows of {self.shape[1]:,} features need {gib(self.nbytes)}; "
                 f"{gib(self.memory)} is the limit (evaluation.memory)."
             )
-        array = self.source
+        array = self.source[:]
         if self.read is not None:
             array = np.empty(self.shape, self.dtype)
             for rows, block in self.blocks():
                 array[rows] = block.numpy()
         return np.array(array, dtype) if copy else np.asarray(array, dtype)
+
+
+class _Taken:
+    """Some rows of an array on disk, which stay there until they are read."""
+
+    def __init__(self, source, rows):
+        self.source, self.rows = source, rows
+        self.shape, self.dtype = (len(rows), *source.shape[1:]), source.dtype
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, rows):
+        return self.source[self.rows[rows]]
 
 
 def as_rows(features: ArrayLike) -> Rows:

@@ -18,6 +18,7 @@ SOURCES = {
     "fine-tuned": "pretrained, fine-tuned",
     "scratch": "from scratch",
 }
+SEVERITY = "severity "  # tasks on the images of one corruption at one severity
 CLUSTER_TASKS = ("k-means", "argmax", "codes")
 # Tasks that are not displayed by their own names: functions of the protocol and the data set.
 _TASKS = {
@@ -25,8 +26,13 @@ _TASKS = {
     "label fraction": lambda protocol, _: f"linear, {100 * protocol['share']:g} % of labels",
     "finetune": lambda protocol, _: f"{100 * protocol['share']:g} % of labels",
     "knn sweep": lambda protocol, _: _knn_name(**protocol),
-    "shifted knn": lambda _, dataset: f"knn, {title_of(dataset)}",
-    "shifted linear": lambda _, dataset: f"linear, {title_of(dataset)}",
+    "corrupted linear": lambda *_: "linear, corrupted",
+    "corrupted probe": lambda *_: "probe, corrupted",
+    **{
+        f"{where} {by}": lambda _, dataset, by=by: f"{by}, {title_of(dataset)}"
+        for where in ("shifted", SEVERITY.strip())
+        for by in ("knn", "linear", "probe")
+    },
     **{name: lambda *_, name=name: f"linear, {name}" for name in PROBES},
 }
 
@@ -92,12 +98,13 @@ def format_tables(results, *, markdown=False) -> str:
     """Accuracies, then the k-NN at other settings, then clusters: those that there are.
 
     Args:
-        results: iterable of `Result`; those without a value are left out.
+        results: iterable of `Result`; those without a value, or of one of the many severities of
+            which the mean is another, are left out.
         markdown: bool. Markdown tables instead of ones for the terminal.
     """
     sweep, clusters, others = [], [], []
     for result in results:
-        if result.value is not None:
+        if result.value is not None and not result.task.startswith(SEVERITY):
             is_sweep = result.task == "knn sweep"
             part = clusters if result.task in CLUSTER_TASKS else sweep if is_sweep else others
             part.append(result)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from keras_ssl.core.errors import UserError
-from keras_ssl.evaluation.rows import Rows, as_rows
+from keras_ssl.evaluation.rows import BLOCK_VALUES, Rows, as_rows
 
 
 def checked_features(features, name, dtype=None):
@@ -42,10 +42,11 @@ def checked_rows(features, name):
         return as_rows(checked_features(features, name))
     if 0 in features.shape:
         _matrix(np.empty(features.shape), name)
-    stored = Rows(features.source.reshape(len(features), -1))
-    if stored.dtype.kind == "f":
-        blocks = (stored.source[rows] for rows in stored.slices())
-        _check_size(blocks, stored.shape, stored.dtype, name)
+    source, columns = features.source, math.prod(features.source.shape[1:])
+    if source.dtype.kind == "f":
+        slices = features.slices(max(1, BLOCK_VALUES // columns))
+        blocks = (source[rows].reshape(-1, columns) for rows in slices)
+        _check_size(blocks, (len(source), columns), source.dtype, name)
     return features
 
 

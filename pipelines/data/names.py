@@ -37,6 +37,48 @@ uc_merced visual_domain_decathlon
 """.split()  # noqa: SIM905
 
 
+# Names that stand for the sets of the 15 corruptions of Hendrycks and Dietterich at 5 severities:
+# for each corruption what TensorFlow Datasets calls it.
+_IMAGENET_C = """
+gaussian_noise shot_noise impulse_noise defocus_blur glass_blur motion_blur zoom_blur snow frost fog
+brightness contrast elastic_transform pixelate jpeg_compression
+""".split()  # noqa: SIM905
+COLLECTIONS = {
+    "imagenet2012_corrupted/*": {name: name for name in _IMAGENET_C},
+    "cifar10_corrupted/*": {name: name for name in _IMAGENET_C}
+    | {"glass_blur": "frosted_glass_blur", "elastic_transform": "elastic"},
+}
+_SEVERITIES = (1, 2, 3, 4, 5)
+
+
+def members(name):
+    """{(corruption, severity): data set} of a name that stands for several; empty for others.
+
+    Example:
+
+    >>> sets = members("cifar10_corrupted/*")
+    >>> len(sets), sets["glass_blur", 3]
+    (75, 'cifar10_corrupted/frosted_glass_blur_3')
+    """
+    stem = name.removesuffix("*")
+    return {
+        (corruption, severity): f"{stem}{own}_{severity}"
+        for corruption, own in COLLECTIONS.get(name, {}).items()
+        for severity in _SEVERITIES
+    }
+
+
+def is_member(name):
+    """Whether a data set is one of those that a name of `COLLECTIONS` stands for.
+
+    Example:
+
+    >>> is_member("cifar10_corrupted/fog_3"), is_member("cifar10")
+    (True, False)
+    """
+    return any(name in members(collection).values() for collection in COLLECTIONS)
+
+
 def check_name(name):
     """Refuse a name that looks like a misspelt one; leave unknown ones to TensorFlow Datasets.
 
@@ -53,6 +95,8 @@ def check_name(name):
         raise UserError(f"The data set '{name}' lacks the path: write {name}PATH.")
     if name.startswith(DATASET_PREFIXES):
         return
+    if name in COLLECTIONS:
+        raise UserError(f"'{name}' stands for 75 data sets, which evaluation.shifted takes.")
     whole, mark, feature = name.partition("#")
     kind, _, rest = whole.partition(":")
     stem = kind.split("/")[0]
@@ -65,6 +109,11 @@ def check_name(name):
             suggestion = f" For a feature as the label write {kind}#{rest}."
         known = ", ".join(DATASET_PREFIXES)
         raise UserError(f"Unknown kind of data '{kind}:'.{suggestion} Known: {known}.")
+    if name.endswith("/*"):
+        raise UserError(
+            f"'{name}' stands for no data sets.{did_you_mean(name, COLLECTIONS)} There are "
+            f"{' and '.join(COLLECTIONS)}, for evaluation.shifted."
+        )
     if stem in (EMBEDDED, *SUBSETS, *TFDS):
         return
     if name.endswith(".npz") or os.path.exists(name):

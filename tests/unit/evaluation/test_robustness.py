@@ -2,7 +2,11 @@ import numpy as np
 import pytest
 
 from keras_ssl.core.errors import UserError
-from keras_ssl.evaluation.robustness import corruption_accuracy
+from keras_ssl.evaluation.robustness import (
+    ALEXNET_ERRORS,
+    corruption_accuracy,
+    over_corruptions,
+)
 
 IMAGES = np.zeros((4, 2, 2, 1), "uint8")
 
@@ -21,6 +25,26 @@ def test_corruptions_count_alike_whatever_their_number_of_severities():
     assert result.details["by_corruption"] == {"fog": 50, "snow": 75}
     assert result.accuracy == 62.5
     assert result.correct.mean(axis=1).tolist() == [1, 0, 0.75]
+
+
+def test_mce_is_the_mean_of_ratios_and_not_the_ratio_of_means():
+    share = {"fog": (0.25, 0.75), "snow": (1.0, 0.5)}
+    right = {
+        (name, severity): np.stack([np.arange(4) < 4 * part, np.ones(4, bool)])
+        for name, parts in share.items()
+        for severity, part in enumerate(parts, 1)
+    }
+    found = over_corruptions(right, {"fog": 40.0, "snow": 80.0}).metrics
+    assert found == {"accuracy": 62.5, "top5": 100, "mce": 100 * (50 / 40 + 25 / 80) / 2}
+
+
+def test_alexnet_itself_has_an_mce_of_one_hundred_and_its_published_mean_error():
+    # Hendrycks and Dietterich 2019, table 1: 43.5 clean; mCE 100.
+    errors = {
+        (name, 1): (np.arange(10**6) >= round(error * 10**4))[None]
+        for name, error in ALEXNET_ERRORS.items()
+    }
+    assert over_corruptions(errors, ALEXNET_ERRORS).metrics["mce"] == pytest.approx(100)
 
 
 def test_predictions_are_in_the_order_of_the_severities():

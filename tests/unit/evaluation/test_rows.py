@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from keras_ssl.core.errors import UserError
-from keras_ssl.evaluation import rows as rows_module
+from keras_ssl.evaluation import validation
 from keras_ssl.evaluation.rows import Rows, as_rows
 from keras_ssl.evaluation.validation import checked_row_pair
 
@@ -28,7 +28,10 @@ def test_blocks_are_the_matrix_wherever_its_source_lies(on_disk, tmp_path):
     np.testing.assert_array_equal(rows, whole)
     np.testing.assert_array_equal(np.concatenate([b for _, b in rows.blocks(count=2)]), whole)
     np.testing.assert_array_equal(rows[2:4], whole[2:4])
-    np.testing.assert_array_equal(rows.take(np.array([5, 1])), whole[[5, 1]])
+    some = rows.take(np.array([5, 1]))
+    np.testing.assert_array_equal(some, whole[[5, 1]])
+    np.testing.assert_array_equal(some.take(np.array([1])).held(), whole[[1]])
+    np.testing.assert_array_equal(Rows(stored).take(np.array([5, 1])), source[[5, 1]])
     np.testing.assert_array_equal(rows.held(), whole)
 
 
@@ -76,7 +79,7 @@ def test_features_beyond_the_memory_are_checked_and_stay_as_they_are():
 
 @pytest.mark.parametrize("count", [1, 2, 100])
 def test_features_that_are_not_finite_are_counted_over_all_blocks(count, monkeypatch):
-    monkeypatch.setattr(rows_module, "BLOCK_VALUES", 3 * count)
+    monkeypatch.setattr(validation, "BLOCK_VALUES", 3 * count)
     train, test = _pair(bad=[1, 4, 6])
     with pytest.raises(UserError, match="NaN or infinite values in 3 of 7 rows"):
         checked_row_pair(train, test)

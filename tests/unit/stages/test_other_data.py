@@ -2,6 +2,7 @@
 
 import dataclasses
 import gc
+import itertools
 import weakref
 
 import numpy as np
@@ -12,6 +13,7 @@ import keras_ssl
 from keras_ssl import config
 from keras_ssl.config import parse_set, resolve
 from keras_ssl.core.errors import UserError
+from keras_ssl.evaluation import classifiers as fitted
 from keras_ssl.evaluation import shifted
 from keras_ssl.evaluation.evaluators import Evaluation, LeftOut, by_features
 from keras_ssl.evaluation.knn import knn_accuracy, knn_scores
@@ -19,15 +21,20 @@ from keras_ssl.evaluation.probes import linear as probes
 from keras_ssl.evaluation.probes.linear import linear_probe
 from keras_ssl.evaluation.probes.transfer import dense_probe
 from keras_ssl.evaluation.representation import Features, Representation, flat
-from keras_ssl.evaluation.results import protocol_hash
-from keras_ssl.evaluation.tables import name_of, representation_name
+from keras_ssl.evaluation.results import Measurement, protocol_hash
+from keras_ssl.evaluation.robustness import ALEXNET_ERRORS
+from keras_ssl.evaluation.rows import as_rows
+from keras_ssl.evaluation.splits import some_rows
+from keras_ssl.evaluation.tables import format_tables, name_of, representation_name
+from pipelines.corruptions import CORRUPTIONS, corrupt
 from pipelines.data.encoded import EncodedImages
 from pipelines.data.image_data import ImageData
 from pipelines.data.load import ImagePart, load_test_part
-from stages import other_data, transfer
+from pipelines.data.names import COLLECTIONS, check_name, members
+from stages import evaluation, other_data, transfer
 from stages.evaluation import evaluation_of, trained
 from stages.inputs import Inputs, Preprocessing
-from stages.request import read_catalog
+from stages.request import check_mode, read_catalog
 
 RGB = Preprocessing(8, 3, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
 GRAY = Preprocessing(8, 1, (0.5,), (0.25,))
@@ -201,7 +208,7 @@ def scored(data, *datasets, group=None, wanted=None):
     group = group or pixels()
     train = group[0].features.extract(data.train_images)
     by = evaluation_of(wanted, Inputs(data, RGB))
-    return list(shifted.shifted(by, group, train, None)), by.left_out
+    return list(shifted.other_images(by, group, train, None)), by.left_out
 
 
 def test_a_shifted_set_that_is_the_test_part_scores_as_the_test_part_does(tmp_path):
@@ -246,31 +253,37 @@ def classifiers(count=60, k=20, classes=3):
     (one,) = pixels()
     train, unseen = map(one.features.extract, (images, squares(45, seed=2)[0]))
     regression = probes.linear_classifier(train, labels)
-    return shifted.Classifiers(one, one.rows(train), labels, regression, wanted), unseen
+    by = fitted.Classifiers(one, one.rows(train), labels, regression, wanted)
+    return by, as_rows(unseen)
 
 
-@pytest.mark.parametrize("task", ["shifted knn", "shifted linear"])
+@pytest.mark.parametrize("task", ["knn", "linear", "probe"])
 @pytest.mark.parametrize("classes", [(0, 2), (1,), (0, 1, 2)])
 def test_predictions_are_among_the_classes_that_occur(task, classes):
     by, unseen = classifiers()
-    answers, _ = by.tasks()[task](unseen, np.array(classes))
-    assert set(answers) == set(classes)
+    weights = np.random.default_rng(0).normal(size=(3, unseen.shape[1])).astype("float32")
+    weights -= weights.mean(axis=1, keepdims=True)
+    probe = Measurement({}, {}, classifier=(weights, np.zeros(3, "float32")))
+    by = dataclasses.replace(by, probe=probe)
+    scores, among, _ = by.answers()[task](unseen, np.array(classes))
+    assert set(among[scores.argmax(axis=1)]) == set(classes) == set(among)
+    assert scores.shape == (45, len(classes))
 
 
 def test_two_classes_are_told_apart_as_many_are():
     by, _ = classifiers(classes=2)
-    answers, _ = by.most_likely(by.train, np.array([0, 1]))
-    assert np.mean(answers == by.labels) > 0.9
+    scores, among, _ = by.most_likely(by.train, np.array([0, 1]))
+    assert np.mean(among[scores.argmax(axis=1)] == by.labels) > 0.9
 
 
 def test_the_protocol_of_a_knn_is_that_of_the_search():
     by, unseen = classifiers(k=30)
     rows = by.labels != 1
-    scores = knn_scores(by.train[rows], by.labels[rows], unseen, k=30, num_classes=3)
-    answers, protocol = by.nearest(unseen, np.array([0, 2]))
-    np.testing.assert_array_equal(answers, scores.argmax(axis=1))
+    expected = knn_scores(by.train[rows], by.labels[rows], unseen, k=30, num_classes=3)
+    scores, among, protocol = by.nearest(unseen, np.array([0, 2]))
+    np.testing.assert_array_equal(scores, expected[:, among])
     assert (protocol["k"], protocol["train_images"]) == (30, 40)
-    _, protocol = by.nearest(unseen, np.array([2]))
+    _, _, protocol = by.nearest(unseen, np.array([2]))
     assert (protocol["k"], protocol["train_images"]) == (20, 20)
 
 
@@ -281,7 +294,7 @@ def test_the_regression_is_fitted_once_however_many_sets_and_blocks_there_are(
     paths = [npz(tmp_path / f"{name}.npz", data, parts=("test",)) for name in "ab"]
     whole, _ = scored(data, *paths)
     monkeypatch.setattr(probes, "scaling", lambda train: calls.append(0) or columns(train))
-    monkeypatch.setattr(shifted, "_HELD", 10 * 192)
+    monkeypatch.setattr(fitted, "_HELD", 10 * 192)
     in_blocks, _ = scored(data, *paths)
     assert len(calls) == 1 and len(in_blocks) == 4
     for one, other in zip(in_blocks, whole, strict=True):
@@ -303,7 +316,7 @@ def test_a_classifier_that_may_succeed_later_is_tried_again(tmp_path, monkeypatc
     def fail(*_):
         raise UserError("3.png cannot be read any more.", retry=True)
 
-    monkeypatch.setattr(shifted.Classifiers, "nearest", fail)
+    monkeypatch.setattr(fitted.Classifiers, "nearest", fail)
     data = data_of()
     results, (why,) = scored(data, npz(tmp_path / "x.npz", data, parts=("test",)))
     assert [name_of(one) for one in results] == ["linear, x"]
@@ -421,7 +434,7 @@ def test_what_cannot_be_scored_is_told_and_the_rest_is_kept(tmp_path):
 
 
 def test_nothing_is_fitted_where_nothing_is_asked(monkeypatch):
-    monkeypatch.setattr(shifted, "linear_classifier", None)
+    monkeypatch.setattr(fitted, "linear_classifier", None)
     assert scored(data_of()) == ([], [])
 
 
@@ -433,6 +446,98 @@ def test_memory_that_a_shifted_set_lacked_is_asked_for_again(monkeypatch):
     monkeypatch.setattr(other_data, "load_test_part", lacks)
     _, (missing,) = scored(data_of(), "digits")
     assert missing.retry and missing.text.startswith("digits: Out of memory")
+
+
+# Collections of corrupted sets.
+
+
+def corrupted_sets(data, monkeypatch, missing=None):
+    """Give each member of a collection the test part, upside down from severity 3 on."""
+    read = []
+
+    def part(dataset, *_):
+        read.append(dataset)
+        if dataset == missing:
+            raise UserError("It is not there.")
+        images = data.test_images[:, ::-1] if int(dataset[-1]) > 2 else data.test_images
+        return ImagePart(dataset, images, data.test_labels, data.class_names)
+
+    monkeypatch.setattr(evaluation, "shifted_part", part)
+    return read
+
+
+@pytest.mark.parametrize("name", COLLECTIONS)
+def test_a_collection_gives_each_severity_and_the_mean_over_all(name, monkeypatch):
+    data = data_of()
+    read = corrupted_sets(data, monkeypatch)
+    results, left_out = scored(data, name)
+    assert left_out == [] and read == list(members(name).values()) and len(set(read)) == 75
+    for task in ("knn", "linear"):
+        each = [one for one in results if one.task == f"severity {task}"]
+        assert [one.dataset for one in each] == read and len({one.value for one in each}) > 1
+        found = {one.metric: one for one in results if one.task == f"shifted {task}"}
+        mean = found["accuracy"]
+        assert mean.value == pytest.approx(np.mean([one.value for one in each]))
+        assert mean.dataset == name and mean.protocol["corruptions"] == 15
+        assert name_of(mean) == f"{task}, {name}"
+        assert ("mce" in found) == name.startswith("imagenet")
+    table = format_tables(results)
+    assert f"knn, {name}" in table and "fog_3" not in table
+
+
+def test_a_collection_that_lacks_a_set_has_no_mean(monkeypatch):
+    data, name = data_of(), "cifar10_corrupted/*"
+    read = corrupted_sets(data, monkeypatch, missing="cifar10_corrupted/gaussian_noise_3")
+    results, (why,) = scored(data, name)
+    assert len(read) == 3 and len(results) == 4
+    assert {one.task for one in results} == {"severity knn", "severity linear"}
+    assert why.text == f"{read[-1]}: It is not there."
+
+
+def test_names_of_collections_are_for_shifted_sets_alone():
+    with pytest.raises(UserError, match="stands for 75 data sets, which evaluation.shifted takes"):
+        check_name("cifar10_corrupted/*")
+    with pytest.raises(UserError, match="Did you mean 'cifar10_corrupted/\\*'"):
+        check_name("cifar10_corupted/*")
+    check_mode("evaluate", recipe("evaluation.shifted=cifar10_corrupted/*"), None)
+    with pytest.raises(UserError, match="stands for no data sets"):
+        check_mode("evaluate", recipe("evaluation.shifted=cifar100/*"), None)
+
+
+def test_the_sets_of_a_collection_are_those_of_tensorflow_datasets():
+    for name in COLLECTIONS:
+        known = set(tfds.builder_cls(name.removesuffix("/*")).builder_configs)
+        assert {one.split("/")[1] for one in members(name).values()} < known
+        assert {corruption for corruption, _ in members(name)} == set(CORRUPTIONS)
+    assert set(ALEXNET_ERRORS) == set(CORRUPTIONS)
+
+
+def test_the_probe_by_gradient_descent_is_scored_on_other_images(tmp_path):
+    data = data_of()
+    wanted = recipe(
+        "evaluation.corrupted_images=20",
+        f"evaluation.shifted={npz(tmp_path / 'x.npz', data, parts=('test',))}",
+    )
+    by = evaluation_of(wanted, Inputs(data, RGB))
+    (one,) = group = pixels()
+    train, test = map(one.features.extract, (data.train_images, data.test_images))
+    regression = probes.linear_classifier(train, data.train_labels)
+    weights = np.eye(3, train.shape[1], dtype="float32"), np.zeros(3, "float32")
+    by.probes[one.name] = Measurement({}, {"optimizer": "by hand"}, classifier=weights)
+    found = {r.task: r for r in shifted.other_images(by, group, train, None)}
+    expected = (test[:, :3].argmax(axis=1) == data.test_labels).mean()
+    assert found["shifted probe"].value == pytest.approx(100 * expected)
+    assert found["shifted probe"].protocol == {"optimizer": "by hand", "among_classes": 3}
+    tasks = {"corrupted", "corrupted linear", "corrupted probe"}
+    assert tasks | {f"shifted {one}" for one in ("knn", "linear", "probe")} == set(found)
+    assert {found[task].protocol["images"] for task in tasks} == {20}
+    rows = some_rows(45, 20)
+    right = []
+    for name, severity in itertools.product(CORRUPTIONS, (1, 2, 3, 4, 5)):
+        images = flat(corrupt(data.test_images[rows], name, severity))
+        answers = regression.classes[regression.scores(images).argmax(axis=1)]
+        right.append(answers == data.test_labels[rows])
+    np.testing.assert_array_equal(found["corrupted linear"].correct, right)
 
 
 # Test parts alone.
@@ -515,13 +620,13 @@ def test_blocks_of_encoded_images_stay_encoded_until_they_are_read(read_test, mo
             return extract
 
     part, data = read_test({"test": 4}, image_size=8, in_memory=False), data_of()
-    monkeypatch.setattr(shifted, "_HELD", 2 * 192)
+    monkeypatch.setattr(fitted, "_HELD", 2 * 192)
     train, one = data.train_images.reshape(60, -1) / np.float32(255), Watched(lambda x: x)
     (one,) = [Representation(one, "pretrained")]
     monkeypatch.setattr(Features, "extract", property(lambda self: flat))
     wanted = recipe().evaluation
-    by = shifted.Classifiers(one, one.rows(train), data.train_labels, None, wanted)
-    results = list(shifted.scored(Evaluation(data, wanted), [by], part))
+    by = fitted.Classifiers(one, one.rows(train), data.train_labels, None, wanted)
+    results = list(shifted.shifted(Evaluation(data, wanted, shifted_part=lambda _: part), [by], ""))
     assert Watched.seen == [(EncodedImages, 2), (EncodedImages, 2)]
     assert results and all(one.correct.shape == (1, 4) for one in results)
 

@@ -1,0 +1,164 @@
+"""Classifiers of a run's own train features, and what they answer on other images."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_ssl.evaluation.knn import among_best, knn_scores
+from keras_ssl.evaluation.probes.linear import classifier_protocol, linear_classifier
+
+_HELD = 2**26  # numbers of features and of scores that are held in memory at a time, 256 MiB
+
+
+@dataclass(frozen=True)
+class Classifiers:
+    """The classifiers of one representation of a run's own train images.
+
+    Attributes:
+        representation: `Representation`.
+        train: `Rows` of the representation (N, F).
+        labels: int (N,).
+        regression: `LinearClassifier`, or None if there is none.
+        settings: the section `evaluation` of the recipe.
+        probe: `Measurement` of a gradient probe that has its `classifier`, or None.
+    """
+
+    representation: object
+    train: object
+    labels: np.ndarray
+    regression: object
+    settings: object
+    probe: object = None
+
+    def answers(self) -> dict:
+        """{name: function of `Rows` (M, F) and of classes -> (scores (M, K), K classes, protocol)}.
+
+        The scores are of those of the classes that have train images, and of no other.
+        """
+        answers = {"knn": self.nearest}
+        if self.regression is not None:
+            answers["linear"] = self.most_likely
+        if self.probe is not None:
+            answers["probe"] = self.probed
+        return answers
+
+    def nearest(self, features, classes):
+        """Votes of the k-NN, which searches the train images of these classes."""
+        rows = np.isin(self.labels, classes)
+        train = self.train if rows.all() else self.train.take(np.flatnonzero(rows))
+        k = min(self.settings.knn_neighbours, len(train))
+        settings = {"k": k, "metric": "cosine", "temperature": self.settings.knn_temperature}
+        classes, numbers = np.unique(self.labels[rows], return_inverse=True)
+        scores = knn_scores(train, numbers, features, num_classes=len(classes), **settings)
+        protocol = {"classifier": "weighted knn", **settings, "train_images": len(train)}
+        return scores, classes, protocol
+
+    def most_likely(self, features, classes):
+        """Logits of the regression, without those of other classes."""
+        model = self.regression
+        among = np.isin(model.classes, classes)
+        scores = [model.scores(block.numpy())[:, among] for _, block in features.blocks()]
+        protocol = classifier_protocol(model, len(self.train))
+        return np.concatenate(scores), model.classes[among], protocol
+
+    def probed(self, features, classes):
+        """Logits of the gradient probe, without those of other classes."""
+        own = np.unique(self.labels)
+        among = np.isin(own, classes)
+        weights, biases = (x[among] for x in self.probe.classifier)
+        scores = [block.numpy() @ weights.T + biases for _, block in features.blocks()]
+        return np.concatenate(scores), own[among], self.probe.protocol
+
+
+def fitted(evaluation, representations: list, train: np.ndarray) -> list[Classifiers]:
+    """The `Classifiers` of each representation; the regressions are fitted here, once.
+
+    Args:
+        evaluation: `Evaluation`, whose `probes` are taken where they have a `classifier`.
+        representations: list of `Representation` of the same features.
+        train: float (N, E), those features of the train images.
+    """
+    labels, found = evaluation.data.train_labels, []
+    for one in representations:
+        rows = one.rows(train, evaluation.memory)
+        regression, probe = None, evaluation.probes.get(one.name)
+        probe = None if probe is None or probe.classifier is None else probe
+        with evaluation.skipped(f"{one.name}, linear, shifted"):
+            regression = linear_classifier(rows, labels)
+        found.append(Classifiers(one, rows, labels, regression, evaluation.settings, probe))
+    return found
+
+
+def answered(
+    evaluation, classifiers: list, parts: Iterable, classes: np.ndarray, title: Callable
+) -> dict:
+    """Which answers of every classifier on some images are correct.
+
+    Images are read as they come, a few at a time; one representation of them is held at a time.
+
+    Args:
+        evaluation: `Evaluation`.
+        classifiers: list of `Classifiers`, of representations of the same features.
+        parts: iterable of (key, images, labels).
+        classes: that are answered with.
+        title: function of a `Representation` and the name of an answer -> what "Left out" calls
+            it where it fails; it is then not tried again.
+
+    Returns:
+        {(representation, name): ({key: bool (2, images)}, protocol)}; a label is the most likely,
+        and among the five most likely.
+    """
+    found, failed = {}, set()
+    features = classifiers[0].representation.features
+    for batch in _batches(features, parts, len(classes)):
+        read = np.concatenate([one for _, one, _ in batch])
+        for by in classifiers:
+            seen = by.representation.rows(read)
+            for name, answer in by.answers().items():
+                task = by.representation, name
+                if task in failed:
+                    continue
+                failed.add(task)
+                with evaluation.skipped(title(*task)):
+                    scores, among, protocol = answer(seen, classes)
+                    _add(found.setdefault(task, ({}, protocol))[0], batch, scores, among)
+                    failed.remove(task)
+    return {
+        task: ({key: np.concatenate(each, axis=1) for key, each in correct.items()}, protocol)
+        for task, (correct, protocol) in found.items()
+        if task not in failed
+    }
+
+
+def _batches(features, parts, classes):
+    """Lists of (key, features, labels) of about `_HELD` numbers of features or of scores."""
+    batch, held = [], 0
+    for key, images, labels in parts:
+        width = max(1, features.size(images) // len(images), classes)
+        most = max(1, _HELD // width)
+        for start in range(0, len(images), most):
+            rows = slice(start, start + most)
+            if batch and held + len(labels[rows]) * width > _HELD:
+                yield batch
+                batch, held = [], 0
+            batch.append((key, features.extract(_taken(images, rows)), labels[rows]))
+            held += len(labels[rows]) * width
+    if batch:
+        yield batch
+
+
+def _taken(images, rows):
+    """The images of a slice, which stay encoded until they are read, if they are."""
+    return images.take(rows) if hasattr(images, "digest") else images[rows]
+
+
+def _add(found, batch, scores, classes):
+    """Append to the lists of `found` which labels of a batch are best by their scores."""
+    start = 0
+    for key, _, labels in batch:
+        some = scores[start : start + len(labels)]
+        place = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
+        correct = among_best(some, place, 1, 5) & (classes[place] == labels)
+        found.setdefault(key, []).append(correct)
+        start += len(labels)
