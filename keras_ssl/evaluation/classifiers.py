@@ -58,9 +58,8 @@ class Classifiers:
         """Logits of the regression, without those of other classes."""
         model = self.regression
         among = np.isin(model.classes, classes)
-        scores = [model.scores(block.numpy())[:, among] for _, block in features.blocks()]
         protocol = classifier_protocol(model, len(self.train))
-        return np.concatenate(scores), model.classes[among], protocol
+        return model.scores(features)[:, among], model.classes[among], protocol
 
     def probed(self, features, classes):
         """Logits of the gradient probe, without those of other classes."""
