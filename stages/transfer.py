@@ -94,9 +94,11 @@ def measured(group, data, strengths, image_size, memory=float("inf")):
 
 def probed(representation, features, data, strengths, memory):
     """The `Measurement` of one representation; one-hot simplices are measured as codes."""
-    labels, settings = (data.train_labels, data.test_labels), {"strengths": strengths}
+    labels = data.train_labels, data.test_labels
+    settings = {"strengths": strengths, "validation": data.validation_rows}
     if representation.tau == 0:
-        probe, settings["simplex_size"] = codes_probe, representation.sizes[1]
+        probe = codes_probe
+        settings |= {"simplex_size": representation.sizes[1], "memory": memory}
         read = [representation.codes(part, memory) for part in features]
     else:
         probe = dense_probe
@@ -135,4 +137,5 @@ def images_read(features, data, image_size):
 def describe_result(result):
     """What was measured, in a line."""
     name = representation_name(*result.representation)
-    return f"{title_of(result.dataset)}, {name}: {result.value:.1f} %"
+    metric = "" if result.metric == "accuracy" else f" {result.metric}"
+    return f"{title_of(result.dataset)}{metric}, {name}: {result.value:.1f} %"

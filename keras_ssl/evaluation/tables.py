@@ -248,6 +248,8 @@ def _published_name(printed, target):
 def format_transfer(results) -> str:
     """A line for each representation, a column for each data set, and the mean where all are there.
 
+    The mean is over the accuracies; other metrics of a data set follow its accuracy.
+
     Example:
 
     >>> from keras_ssl.evaluation.results import Result
@@ -258,17 +260,20 @@ def format_transfer(results) -> str:
     representation     a     b  mean
     raw pixels      40.0  50.0  45.0
     """
+    results = list(results)
     datasets = list(dict.fromkeys(result.dataset for result in results))
     titles = [title_of(name) for name in datasets]
-    names = [
-        name if titles.count(title) > 1 else title
-        for name, title in zip(datasets, titles, strict=True)
-    ]
-    lines = [["representation", *names, "mean"]]
+    columns = {}
+    for name, title in zip(datasets, titles, strict=True):
+        heading = name if titles.count(title) > 1 else title
+        for metric in dict.fromkeys(r.metric for r in results if r.dataset == name):
+            columns[name, metric] = heading if metric == "accuracy" else f"{heading} {metric}"
+    lines = [["representation", *columns.values(), "mean"]]
     for one in dict.fromkeys(result.representation for result in results):
-        values = {r.dataset: r.value for r in results if r.representation == one}
-        cells = [f"{values[name]:.1f}" if name in values else "-" for name in datasets]
-        mean = f"{np.mean(list(values.values())):.1f}" if len(values) == len(datasets) else "-"
+        found = {(r.dataset, r.metric): r.value for r in results if r.representation == one}
+        cells = [f"{found[column]:.1f}" if column in found else "-" for column in columns]
+        values = [found[name, "accuracy"] for name in datasets if (name, "accuracy") in found]
+        mean = f"{np.mean(values):.1f}" if len(values) == len(datasets) else "-"
         lines.append([representation_name(*one), *cells, mean])
     return aligned(lines)
 
