@@ -9,10 +9,14 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
+from keras_ssl.evaluation.feature_cache import scratch_array
 from keras_ssl.evaluation.probes.code_products import CodeProducts
 from keras_ssl.evaluation.rows import Rows
+from keras_ssl.layers.codes import code_dtype
 
 _MOST_ROWS = 2**14  # of a block, whose logits of a thousand classes then take 64 MiB
+# From so many columns, or values, codes are multiplied sooner than the one-hot rows that they are.
+_WIDE, _LARGE = 2**12, 2**28
 _FEW_VALUES = 2**19  # of a matrix that one thread multiplies sooner than several agree to
 
 
@@ -218,3 +222,23 @@ class CodeBlocks(Blocks):
 
     def _backward(self, block, residuals):
         return block.backward(residuals)
+
+
+def as_codes(blocks: DenseBlocks) -> Blocks:
+    """`CodeBlocks` of the rows, where they are one-hot codes and these are faster; else as they are.
+
+    The codes of the rows are read once. In a file, where they take more than a quarter of the
+    memory.
+
+    Raises:
+        OSError: if the disk is full.
+    """
+    rows, (count, columns) = blocks.rows, blocks.shape
+    if rows.codes is None or (columns < _WIDE and count * columns < _LARGE):
+        return blocks
+    simplex_size = columns // rows.codes.shape[1]
+    shape, dtype = (count, rows.codes.shape[1]), code_dtype(simplex_size)
+    codes = scratch_array(shape, dtype, rows.memory / 4)
+    for some in blocks.slices():  # of as many rows as the embedding below has room for
+        codes[some] = rows.codes.tensor(some if blocks.numbers is None else blocks.numbers[some])
+    return CodeBlocks(codes, simplex_size, columns=blocks.columns, memory=rows.memory)

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from keras_ssl.core.constants import LABELS_PER_CLASS
 from keras_ssl.core.errors import UserError
-from keras_ssl.evaluation.probes.blocks import DenseBlocks
+from keras_ssl.evaluation.probes.blocks import DenseBlocks, as_codes
 from keras_ssl.evaluation.probes.logistic import (
     MAX_ITERATIONS,
     TOLERANCE,
@@ -295,9 +295,10 @@ def fit_classifier(train, labels, columns, seed, numbers=None):
     """
     blocks = DenseBlocks(train, numbers, columns)
     classes, labels = np.unique(labels, return_inverse=True)
-    fitted, factor = blocks, None
-    if spans_less(blocks):
-        factor = coordinates(blocks)
+    factor = coordinates(blocks) if spans_less(blocks) else None
+    if factor is None:
+        fitted = as_codes(blocks)
+    else:
         fitted = DenseBlocks(Rows(factor, _cast(blocks.dtype), memory=blocks.memory))
     c, folds = _choose_c(fitted, labels, seed)
     weights = _fit(fitted, labels, c, zeros(fitted, len(classes)))

@@ -1,5 +1,7 @@
 """Words of tables are made from fields, and numbers share a column only if they can be compared."""
 
+from dataclasses import replace
+
 from keras_ssl.evaluation.results import Result
 from keras_ssl.evaluation.tables import (
     format_table,
@@ -105,6 +107,15 @@ def test_the_mean_is_of_all_data_sets_or_none():
         "representation                x     y  mean",
         "raw pixels                 10.0  21.0  15.5",
         "pretrained, SEM tau_d=0.1  30.0     -     -",
+    ]
+
+
+def test_the_mean_of_transfer_is_of_accuracies_alone():
+    results = [_transfer(PIXELS, "x", 10.0), _transfer(PIXELS, "y", 21.0)]
+    results.insert(1, replace(results[0], metric="top5", value=90.0))
+    assert format_transfer(results).splitlines() == [
+        "representation     x  x top5     y  mean",
+        "raw pixels      10.0    90.0  21.0  15.5",
     ]
 
 

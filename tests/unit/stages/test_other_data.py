@@ -124,6 +124,22 @@ def test_simplices_that_do_not_fit_are_measured_all_the_same():
     assert {one.representation: one.value for one in results} == pytest.approx(whole)
 
 
+def test_a_validation_split_chooses_the_strength():
+    data = dataclasses.replace(data_of(), validation_rows=np.arange(24))
+    (found,) = measured(pixels(), data)
+    assert found.protocol["validation_images"] == 24 and found.protocol["train_images"] == 60
+    parts = [flat(part) for part in (data.train_images, data.test_images)]
+    expected = dense_probe(
+        parts[0],
+        data.train_labels,
+        parts[1],
+        data.test_labels,
+        strengths=3,
+        validation=np.arange(24),
+    )
+    assert found.value == expected.accuracy
+
+
 def test_a_representation_that_cannot_be_measured_is_told_and_the_others_stay():
     data = data_of()
     lonely = ImageData(

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -280,6 +281,30 @@ def test_a_matrix_that_does_not_fit_is_probed_all_the_same():
     assert found == linear_probe(train, labels, test, test_labels)
     with pytest.raises(UserError, match="evaluation.memory"):
         np.asarray(Rows(train, lambda x: x, memory=1.0))
+
+
+def _in_simplices(features):
+    simplices = tf.reshape(features, (-1, 4, 2))
+    return tf.argmax(simplices, axis=-1, output_type=tf.int32)
+
+
+def _one_hot(features):
+    return tf.reshape(tf.one_hot(_in_simplices(features), 2), (-1, 8))
+
+
+@pytest.mark.parametrize("memory", [float("inf"), 1.0])
+def test_wide_simplices_at_tau_0_are_fitted_as_codes(memory, monkeypatch):
+    train, labels, test, test_labels = blobs(spread=2.0)
+    rows = [Rows(part, _one_hot, memory=memory, codes=_in_simplices) for part in (train, test)]
+    dense = linear_probe(rows[0], labels, rows[1], test_labels)
+    classifier = linear_classifier(rows[0], labels)
+    monkeypatch.setattr(blocks_module, "_WIDE", 8)
+    blocks = blocks_module.as_codes(DenseBlocks(rows[0], np.arange(20, 80)))
+    assert isinstance(blocks, blocks_module.CodeBlocks) and blocks.codes.dtype == "uint8"
+    np.testing.assert_array_equal(blocks.codes, _in_simplices(train[20:80]))
+    assert linear_probe(rows[0], labels, rows[1], test_labels) == dense
+    ours = linear_classifier(rows[0], labels).scores(rows[1])
+    np.testing.assert_allclose(ours, classifier.scores(rows[1]), atol=0.01)
 
 
 def test_top5_is_measured_of_many_classes_only():
