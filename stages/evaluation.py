@@ -168,7 +168,7 @@ def own_clusters(workdir, encoder, inputs, evaluation):
     Nothing for a method without clusters, a run without `model.keras`, an encoder without a neck.
     """
     data, preprocess = inputs.data, inputs.preprocessing.function
-    evaluation.results.extend(code_clusters(encoder, data, preprocess))
+    evaluation.results.extend(code_clusters(encoder, data, preprocess, evaluation.memory))
     try:
         method = float32_method(workdir, encoder)
     except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile) as error:

@@ -20,12 +20,15 @@ from threadpoolctl import threadpool_limits
 
 from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.coordinates import compact
+from keras_ssl.evaluation.feature_cache import scratch_array
 from keras_ssl.evaluation.representation import FeatureExtractor
 from keras_ssl.evaluation.results import Measurement, Result
 from keras_ssl.evaluation.rows import Rows
 from keras_ssl.evaluation.validation import checked_labels, checked_rows
-from keras_ssl.layers.codes import checked_matrix
+from keras_ssl.layers.codes import checked_matrix, code_dtype
 from keras_ssl.layers.necks import bottleneck_of, code_sizes, codes_of
+
+_CODED = 1024  # images of which codes are held as an encoder gives them
 
 
 def cluster_agreement(assignments: ArrayLike, labels: ArrayLike) -> Measurement:
@@ -224,12 +227,26 @@ def head_clusters(method: object, data: object, preprocess: Callable) -> list[Re
     return found.results("argmax", data.name, source="pretrained", readout=method.cluster_head)
 
 
-def code_clusters(encoder: keras.Model, data: object, preprocess: Callable) -> list[Result]:
-    """Results of the codes of the test images, means over simplices or codebooks; or none."""
+def code_clusters(
+    encoder: keras.Model, data: object, preprocess: Callable, memory: float = float("inf")
+) -> list[Result]:
+    """Results of the codes of the test images, means over simplices or codebooks; or none.
+
+    Args:
+        encoder: keras.Model.
+        data, preprocess: as for `head_clusters`.
+        memory: float. Bytes that the codes may take; others go to a file that is removed.
+    """
     if bottleneck_of(encoder) is None:
         return []
-    codes = FeatureExtractor(codes_of(encoder), preprocess)(data.test_images).astype("int64")
-    found = _among(code_agreement(codes, data.test_labels), code_sizes(encoder)[1])
+    extract, size = FeatureExtractor(codes_of(encoder), preprocess), code_sizes(encoder)[1]
+    images, codes = data.test_images, None
+    for start in range(0, len(images), _CODED):
+        part = extract(images[start : start + _CODED])
+        if codes is None:
+            codes = scratch_array((len(images), part.shape[1]), code_dtype(size), memory)
+        codes[start : start + len(part)] = part
+    found = _among(code_agreement(codes, data.test_labels), size)
     return found.results("codes", data.name, source="pretrained", readout="codes")
 
 

@@ -1,17 +1,23 @@
 import itertools
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from sklearn import metrics
 
+import keras_ssl
 from keras_ssl.core.errors import UserError
+from keras_ssl.evaluation import clustering
 from keras_ssl.evaluation.clustering import (
     cluster_agreement,
     code_agreement,
+    code_clusters,
     kmeans_agreement,
     matched,
 )
+from keras_ssl.layers.necks import codes_of
 
 
 def _noisy(images=200, classes=4, clusters=4, seed=0):
@@ -162,3 +168,24 @@ def test_features_that_k_means_cannot_take_are_refused(change, options, message)
 def test_codes_must_be_a_matrix():
     with pytest.raises(UserError, match="matrix"):
         code_agreement(np.zeros(4, int), np.zeros(4, int))
+
+
+@pytest.mark.parametrize("memory", [float("inf"), 1])
+def test_codes_of_images_are_read_in_blocks_and_kept_on_disk(memory, monkeypatch):
+    draw = np.random.default_rng(0)
+    data = SimpleNamespace(
+        name="noise",
+        test_images=draw.integers(0, 255, (40, 8, 8, 1)).astype("uint8"),
+        test_labels=np.arange(40) % 3,
+    )
+    encoder = keras_ssl.sem_neck(
+        keras_ssl.create_backbone("tiny", (8, 8, 1), width=4), num_simplices=6, simplex_size=3
+    )
+    preprocess = lambda images: images / 255 - 0.5  # noqa: E731
+    codes = codes_of(encoder)(preprocess(data.test_images.astype("float32")))
+    expected = code_agreement(np.asarray(codes), data.test_labels)
+    monkeypatch.setattr(clustering, "_CODED", 7)
+    found = code_clusters(encoder, data, lambda x: preprocess(tf.cast(x, "float32")), memory)
+    metrics = {one.metric: one.value for one in found}
+    assert metrics.pop("used") == pytest.approx(100 * expected.details["clusters"] / 3)
+    assert metrics == pytest.approx(expected.metrics)
