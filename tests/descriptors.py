@@ -110,6 +110,7 @@ VARIANTS = {
     "simclr+deep": {"num_layers": 3},
     "barlow_twins+unshared": {"shared": "none"},
     "moco+memory_bank": {"dictionary": "memory_bank", "num_images": 12},
+    "deepcluster+kmeans": {"clustering": "kmeans"},
     "moco+end_to_end": {"dictionary": "end_to_end", "symmetric": True},
 }
 # Methods that find clusters, and how many at these sizes.

@@ -8,6 +8,7 @@ from keras_ssl.layers.bottlenecks import GumbelBottleneck, IdentityBottleneck
 from keras_ssl.layers.centering import Centering
 from keras_ssl.layers.heads import dino_head, mlp, self_classifier_head
 from keras_ssl.layers.hyperdimensional import HyperdimensionalProjection
+from keras_ssl.layers.kmeans_memory import KMeansMemory, kmeans, whitened
 from keras_ssl.layers.langevin import LangevinSampler
 from keras_ssl.layers.memory import ClusterMemory, spherical_kmeans
 from keras_ssl.layers.necks import (
@@ -52,6 +53,7 @@ __all__ = [
     "GumbelBottleneck",
     "HyperdimensionalProjection",
     "IdentityBottleneck",
+    "KMeansMemory",
     "KeyQueue",
     "L2Normalization",
     "LangevinSampler",
@@ -73,6 +75,7 @@ __all__ = [
     "embedding_of",
     "entropy_of_simplices",
     "iterative_whiten",
+    "kmeans",
     "mlp",
     "patch_grid",
     "row_context",
@@ -85,5 +88,6 @@ __all__ = [
     "spherical_kmeans",
     "whiten",
     "whiten_sub_batches",
+    "whitened",
     "zca_whiten",
 ]

@@ -12,18 +12,16 @@ from keras_ssl.core.errors import UserError
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import Configured, register
 from keras_ssl.layers.prototypes import Prototypes, unit_rows
+from keras_ssl.ops.linalg import l2_normalize
 from keras_ssl.ops.precision import Tensor
 
 BLOCK = 8192  # rows compared with all centroids at a time
 
 
-@register
-class ClusterMemory(Configured, keras.layers.Layer):
-    """The latest projection of every view of every image, and several clusterings of them.
+class ImageMemory(Configured, keras.layers.Layer):
+    """The latest projection of every view of every image, and classes of the images.
 
-    `remember` projections after a step and `cluster` them from time to time: the centroids become
-    the prototypes, each image gets the class of its cluster. Before the first time prototypes and
-    classes are random, the classes of equal size.
+    A subclass finds the classes in the projections. Before that they are random, of equal size.
 
     Args:
         num_images: int > 0. Images of the training set.
@@ -33,23 +31,8 @@ class ClusterMemory(Configured, keras.layers.Layer):
         num_views: int > 0. Views of an image; the heads cluster them in turn.
         seed: int >= 0. Of the first classes and of k-means.
 
-    Attributes:
-        projections: (num_views, num_images, dim) float32, of length 1; random at first.
-        classes: (heads, num_images) int64; int32 variables stay on the host, where a step that XLA
-            compiled for a GPU cannot read them.
-        prototypes: `Prototypes` of each head, which are not trained.
-
     Raises:
         UserError: for a head with more clusters than there are images.
-
-    Example:
-
-    >>> memory = ClusterMemory(num_images=6, dim=4, num_prototypes=(3, 2))
-    >>> memory.cluster(epoch=1)
-    >>> memory.classes.shape
-    TensorShape([2, 6])
-
-    Reference: Caron et al., SwAV, 2020, appendix D.2 (DeepCluster-v2).
     """
 
     def __init__(
@@ -83,13 +66,12 @@ class ClusterMemory(Configured, keras.layers.Layer):
             initializer=self._random_classes,
             trainable=False,
         )
-        self.prototypes = [
-            Prototypes(count, name=f"prototypes{head}", trainable=False)
-            for head, count in enumerate(num_prototypes)
-        ]
-        for layer in self.prototypes:
-            layer.build((None, dim))
+        self.add_heads()
         self.built = True
+
+    def add_heads(self):
+        """Make the layers that score a projection for the clusters: `heads`."""
+        raise NotImplementedError
 
     def remember(self, index, projections):
         """Keep the projections of a batch.
@@ -107,6 +89,68 @@ class ClusterMemory(Configured, keras.layers.Layer):
         # The views at once: each update copies the whole memory.
         self.projections.assign(ops.scatter_update(self.projections, ops.concatenate(places), rows))
 
+    def _random_classes(self, shape, dtype=None):
+        draw = np.random.default_rng(self.seed)
+        classes = [draw.permutation(shape[1]) % count for count in self.num_prototypes]
+        return ops.cast(np.stack(classes), dtype)
+
+
+@register
+class ClusterMemory(ImageMemory):
+    """The latest projection of every view of every image, and several clusterings of them.
+
+    `remember` projections after a step and `cluster` them from time to time: the centroids become
+    the prototypes, each image gets the class of its cluster. Before the first time prototypes and
+    classes are random, the classes of equal size.
+
+    Args:
+        num_images: int > 0. Images of the training set.
+        dim: int > 0. Width of a projection.
+        num_prototypes: sequence of ints, one for each head. Numbers of clusters, from 2 to
+            `num_images`.
+        num_views: int > 0. Views of an image; the heads cluster them in turn.
+        seed: int >= 0. Of the first classes and of k-means.
+
+    Attributes:
+        projections: (num_views, num_images, dim) float32, of length 1; random at first.
+        classes: (heads, num_images) int64; int32 variables stay on the host, where a step that XLA
+            compiled for a GPU cannot read them.
+        prototypes: `Prototypes` of each head, which are not trained.
+
+    Raises:
+        UserError: for a head with more clusters than there are images.
+
+    Example:
+
+    >>> memory = ClusterMemory(num_images=6, dim=4, num_prototypes=(3, 2))
+    >>> memory.cluster(epoch=1)
+    >>> memory.classes.shape
+    TensorShape([2, 6])
+
+    Reference: Caron et al., SwAV, 2020, appendix D.2 (DeepCluster-v2).
+    """
+
+    def add_heads(self):
+        self.prototypes = [
+            Prototypes(count, name=f"prototypes{head}", trainable=False)
+            for head, count in enumerate(self.num_prototypes)
+        ]
+        for layer in self.prototypes:
+            layer.build((None, self.dim))
+
+    @property
+    def heads(self):
+        """The layers that score a projection for the clusters, one for each head."""
+        return self.prototypes
+
+    def represent(self, projections):
+        """What is kept of projections, and scored: unit rows in at least float32."""
+        return l2_normalize(projections)
+
+    def weights_of(self, index):
+        """Every image weighs the same in the loss."""
+        return None
+
     def cluster(self, epoch, num_iterations=10):
         """Find new prototypes and classes; what is drawn for it follows from seed and epoch."""
         classes = []
@@ -120,11 +164,6 @@ class ClusterMemory(Configured, keras.layers.Layer):
             layer.prototypes.assign(centroids)
             classes.append(ops.cast(nearest, "int64"))
         self.classes.assign(ops.stack(classes))
-
-    def _random_classes(self, shape, dtype=None):
-        draw = np.random.default_rng(self.seed)
-        classes = [draw.permutation(shape[1]) % count for count in self.num_prototypes]
-        return ops.cast(np.stack(classes), dtype)
 
 
 def _check(num_prototypes, num_images):
@@ -174,17 +213,26 @@ def spherical_kmeans(
     return centroids, nearest(rows, centroids)
 
 
-def nearest(rows: Tensor, centroids: Tensor) -> Tensor:
-    """Index of the centroid with the largest product: (n, dim), (k, dim) -> (n,) int32."""
+def nearest(rows: Tensor, centroids: Tensor, offsets: Tensor | float = 0.0) -> Tensor:
+    """Index of the centroid with the largest product, plus its offset.
+
+    Args:
+        rows: (n, dim).
+        centroids: (k, dim).
+        offsets: (k,) or a number.
+
+    Returns:
+        (n,) int32.
+    """
     columns = ops.transpose(centroids)
-    blocks = [ops.argmax(block @ columns, axis=-1) for block in _blocks(rows)]
+    blocks = [ops.argmax(block @ columns + offsets, axis=-1) for block in blocks_of(rows)]
     return ops.cast(ops.concatenate(blocks), "int32")
 
 
 def _move(rows, centroids):
     """Replace centroids by the direction of the sum of their rows."""
     count, total = len(centroids), ops.zeros_like(centroids)
-    for block in _blocks(rows):
+    for block in blocks_of(rows):
         # A product and not a scattered sum: its order, and so its last bit, is always the same.
         member = ops.one_hot(nearest(block, centroids), count, axis=0, dtype=block.dtype)
         total = total + member @ block
@@ -192,5 +240,6 @@ def _move(rows, centroids):
     return ops.where(length > 0, total / ops.maximum(length, 1e-12), centroids)
 
 
-def _blocks(rows):
+def blocks_of(rows: Tensor) -> list[Tensor]:
+    """The rows in blocks that are compared with all centroids at a time."""
     return [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]

@@ -8,7 +8,11 @@ from keras_ssl.ops.precision import Tensor, at_least_float32
 
 
 def cluster_prediction_loss(
-    scores: Sequence[Sequence[Tensor]], targets: Tensor, *, temperature: float = 0.1
+    scores: Sequence[Sequence[Tensor]],
+    targets: Tensor,
+    *,
+    temperature: float = 0.1,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """Cross-entropy of the clusters with the softmax of the scores, averaged over views and heads.
 
@@ -18,6 +22,8 @@ def cluster_prediction_loss(
         scores: sequence of heads, each a sequence of views (batch, prototypes of the head).
         targets: (heads, batch) integers. The cluster of each image, the same for all its views.
         temperature: float > 0.
+        weights: (heads, batch) or None. What each image counts for, 1 on average over the data
+            set (DeepCluster, whose clusters count for as much whatever their size).
 
     Returns:
         A scalar >= 0 in at least float32.
@@ -38,4 +44,7 @@ def cluster_prediction_loss(
         for head, views in enumerate(scores)
         for view in views
     ]
+    if weights is not None:
+        views = len(losses) // len(scores)
+        losses = [weights[place // views] * loss for place, loss in enumerate(losses)]
     return sum(ops.mean(loss) for loss in losses) / len(losses)

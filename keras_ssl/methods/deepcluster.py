@@ -1,15 +1,19 @@
-"""DeepCluster-v2: cluster all images after every epoch, and learn to predict the clusters."""
+"""DeepCluster: cluster all images after every epoch, and learn to predict the clusters."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Literal
 
+import keras
 from keras import ops
 
 from keras_ssl.core.bounds import Between, ClusterCounts, Few, Temperature, Width
 from keras_ssl.core.serialization import register
+from keras_ssl.layers.kmeans_memory import KMeansMemory
 from keras_ssl.layers.memory import ClusterMemory
 from keras_ssl.losses.deepcluster import cluster_prediction_loss
 from keras_ssl.methods.base import Method
-from keras_ssl.ops.linalg import l2_normalize
+
+MEMORIES = {"spherical": ClusterMemory, "kmeans": KMeansMemory}
 
 
 @register
@@ -21,12 +25,18 @@ class DeepCluster(Method):
     fixed prototypes, the clusters its classes. In the first epoch, before there are projections
     to cluster, the classes are drawn at random, equal in size, with random prototypes.
 
+    That is version 2. In version 1 (`clustering="kmeans"`) k-means is by Euclidean distances, of
+    projections that were whitened and normalized; the prototypes are a linear classifier that is
+    learned, and begins anew after every clustering; every cluster counts for as much.
+
     Loss: -log softmax(z.c / T)_y, y the image's cluster and c the centroids, averaged over heads
-    and views.
+    and views; in version 1 -w_y log softmax(W z + b)_y, w_y the inverse of the cluster's size.
 
     Args:
         num_prototypes: numbers of clusters, one for each head; at most that of the images.
-        temperature: float > 0. Of the softmax over the prototypes.
+        clustering: "spherical" or "kmeans". Version 2 or version 1, which has one head
+            (num_prototypes=10000 and kmeans_iterations=20 on ImageNet).
+        temperature: float > 0. Of the softmax over the prototypes; version 1 has none.
         hidden_dim: int > 0. Width of the projector's hidden layer.
         projection_dim: int > 0. Width of the space in which is clustered.
         kmeans_iterations: int > 0. Times that k-means moves the centroids.
@@ -46,7 +56,9 @@ class DeepCluster(Method):
     Reference: Caron et al., Unsupervised learning of visual features by contrasting cluster
     assignments, 2020, appendix D.2; facebookresearch/swav, main_deepclusterv2.py, which fills the
     memory by an epoch without learning. Random classes: Bojanowski and Joulin, Unsupervised
-    learning by predicting noise, 2017.
+    learning by predicting noise, 2017. Version 1: Caron et al., Deep clustering for unsupervised
+    learning of visual features, 2018, eq. 2 and sec. 3.2 to 3.4, which passes over all images once
+    more to cluster their features, and draws images by their clusters.
     """
 
     terms = ("deepcluster",)
@@ -64,6 +76,7 @@ class DeepCluster(Method):
         hidden_dim: Width = 2048,
         projection_dim: Width = 128,
         kmeans_iterations: Few = 10,
+        clustering: Literal["spherical", "kmeans"] = "spherical",
         **kwargs,
     ):
         super().__init__(encoder, **kwargs)
@@ -73,33 +86,55 @@ class DeepCluster(Method):
         self.hidden_dim = hidden_dim
         self.projection_dim = projection_dim
         self.kmeans_iterations = kmeans_iterations
+        self.clustering = clustering
         self.projector = self.head((hidden_dim, projection_dim), name="projector")
-        self.memory = ClusterMemory(
+        self.memory = MEMORIES[clustering](
             num_images, projection_dim, num_prototypes, self.num_views[0], self.seed, name="memory"
         )
 
     def start_epoch(self, epoch):
         self.memory.cluster(epoch, self.kmeans_iterations)
+        # What is left to train in the memory was drawn anew.
+        forget(getattr(self, "optimizer", None), self.memory.trainable_variables)
 
     def embed(self, views, training):
         features = self.encode(views, training=training)
-        projections = [l2_normalize(self.projector(f, training=training)) for f in features]
+        memory = self.memory
+        projections = [memory.represent(self.projector(f, training=training)) for f in features]
         return {
             "projections": projections,
-            "scores": [[layer(z) for z in projections] for layer in self.memory.prototypes],
-            "classes": ops.take(self.memory.classes, views["index"], axis=1),
+            "scores": [[layer(z) for z in projections] for layer in memory.heads],
+            "classes": ops.take(memory.classes, views["index"], axis=1),
+            "weights": memory.weights_of(views["index"]),
             "index": views["index"],
         }
 
     def loss_terms(self, outputs):
         loss = cluster_prediction_loss(
-            outputs["scores"], outputs["classes"], temperature=self.temperature
+            outputs["scores"],
+            outputs["classes"],
+            temperature=self.temperature if self.clustering == "spherical" else 1.0,
+            weights=outputs["weights"],
         )
         return {"deepcluster": loss}
 
     def cluster_scores(self, images):
         features = self.encoder(images, training=False)
-        return self.memory.prototypes[0](l2_normalize(self.projector(features, training=False)))
+        projections = self.projector(features, training=False)
+        return self.memory.heads[0](self.memory.represent(projections))
 
     def after_step(self, outputs):
         self.memory.remember(outputs["index"], outputs["projections"])
+
+
+def forget(
+    optimizer: keras.optimizers.Optimizer | None, variables: Sequence[keras.Variable]
+) -> None:
+    """Set to 0 what an optimizer keeps of variables: momentum, moments, accumulated gradients."""
+    if optimizer is None or not variables:
+        return
+    starts = tuple(variable.path.replace("/", "_") + "_" for variable in variables)
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    for slot in inner.variables:
+        if slot.name.startswith(starts):
+            slot.assign(ops.zeros_like(slot))

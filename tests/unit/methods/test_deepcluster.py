@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from keras import ops
 
+import keras_ssl
 from keras_ssl.core.errors import UserError
+from keras_ssl.layers.kmeans_memory import balanced, kmeans, whitened
 from keras_ssl.layers.memory import spherical_kmeans
 from keras_ssl.losses.deepcluster import cluster_prediction_loss
 from keras_ssl.ops.linalg import l2_normalize
@@ -121,3 +123,94 @@ def test_more_clusters_than_images_are_refused_with_what_fits():
         changed("deepcluster", num_images=20, num_prototypes=(4, 21))
     with pytest.raises(UserError, match="1 or more values"):
         changed("deepcluster", num_prototypes=())
+
+
+# Version 1.
+
+
+def first_version(**options):
+    return changed("deepcluster", **{"clustering": "kmeans", "num_images": 20, **options})
+
+
+def test_every_cluster_counts_for_as_much_whatever_its_size():
+    weights = balanced(np.array([0, 0, 0, 2, 2, 4]), 5)
+    np.testing.assert_allclose(weights, [2 / 3, 2 / 3, 2 / 3, 1, 1, 2], rtol=1e-6)
+    assert np.mean(weights) == pytest.approx(1.0)
+
+
+def test_the_loss_of_version_1_is_weighted_cross_entropy_of_a_linear_classifier():
+    method = first_version()
+    method.start_epoch(2)
+    views = {**make_views(method), "index": np.arange(3, 11)}
+    outputs = method.embed(views, training=True)
+    losses = []
+    for head, layer in enumerate(method.memory.classifiers):
+        labels = np.asarray(method.memory.classes)[head, 3:11]
+        weights = np.asarray(method.memory.weights_in_loss)[head, 3:11]
+        for z in outputs["projections"]:
+            scores = np.asarray(z) @ np.asarray(layer.kernel) + np.asarray(layer.bias)
+            picked = np.log(softmax(scores))[np.arange(8), labels]
+            losses.append(-np.mean(weights * picked))
+    loss = method.loss_terms(outputs)["deepcluster"]
+    np.testing.assert_allclose(loss, np.mean(losses), rtol=1e-4)
+    assert np.std(np.asarray(method.memory.weights_in_loss)) > 0
+
+
+def test_labels_are_those_of_k_means_of_the_whitened_memory():
+    method = first_version(num_prototypes=(4, 3))
+    method.start_epoch(2)
+    for head, count in enumerate((4, 3)):
+        rows = whitened(method.memory.projections[head])
+        _, labels = kmeans(rows, count, num_iterations=10, seed=(0, 2, head))
+        np.testing.assert_array_equal(method.memory.classes[head], labels)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_classifiers_begin_anew_after_a_clustering_and_so_does_their_momentum(optimizer):
+    method = first_version()
+    method.compile(keras_ssl.OPTIMIZERS[optimizer](0.1), jit_compile=False)
+    fit(method, make_views(method), 2)
+    classifier, projector = method.memory.classifiers[0], method.projector
+    moments = {v.name: np.array(v) for v in method.optimizer.variables}
+    learned = np.array(classifier.kernel)
+    method.start_epoch(2)
+    assert np.any(learned != np.asarray(classifier.kernel))
+    assert np.abs(np.asarray(classifier.kernel)).max() < 0.06  # standard deviation 0.01
+    np.testing.assert_array_equal(classifier.bias, np.zeros(4))
+    own = [f"{v.path.replace('/', '_')}_" for v in classifier.trainable_variables]
+    others = [f"{v.path.replace('/', '_')}_" for v in projector.trainable_variables]
+    for starts, is_forgotten in ((own, True), (others, False)):
+        slots = [s for s in method.optimizer.variables if s.name.startswith(tuple(starts))]
+        assert len(slots) >= len(starts)
+        for slot in slots:
+            assert np.any(moments[slot.name] != 0) or not is_forgotten
+            if is_forgotten:
+                np.testing.assert_array_equal(slot, np.zeros(slot.shape))
+            else:
+                np.testing.assert_array_equal(slot, moments[slot.name])
+
+
+def test_version_1_keeps_projections_as_they_are_and_scores_images_by_its_classifier():
+    method = first_version()
+    views = make_views(method)
+    outputs = method.embed(views, training=True)
+    lengths = np.linalg.norm(np.asarray(outputs["projections"][0]), axis=1)
+    assert np.std(lengths) > 1e-3
+    method.after_step(outputs)
+    kept = np.asarray(method.memory.projections)[0, :8]
+    np.testing.assert_allclose(kept, outputs["projections"][0], rtol=1e-6)
+    images = views["global"][:, 0]
+    scores = method.memory.classifiers[0](method.projector(method(images), training=False))
+    np.testing.assert_allclose(method.cluster_scores(images), scores, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_two_replicas_of_version_1_equal_one(two_replicas):
+    single = first_version()
+    with two_replicas.scope():
+        double = first_version()
+        double.set_weights(single.get_weights())
+    for method in (single, double):
+        fit(method, make_views(method), 2)
+    for a, b in zip(single.get_weights(), double.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
