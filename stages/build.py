@@ -5,16 +5,22 @@ import numpy as np
 
 import keras_ssl
 from keras_ssl.config import Recipe
-from keras_ssl.config.schema import Optimizer, Training
+from keras_ssl.config.schema import Backbone, Optimizer, Training
 from keras_ssl.core.errors import UserError
 from stages.devices import devices_for, strategy_for
 from stages.inputs import Inputs, Preprocessing
 
 
-def build_encoder(recipe: Recipe, preprocessing: Preprocessing) -> keras.Model:
-    """The backbone, with the neck that the recipe asks for, under the current dtype policy."""
+def build_encoder(
+    recipe: Recipe, preprocessing: Preprocessing, backbone: Backbone | None = None
+) -> keras.Model:
+    """The backbone, with the neck that the recipe asks for, under the current dtype policy.
+
+    The recipe's own backbone, unless another one is given.
+    """
     shape = (preprocessing.image_size, preprocessing.image_size, preprocessing.channels)
-    encoder = keras_ssl.create_backbone(recipe.backbone.name, shape, **recipe.backbone.options)
+    backbone = backbone or recipe.backbone
+    encoder = keras_ssl.create_backbone(backbone.name, shape, **backbone.options)
     if recipe.neck.kind == "none":
         return encoder
     return keras_ssl.add_neck(encoder, kind=recipe.neck.kind, **recipe.neck.options)
@@ -55,14 +61,22 @@ def build_method(recipe: Recipe, inputs: Inputs, steps: int) -> keras_ssl.Method
     strategy = strategy_for(recipe, devices)
     check_replicas(recipe.training, strategy.num_replicas_in_sync)
     cls = keras_ssl.METHODS[recipe.base_name]
+    if recipe.backbone.other and "second_encoder" not in cls.run_facts:
+        raise UserError(
+            f"backbone.second={recipe.backbone.second}: {recipe.base_name} has no second branch. "
+            "Leave it out, or take vicreg, simclr or barlow_twins."
+        )
     facts = {
         "num_images": len(inputs.data.pretraining_images),
         "image_size": inputs.preprocessing.image_size,
         "batch_size": recipe.training.batch_size,
     }
     with strategy.scope():
+        encoder = build_encoder(recipe, inputs.preprocessing)
+        other = recipe.backbone.other
+        facts["second_encoder"] = other and build_encoder(recipe, inputs.preprocessing, other)
         method = cls(
-            build_encoder(recipe, inputs.preprocessing),
+            encoder,
             **method_arguments(recipe, updates, steps // recipe.training.epochs),
             **{name: facts[name] for name in cls.run_facts},
         )

@@ -263,6 +263,7 @@ def available(catalog: Catalog, method: str, optimizer: Override) -> dict[str, S
     sections = {"method": dict(catalog.methods[method.removeprefix(PREFIX)].settings)}
     sections.update({section: declared(cls) for section, cls in SECTIONS.items()})
     _limit(sections["backbone"], "name", catalog.backbones)
+    _limit(sections["backbone"], "second", ("same", *catalog.backbones))
     _limit(sections["augment"], "policy", catalog.policies)
     _limit(sections["augment"], "local_policy", ("same", *catalog.policies))
     _limit(sections["optimizer"], "name", catalog.optimizers)

@@ -1,7 +1,7 @@
 """The sections of a recipe: every setting of a run with type, bounds, default and meaning."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Annotated, Literal
 
 from keras_ssl.core.bounds import (
@@ -117,6 +117,8 @@ class Backbone(Checked):
         zero_init_residual: Whether every residual block is initialized as the identity.
         patch_size: Side of a Vision Transformer's patch in pixels; `none` chooses by the image
             size.
+        second: Name of the network of the second branch, where method.shared is "projector" or
+            "none"; "same" for one like the first. Between ResNets the other fields hold for both.
     """
 
     name: str = "resnet18"
@@ -125,12 +127,22 @@ class Backbone(Checked):
     stem_padding: Annotated[int, Between(0, 100)] = 1
     zero_init_residual: bool = False
     patch_size: Pixels | None = None
+    second: str = "same"
 
     @property
     def options(self):
-        """The fields that differ from their defaults: {name: value}."""
-        plain = asdict(Backbone(self.name))
+        """The fields of this network that differ from their defaults: {name: value}."""
+        plain = asdict(Backbone(self.name, second=self.second))
         return {name: value for name, value in asdict(self).items() if value != plain[name]}
+
+    @property
+    def other(self):
+        """The `Backbone` of the second branch, or None for one like the first."""
+        if self.second == "same":
+            return None
+        if self.name.startswith("resnet") and self.second.startswith("resnet"):
+            return replace(self, name=self.second, second="same")
+        return Backbone(self.second)
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ class Method(Configured, keras.Model):
         run_facts: arguments of `__init__`, without a default or an annotation, that follow from
             the run and not from a recipe: `num_images`, the number of training images;
             `image_size`, the pixels of a view's side; `batch_size`, the images of a step over all
-            replicas.
+            replicas; `second_encoder`, the network of a second branch or None.
         second_view_temperature: whether view 2 is read at the neck's target temperature
             (methods without a momentum copy; SEM, tables 7 to 13).
         takes_eigenvalues: whether the step takes eigenvalues, which XLA's code for a GPU does

@@ -29,6 +29,8 @@ class TwoBranches(Method):
     weights (DW), different architectures (DA).
     """
 
+    run_facts = ("second_encoder",)
+
     def __init__(
         self,
         encoder,
