@@ -25,6 +25,7 @@ CHOICES = ("backbone.name", "optimizer.name", "augment.policy", "neck.kind")
 _SAME_SETTING = (*NOT_TRAINING, "augment.where", "training.seed", "training.precision")
 # What decides of which kind the accuracy of a linear probe is.
 _PROBE = ("evaluation.probe", "evaluation.probe_views", "evaluation.probe_epochs")
+_PROBE += ("data.test_crop",)
 _KINDS = {"nmi": "NMI", "top5": "top-5"}
 
 

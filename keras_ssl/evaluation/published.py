@@ -60,6 +60,8 @@ def same_kind(printed: Published, result: Result, target: Target) -> bool:
         return False
     if printed.task in PROBES and ("view" in result.protocol) != target.augmented:
         return False
+    if printed.task == "shifted probe" and target.measured:  # of another probe
+        return False
     return printed.task == "argmax" or _reads_alike(printed, result)
 
 

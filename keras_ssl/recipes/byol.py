@@ -26,7 +26,7 @@ _RESNET50 = {
         "weight_decay": 1e-4,
     },
 }
-_TABLE_3 = ("imagenet_v2", "imagenet_r", "imagenet2012_corrupted", "imagenet_a")
+_TABLE_3 = ("imagenet_v2", "imagenet_r", "imagenet2012_corrupted/*", "imagenet_a")
 _TABLE_4 = ("food101", "cifar10", "cifar100", "sun397", "dtd", "oxford_flowers102")
 
 
@@ -37,7 +37,7 @@ def _on_imagenet(linear, shifted, transfer, finetuned, top1, top5, readout=""):
     return (
         sem(linear, "SEM, table 3", **probe),
         *(
-            sem(value, "SEM, table 3", dataset=dataset, **probe)
+            sem(value, "SEM, table 3", task="shifted probe", readout=readout, dataset=dataset)
             for dataset, value in zip(_TABLE_3, shifted.split(), strict=True)
         ),
         *(

@@ -52,7 +52,7 @@ FAMILIES = {
     "imagenet": differences(
         "the ImageNet settings that most papers share, and SEM's linear probe",
         backbone={"name": "resnet50"},
-        data={"image_size": 224},
+        data={"image_size": 224, "test_crop": 224 / 256},  # SEM, appendix B.1
         augment={"policy": "imagenet_asymmetric"},
         optimizer={"name": "lars", "learning_rate": 0.3, "weight_decay": 1e-6},
         evaluation={"probe": "sem_sgd_imagenet", **_READ},
@@ -66,7 +66,7 @@ FAMILIES |= {
     "imagenet100": differences("as for imagenet2012"),
     "mini_imagenet": differences(
         "as for imagenet2012, on images of 84 pixels",
-        data={"image_size": 84},
+        data={"image_size": 84, "test_crop": 1.0},
         augment={"local_size": 0},
         evaluation=LARS_PROBE,
     ),

@@ -386,6 +386,7 @@ PROBES = [
         {
             "evaluation.probe": "sem_sgd_imagenet",
             "evaluation.probe_temperatures": (0.01, 0.1, 1.0),
+            "data.test_crop": 224 / 256,  # appendix B.1
             **AUGMENTED,
         },
     ),

@@ -152,8 +152,26 @@ def test_a_result_says_with_what_it_was_measured_where_the_run_measures_otherwis
     assert recipe.expected.endswith("(SEM, table 1), measured with evaluation.probe=sem_sgd")
     cached = resolve(CATALOG, "byol", on("cifar100", "evaluation.probe_views=cached"))
     assert cached.expected.endswith(", measured with evaluation.probe_views=augmented")
+    whole = resolve(CATALOG, "sem_byol", on("imagenet2012", "data.test_crop=1"))
+    assert whole.expected == "74.1 % linear (SEM, table 3), measured with data.test_crop=0.875"
     online = resolve(CATALOG, "byol", on("cifar10", "evaluation.probe=lars"))
     assert "measured with" not in online.expected  # a classifier trained along with it
+
+
+def test_tables_3_to_5_of_sem_are_published_for_its_runs_on_imagenet():
+    for name, recipe, shifted, transfer, finetuned, few in (
+        ("byol", "imagenet/sem_baseline", "59.2 18.8 39.5 1.65", "74.2", "83.1", "51.6 67.5"),
+        ("sem_byol", "imagenet", "61.2 22.1 43.4 2.53", "74.7", "84.7", "56.7 69.9"),
+    ):
+        found = {}
+        for result in RECIPES[name][recipe].results:
+            found.setdefault((result.place, result.task, result.metric), []).append(result)
+        of = {key: " ".join(result.value for result in results) for key, results in found.items()}
+        assert of["SEM, table 3", "shifted probe", "accuracy"] == shifted
+        assert of["SEM, table 4", "transfer", "accuracy"].split()[0] == transfer
+        assert of["SEM, table 4", "finetune", "accuracy"].split()[0] == finetuned
+        assert of["SEM, table 5", "finetune", "accuracy"] == few
+        assert all(r.dataset for r in found["SEM, table 4", "transfer", "accuracy"])
 
 
 def test_a_result_follows_what_is_changed_later():

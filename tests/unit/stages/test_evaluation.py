@@ -31,7 +31,9 @@ def inputs():
 
 def recipe_with(kind="none", **evaluation):
     settings = Evaluation(**{"labels_per_class": 2, "clusters": False, **evaluation})
-    return SimpleNamespace(name="byol", neck=Neck(kind=kind), evaluation=settings, data=Data())
+    unpublished = {"family": "small", "settings": {}, "published": ()}
+    sections = {"neck": Neck(kind=kind), "evaluation": settings, "data": Data()}
+    return SimpleNamespace(name="byol", **sections, **unpublished)
 
 
 def encoder_with():
