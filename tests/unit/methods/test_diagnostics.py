@@ -1,5 +1,6 @@
 """What is logged besides the loss: bounds on the mutual information, entropy of simplices."""
 
+import json
 import math
 
 import keras
@@ -15,6 +16,7 @@ from keras_ssl.layers.simplicial import (
     simplicial_entropy,
 )
 from keras_ssl.losses.cpc import infonce, mutual_information_bound
+from keras_ssl.training.callbacks import EventFiles, MetricsLog
 from tests.descriptors import BATCH, NECK, make_method, make_views
 from tests.unit.support import changed, crops, fit, random
 
@@ -141,3 +143,14 @@ def test_entropy_of_simplices_is_the_entropy_of_their_logits():
         entropy = entropy_of_simplices(hard, 4, 3)
     np.testing.assert_array_equal(entropy, np.zeros((5, 4)))
     assert np.all(np.isfinite(tape.gradient(entropy, hard)))
+
+
+def test_diagnostics_reach_the_metrics_file_and_the_event_files(tmp_path):
+    method = make_method("sem_moco", run_eagerly=True)
+    callbacks = [MetricsLog(tmp_path / "metrics.jsonl"), EventFiles(tmp_path / "events")]
+    data = tf.data.Dataset.from_tensors(make_views(method))
+    method.fit(data, verbose=0, callbacks=callbacks)
+    (line,) = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert {"moco", BOUND, ENTROPY} <= set(json.loads(line))
+    (events,) = (tmp_path / "events").iterdir()
+    assert all(name.encode() in events.read_bytes() for name in (BOUND, ENTROPY))
