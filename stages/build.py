@@ -100,11 +100,6 @@ def method_arguments(recipe: Recipe, updates: int, per_epoch: int) -> dict:
 
 def check_replicas(training: Training, replicas: int):
     """Refuse what several replicas cannot do."""
-    if replicas > 1 and training.accumulate > 1:
-        raise UserError(
-            "training.accumulate needs a single replica: Keras cannot accumulate gradients under "
-            "tf.distribute. Take --strategy=none or training.accumulate=1."
-        )
     if training.batch_size % replicas:
         raise UserError(
             f"--batch_size={training.batch_size} does not divide over {replicas} replicas: take a "

@@ -92,9 +92,7 @@ def devices_for(
     if training.strategy == "mirrored":
         replicas = Choice(max(1, count), "as asked")
     elif training.strategy == "auto":
-        replicas = replicas_for(
-            hardware, batch_size=training.batch_size, accumulate=training.accumulate
-        )
+        replicas = replicas_for(hardware, batch_size=training.batch_size)
         why = replicas.why if replicas.value == 1 else doubt(replicas.value)
         if why:
             replicas = Choice(1, f"1 of {count} GPUs: {why}")

@@ -106,13 +106,11 @@ def place_of_views(hardware: Hardware, deterministic: bool = False) -> str:
     return "device" if xla_for(hardware, deterministic=deterministic).value else "host"
 
 
-def replicas_for(hardware: Hardware, *, batch_size: int, accumulate: int = 1) -> Choice:
+def replicas_for(hardware: Hardware, *, batch_size: int) -> Choice:
     """`Choice` of how many GPUs "auto" would train on, were they to pass their check."""
     count = len(hardware.gpus)
     if count < 2:
         return Choice(1)
-    if accumulate > 1:
-        return Choice(1, "gradients are accumulated")
     if batch_size % count:
         return Choice(1, f"a batch of {batch_size} does not divide over {count}")
     return Choice(count)

@@ -7,9 +7,10 @@ from keras.optimizers.schedules import LearningRateSchedule
 from keras_ssl.core.bounds import Checked, LearningRate, LearningRateOrZero, Weight
 from keras_ssl.core.errors import UserError, did_you_mean
 from keras_ssl.core.serialization import constructor_arguments
+from keras_ssl.optimizers.replicas import AcrossReplicas
 
 
-class VariableRules(Checked):
+class VariableRules(AcrossReplicas, Checked):
     """Mixin for Keras optimizers: per-variable weight decay and learning rate.
 
     Put it before the Keras base class. `build` settles the rules once, by the position of each

@@ -546,3 +546,69 @@ def test_two_replicas_equal_one_of_twice_the_batch(name, two_replicas):
     atol = 3e-5 if name.endswith("cplearn") else 1e-5
     for a, b in zip(single.weights, double.weights, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=atol)
+
+
+def fit_different(method, steps, first=0):
+    """Fit on batches that differ from each other: -> losses of all of them."""
+    batches = [make_views(method, seed=seed) for seed in range(first, first + steps)]
+    stacked = {name: keras.ops.stack([batch[name] for batch in batches]) for name in batches[0]}
+    data = tf.data.Dataset.from_tensor_slices(stacked)
+    return method.fit(data, shuffle=False, verbose=0).history["loss"]
+
+
+# By default the method that has both a target that follows and a queue.
+@pytest.mark.parametrize(
+    ("name", "optimizer"),
+    [
+        ("moco", "sgd"),
+        pytest.param("byol", "lars", marks=pytest.mark.slow),
+        pytest.param("simclr", "adamw", marks=pytest.mark.slow),
+    ],
+)
+def test_two_replicas_accumulate_like_one_of_twice_the_batch(
+    name, optimizer, two_replicas, tmp_path
+):
+    options = {"optimizer": optimizer, "gradient_accumulation_steps": 4}
+    single = make_method(name, **options)
+    with two_replicas.scope():
+        double = make_method(name, **options)
+    double.set_weights(single.get_weights())
+    for method in (single, double):
+        method.optimizer.clipnorm = 0.05
+        fit_different(method, steps=3)
+    assert int(double.optimizer.iterations) == 0
+    before = [np.array(weight) for weight in double.trainable_weights]
+    np.testing.assert_array_equal(before[0], single.trainable_weights[0])
+    double.save_weights(tmp_path / "checkpoint.weights.h5")
+    for method in (single, double):
+        fit_different(method, steps=6, first=3)
+    assert int(double.optimizer.iterations) == int(single.optimizer.iterations) == 2
+    # The accumulators too: that of the ninth batch is in them.
+    pairs = zip(
+        [*single.weights, *single.optimizer.variables],
+        [*double.weights, *double.optimizer.variables],
+        strict=True,
+    )
+    for a, b in pairs:
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5, err_msg=a.path)
+    # Resumed between two updates.
+    with two_replicas.scope():
+        resumed = make_method(name, seed=7, **options)
+        resumed.optimizer.build(resumed.trainable_variables)
+    resumed.optimizer.clipnorm = 0.05
+    resumed.load_weights(tmp_path / "checkpoint.weights.h5")
+    fit_different(resumed, steps=6, first=3)
+    for a, b in zip(double.weights, resumed.weights, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6, err_msg=a.path)
+
+
+def test_two_replicas_accumulate_in_float16_and_leave_out_a_bad_batch(two_replicas):
+    keras.config.set_dtype_policy("mixed_float16")
+    with two_replicas.scope():
+        method = make_method("moco", gradient_accumulation_steps=2)
+    assert_finite(method, fit(method, steps=4))
+    assert int(method.optimizer.iterations) == 2
+    before = state(method)
+    logs = fit_spoiled(method, rows=slice(BATCH // 2, BATCH))
+    assert logs["skipped_steps"] == [1.0]
+    assert_skipped(method, before)

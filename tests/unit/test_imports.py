@@ -82,6 +82,7 @@ TENSORFLOW = {
     "keras_ssl/methods/base.py",
     "keras_ssl/ops/random.py",
     "keras_ssl/core/replicas.py",
+    "keras_ssl/optimizers/replicas.py",
     "keras_ssl/core/detection.py",
     "keras_ssl/ops/precision.py",
     "keras_ssl/layers/langevin.py",

@@ -309,11 +309,14 @@ def test_several_gpus_are_taken_after_their_check_or_when_asked_for():
     assert count(CPU, "training.strategy=mirrored", doubt=refuse).replicas.value == 1
 
 
-@pytest.mark.parametrize("override", ["training.batch_size=33", "training.accumulate=2"])
-def test_what_several_gpus_cannot_do_is_done_on_one_unless_they_were_asked_for(override):
+def test_what_several_gpus_cannot_do_is_done_on_one_unless_they_were_asked_for():
     refuse = lambda gpus: pytest.fail("not to be checked")  # noqa: E731
-    value, why = count(machine(A100, A100), override, doubt=refuse).replicas
+    value, why = count(machine(A100, A100), "training.batch_size=33", doubt=refuse).replicas
     assert value == 1 and why
+
+
+def test_several_gpus_are_taken_to_accumulate_gradients_too():
+    assert count(machine(A100, A100), "training.accumulate=2").replicas.value == 2
 
 
 @pytest.mark.parametrize("name, compiled", [("simclr", True), ("dbn", False), ("simmer", False)])
