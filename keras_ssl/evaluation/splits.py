@@ -70,13 +70,33 @@ def held_out(labels: np.ndarray, share: float, seed: int = 0) -> np.ndarray:
     >>> held_out(np.array([0, 1, 0, 1]), share=0.5).size
     2
     """
+    return _held_out(labels, lambda count: max(1, round(share * count)), seed)
+
+
+def held_out_per_class(labels: np.ndarray, per_class: int, seed: int = 0) -> np.ndarray:
+    """Sorted row numbers of so many images of each class, to choose settings by.
+
+    Of a class with fewer images all but one are held out.
+
+    Raises:
+        UserError: if no class has two images.
+
+    Example:
+
+    >>> held_out_per_class(np.array([0, 1, 0, 1, 1]), per_class=2).size
+    3
+    """
+    return _held_out(labels, lambda count: per_class, seed)
+
+
+def _held_out(labels, number_of, seed):
     classes, counts = np.unique(labels, return_counts=True)
     if counts.max() < 2:
         raise UserError(
             f"Class {classes[0]} has a single train image: so has every other, and choosing "
             "settings takes two of a class. Take a protocol with one learning rate and one l1."
         )
-    return _per_class(labels, lambda count: min(max(1, round(share * count)), count - 1), seed)
+    return _per_class(labels, lambda count: min(number_of(count), count - 1), seed)
 
 
 def _per_class(labels, number_of: Callable[[int], int], seed):

@@ -1,13 +1,14 @@
 """Train many linear classifiers of the same minibatches in one compiled computation.
 
-R representations are read from one array, and P probes are trained on each: their weights lie
-stacked as (P, classes, features), so that a step costs two matrix products for each representation
-whatever P is, and features are gathered (and temperatures applied) once for all probes.
+R representations are read from one array, and P probes are trained on each. Probes of one
+representation are stacked in chains, as (P, classes, features), so that a step costs two matrix
+products for each chain, and minibatches are read (and temperatures applied) once for all of them.
+Chains that do not fit in memory together are trained one group after the other.
 """
 
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,14 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from keras_ssl.core.detection import detect
+from keras_ssl.core.errors import UserError
+from keras_ssl.evaluation.probes.minibatches import LOADED, chunk_bytes, minibatches
+from keras_ssl.evaluation.rows import BLOCK_VALUES, gib
+
+# Weights of a chain, 128 MiB in float32. It is the same whatever the memory, so that results are
+# too: matrix products round by their shape.
+CHAIN_VALUES = 2**25
+_READ = 3  # tensors of a minibatch that reading a representation of it takes
 
 # Fraction of the training that is done -> factor of the learning rate; fine-tuning uses them too.
 SCHEDULES = {
@@ -43,6 +52,11 @@ def _sgd(weights, gradients, slots, rate, _):
     return weights - rate * velocity, (velocity,)
 
 
+def _nesterov(weights, gradients, slots, rate, _):
+    velocity = 0.9 * slots[0] + gradients
+    return weights - rate * (gradients + 0.9 * velocity), (velocity,)
+
+
 def _larc(weights, gradients, slots, rate, number):
     axes = list(range(1, weights.shape.rank))  # each probe has norms of its own
     size, slope = (
@@ -61,6 +75,7 @@ def _adam(weights, gradients, slots, rate, number):
 
 OPTIMIZERS = {
     "sgd": ProbeOptimizer(1, _sgd),
+    "nesterov": ProbeOptimizer(1, _nesterov),
     "larc": ProbeOptimizer(1, _larc),
     "adam": ProbeOptimizer(2, _adam),
 }
@@ -71,6 +86,25 @@ def as_one(features: tf.Tensor) -> tf.Tensor:
     return features[None]
 
 
+@dataclass(frozen=True)
+class Chain:
+    """Probes of one representation that are trained by the same matrix products.
+
+    Attributes:
+        representation: int. Its number.
+        probes: slice. Which of its probes these are.
+        weights: float32 (P, classes, F), a `tf.Variable` while they are trained.
+        biases: float32 (P, classes), likewise.
+        slots: for weights and biases the tuple of tensors that the optimizer keeps.
+    """
+
+    representation: int
+    probes: slice
+    weights: tf.Variable
+    biases: tf.Variable
+    slots: tuple = ((), ())
+
+
 def train_probes(
     features: ArrayLike | Callable[[int], np.ndarray],
     labels: np.ndarray,
@@ -79,123 +113,214 @@ def train_probes(
     protocol,
     *,
     classes: int,
-    read: Callable[[tf.Tensor], tf.Tensor] = as_one,
+    read: Callable[[tf.Tensor], Sequence[tf.Tensor]] = as_one,
     rows: np.ndarray | None = None,
     seed: int = 0,
-) -> tuple[tf.Tensor, tf.Tensor]:
+    memory: float = float("inf"),
+) -> Iterator[list[Chain]]:
     """Train a probe for every entry of `rates`; each becomes what it would become alone.
 
     All probes start from the same weights and see the same minibatches, which are drawn anew each
-    epoch; images that do not fill a last minibatch wait for the next epoch.
+    epoch; images that do not fill a last minibatch wait for the next epoch. The next group is
+    trained when it is asked for; the chains of the one before have no values from then on.
 
     Args:
-        features: float32 (N, E), array or tensor; or a function `epoch -> float32 (N, E)` for
-            augmented ones.
+        features: (N, E), an array that may be an `np.memmap`: float, or the integers that `read`
+            takes. Or a function `epoch -> (N, E)` for augmented ones, called for each group.
         labels: int (N,) in [0, classes).
         rates: float (R, P) > 0. Learning rates, as the optimizer uses them.
         l1: float (R, P) >= 0.
         protocol: `ProbeProtocol`. Its epochs, batch size, schedule, optimizer, `weight_std`.
         classes: int >= 2.
-        read: `tensor (B, E) -> (R, B, F)`.
+        read: `tensor (B, E) -> R tensors (B, F)`, in a list or stacked.
         rows: int (n,) or None. The images to train on; None for all.
         seed: int. Draws the initial weights and the minibatches.
+        memory: float. Bytes that training may take; as few groups as fit. They change no bit,
+            unless not even `CHAIN_VALUES` weights fit.
 
-    Returns:
-        weights (R, P, classes, F), biases (R, P, classes).
+    Yields:
+        For each group the list of its `Chain`s.
+
+    Raises:
+        UserError: if not even one probe fits in `memory`.
     """
-    draw = np.random.RandomState(seed)  # its stream is frozen; that of default_rng is not
     rows = np.arange(len(labels)) if rows is None else rows
     batch = min(protocol.batch_size, len(rows))
-    labels, run, state = tf.constant(labels, tf.int32), _epoch(read, protocol.optimizer), None
     rates, l1 = (np.asarray(x, "float32") for x in (rates, l1))
-    for epoch in range(protocol.epochs):
-        if callable(features) or epoch == 0:
-            now = features(epoch) if callable(features) else features
-            now = tf.convert_to_tensor(now, tf.float32)
-        if state is None:
-            width = read(now[:1]).shape[-1]
-            state = _start(rates.shape, classes, width, protocol, draw)
-        order = draw.permutation(rows)[: len(rows) // batch * batch].reshape(-1, batch)
-        factor = np.float32(SCHEDULES[protocol.schedule](epoch / protocol.epochs))
-        rate = tf.constant(factor * rates)
-        state = run(*state, now, labels, tf.constant(order, tf.int32), rate, tf.constant(l1))
-    return tuple(tf.stack(x) for x in zip(*(tensors for tensors, _ in state[0]), strict=True))
+    labels = np.asarray(labels, "int32")
+    at = features if callable(features) else lambda _: features
+    first = at(0)
+    width = read(as_tensor(first[:1]))[0].shape[-1]
+    slots = OPTIMIZERS[protocol.optimizer].slots
+    groups = _groups(rates.shape, (classes, width), batch, slots, memory)
+    for group in groups:
+        draw = np.random.RandomState(seed)  # its stream is frozen; that of default_rng is not
+        chains = _start(group, (classes, width), protocol, draw)
+        run = _steps(read, protocol.optimizer, tuple(r for r, _ in group))
+        state = [((one.weights, one.biases), one.slots) for one in chains]
+        penalties = [tf.constant(l1[part]) for part in group]
+        number = 0
+        for epoch in range(protocol.epochs):
+            now, first = at(epoch) if first is None else first, None
+            order = draw.permutation(rows)[: len(rows) // batch * batch].reshape(-1, batch)
+            factor = np.float32(SCHEDULES[protocol.schedule](epoch / protocol.epochs))
+            rate = [tf.constant(factor * rates[part]) for part in group]
+            for some, steps, chunk in minibatches(now, order, chunk_bytes(memory)):
+                label = np.resize(labels[some], (len(chunk), batch))
+                counts = tf.constant(steps), tf.constant(number, tf.float32)
+                run(state, chunk, label, *counts, rate, penalties)
+                number += steps
+        try:
+            yield chains
+        finally:
+            for variable in tf.nest.flatten([(x.weights, x.biases, x.slots) for x in chains]):
+                # A function keeps the handles of the variables that it was traced with; so it is
+                # their memory that is freed.
+                tf.raw_ops.AssignVariableOp(resource=variable.handle, value=tf.zeros(()))
+
+
+def as_tensor(features: np.ndarray) -> tf.Tensor:
+    """Features as `read` takes them: float32, unless they are integers."""
+    features = np.asarray(features)
+    return tf.constant(features, "float32" if features.dtype.kind == "f" else features.dtype)
 
 
 def probe_logits(
-    weights: tuple[tf.Tensor, tf.Tensor],
+    chains: Sequence[Chain],
     features: ArrayLike,
     *,
-    read: Callable[[tf.Tensor], tf.Tensor] = as_one,
-    block: int = 1024,
-) -> Iterator[tuple[slice, np.ndarray]]:
-    """Logits of all probes, some images at a time: yields (rows, logits (R, rows, P, classes)).
+    read: Callable[[tf.Tensor], Sequence[tf.Tensor]] = as_one,
+    rows: np.ndarray | None = None,
+    block: int | None = None,
+) -> Iterator[tuple[slice, list[np.ndarray]]]:
+    """Logits of all probes, some images at a time.
 
     Args:
-        weights: as `train_probes` returns them.
-        features: float32 (N, E).
-        read: as for `train_probes`.
-        block: int >= 1. Images at a time.
+        chains: list of `Chain`.
+        features, read: as for `train_probes`.
+        rows: int (n,) or None. Numbers of the images; None for all.
+        block: int >= 1. Images at a time; None for 1,024, or fewer of wide features.
+
+    Yields:
+        (slice of the images, or of `rows`, for each chain the logits (P, classes, images)).
     """
-    for start in range(0, len(features), block):
-        rows = slice(start, start + block)
-        part = read(tf.convert_to_tensor(features[rows], tf.float32))
-        scores = [_scores(_products(w, x), b) for w, b, x in zip(*weights, part, strict=True)]
-        yield rows, tf.transpose(scores, (0, 3, 1, 2)).numpy()
+    scores = _logits(read, tuple(one.representation for one in chains))
+    tensors = [(tf.convert_to_tensor(x) for x in (one.weights, one.biases)) for one in chains]
+    tensors = [tuple(pair) for pair in tensors]
+    if block is None:
+        block = max(1, min(1024, BLOCK_VALUES // tensors[0][0].shape[-1]))
+    count = len(features) if rows is None else len(rows)
+    for start in range(0, count, block):
+        some = slice(start, min(start + block, count))
+        found = scores(tensors, as_tensor(features[some if rows is None else rows[some]]))
+        yield some, [one.numpy() for one in found]
 
 
-def _start(shape, classes, width, protocol, draw):
-    """For each representation its (weights, biases) and their slots; and the number of steps, 0."""
+def _groups(shape, sizes, batch, slots, memory):
+    """Lists of chains, as (representation, slice of its probes), that fit in memory together."""
+    representations, probes = shape
+    classes, width = sizes
+    probe = 4 * classes * (width + 1) * (2 + slots)  # weights, slots and gradients
+    reading = 4 * _READ * batch * width
+    always = LOADED * chunk_bytes(memory) + reading
+    fits = (memory - always - reading) / probe
+    if fits < 1:
+        raise UserError(
+            f"A linear probe of {classes:,} classes on {width:,} features needs "
+            f"{gib(always + reading + probe)}: {gib(probe)} for weights, optimizer and gradients, "
+            f"{gib(always + reading)} for minibatches of {batch:,}. {gib(memory)} is the limit: "
+            "raise evaluation.memory, or take fewer features or a smaller batch."
+        )
+    most = max(1, min(probes, CHAIN_VALUES // (classes * width), fits))
+    parts = math.ceil(probes / int(most))
+    cuts = [round(i * probes / parts) for i in range(parts + 1)]
+    groups, held = [[]], always
+    for r in range(representations):
+        for i, cut in enumerate(cuts[:-1]):
+            needed = probe * (cuts[i + 1] - cut) + (reading if i == 0 or not groups[-1] else 0)
+            if groups[-1] and held + needed > memory:
+                groups, held = [*groups, []], always
+                needed = probe * (cuts[i + 1] - cut) + reading
+            groups[-1].append((r, slice(cut, cuts[i + 1])))
+            held += needed
+    return groups
+
+
+def _start(group, sizes, protocol, draw):
+    """The `Chain`s of a group before the first step."""
+    classes, width = sizes
     if protocol.weight_std is None:
         bound = 1 / math.sqrt(width)
-        weights, bias = (draw.uniform(-bound, bound, s) for s in [(classes, width), (classes,)])
+        start = [draw.uniform(-bound, bound, s) for s in [(classes, width), (classes,)]]
     else:
-        weights, bias = draw.normal(0, protocol.weight_std, (classes, width)), np.zeros(classes)
-    tensors = tuple(
-        tf.constant(np.broadcast_to(x, (shape[1], *x.shape)), tf.float32) for x in (weights, bias)
-    )
-    slots = tuple((tf.zeros_like(x),) * OPTIMIZERS[protocol.optimizer].slots for x in tensors)
-    return [(tensors, slots)] * shape[0], tf.constant(0.0)
+        start = [draw.normal(0, protocol.weight_std, (classes, width)), np.zeros(classes)]
+    start = [x.astype("float32") for x in start]
+    number, chains = OPTIMIZERS[protocol.optimizer].slots, []
+    for r, probes in group:
+        shapes = [(probes.stop - probes.start, *x.shape) for x in start]
+        pairs = zip(start, shapes, strict=True)
+        tensors = [tf.Variable(tf.broadcast_to(x, shape), False) for x, shape in pairs]
+        slots = tuple(
+            tuple(tf.Variable(tf.zeros(shape), False) for _ in range(number)) for shape in shapes
+        )
+        chains.append(Chain(r, probes, *tensors, slots))
+    return chains
 
 
 @functools.lru_cache(maxsize=8)
-def _epoch(read, optimizer):
-    """The compiled epoch: one trace for each shape of the grid, kept from call to call."""
+def _steps(read, optimizer, members):
+    """Compiled steps of chains of the representations `members`.
+
+    There is one trace for each shape of the chains and minibatches, kept from call to call.
+    """
     move = OPTIMIZERS[optimizer].step
 
-    # XLA makes one pass of the update where TensorFlow makes seven; its matrix products are slower.
+    # XLA makes one pass of the update, in place, where TensorFlow makes seven; its matrix products
+    # are slower.
     compiled = functools.partial(tf.function, jit_compile=not detect().xla_failure)
     errors = compiled(_errors)
 
     @compiled
     def update(tensors, slots, gradients, rate, l1, number):
-        moved, penalties = [], (l1, tf.zeros_like(l1))  # of weights and of biases
+        penalties = (l1, tf.zeros_like(l1))  # of weights and of biases
         for x, slot, gradient, penalty in zip(tensors, slots, gradients, penalties, strict=True):
             each = [-1] + [1] * (x.shape.rank - 1)
+            before = tf.convert_to_tensor(x)
             # sign(0) = 0: the subgradient that the authors' framework takes.
-            gradient += tf.reshape(penalty, each) * tf.sign(x)
-            moved.append(move(x, gradient, slot, tf.reshape(rate, each), number))
-        return tuple(zip(*moved, strict=True))
+            gradient += tf.reshape(penalty, each) * tf.sign(before)
+            kept = tuple(tf.convert_to_tensor(one) for one in slot)
+            after = move(before, gradient, kept, tf.reshape(rate, each), number)
+            for variable, value in zip((x, *slot), (after[0], *after[1]), strict=True):
+                variable.assign(value)
 
     @tf.function
-    def epoch(parts, number, features, labels, order, rates, l1):
-        def step(i, parts, number):
-            batch, label = read(tf.gather(features, order[i])), tf.gather(labels, order[i])
+    def steps(chains, batches, labels, count, number, rates, l1):
+        def step(i, number):
+            features, label = read(batches[i]), labels[i]
             number += 1.0
-            # One chain of operations for each representation: while one updates, which takes a
-            # single core, another multiplies; and TensorFlow then leaves out the stack in `read`.
-            parts = [
-                update(
-                    *part, _gradients(*part[0], batch[r], label, errors), rates[r], l1[r], number
-                )
-                for r, part in enumerate(parts)
-            ]
-            return i + 1, parts, number
+            # One string of operations for each chain: while one updates, which takes a single
+            # core, another multiplies; and TensorFlow leaves out a stack in `read`.
+            for (tensors, slots), r, rate, penalty in zip(chains, members, rates, l1, strict=True):
+                slopes = _gradients(*tensors, features[r], label, errors)
+                update(tensors, slots, slopes, rate, penalty, number)
+            return i + 1, number
 
-        more = lambda i, *_: i < tf.shape(order)[0]  # noqa: E731
-        return tf.while_loop(more, step, (0, parts, number), parallel_iterations=1)[1:]
+        tf.while_loop(lambda i, _: i < count, step, (0, number), parallel_iterations=1)
 
-    return epoch
+    return steps
+
+
+@functools.lru_cache(maxsize=8)
+def _logits(read, members):
+    """Compiled logits of chains of the representations `members`."""
+
+    @tf.function
+    def logits(tensors, features):
+        parts = read(features)
+        pairs = zip(members, tensors, strict=True)
+        return [_scores(_products(w, parts[r]), b) for r, (w, b) in pairs]
+
+    return logits
 
 
 def _gradients(weights, biases, batch, labels, errors):
