@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_ssl.core.detection import detect
 from keras_ssl.core.hardware import place_of_views
+from keras_ssl.evaluation.feature_cache import scratch_array
 from keras_ssl.evaluation.representation import FeatureExtractor
 from pipelines.data.image_array import as_images
 from pipelines.views.policy import ViewPolicy
@@ -23,13 +24,14 @@ PROBE_VIEW = ViewPolicy(
 )
 
 
-def augmented_features(encoder, inputs, *, policy=PROBE_VIEW, batch_size=256):
+def augmented_features(encoder, inputs, *, policy=PROBE_VIEW, batch_size=256, memory=float("inf")):
     """The `views` of `probe_grid`: a function from epoch and seed to features of augmented images.
 
     Each epoch shows every train image once, in batches drawn like those of `train_views`, and the
     features lie in the order of the images. The views follow from the seed, the epoch and
     `batch_size`: the same ones give the same bits. Memory beyond the images is what the features of
-    one epoch take, and an epoch costs a pass of all images through the encoder.
+    one epoch take, or less where they go to disk, and an epoch costs a pass of all images through
+    the encoder.
 
     Args:
         encoder: callable `(float batch, training=False) -> (B, E)`, such as a model; None for the
@@ -37,6 +39,8 @@ def augmented_features(encoder, inputs, *, policy=PROBE_VIEW, batch_size=256):
         inputs: `Inputs` of the run.
         policy: `ViewPolicy`. How a view is drawn.
         batch_size: int >= 1. Images at a time.
+        memory: float. Bytes that the features of an epoch may take in memory; more go to one file
+            that is removed with them, and each epoch takes the place of the one before.
 
     Returns:
         Function `(epoch, seed) -> float32 (N, E)` of two ints, epoch >= 0 and 0 <= seed < 2**31.
@@ -57,8 +61,10 @@ def augmented_features(encoder, inputs, *, policy=PROBE_VIEW, batch_size=256):
     draw = _drawer(place_of_views(detect()), **settings, **normalization)
     encode = FeatureExtractor(encoder, lambda batch: draw(batch)["global"][:, 0]).encode
 
+    on_disk = []
+
     def features(epoch, seed):
-        result, missing = None, np.ones(len(images), bool)
+        result, missing = next(iter(on_disk), None), np.ones(len(images), bool)
         batches = raw_batches(
             images,
             seed=seed,
@@ -71,7 +77,8 @@ def augmented_features(encoder, inputs, *, policy=PROBE_VIEW, batch_size=256):
             rows = batch.pop("index").numpy()
             part = encode(batch).numpy()
             if result is None:
-                result = np.empty((len(images), part.shape[1]), part.dtype)
+                result = scratch_array((len(images), part.shape[1]), part.dtype, memory)
+                on_disk.extend([result] if isinstance(result, np.memmap) else [])
             once = rows < len(images)
             result[rows[once]], missing[rows[once]] = part[once], False
         if missing.any():  # another image stood for one that can be read no more

@@ -131,11 +131,16 @@ def evaluation_of(recipe, inputs, **kept):
         inputs.data,
         recipe.evaluation,
         corruptions=corruptions,
-        augmented=lambda model: (augmented_features(model, inputs), {"view": asdict(PROBE_VIEW)}),
+        augmented=functools.partial(augmented, inputs, memory=kept.get("memory", float("inf"))),
         shifted_part=lambda dataset: shifted_part(dataset, recipe.data, inputs.data),
         members=members,
         **kept,
     )
+
+
+def augmented(inputs, model, memory):
+    """The features of augmented train images that a probe trains on, and the protocol."""
+    return augmented_features(model, inputs, memory=memory), {"view": asdict(PROBE_VIEW)}
 
 
 def corruptions(images):

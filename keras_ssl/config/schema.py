@@ -305,6 +305,8 @@ class Evaluation(Checked):
         probe_temperatures: Values of tau_d of which that probe's validation images choose one, in
             a row of its own.
         probe_epochs: Epochs of that probe; `none` takes the protocol's.
+        probe_nesterov: Whether the momentum of an SGD probe is Nesterov's, as SEM prints; its code
+            has plain momentum.
         probe_seeds: Seeds of that probe.
         probe_views: Whether that probe trains on cached features or on images that are augmented
             anew in every epoch.
@@ -331,6 +333,7 @@ class Evaluation(Checked):
     probe: Literal["none", "sem_sgd", "sem_sgd_imagenet", "lars", "adam"] = "none"
     probe_temperatures: tuple[TemperatureOrZero, ...] = (0.01, 0.1, 1.0)  # SEM, appendix B.2
     probe_epochs: Count | None = None
+    probe_nesterov: bool = False
     probe_seeds: Annotated[int, Between(1, 100)] = 1
     probe_views: Literal["cached", "augmented"] = "cached"
     clusters: bool = True

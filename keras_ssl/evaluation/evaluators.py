@@ -11,14 +11,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-from keras import ops
 
 from keras_ssl.core.constants import TOP5_FROM
 from keras_ssl.core.errors import UserError, translate_tf_errors
 from keras_ssl.evaluation.clustering import kmeans_agreement
+from keras_ssl.evaluation.gradient_probe import gradient_probe
 from keras_ssl.evaluation.knn import METRICS, knn_accuracy, knn_sweep
 from keras_ssl.evaluation.probes.linear import linear_probe, linear_probe_few, linear_probe_share
-from keras_ssl.evaluation.probes.sgd import probe_grid
 from keras_ssl.evaluation.shifted import other_images
 from keras_ssl.evaluation.tables import task_name
 
@@ -186,28 +185,6 @@ def clusters(evaluation, representations, _, test):
         )
     found = kmeans_agreement(test, labels, repeats=RESTARTS)
     yield from evaluation.found(found, *representations, "k-means")
-
-
-def gradient_probe(evaluation, representations, train, test):
-    """The linear probe by gradient descent, trained for all representations at once."""
-    settings = evaluation.settings
-    if settings.probe == "none":
-        return
-    views, protocol = None, {}
-    if settings.probe_views == "augmented":
-        views, protocol = evaluation.augmented(representations[0].features.model)
-    found = probe_grid(
-        *evaluation.labeled(train, test),
-        protocol=settings.probe,
-        names=tuple(one.name for one in representations),
-        read=lambda features: ops.stack([one.tensor(features) for one in representations]),
-        views=views,
-        seeds=tuple(range(settings.probe_seeds)),
-    )
-    for one, result in zip(representations, found.values(), strict=True):
-        result = dataclasses.replace(result, protocol={**result.protocol, **protocol})
-        evaluation.probes[one.name] = result
-        yield from evaluation.found(result, one, settings.probe)
 
 
 @dataclass(frozen=True)

@@ -221,14 +221,20 @@ class Representation:
 
     def tensor(self, features):
         """The representation (B, F) of a tensor (B, E); runs in graphs."""
-        embedding = features if self.neck is None else self.neck(features, training=False)
+        return self.above(self.embedding(features))
+
+    def embedding(self, features):
+        """What `neck` makes of a tensor (B, E)."""
+        return features if self.neck is None else self.neck(features, training=False)
+
+    def above(self, embedding):
+        """The representation (B, F) of a tensor from `embedding`."""
         if self.tau is None or self.sizes is None:
             return embedding
         return simplicial_embedding(embedding, *self.sizes, self.tau)
 
     def _largest(self, features):
-        embedding = features if self.neck is None else self.neck(features, training=False)
-        simplices = tf.reshape(embedding, (-1, *self.sizes))
+        simplices = tf.reshape(self.embedding(features), (-1, *self.sizes))
         return tf.argmax(simplices, axis=-1, output_type=tf.int32)
 
 

@@ -109,6 +109,8 @@ class Result:
         protocol: dict of every setting of the evaluation (JSON values).
         std: standard deviation over repetitions, or None.
         correct: bool (repetitions, test images), which predictions are correct, or None.
+        chosen: dict of what validation images chose, such as a learning rate (JSON values); an
+            outcome, so no part of what numbers must share to be compared.
 
     Example:
 
@@ -128,6 +130,7 @@ class Result:
     protocol: dict
     std: float | None = None
     correct: np.ndarray | None = field(default=None, compare=False, repr=False)
+    chosen: dict = field(default_factory=dict, compare=False)
 
     @property
     def representation(self) -> tuple:
@@ -230,6 +233,7 @@ def _row(result):
     names = ("source", "readout", "tau", "task", "metric", "value", "dataset", "split", "protocol")
     row = {name: getattr(result, name) for name in (*names, "std")}
     row |= {name: finite_or_none(row[name]) for name in ("value", "std")}
+    row |= {"chosen": result.chosen} if result.chosen else {}
     return {**row, "protocol_hash": result.column[-1]}
 
 
@@ -241,7 +245,8 @@ def _result(row, correct):
     representation = (row["source"], row["readout"], row["tau"])
     result = Result(*representation, *(row[name] for name in names), std=row.get("std"))
     found = correct.get(result.key, correct.get(old))
-    return replace(result, correct=found, protocol=_renamed(result.protocol))
+    chosen = row.get("chosen", {})
+    return replace(result, correct=found, chosen=chosen, protocol=_renamed(result.protocol))
 
 
 def _renamed(protocol):

@@ -33,8 +33,13 @@ _TASKS = {
         for where in ("shifted", SEVERITY.strip())
         for by in ("knn", "linear", "probe")
     },
-    **{name: lambda *_, name=name: f"linear, {name}" for name in PROBES},
+    **{name: lambda protocol, _, name=name: _probe_name(name, **protocol) for name in PROBES},
 }
+
+
+def _probe_name(name, *, temperatures=(), **_):
+    among = f", tau_d in {'/'.join(f'{tau:g}' for tau in temperatures)}" if temperatures else ""
+    return f"linear, {name}{among}"
 
 
 def _knn_name(*, k, metric, temperature=None, **_):
@@ -48,10 +53,14 @@ def representation_name(source, readout=None, tau=None) -> str:
 
     >>> representation_name("pretrained", "simplices", 0.1)
     'pretrained, SEM tau_d=0.1'
+    >>> representation_name("pretrained", "simplices")  # on validation images
+    'pretrained, SEM tau_d chosen'
     """
     if source in ("pixels", "random") or readout is None:
         return SOURCES[source]
-    return f"{SOURCES[source]}, {f'SEM tau_d={tau:g}' if readout == 'simplices' else readout}"
+    if readout == "simplices":
+        readout = "SEM tau_d chosen" if tau is None else f"SEM tau_d={tau:g}"
+    return f"{SOURCES[source]}, {readout}"
 
 
 def task_name(task, protocol, dataset="") -> str:

@@ -70,6 +70,18 @@ def test_epochs_differ_and_each_has_the_same_bits_whenever_it_is_asked_for(encod
         assert (a != b).any(axis=1).all()  # of every image
 
 
+def test_features_beyond_the_memory_have_the_same_bits_in_one_file(encoder):
+    images = images_of()
+    kept = augmented_features(encoder, inputs_of(images), batch_size=4)
+    on_disk = augmented_features(encoder, inputs_of(images), batch_size=4, memory=10)
+    found = []
+    for epoch in range(2):
+        found.append(on_disk(epoch, 3))
+        assert isinstance(found[-1], np.memmap)
+        np.testing.assert_array_equal(found[-1], kept(epoch, 3))
+    assert found[0] is found[1]
+
+
 def test_another_seed_draws_other_views():
     inputs, flips = inputs_of(images_of(40)), replace(NOTHING, flip=0.5)
     one, other = (augmented_features(None, inputs, policy=flips)(0, s) for s in (0, 1))

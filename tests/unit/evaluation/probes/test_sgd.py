@@ -8,6 +8,8 @@ import pytest
 import tensorflow as tf
 
 from keras_ssl.core.errors import UserError
+from keras_ssl.evaluation.probes import sgd_training
+from keras_ssl.evaluation.probes.minibatches import minibatches
 from keras_ssl.evaluation.probes.sgd import PROBES, ProbeProtocol, _correct, probe_grid
 from keras_ssl.evaluation.probes.sgd_training import (
     SCHEDULES,
@@ -15,7 +17,8 @@ from keras_ssl.evaluation.probes.sgd_training import (
     probe_logits,
     train_probes,
 )
-from keras_ssl.evaluation.splits import held_out
+from keras_ssl.evaluation.rows import Rows
+from keras_ssl.evaluation.splits import held_out, held_out_per_class
 from keras_ssl.layers.simplicial import simplicial_embedding
 from keras_ssl.optimizers.lars import LARS
 from tests.blobs import blobs
@@ -51,6 +54,11 @@ def _trained(features, labels, rates, l1, protocol, **options):
     return [np.stack(x).reshape(*shape, *x[0].shape) for x in zip(*ordered, strict=True)]
 
 
+def _on_disk(tmp_path, array):
+    np.save(tmp_path / "features.npy", array)
+    return np.load(tmp_path / "features.npy", mmap_mode="r")
+
+
 def _oracle(features, labels, rate, l1, protocol, seed):
     """One probe in NumPy and float64, with the loss multiplied by the rate as in the SEM code."""
     draw = np.random.RandomState(seed)
@@ -69,13 +77,19 @@ def _oracle(features, labels, rate, l1, protocol, seed):
             wrong = (wrong - np.eye(3)[labels[rows]]) / 16
             velocity = 0.9 * velocity + rate * (wrong.T @ features[rows] + l1 * np.sign(weights))
             velocity_bias = 0.9 * velocity_bias + rate * wrong.sum(axis=0)
-            weights, bias = weights - factor * velocity, bias - factor * velocity_bias
+            moves = [velocity, velocity_bias]
+            if protocol.optimizer == "nesterov":
+                slope = wrong.T @ features[rows] + l1 * np.sign(weights)
+                moves = [rate * slope + 0.9 * velocity, rate * wrong.sum(axis=0)]
+                moves[1] += 0.9 * velocity_bias
+            weights, bias = weights - factor * moves[0], bias - factor * moves[1]
     return weights, bias
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "nesterov"])
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_every_probe_of_a_grid_follows_a_loop_in_numpy(schedule):
-    protocol = replace(SHORT, schedule=schedule)
+def test_every_probe_of_a_grid_follows_a_loop_in_numpy(schedule, optimizer):
+    protocol = replace(SHORT, schedule=schedule, optimizer=optimizer)
     rates, l1 = np.array([[0.05, 0.01, 0.02]]), np.array([[0.0, 0.1, 1e-3]])
     weights, biases = _train(rates, l1, protocol)
     features, labels, _, _ = _data(spread=3.0)
@@ -95,6 +109,114 @@ def test_a_probe_in_a_grid_becomes_what_it_becomes_alone(optimizer):
             alone = _train(rates[r, p, None, None], l1[r, p, None, None], protocol, read)
             np.testing.assert_allclose(weights[r, p], alone[0][0, 0], atol=1e-5)
             np.testing.assert_allclose(biases[r, p], alone[1][0, 0], atol=1e-5)
+
+
+# 6,000 bytes hold the probes of one of two representations, and minibatches one by one.
+LITTLE = 6000
+
+
+def test_streamed_from_disk_in_groups_probes_have_the_bits_of_those_trained_at_once(tmp_path):
+    rates, l1 = np.array([[0.1, 0.01], [0.02, 0.05]]), np.array([[0.0, 1e-3], [1e-2, 0.0]])
+    sizes = {"sizes": (3, 8), "batch": 16, "slots": 1, "memory": LITTLE}
+    assert [len(group) for group in sgd_training._groups((2, 2), **sizes)] == [1, 1]
+    train, labels, _, _ = _data(spread=3.0)
+    read = _simplices(0.1, 1.0)
+    at_once = _trained(train, labels, rates, l1, SHORT, read=read)
+    streamed = _trained(
+        _on_disk(tmp_path, train), labels, rates, l1, SHORT, read=read, memory=LITTLE
+    )
+    for a, b in zip(at_once, streamed, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_streamed_and_in_memory_a_grid_finds_the_same_to_the_image(tmp_path):
+    train, labels, test, test_labels = _data(spread=3.0)
+    options = {"protocol": SHORT, "names": ("a", "b"), "read": _simplices(0.1, 1.0)}
+    at_once = probe_grid(train, labels, test, test_labels, **options)
+    disk = _on_disk(tmp_path, train)
+    streamed = probe_grid(Rows(disk), labels, Rows(test), test_labels, memory=LITTLE, **options)
+    for a, b in zip(at_once.values(), streamed.values(), strict=True):
+        assert (a.metrics, a.details, a.protocol) == (b.metrics, b.details, b.protocol)
+        assert np.array_equal(a.correct, b.correct)
+
+
+def test_probes_of_one_representation_that_do_not_fit_together_are_trained_apart(monkeypatch):
+    rates, l1 = np.full((1, 5), 0.1), np.array([[0.0, 1e-3, 1e-2, 0.1, 0.0]])
+    together = _train(rates, l1)
+    monkeypatch.setattr(sgd_training, "CHAIN_VALUES", 3 * 8 * 2)
+    apart = _train(rates, l1)
+    for a, b in zip(together, apart, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_where_not_even_one_probe_fits_its_size_is_named():
+    message = (
+        "3 classes on 8 features needs 3.*e-06 GiB: 3.02e-07 GiB for weights, optimizer and "
+        "gradients.*2.79e-06 GiB is the limit.*evaluation.memory"
+    )
+    with pytest.raises(UserError, match=message):
+        probe_grid(*_data(), protocol=SHORT, memory=3000)
+
+
+def test_rows_are_probed_as_what_they_read():
+    train, labels, test, test_labels = _data(spread=3.0)
+    (read,) = (lambda x: _simplices(0.1)(x)[0],)
+    wide = [np.asarray(Rows(part, read)) for part in (train, test)]
+    plain = probe_grid(wide[0], labels, wide[1], test_labels, protocol=SHORT)["features"]
+    rows = [Rows(part, read) for part in (train, test)]
+    read = probe_grid(rows[0], labels, rows[1], test_labels, protocol=SHORT)["features"]
+    assert np.array_equal(plain.correct, read.correct) and plain.details == read.details
+
+
+def test_codes_are_probed_as_the_corners_of_their_simplices():
+    train, labels, test, test_labels = _data(spread=3.0)
+    dense = probe_grid(train, labels, test, test_labels, protocol=SHORT, read=_simplices(0.0))
+    codes = [part.reshape(-1, 2, 4).argmax(axis=2).astype("uint8") for part in (train, test)]
+    read = lambda x: tf.reshape(tf.one_hot(tf.cast(x, tf.int32), 4), (-1, 8))  # noqa: E731
+    rows = [Rows(part, read) for part in codes]
+    sparse = probe_grid(rows[0], labels, rows[1], test_labels, protocol=SHORT)
+    assert np.array_equal(dense["features"].correct, sparse["features"].correct)
+    pairs = zip(dense["features"].classifier, sparse["features"].classifier, strict=True)
+    for a, b in pairs:
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_minibatches_come_in_chunks_in_the_order_asked_for(tmp_path):
+    features = np.random.default_rng(0).normal(size=(50, 3)).astype("float32")
+    order = np.random.default_rng(1).permutation(48).reshape(12, 4)
+    for source in (features, _on_disk(tmp_path, features)):
+        parts = [
+            (rows, chunk.numpy()[:steps], chunk.shape)
+            for rows, steps, chunk in minibatches(source, order, size=5 * 4 * 3 * 4)
+        ]
+        assert [len(rows) for rows, _, _ in parts] == [5, 5, 2]
+        assert {tuple(shape) for _, _, shape in parts} == {(5, 4, 3)}
+        for rows, chunk, _ in parts:
+            np.testing.assert_array_equal(chunk, features[rows])
+
+
+def test_the_weights_of_the_chosen_probe_are_given():
+    train, labels, test, test_labels = _data(spread=3.0)
+    result = probe_grid(train, labels, test, test_labels, protocol=SHORT, seeds=(0, 1))["features"]
+    weights, biases = result.classifier
+    predicted = (test @ weights.T + biases).argmax(axis=1)
+    assert np.array_equal(predicted == test_labels, result.correct[-1])
+    rates, l1 = ([[result.details[name]]] for name in ("learning_rate", "l1"))
+    again = _trained(train, labels, rates, l1, SHORT, seed=1)
+    np.testing.assert_allclose(weights, again[0][0, 0], atol=1e-6)
+
+
+def test_the_validation_accuracy_is_that_of_the_chosen_settings_on_the_held_out_part():
+    train, labels, test, test_labels = _data(spread=3.0)
+    result = probe_grid(train, labels, test, test_labels, protocol=SHORT)["features"]
+    held = held_out(labels, 0.1)
+    rest = np.setdiff1d(np.arange(90), held)
+    rates, l1 = ([[result.details[name]]] for name in ("learning_rate", "l1"))
+    weights, biases = _trained(train, labels, rates, l1, SHORT, rows=rest)
+    right = (train[held] @ weights[0, 0].T + biases[0, 0]).argmax(axis=1) == labels[held]
+    assert result.details["validation"] == pytest.approx(100 * right.mean())
+    sizes = {name: result.protocol[name] for name in ("train_images", "validation_images")}
+    assert sizes == {"train_images": 90, "validation_images": len(held)}
 
 
 @pytest.mark.parametrize(
@@ -311,6 +433,68 @@ def test_held_out_rows_are_that_share_of_every_class():
     assert not np.array_equal(rows, held_out(labels, 0.1, seed=1))
 
 
+def test_so_many_images_of_every_class_are_held_out():
+    labels = np.repeat(np.arange(3), [1, 4, 40])
+    rows = PROBES["sem_sgd_imagenet"].held_out(labels)
+    assert np.bincount(labels[rows], minlength=3).tolist() == [0, 3, 10]
+    assert np.array_equal(rows, held_out_per_class(labels, 10))
+
+
+# What the papers print of their linear probes, and where.
+PRINTED = {
+    "sem_sgd": {  # SEM, section 4 (10 % of CIFAR-100's training set) and appendix B.2
+        "learning_rates": (0.5, 0.1, 0.05, 0.01),
+        "l1": (0, 1e-6, 1e-5),
+        "epochs": 100,
+        "batch_size": 256,
+        "schedule": "steps",  # at epochs 60 and 80, by 10
+        "hold_out": 0.1,
+        "hold_out_per_class": None,
+    },
+    "sem_sgd_imagenet": {  # SEM, appendix B.2 (10 images per class)
+        "learning_rates": (0.5, 0.1, 0.05, 0.01),
+        "l1": (0, 1e-6, 1e-5),
+        "epochs": 100,
+        "batch_size": 256,
+        "schedule": "steps",
+        "hold_out_per_class": 10,
+    },
+    "lars": {  # SimMER, section 3.3, and SimSiam, appendix A
+        "learning_rates": (0.1,),
+        "per_256": True,  # 0.1 x 4096 / 256
+        "epochs": 90,
+        "batch_size": 4096,
+        "schedule": "cosine",
+        "l1": (0,),  # weight decay 0
+        "optimizer": "larc",
+    },
+    "adam": {  # CPLearn, appendix G
+        "learning_rates": (0.01,),
+        "epochs": 100,
+        "schedule": "constant",
+        "l1": (0,),
+        "optimizer": "adam",
+    },
+}
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_a_protocol_is_the_one_that_its_paper_prints(name):
+    protocol = PROBES[name]
+    assert {field: getattr(protocol, field) for field in PRINTED[name]} == PRINTED[name]
+
+
+def test_the_rate_falls_by_ten_at_60_and_at_80_of_100_epochs():
+    factors = [SCHEDULES["steps"](epoch / 100) for epoch in (0, 59, 60, 79, 80, 99)]
+    np.testing.assert_allclose(factors, [1, 1, 0.1, 0.1, 0.01, 0.01])
+
+
+def test_the_temperatures_that_validation_images_choose_from_are_the_printed_ones():
+    from keras_ssl.config.schema import Evaluation
+
+    assert Evaluation().probe_temperatures == (0.01, 0.1, 1.0)  # SEM, appendix B.2
+
+
 def test_the_learning_rate_of_256_images_follows_the_batch():
     assert PROBES["lars"].rate(0.1, 4096) == pytest.approx(1.6)
     assert PROBES["sem_sgd"].rate(0.1, 4096) == 0.1
@@ -338,6 +522,7 @@ def _changed(**changes):
         ({"protocol": replace(SHORT, optimizer="lamb")}, "Unknown probe optimizer 'lamb'"),
         ({"protocol": replace(SHORT, learning_rates=())}, "learning rates above 0"),
         ({"protocol": replace(SHORT, epochs=0)}, "1 epoch or more"),
+        ({"protocol": replace(SHORT, hold_out_per_class=0)}, "nothing to choose by"),
     ],
 )
 def test_a_mistake_is_answered_by_what_came(changes, message):
