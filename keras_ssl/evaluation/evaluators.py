@@ -5,7 +5,6 @@ An evaluator is a function `(evaluation, representations, train, test)` that yie
 """
 
 import contextlib
-import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
