@@ -3,6 +3,7 @@
 from keras_ssl.core.published import Published
 from keras_ssl.recipes.cplearn_runs import resnet8_runs, vit_runs
 from keras_ssl.recipes.differences import differences
+from keras_ssl.recipes.families import shared_weights
 from keras_ssl.recipes.published import cplearn, online, sem
 
 _RELEASED = {"hidden_dim": 2048, "projection_dim": 2048, "loss_scale": 0.1}
@@ -35,6 +36,7 @@ BARLOW_TWINS = {
         schedule={"final_learning_rate": 2e-4},
         training={"epochs": 1000, "batch_size": 2048},
     ),
+    **shared_weights("68.7", "64.2", "63.9"),
     **resnet8_runs(
         "projector and weights of solo-learn's script",
         {

@@ -109,6 +109,26 @@ def levels_of(name):
 OUR_SGD = {"name": "sgd", "learning_rate": 0.5, "weight_decay": 5e-4}  # on digits and small images
 
 
+def shared_weights(*values):
+    """VICReg's table 5 of another method: branches alike, apart, and apart with a ViT-S.
+
+    Returns:
+        {recipe: Differences}.
+    """
+    place = "Bardes et al., 2022, table 5"
+    source = f"{place}: the settings of the method's own run, for 100 epochs"
+    apart = {"shared": "none"}
+    sections = {
+        "imagenet/epochs100": {},
+        "imagenet/unshared": {"method": apart},
+        "imagenet/unshared_vit_small": {"method": apart, "backbone": {"second": "vit_small"}},
+    }
+    return {
+        name: differences(source, Published(value, place), training={"epochs": 100}, **more)
+        for (name, more), value in zip(sections.items(), values, strict=True)
+    }
+
+
 def mini_imagenet(value):
     """The run of a method that SimMER is compared with on Mini-ImageNet."""
     return differences(

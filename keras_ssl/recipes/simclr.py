@@ -2,6 +2,7 @@
 
 from keras_ssl.core.published import Published
 from keras_ssl.recipes.differences import differences
+from keras_ssl.recipes.families import shared_weights
 from keras_ssl.recipes.published import online, sem
 
 _CIFAR = differences(
@@ -56,6 +57,7 @@ SIMCLR = {
         optimizer={"variant": "simclr"},
         training={"epochs": 1000, "batch_size": 4096},
     ),
+    **shared_weights("64.4", "63.1", "63.5"),
 }
 
 SEM_SIMCLR = {

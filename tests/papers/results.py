@@ -118,6 +118,13 @@ OTHERS = [
     ("Bardes et al., 2022, table 4", "vicreg imagenet/no_norm_variance", "56.5"),
     ("Bardes et al., 2022, table 4", "vicreg imagenet/no_norm", "67.4"),
     ("Bardes et al., 2022, table 5", "vicreg imagenet/unshared", "66.5"),
+    ("Bardes et al., 2022, table 5", "vicreg imagenet/unshared_vit_small", "66.2"),
+    ("Bardes et al., 2022, table 5", "simclr imagenet/epochs100", "64.4"),
+    ("Bardes et al., 2022, table 5", "simclr imagenet/unshared", "63.1"),
+    ("Bardes et al., 2022, table 5", "simclr imagenet/unshared_vit_small", "63.5"),
+    ("Bardes et al., 2022, table 5", "barlow_twins imagenet/epochs100", "68.7"),
+    ("Bardes et al., 2022, table 5", "barlow_twins imagenet/unshared", "64.2"),
+    ("Bardes et al., 2022, table 5", "barlow_twins imagenet/unshared_vit_small", "63.9"),
 ]
 
 

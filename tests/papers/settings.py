@@ -458,10 +458,18 @@ LECTURE = [
             "training.epochs": 100,
         },
     ),
+    *(
+        Row(
+            "VICReg, table 5",
+            (f"{method} imagenet/unshared", f"{method} imagenet/unshared_vit_small"),
+            {"method.shared": "none", "training.epochs": 100, "backbone.name": "resnet50"},
+        )
+        for method in ("vicreg", "simclr", "barlow_twins")
+    ),
     Row(
         "VICReg, table 5",
-        ("vicreg imagenet/unshared",),
-        {"method.shared": "none", "training.epochs": 100},
+        ("vicreg imagenet/unshared_vit_small", "simclr imagenet/unshared_vit_small"),
+        {"backbone.second": "vit_small"},
     ),
 ]
 
