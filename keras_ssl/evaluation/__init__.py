@@ -16,7 +16,7 @@ from keras_ssl.evaluation.probes.sgd import PROBES, ProbeProtocol, probe_grid
 from keras_ssl.evaluation.probes.transfer import codes_probe, dense_probe
 from keras_ssl.evaluation.representation import Features, Representation
 from keras_ssl.evaluation.results import Measurement, Result, read_results, write_results
-from keras_ssl.evaluation.robustness import corruption_accuracy
+from keras_ssl.evaluation.robustness import corruption_accuracy, over_corruptions
 from keras_ssl.evaluation.splits import few_labels, label_subset
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "linear_probe_share",
     "load_run",
     "one_hot_csr",
+    "over_corruptions",
     "paired_bootstrap",
     "probe_grid",
     "read_results",

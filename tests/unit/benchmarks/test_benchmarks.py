@@ -15,6 +15,7 @@ from benchmarks import (
     codes,
     collapse,
     common,
+    evaluators,
     fit,
     methods,
     parity,
@@ -399,3 +400,22 @@ utils = types.SimpleNamespace(data=types.SimpleNamespace(Dataset=object))
         check=True,
     )
     assert done.stdout.split() == ([] if compiled else ["nms", "qnms"])
+
+
+@pytest.mark.parametrize("name, simplices", [("knn", 0), ("knn", 3), ("k-means", 3)])
+def test_an_evaluator_is_measured_on_made_features(name, simplices, tmp_path):
+    evaluators.write(tmp_path, (60, 20), columns=8, classes=4)
+    task = {"folder": tmp_path, "name": name, "simplices": simplices, "simplex_size": 2}
+    task |= {"tau": 0.1 if simplices else None, "rows": 40, "epochs": 1, "memory": 0.5}
+    found = evaluators.measure(task)
+    assert 0 <= found["accuracy"] <= 100 and found["seconds"] > 0 and found["bytes"] >= 0
+
+
+def test_the_line_through_two_sizes_goes_on_to_imagenet():
+    found = [{"accuracy": 50.0, "seconds": s, "bytes": 2**20} for s in (10.0, 20.0)]
+    half, whole = evaluators.lines_of("knn", "64", (100_000, 200_000), found)
+    assert half[-1] == "" and whole[-1] == "2.1 min"
+    assert whole[2:6] == ["200,000", "50.0", "20.0", "1"]
+    ((*_, last),) = evaluators.lines_of("k-means", "64", (100_000, 200_000), found[1:])
+    assert last == "the same"
+    assert evaluators.at_imagenet((1, 2), (5.0, 4.0)) == 4.0
