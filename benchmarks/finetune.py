@@ -60,9 +60,10 @@ def path_of(run, dataset, settings, start, share):
 
 def measure(recipe, inputs, settings, weights, share):
     """Fine-tune once: accuracy, what was chosen, and every setting."""
+    from keras_ssl.config.schema import Finetune
     from stages.finetuning import finetuned
 
-    result = finetuned(recipe, inputs, settings, weights, share)
+    result = finetuned(recipe, inputs, Finetune(**vars(settings)), weights, share)
     return {
         "accuracy": result.accuracy,
         **{name: result.details[name] for name in ("learning_rate", "weight_decay", "validation")},

@@ -9,6 +9,7 @@ from keras_ssl.core.detection import detect
 from keras_ssl.core.errors import UserError, translate_tf_errors
 from keras_ssl.core.files import save_model, write_text
 from keras_ssl.core.hardware import xla_for
+from keras_ssl.core.protocols import FINETUNING
 from keras_ssl.evaluation.finetune_training import add_classifier
 from keras_ssl.evaluation.finetuning import finetune as finetune_network
 from keras_ssl.evaluation.results import write_results
@@ -22,11 +23,12 @@ from stages.devices import set_determinism
 from stages.published import write_run_tables
 
 SEARCHED = ("learning_rates", "weight_decays", "steps", "batch_size", "schedule", "layer_decay")
+SEARCHED += ("per_256", "encoder_rate", "nesterov", "epochs", "labels_per_class")
 SOURCES = ("fine-tuned", "scratch")  # the pretrained encoder, and random weights
 
 
 def finetune(recipe, inputs, encoder, workdir):
-    """Write and print the accuracy at every fraction of the labels; -> the results.
+    """Write and print the accuracy at every number of labels; -> the results.
 
     The network that was fine-tuned on the largest fraction is left as `classifier.keras`.
     """
@@ -34,12 +36,13 @@ def finetune(recipe, inputs, encoder, workdir):
     if compiled(recipe):
         print("XLA compiles each network before its first step: this may take minutes.")
     settings = recipe.finetune
+    print(f"Protocol {settings.protocol}: {FINETUNING[settings.protocol].source}.")
     results, kept = [], None
-    for share in sorted(settings.shares):
+    for share in sorted(settings.shares) if settings.labels_per_class is None else (1.0,):
         for source in SOURCES if settings.from_scratch else SOURCES[:1]:
             weights = encoder.get_weights() if source == "fine-tuned" else None
             found = finetuned(recipe, inputs, settings, weights, share)
-            print(describe(source, share, found))
+            print(describe(source, found, len(inputs.data.test_images)))
             as_images(inputs.data.train_images).report_lost()
             more = results_of(recipe, settings, inputs.data.name, source, share, found)
             write_results(workdir, more, {"method": recipe.name})
@@ -65,6 +68,8 @@ def finetuned(recipe, inputs, settings, weights, share):
     Raises:
         UserError: if the data have no labels.
     """
+    if settings.test_crop is not None:
+        inputs = inputs.at_crop(settings.test_crop)
     data = inputs.data
     if data.train_labels is None or data.test_labels is None:
         raise UserError(f"Fine-tuning needs labels for train and test images: '{data.name}'.")
@@ -78,6 +83,8 @@ def finetuned(recipe, inputs, settings, weights, share):
             views=labelled_views(inputs, settings),
             preprocess=inputs.preprocessing.function,
             share=share,
+            validation=data.validation_rows,
+            temperatures=temperatures_of(recipe, settings),
             seed=recipe.training.seed,
             jit_compile=compiled(recipe),
             **{name: getattr(settings, name) for name in SEARCHED},
@@ -87,15 +94,30 @@ def finetuned(recipe, inputs, settings, weights, share):
 def starting_network(recipe, inputs, settings, weights=None):
     """The network that fine-tuning starts with, in the run's precision."""
     encoder = encoder_in(recipe.training.precision, recipe, inputs.preprocessing, weights)
+    if not settings.stem_pooling and has_pooling(encoder):  # SimMER, sec. 3.4
+        recipe = recipe.with_({"backbone.stem": "imagenet_unpooled"}, "finetune.stem_pooling")
+        encoder = encoder_in(recipe.training.precision, recipe, inputs.preprocessing, weights)
     if simplices_of(encoder) is None:
         return encoder
     return keras_ssl.at_temperature(encoder, settings.temperature)
 
 
+def has_pooling(encoder):
+    """Whether the stem of a network ends in max-pooling, as that of ImageNet does."""
+    return any(layer.name == "stem_pool" for layer in keras_ssl.backbone_of(encoder).layers)
+
+
+def temperatures_of(recipe, settings):
+    """The values of tau_d to choose from; none where there are no simplices."""
+    return settings.temperatures if recipe.neck.kind == "sem" else ()
+
+
 def view_policy(settings):
     """How a training image is drawn: a crop and a flip."""
+    whole = settings.crop_scale == (1.0, 1.0)
     return ViewPolicy(
         crop_scale=settings.crop_scale,
+        crop_ratio=(1.0, 1.0) if whole else ViewPolicy.crop_ratio,
         interpolation="bicubic",
         jitter_probability=0.0,
         grayscale=0.0,
@@ -126,24 +148,42 @@ def labelled_views(inputs, settings):
 def results_of(recipe, settings, dataset, source, share, found):
     """The results of one fine-tuning: a list of `Result`."""
     view = asdict(view_policy(settings))
-    found = replace(found, protocol={**found.protocol, "share": share, "view": view})
-    soft = {"readout": "simplices", "tau": settings.temperature}
+    labels = {"share": share}
+    if settings.labels_per_class is not None:
+        labels = {"labels_per_class": settings.labels_per_class}
+    labels |= {} if settings.stem_pooling else {"stem_pooling": False}
+    crop = recipe.data.test_crop if settings.test_crop is None else settings.test_crop
+    labels |= {} if crop == 1 else {"test_crop": crop}
+    found = replace(found, protocol={**found.protocol, **labels, "view": view})
+    soft = {"readout": "simplices", "tau": temperature_of(settings, found)}
     return found.results(
         "finetune", dataset, source=source, **(soft if recipe.neck.kind == "sem" else {})
     )
 
 
-def describe(source, share, found):
-    """What was chosen, in a line."""
+def temperature_of(settings, found):
+    """tau_d of the network that was trained in the end."""
+    chosen = found.details["temperature"]
+    return settings.temperature if chosen is None else chosen
+
+
+def describe(source, found, tested):
+    """How many images each part has, what was chosen, and what that gives, in a line."""
+    details, count = found.details, found.protocol["train_images"]
+    choosing = f", {details['chosen_by']:,} of them to choose" if details["chosen_by"] else ""
+    top5 = f" (top-5 {found.metrics['top5']:.1f} %)" if "top5" in found.metrics else ""
+    names = {"learning_rate": "learning rate", "weight_decay": "weight decay"}
+    names |= {"epochs": "epochs", "temperature": "tau_d"}
+    chosen = [f"{names[n]} {details[n]:g}" for n in names if details[n] is not None]
     return (
-        f"{representation_name(source)}, {100 * share:g} % of labels "
-        f"({found.protocol['train_images']} images): {found.accuracy:.1f} % at learning rate "
-        f"{found.details['learning_rate']:g}, weight decay {found.details['weight_decay']:g}"
+        f"{representation_name(source)}, {count:,} labels{choosing}, {tested:,} test images: "
+        f"{found.accuracy:.1f} %{top5} at {', '.join(chosen)}"
     )
 
 
 def save_classifier(recipe, inputs, settings, result, path):
-    """Write the fine-tuned network in float32, whatever it was trained in."""
+    """Write the fine-tuned network in float32 and at its tau_d, whatever it was trained in."""
+    settings = replace(settings, temperature=temperature_of(settings, result))
     recipe = recipe.with_({"training.precision": "float32"}, origin="--mode=finetune")
     model = add_classifier(
         starting_network(recipe, inputs, settings), len(result.details["classes"])

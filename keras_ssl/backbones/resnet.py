@@ -84,8 +84,8 @@ _OPTIONS = """
     Args:
         input_shape: (height, width, channels) to build for, sides of at least 8 pixels.
         width: int > 0. Channels of the first stage; double it for the x2 network.
-        stem: "auto" (by image size), "cifar" (3x3, no pooling) or "imagenet" (7x7 and pooling,
-            both with stride 2).
+        stem: "auto" (by image size), "cifar" (3x3, no pooling), "imagenet" (7x7 and pooling,
+            both with stride 2) or "imagenet_unpooled" (the 7x7 alone).
         stem_padding: int. Zeros around the images of the CIFAR stem; 2 reproduces the networks of
             the solo-learn library, whose feature maps are two pixels larger.
         zero_init_residual: bool. Start every block as the identity (Goyal et al., sec. 5.1).

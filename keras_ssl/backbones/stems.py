@@ -27,19 +27,24 @@ def cifar_stem(x, width, padding):
 
 def imagenet_stem(x, width, padding):
     """7x7 convolution and 3x3 max-pooling, both with stride 2 (He et al. 2016, table 1)."""
+    x = unpooled_stem(x, width, padding)
+    # Zeros pad like minus infinity here: after a ReLU nothing is smaller.
+    x = layers.ZeroPadding2D(1, name="stem_pool_pad")(x)
+    return layers.MaxPooling2D(3, strides=2, name="stem_pool")(x)
+
+
+def unpooled_stem(x, width, padding):
+    """`imagenet_stem` without its max-pooling: the same weights at twice the resolution."""
     if padding != 1:
         raise UserError(
             f"stem_padding belongs to the CIFAR stem. Received stem_padding={padding} with the "
             'ImageNet stem: leave it out, or pass stem="cifar".'
         )
     x = conv_norm(x, width, 7, name="stem", stride=2)
-    x = layers.ReLU(name="stem_relu")(x)
-    # Zeros pad like minus infinity here: after a ReLU nothing is smaller.
-    x = layers.ZeroPadding2D(1, name="stem_pool_pad")(x)
-    return layers.MaxPooling2D(3, strides=2, name="stem_pool")(x)
+    return layers.ReLU(name="stem_relu")(x)
 
 
-STEMS = {"cifar": cifar_stem, "imagenet": imagenet_stem}
+STEMS = {"cifar": cifar_stem, "imagenet": imagenet_stem, "imagenet_unpooled": unpooled_stem}
 
 
 def stem_for(name, input_shape):

@@ -19,6 +19,7 @@ from keras_ssl.config.resolution import (
 from keras_ssl.config.schema import Neck, neck_fields
 from keras_ssl.config.values import OPTIONAL, REQUIRED, as_text
 from keras_ssl.core.bounds import describe, members_of, parts
+from keras_ssl.core.protocols import FINETUNING
 from keras_ssl.recipes.families import FAMILIES
 
 DATASETS = {
@@ -74,6 +75,7 @@ def format_catalog(catalog: Catalog) -> str:
             _table("Backbones", _summaries(catalog.backbones)),
             _table("Data sets", DATASETS),
             _table("Optimizers", _summaries(catalog.optimizers)),
+            _table("Fine-tuning (finetune.protocol)", _protocols()),
             _table("Augmentation policies", {"": ", ".join(catalog.policies)}),
             _table("Recipes (by the data set, or --recipe)", _families()),
             "--mode=list --method=NAME describes a method, its settings and its recipes, "
@@ -126,6 +128,10 @@ def format_flags(flags: Mapping[str, str]) -> str:
 
 def _summaries(entries):
     return {name: entry.summary for name, entry in entries.items()}
+
+
+def _protocols():
+    return {name: protocol.source for name, protocol in FINETUNING.items()}
 
 
 def _families():

@@ -20,6 +20,7 @@ NOT_TRAINING += ("evaluation.", "finetune.", "transfer.", "export.")
 # Another backbone, optimizer, policy or neck starts from its own defaults: the values that the
 # section had belong to the one it replaces.
 CHOICES = ("backbone.name", "optimizer.name", "augment.policy", "neck.kind")
+CHOICES += ("finetune.protocol",)
 
 # With these as well it is another training of the same setting: a published result holds for it.
 _SAME_SETTING = (*NOT_TRAINING, "augment.where", "training.seed", "training.precision")

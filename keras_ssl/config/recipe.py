@@ -12,12 +12,14 @@ from keras_ssl.config.published import CHOICES, PublishedRun, expected
 from keras_ssl.config.values import OPTIONAL, REQUIRED, Setting, read
 from keras_ssl.core.constants import DATASET_PREFIXES
 from keras_ssl.core.errors import UserError, did_you_mean
+from keras_ssl.core.protocols import FINETUNING
 
 _INDEPENDENT = (
     "augment.num_views",
     "augment.local_views",
     "augment.local_size",
     "augment.local_scale",
+    "finetune.flip",  # belongs to the images
 )
 
 T = TypeVar("T")
@@ -242,6 +244,8 @@ def merge(layers: Iterable[Mapping[str, Override]]) -> dict[str, Override]:
 def complete(catalog: Catalog, method: str, overrides: Mapping[str, Override]) -> dict:
     """Check overrides and take defaults for the rest: {key: (value, origin)}."""
     space = available(catalog, method, overrides["optimizer.name"])
+    protocol = _by_protocol(space, overrides.get("finetune.protocol"))
+    space |= protocol
     check_keys(overrides, space)
     settings = {}
     for key, setting in space.items():
@@ -254,7 +258,8 @@ def complete(catalog: Catalog, method: str, overrides: Mapping[str, Override]) -
                 f"Give --set {key}=VALUE as well."
             )
         elif setting.default is not OPTIONAL:
-            settings[key] = (setting.default, Origin("default", "default"))
+            words = "default of finetune.protocol" if key in protocol else "default"
+            settings[key] = (setting.default, Origin(words, "default"))
     return _shorten_warmup(_drop_unused_neck(settings))
 
 
@@ -267,6 +272,7 @@ def available(catalog: Catalog, method: str, optimizer: Override) -> dict[str, S
     _limit(sections["augment"], "policy", catalog.policies)
     _limit(sections["augment"], "local_policy", ("same", *catalog.policies))
     _limit(sections["optimizer"], "name", catalog.optimizers)
+    _limit(sections["finetune"], "protocol", FINETUNING)
     chosen = read(sections["optimizer"]["name"], optimizer.value, optimizer.label)
     sections["optimizer"].update(catalog.optimizers[chosen].settings)
     views = catalog.view_settings.items()
@@ -274,6 +280,14 @@ def available(catalog: Catalog, method: str, optimizer: Override) -> dict[str, S
     if "momentum" not in sections["method"]:
         del sections["schedule"]["final_momentum"]  # a method without moving averages
     return {f"{section}.{name}": s for section, own in sections.items() for name, s in own.items()}
+
+
+def _by_protocol(space, override):
+    """The settings of the section `finetune` that a protocol has other defaults of."""
+    setting = space["finetune.protocol"]
+    name = setting.default if override is None else read_override(setting, override)
+    values = {f"finetune.{key}": value for key, value in FINETUNING[name].settings.items()}
+    return {key: replace(space[key], default=value) for key, value in values.items()}
 
 
 def check_keys(keys: Iterable[str], space: Mapping[str, Setting]):

@@ -112,7 +112,7 @@ class Backbone(Checked):
     Args:
         name: Name of a backbone, see --mode=list.
         width: Channels of the first stage; `none` takes the backbone's own.
-        stem: First layers; "auto" chooses by the image size.
+        stem: First layers; "auto" chooses "cifar" or "imagenet" by the image size.
         stem_padding: Pixels of zero padding around the images in the CIFAR stem.
         zero_init_residual: Whether every residual block is initialized as the identity.
         patch_size: Side of a Vision Transformer's patch in pixels; `none` chooses by the image
@@ -123,7 +123,7 @@ class Backbone(Checked):
 
     name: str = "resnet18"
     width: Annotated[int, Between(1, 10**4)] | None = None
-    stem: Literal["auto", "cifar", "imagenet"] = "auto"
+    stem: Literal["auto", "cifar", "imagenet", "imagenet_unpooled"] = "auto"
     stem_padding: Annotated[int, Between(0, 100)] = 1
     zero_init_residual: bool = False
     patch_size: Pixels | None = None
@@ -350,31 +350,52 @@ class Finetune(Checked):
     """How --mode=finetune trains the encoder and a classifier on labels.
 
     Args:
+        protocol: Name of a published protocol, whose values are the defaults of all others here;
+            see --mode=list.
         shares: Fractions of each class's labels to train on, one result per fraction.
-        learning_rates: Peaks to choose from on a fifth of the labels, per 256 images of a batch.
+        labels_per_class: Labels per class to train on, in place of `shares`; `none` takes those.
+        learning_rates: Peaks to choose from, on the validation split of the data or on a fifth of
+            the labels.
+        per_256: Whether they are those of 256 images, scaled with the batch.
+        encoder_rate: Learning rate of the encoder relative to that of the classifier.
         weight_decays: Weight decays to choose from together with them.
+        nesterov: Whether the momentum of 0.9 is Nesterov's.
         steps: Steps of each training.
+        epochs: Lengths to choose from, in passes over the labels, in place of `steps`; empty takes
+            that.
         batch_size: Images per step; fewer labels make a smaller batch.
         schedule: Learning-rate schedule; "steps" divides by 10 after 60 % and 80 % of the steps.
         layer_decay: Factor from a block's learning rate to that of the block below it; 1 gives all
             blocks the same.
         temperature: tau_d of Simplicial Embeddings.
-        crop_scale: Smallest and largest fraction of an image's area in a training view.
+        temperatures: Values of tau_d to choose from, in place of `temperature`; empty takes that.
+        stem_pooling: Whether the max-pooling of the ImageNet stem is kept.
+        crop_scale: Smallest and largest fraction of an image's area in a training view; 1,1 takes
+            the middle square.
         flip: Probability of mirroring a training view.
+        test_crop: The fraction `data.test_crop` of the images that are scored; `none` takes that.
         from_scratch: Whether the same network is also trained from random initialization.
     """
 
-    # SEM, table 5, has results at 1 and 10 %, of another protocol: that of appendix B.6.
+    protocol: str = "sem_transfer"
     shares: Annotated[tuple[PositiveShare, ...], Entries(1)] = (0.01, 0.1, 1.0)
+    labels_per_class: TwoOrMore | None = None
     learning_rates: Annotated[tuple[LearningRate, ...], Entries(1)] = FINETUNE_LEARNING_RATES
+    per_256: bool = True
+    encoder_rate: PositiveShare = 1.0
     weight_decays: Annotated[tuple[Weight, ...], Entries(1)] = (0.0,)
+    nesterov: bool = True
     steps: Steps = FINETUNE_STEPS
+    epochs: tuple[Annotated[float, Above(0, 10**6)], ...] = ()
     batch_size: TwoOrMore = FINETUNE_BATCH_SIZE
     schedule: Literal["cosine", "steps"] = "cosine"
     layer_decay: PositiveShare = 1.0
     temperature: TemperatureOrZero = 1.0  # SEM, appendix B.5
+    temperatures: tuple[TemperatureOrZero, ...] = ()
+    stem_pooling: bool = True
     crop_scale: ShareRange = (0.08, 1.0)
     flip: Share = 0.5
+    test_crop: PositiveShare | None = None
     from_scratch: bool = True
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from keras_ssl.config.catalog import Catalog
-from keras_ssl.config.published import NOT_TRAINING
+from keras_ssl.config.published import CHOICES, NOT_TRAINING
 from keras_ssl.config.recipe import (
     Origin,
     Override,
@@ -192,7 +192,8 @@ def override(recipe: Recipe, overrides: Iterable[Override], also: Iterable[str] 
     """
     optimizer = Override("optimizer.name", recipe.optimizer.name, "")
     space = available(recipe.catalog, recipe.name, optimizer)
-    for each in overrides:
+    # What a choice brings with it must not replace what is given besides.
+    for each in sorted(overrides, key=lambda each: each.key not in CHOICES):
         check_keys([each.key], space)
         value = read_override(space[each.key], each)
         has, _ = recipe.settings.get(each.key, (None, None))

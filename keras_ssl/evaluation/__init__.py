@@ -1,5 +1,6 @@
 """Evaluation of features: k-NN, probes, clusters, robustness; each gives a `Measurement`."""
 
+from keras_ssl.core.protocols import FINETUNING, FinetuneProtocol
 from keras_ssl.evaluation.clustering import cluster_agreement, code_agreement, kmeans_agreement
 from keras_ssl.evaluation.compare import NamedRun, compare_runs, load_run, paired_bootstrap
 from keras_ssl.evaluation.evaluators import EVALUATORS, Evaluation, evaluate_all
@@ -22,7 +23,9 @@ from keras_ssl.evaluation.splits import few_labels, label_subset
 __all__ = [
     "EVALUATORS",
     "Evaluation",
+    "FINETUNING",
     "Features",
+    "FinetuneProtocol",
     "Measurement",
     "NamedRun",
     "PROBES",

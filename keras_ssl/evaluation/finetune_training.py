@@ -30,17 +30,18 @@ def batch_norm_momentum(num_images: int, batch_size: int) -> float:
 
 
 class LayerwiseSGD(keras.optimizers.SGD):
-    """SGD with Nesterov momentum 0.9, a weight decay that may change and rates per layer.
+    """SGD with momentum 0.9, a weight decay that may change and rates per layer.
 
     The decay is part of the gradient and excludes biases and normalization; the learning rate is
     inside the momentum, as in Keras.
 
     Args:
         multipliers: list of floats. Factor of the learning rate of each variable.
+        nesterov: bool. Whether the momentum is Nesterov's.
     """
 
-    def __init__(self, multipliers):
-        super().__init__(learning_rate=0.0, momentum=0.9, nesterov=True)
+    def __init__(self, multipliers, nesterov=True):
+        super().__init__(learning_rate=0.0, momentum=0.9, nesterov=nesterov)
         self.multipliers = multipliers
         self.decay = keras.Variable(0.0, trainable=False, name="decay")
 
@@ -81,17 +82,33 @@ class Trainer:
         batches: endless `tf.data.Dataset` of (float images, class numbers), the same at every pass.
         batch_size: int. Images in each of them.
         preprocess: callable `uint8 batch -> float batch`, for images that are scored.
-        layer_decay: float in (0, 1]. See `rate_multipliers`.
+        layer_decay, encoder_rate: floats in (0, 1]. See `rate_multipliers`.
+        nesterov: bool. Whether the momentum is Nesterov's.
+        per_256: bool. Whether learning rates are those of 256 images.
         jit_compile: whether XLA compiles the step.
     """
 
-    def __init__(self, model, batches, *, batch_size, preprocess, layer_decay, jit_compile=False):
+    def __init__(
+        self,
+        model,
+        batches,
+        *,
+        batch_size,
+        preprocess,
+        layer_decay,
+        encoder_rate=1.0,
+        nesterov=True,
+        per_256=True,
+        jit_compile=False,
+    ):
         self.model = model
         self.batches = batches
         self.batch_size = batch_size
+        self.rate_factor = batch_size / 256 if per_256 else 1.0
         self.start = model.get_weights()
         self.logits = FeatureExtractor(model, preprocess)
-        self.optimizer = LayerwiseSGD(rate_multipliers(model, layer_decay))
+        multipliers = rate_multipliers(model, layer_decay, encoder_rate)
+        self.optimizer = LayerwiseSGD(multipliers, nesterov)
         model.compile(
             self.optimizer,
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -102,25 +119,31 @@ class Trainer:
         """Train from the initial weights; a loss that is not finite ends it early.
 
         Args:
-            learning_rate: float > 0. Peak, per 256 images of a batch.
+            learning_rate: float > 0. Peak, of the batch or per 256 images of it.
             weight_decay: float >= 0.
             steps: int > 0.
             schedule: a name of `SCHEDULES`.
         """
         self.model.set_weights(self.start)
         self.optimizer.restart(weight_decay)
-        rates = _Rates(learning_rate * self.batch_size / 256, steps, schedule)
+        rates = _Rates(learning_rate * self.rate_factor, steps, schedule)
         self.model.fit(
             self.batches, steps_per_epoch=steps, callbacks=[rates], shuffle=False, verbose=0
         )
 
-    def correct(self, images, labels):
-        """Which uint8 images are classified correctly, bool (N,): none after a divergence."""
+    def ranks(self, images, labels):
+        """How many classes come before the right one of uint8 images: int (N,), 0 for the best.
+
+        All others after a divergence, so that no image is classified correctly.
+        """
         # Its logits may be finite all the same: a ReLU may turn NaN to 0.
         if not all(np.isfinite(weights).all() for weights in self.model.get_weights()):
-            return np.zeros(len(labels), bool)
+            return np.full(len(labels), self.model.output_shape[-1])
         with full_float32():
-            return self.logits(images).argmax(axis=1) == labels
+            logits = self.logits(images)
+        own = np.take_along_axis(logits, labels[:, None], axis=1)
+        earlier = (logits == own) & (np.arange(logits.shape[1]) < labels[:, None])
+        return np.sum(~(logits <= own) | earlier, axis=1)  # NaN comes before anything
 
 
 def add_classifier(
@@ -186,13 +209,16 @@ def layer_groups(model: keras.Model) -> dict[str, list[keras.layers.Layer]]:
     return groups
 
 
-def rate_multipliers(model: keras.Model, layer_decay: float) -> list[float]:
+def rate_multipliers(
+    model: keras.Model, layer_decay: float, encoder_rate: float = 1.0
+) -> list[float]:
     """The factor of the learning rate of each trainable variable of `model`.
 
     The last group of `layer_groups` gets 1, each one before it `layer_decay` times as much.
 
     Args:
         layer_decay: float in (0, 1]. 1 for the same rate everywhere.
+        encoder_rate: float in (0, 1]. Another factor of all groups but the last, the classifier.
 
     Returns:
         list of floats, in the order of `model.trainable_variables`.
@@ -202,7 +228,7 @@ def rate_multipliers(model: keras.Model, layer_decay: float) -> list[float]:
     factors = {}
     for depth, layers in enumerate(reversed(layer_groups(model).values())):
         for variable in (v for layer in layers for v in layer.trainable_variables):
-            factors[id(variable)] = layer_decay**depth
+            factors[id(variable)] = layer_decay**depth * (encoder_rate if depth else 1.0)
     return [factors[id(variable)] for variable in model.trainable_variables]
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -13,8 +14,15 @@ from keras_ssl.core.errors import UserError, lookup
 from keras_ssl.evaluation.finetune_training import Trainer, add_classifier, batch_norm_momentum
 from keras_ssl.evaluation.probes.sgd_training import SCHEDULES
 from keras_ssl.evaluation.results import Measurement
-from keras_ssl.evaluation.splits import label_subset, noted_alone, stratified_parts, subset_digest
+from keras_ssl.evaluation.splits import (
+    few_labels,
+    label_subset,
+    noted_alone,
+    stratified_parts,
+    subset_digest,
+)
 from keras_ssl.evaluation.validation import checked_labels, numbered_classes
+from keras_ssl.layers.necks import at_temperature
 
 PROTOCOL = {
     "classifier": "linear; it and all layers of the encoder are trained",
@@ -22,6 +30,24 @@ PROTOCOL = {
     "batch_norm_momentum": "max(1 - 10 / steps per epoch, 0.9)",
     "choice": "best accuracy on one of `folds` stratified parts, then trained on all of them",
 }
+ON_VALIDATION = "best accuracy on the validation split, then trained on it too"
+
+
+class Trial(NamedTuple):
+    """Settings that were tried, and their accuracy in percent on the part that chooses.
+
+    Example:
+
+    >>> Trial(0.1, 0.0, 100, None, None, accuracy=61.5).learning_rate
+    0.1
+    """
+
+    learning_rate: float
+    weight_decay: float
+    steps: int | None
+    epochs: float | None
+    temperature: float | None
+    accuracy: float | None = None
 
 
 def finetune(
@@ -34,20 +60,28 @@ def finetune(
     views: Callable[[np.ndarray, int, int], tf.data.Dataset],
     preprocess: Callable[[tf.Tensor], tf.Tensor],
     share: float = 1.0,
+    labels_per_class: int | None = None,
+    validation: ArrayLike | None = None,
     learning_rates: Sequence[float] = FINETUNE_LEARNING_RATES,
+    per_256: bool = True,
+    encoder_rate: float = 1.0,
     weight_decays: Sequence[float] = (0.0,),
+    nesterov: bool = True,
     steps: int = FINETUNE_STEPS,
+    epochs: Sequence[float] = (),
     batch_size: int = FINETUNE_BATCH_SIZE,
     schedule: str = "cosine",
     layer_decay: float = 1.0,
+    temperatures: Sequence[float] = (),
     seed: int = 0,
     jit_compile: bool = False,
 ) -> Measurement:
     """Accuracy of a network that starts as `encoder` and then learns all its layers from labels.
 
-    Each pair of a learning rate and a weight decay is tried on four fifths of the labels. The pair
-    of the best accuracy on the last fifth is trained again on all labels and scored on the test
-    part. (A class of fewer than five images makes that a fourth, a third or a half.)
+    Every combination of a learning rate, a weight decay, a length and a temperature is tried on
+    four fifths of the labels. That of the best accuracy on the last fifth is trained again on all
+    labels and scored on the test part. (A class of fewer than five images makes that a fourth, a
+    third or a half.) Where the data have a validation split, that takes the place of the fifth.
 
     Args:
         encoder: functional `keras.Model`, float images -> features (batch, F); left unchanged.
@@ -58,22 +92,33 @@ def finetune(
             images (batch_size, H, W, C), drawn from `train[rows]` in random order and augmented,
             and their positions in `rows`, int64 (batch_size,).
         preprocess: callable `uint8 batch -> float batch`, for images that are scored.
-        share: float in (0, 1]. Fraction of the labels to learn from, those of `label_subset`.
-        learning_rates: floats > 0. Peaks to choose from, per 256 images of a batch.
+        share: float in (0, 1]. Fraction of the labels to learn from, those of `label_subset`; the
+            same fraction of the validation split chooses.
+        labels_per_class: int > 1 or None. Labels of each class to learn from, those of
+            `few_labels`, in place of a share; a fifth of them chooses, whatever `validation` is.
+        validation: sorted row numbers of `train`, the validation split of the data; None for none.
+        learning_rates: floats > 0. Peaks to choose from.
+        per_256: bool. Whether they are those of 256 images, scaled with the batch.
+        encoder_rate: float in (0, 1]. Learning rate of the encoder relative to the classifier's.
         weight_decays: floats >= 0. To choose from.
+        nesterov: bool. Whether the momentum of 0.9 is Nesterov's.
         steps: int > 0. Of each training.
+        epochs: floats > 0. Lengths to choose from in place of `steps`, in passes over the labels.
         batch_size: int > 0. Fewer images than that make one batch.
         schedule: "cosine" to zero, "steps" (a tenth after 60 % and after 80 % of the steps) or
             "constant".
         layer_decay: float in (0, 1]. Learning rate of a block of layers relative to the one above.
+        temperatures: floats >= 0. Values of tau_d to choose from, for an encoder with simplices;
+            empty leaves the encoder as it is.
         seed: int >= 0. Of the subset, the order, the augmentation and the classifier.
         jit_compile: whether XLA compiles the training step.
 
     Returns:
-        `Measurement` of the `accuracy`. Its details are the trained `model`, float images ->
-        logits; `classes`, the label of each logit; the chosen `learning_rate` and `weight_decay`;
-        and `validation`, ((learning rate, weight decay, accuracy in percent), ...) of the search,
-        empty where there was nothing to choose from.
+        `Measurement` of the `accuracy`, and of `top5` where there are more than five classes. Its
+        details are the trained `model`, float images -> logits; `classes`, the label of each logit;
+        the chosen `learning_rate`, `weight_decay`, `epochs` and `temperature`, the last two None
+        where they are not searched; `chosen_by`, the number of images that choose; and
+        `validation`, a `Trial` of each combination, empty where there was nothing to choose from.
 
     Raises:
         UserError: for labels that are invalid or do not match, or settings out of their ranges.
@@ -97,61 +142,136 @@ def finetune(
     arXiv:1805.08974.
     """
     _check_settings(share, learning_rates, weight_decays, steps, batch_size, layer_decay)
+    _check_search(epochs, temperatures, encoder_rate)
     lookup(SCHEDULES, schedule, "schedule")
     train_labels, test_labels, classes = _checked(train, train_labels, test, test_labels)
-    rows = label_subset(train_labels, share, seed)
-    parts = stratified_parts(train_labels[rows], seed)
+    parts = _parts(train_labels, share, labels_per_class, validation, seed)
+    options = {"layer_decay": layer_decay, "encoder_rate": encoder_rate, "nesterov": nesterov}
+    options |= {"per_256": per_256, "preprocess": preprocess, "jit_compile": jit_compile}
 
-    def trainer(part):
+    def trainer(part, temperature):
         """One that trains on the images at `part`."""
         batch = min(batch_size, len(part))
         momentum = batch_norm_momentum(len(part), batch)
+        network = encoder if temperature is None else at_temperature(encoder, temperature)
         return Trainer(
-            add_classifier(encoder, len(classes), batch_norm_momentum=momentum, seed=seed),
+            add_classifier(network, len(classes), batch_norm_momentum=momentum, seed=seed),
             views(part, batch, seed).map(_with_labels(train_labels[part])),
             batch_size=batch,
-            preprocess=preprocess,
-            layer_decay=layer_decay,
-            jit_compile=jit_compile,
+            **options,
         )
 
-    training = {"steps": steps, "schedule": schedule}
-    pairs, validation = list(itertools.product(learning_rates, weight_decays)), ()
-    if len(pairs) > 1:
-        part, held = (rows[one] for one in parts[0])
-        validation = _validated(trainer(part), pairs, train[held], train_labels[held], training)
-        pairs = [max(validation, key=lambda one: one[2])[:2]]
-    learning_rate, weight_decay = pairs[0]
-    final = trainer(rows)
-    final.train(learning_rate, weight_decay, **training)
+    lengths = [(None, one) for one in epochs] or [(steps, None)]
+    grid = [
+        Trial(rate, decay, *length, temperature)
+        for temperature in temperatures or (None,)
+        for length, rate, decay in itertools.product(lengths, learning_rates, weight_decays)
+    ]
+    tried = ()
+    if len(grid) > 1:
+        tried = _tried(
+            grid, trainer, parts.fit, schedule, train[parts.held], train_labels[parts.held]
+        )
+        grid = [max(tried, key=lambda one: one.accuracy)]
+    chosen = grid[0]._replace(accuracy=None)
+    final = trainer(parts.rows, chosen.temperature)
+    _train(final, chosen, len(parts.rows), schedule)
     protocol = {
         **PROTOCOL,
-        **training,
+        **({"epochs": list(epochs)} if epochs else {"steps": steps}),
+        "schedule": schedule,
         "batch_size": final.batch_size,
         "learning_rates": list(learning_rates),
         "weight_decays": list(weight_decays),
         "layer_decay": layer_decay,
         "precision": encoder.dtype_policy.name,
-        "train_images": len(rows),
-        "folds": len(parts),
-        **noted_alone(train_labels[rows]),
-        "subset_sha256": subset_digest(rows),
+        "train_images": len(parts.rows),
+        **parts.protocol,
+        **noted_alone(train_labels[parts.rows]),
+        "subset_sha256": subset_digest(parts.rows),
         "seed": seed,
+        **_unusual(per_256, encoder_rate, nesterov, temperatures),
     }
-    correct = final.correct(test, test_labels)
-    details = {"model": final.model, "classes": classes, "validation": validation}
-    details |= {"learning_rate": learning_rate, "weight_decay": weight_decay}
-    accuracy = {"accuracy": 100.0 * float(np.mean(correct))}
-    return Measurement(accuracy, protocol, correct=correct[None], details=details)
+    ranks = final.ranks(test, test_labels)
+    tops = {"accuracy": 1, "top5": 5} if len(classes) > 5 else {"accuracy": 1}
+    metrics = {name: 100.0 * float(np.mean(ranks < top)) for name, top in tops.items()}
+    details = {"model": final.model, "classes": classes, "validation": tried}
+    details |= {"chosen_by": len(parts.held) if tried else 0}
+    details |= {name: getattr(chosen, name) for name in _CHOSEN}
+    return Measurement(metrics, protocol, correct=(ranks == 0)[None], details=details)
 
 
-def _validated(trainer, pairs, images, labels, training):
-    """(learning rate, weight decay, accuracy on `images`) of every pair."""
+_CHOSEN = ("learning_rate", "weight_decay", "epochs", "temperature")
+
+
+class _Parts(NamedTuple):
+    """Rows to learn from in the end, those that trials learn from and are scored on; and words."""
+
+    rows: np.ndarray
+    fit: np.ndarray
+    held: np.ndarray
+    protocol: dict
+
+
+def _parts(labels, share, labels_per_class, validation, seed):
+    if validation is None or labels_per_class is not None:
+        rows = label_subset(labels, share, seed)
+        if labels_per_class is not None:
+            rows = few_labels(labels, labels_per_class, seed)
+        folds = stratified_parts(labels[rows], seed)
+        return _Parts(rows, *(rows[one] for one in folds[0]), {"folds": len(folds)})
+    own = checked_rows(validation, labels)
+    others = np.setdiff1d(np.arange(len(labels)), own)
+    fit, held = (part[label_subset(labels[part], share, seed)] for part in (others, own))
+    words = {"choice": ON_VALIDATION, "validation_images": len(held)}
+    return _Parts(np.union1d(fit, held), fit, held, words)
+
+
+def checked_rows(validation: ArrayLike, labels: np.ndarray) -> np.ndarray:
+    """Row numbers of the validation split as an ascending array.
+
+    Raises:
+        UserError: if there are none, they are no rows of the training part, or all of it.
+
+    Example:
+
+    >>> checked_rows([0, 1], np.array([0, 1, 0, 1]))
+    array([0, 1])
+    """
+    rows = np.unique(np.asarray(validation, int))
+    if not 0 < len(rows) < len(labels) or rows[0] < 0 or rows[-1] >= len(labels):
+        raise UserError(
+            f"validation must be row numbers of some of the {len(labels)} training images. "
+            f"Received {len(rows)} of them" + (f", {rows[0]} to {rows[-1]}." if len(rows) else ".")
+        )
+    return rows
+
+
+def _unusual(per_256, encoder_rate, nesterov, temperatures):
+    """What the protocol says only where it is not as in the default one."""
+    unusual = {} if per_256 else {"per_256": False}
+    if encoder_rate != 1:
+        unusual["encoder_rate"] = encoder_rate
+    if not nesterov:
+        unusual["optimizer"] = PROTOCOL["optimizer"].replace("Nesterov momentum", "momentum")
+    return unusual | ({"temperatures": list(temperatures)} if temperatures else {})
+
+
+def _tried(grid, trainer, part, schedule, images, labels):
+    """The trials with their accuracy on `images`; a network is compiled once per temperature."""
     found = []
-    for pair in pairs:
-        trainer.train(*pair, **training)
-        found.append((*pair, 100.0 * float(np.mean(trainer.correct(images, labels)))))
+    for temperature, trials in itertools.groupby(grid, lambda one: one.temperature):
+        own = trainer(part, temperature)
+        for trial in trials:
+            _train(own, trial, len(part), schedule)
+            correct = own.ranks(images, labels) == 0
+            found.append(trial._replace(accuracy=100.0 * float(np.mean(correct))))
     return tuple(found)
+
+
+def _train(trainer, trial, count, schedule):
+    steps = trial.steps or max(1, round(trial.epochs * count / trainer.batch_size))
+    trainer.train(trial.learning_rate, trial.weight_decay, steps=steps, schedule=schedule)
 
 
 def _with_labels(labels):
@@ -177,6 +297,16 @@ def _check_settings(share, learning_rates, weight_decays, steps, batch_size, lay
         (f"batch_size={batch_size}", batch_size >= 2, "2 or more"),
         (f"learning_rates={learning_rates}", rates, "one or more numbers above 0"),
         (f"weight_decays={weight_decays}", decays, "one or more numbers from 0 on"),
+    ):
+        if not fits:
+            raise UserError(f"Fine-tuning: {what} does not fit; it must be {expected}.")
+
+
+def _check_search(epochs, temperatures, encoder_rate):
+    for what, fits, expected in (
+        (f"epochs={epochs}", all(one > 0 for one in epochs), "numbers above 0"),
+        (f"temperatures={temperatures}", all(t >= 0 for t in temperatures), "numbers from 0 on"),
+        (f"encoder_rate={encoder_rate}", 0 < encoder_rate <= 1, "in (0, 1]"),
     ):
         if not fits:
             raise UserError(f"Fine-tuning: {what} does not fit; it must be {expected}.")

@@ -120,7 +120,7 @@ def crop_boxes(policies, kind, heights, widths, seed, places, total):
                 scale=policy.crop_scale,
                 ratio=policy.crop_ratio,
             )
-            if policy.crop_scale[0] < 1.0
+            if policy.crop_scale[0] < 1.0 or policy.crop_ratio == (1.0, 1.0)
             else whole
         )
         flips.append(uniform["flip"][:, view] < policy.flip)

@@ -24,7 +24,8 @@ class ViewPolicy(Checked):
     """How one view is drawn; the operators come in the order of the fields.
 
     Args:
-        crop_scale: share of the area that is cut out; (1, 1) takes the whole image.
+        crop_scale: share of the area that is cut out; (1, 1) takes the whole image, with
+            crop_ratio (1, 1) the middle square of it.
         crop_ratio: width : height of the crop, log-uniform.
         interpolation: "bilinear" or "bicubic"; both with antialias.
         crop_last: whether the crop and the flip come after the colors (jitter, grayscale and

@@ -3,20 +3,33 @@
 import json
 import runpy
 import sys
-import types
+from dataclasses import replace
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import keras_ssl
 from benchmarks import finetune as benchmark
 from benchmarks.common import new_recipe
+from keras_ssl.config.schema import Finetune
 from keras_ssl.core.errors import UserError
+from keras_ssl.layers.necks import simplices_of
 from pipelines.data.encoded import EncodedImages
 from pipelines.data.image_data import ImageData
-from stages.finetuning import finetuned, labelled_views, results_of, save_classifier
+from pipelines.data.load import load
+from stages.build import encoder_in
+from stages.finetuning import (
+    describe,
+    finetuned,
+    has_pooling,
+    labelled_views,
+    results_of,
+    save_classifier,
+    starting_network,
+)
 from stages.inputs import Inputs, Preprocessing
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,7 +59,7 @@ def inputs():
 def settings(**changes):
     found = benchmark.settings_of(benchmark.read_arguments(["run"]))
     chosen = {"learning_rates": (0.5,), "steps": 15, "batch_size": 16, **changes}
-    return types.SimpleNamespace(**{**vars(found), **chosen})
+    return Finetune(**{**vars(found), **chosen})
 
 
 def saved_run(path, encoder):
@@ -120,6 +133,58 @@ def test_rows_of_images_that_stay_encoded_stay_encoded(inputs, monkeypatch):
     inputs = Inputs(ImageData("files", encoded), PREPROCESSING)
     assert labelled_views(inputs, settings())(np.arange(5), 4, seed=0) is encoded
     assert taken[0].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_search_over_tau_d_leaves_the_classifier_at_the_chosen_one(inputs, tmp_path):
+    small = ("--backbone=tiny", "--set=neck.num_simplices=4", "--set=neck.simplex_size=3")
+    recipe = recipe_of("--method=sem_simclr", *small)
+    searched = settings(steps=20, temperatures=(0.1, 2.0), labels_per_class=10)
+    result = finetuned(recipe, inputs, searched, None, 1.0)
+    chosen = result.details["temperature"]
+    (row,) = results_of(recipe, searched, "blobs", "scratch", 1.0, result)
+    assert row.tau == chosen and row.protocol["labels_per_class"] == 10
+    assert "share" not in row.protocol
+    said = describe("fine-tuned", result, 30)
+    assert f"30 labels, 6 of them to choose, 30 test images: {result.accuracy:.1f} %" in said
+    assert f"tau_d {chosen:g}" in said
+    save_classifier(recipe, inputs, searched, result, tmp_path / "classifier.keras")
+    model = keras.saving.load_model(tmp_path / "classifier.keras")
+    assert simplices_of(model.layers[1]).temperature == chosen
+    logits = np.asarray(model(PREPROCESSING.function(inputs.data.test_images)))
+    accuracy = 100 * np.mean(logits.argmax(axis=1) == inputs.data.test_labels)
+    assert accuracy == pytest.approx(result.accuracy)
+
+
+def test_the_validation_split_of_the_data_chooses(inputs):
+    own = Inputs(replace(inputs.data, validation_rows=np.arange(15)), PREPROCESSING)
+    two = settings(learning_rates=(0.1, 0.5), steps=2)
+    result = finetuned(recipe_of("--method=simclr", "--backbone=tiny"), own, two, None, 1.0)
+    assert result.details["chosen_by"] == result.protocol["validation_images"] == 15
+
+
+def test_only_the_stem_of_imagenet_loses_its_pooling():
+    preprocessing = replace(PREPROCESSING, image_size=96)
+    recipe = recipe_of("--method=simclr", "--backbone=resnet18")
+    plain = encoder_in("float32", recipe, preprocessing)
+    images = Inputs(None, preprocessing)
+    start = starting_network(recipe, images, settings(stem_pooling=False), plain.get_weights())
+    sides = [model.get_layer("stage4_block2_relu").output.shape[1] for model in (plain, start)]
+    assert sides == [3, 6]
+    small = replace(preprocessing, image_size=32)
+    assert has_pooling(plain) and not has_pooling(start)
+    assert not has_pooling(encoder_in("float32", recipe, small))  # the stem of CIFAR has none
+
+
+def test_views_of_the_whole_are_the_middle_square_of_a_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_SSL_CACHE", str(tmp_path / "cache"))
+    pixels = np.random.RandomState(0).randint(0, 256, (8, 12, 3)).astype("uint8")
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "0.png").write_bytes(tf.io.encode_png(pixels).numpy())
+    data = load(f"folder:{tmp_path}/files", image_size=8, in_memory=False, log=lambda _: None)
+    whole = settings(crop_scale=(1.0, 1.0), flip=0.0)
+    views = labelled_views(Inputs(data, PREPROCESSING), whole)(np.array([0]), 1, seed=0)
+    expected = PREPROCESSING.function(pixels[None, :, 2:10])
+    np.testing.assert_allclose(next(iter(views))[0], expected, atol=1e-5)
 
 
 class Recorded:

@@ -80,11 +80,7 @@ def test_the_model_of_the_result_has_the_accuracy_of_the_result():
 
 def test_what_serves_the_held_out_fifth_best_is_chosen_and_the_rest_is_told():
     result = tuned(learning_rates=(1e-6, 0.5, 1e9), weight_decays=(0.0, 1e-4), steps=30)
-    scores = {
-        pair: score
-        for *pair, score in map(list, result.details["validation"])
-        for pair in [tuple(pair)]
-    }
+    scores = {trial[:2]: trial.accuracy for trial in result.details["validation"]}
     assert len(scores) == 6
     assert scores[result.details["learning_rate"], result.details["weight_decay"]] == max(
         scores.values()
@@ -284,5 +280,123 @@ def test_schedules_begin_at_the_peak_and_fall():
     ],
 )
 def test_a_mistake_is_answered_by_what_came(options, message):
+    with pytest.raises(UserError, match=message):
+        tuned(**options)
+
+
+def test_lengths_and_temperatures_are_chosen_together_with_the_rates():
+    network = keras_ssl.sem_neck(encoder(), num_simplices=3, simplex_size=4)
+    search = {"epochs": (0.5, 8), "temperatures": (0.1, 1.0), "learning_rates": (1e-6, 0.5)}
+    result = tuned(network=network, **search)
+    tried = result.details["validation"]
+    found = {(one.epochs, one.temperature, one.learning_rate) for one in tried}
+    assert len(tried) == len(found) == 8 and result.details["chosen_by"] == 12
+    best = max(tried, key=lambda one: one.accuracy)
+    for name in ("epochs", "temperature", "learning_rate"):
+        assert result.details[name] == getattr(best, name)
+    assert result.protocol["epochs"] == [0.5, 8] and "steps" not in result.protocol
+    assert result.protocol["temperatures"] == [0.1, 1.0]
+    chosen = keras_ssl.layers.necks.simplices_of(result.details["model"].layers[1])
+    assert chosen.temperature == best.temperature
+
+
+def test_epochs_are_passes_over_the_labels_of_the_training(monkeypatch):
+    steps = []
+    train = Trainer.train
+    monkeypatch.setattr(
+        Trainer, "train", lambda self, *a, **k: steps.append(k["steps"]) or train(self, *a, **k)
+    )
+    tuned(epochs=(2, 4), batch_size=12)
+    assert steps[:2] == [8, 16] and steps[2] in (10, 20)  # 48 images, then all 60
+
+
+def test_top_5_is_measured_where_there_are_more_than_five_classes():
+    images, labels = data(count=60, classes=6)
+    result = tuned(images, labels, steps=1)
+    assert set(result.metrics) == {"accuracy"} or result.metrics["top5"] >= result.accuracy
+    assert "top5" in result.metrics and "top5" not in tuned(steps=1).metrics
+
+
+def test_ranks_count_the_classes_before_the_right_one(monkeypatch):
+    images, labels = data()
+    batches = views_of(images)(np.arange(60), 16, 0)
+    trainer = Trainer(
+        add_classifier(encoder(), 3), batches, batch_size=16, preprocess=preprocess, layer_decay=1.0
+    )
+    logits = np.array([[0.0, 1.0, 2.0], [1.0, 1.0, 0.0], [np.nan] * 3, [1.0, 1.0, 0.0]])
+    trainer.logits = lambda _: logits
+    assert trainer.ranks(None, np.array([0, 0, 1, 1])).tolist() == [2, 0, 3, 1]
+
+
+def test_the_validation_split_chooses_and_is_learned_from_in_the_end():
+    images, labels = data()
+    seen = []
+
+    def views(rows, batch_size, seed):
+        seen.append(rows.tolist())
+        return views_of(images)(rows, batch_size, seed)
+
+    own = np.arange(0, 60, 4)
+    result = finetune(
+        encoder(),
+        images,
+        labels,
+        *data(seed=1),
+        views=views,
+        preprocess=preprocess,
+        validation=own,
+        learning_rates=(1e-6, 0.5),
+        steps=10,
+        batch_size=16,
+    )
+    assert seen == [np.setdiff1d(np.arange(60), own).tolist(), list(range(60))]
+    assert result.details["chosen_by"] == result.protocol["validation_images"] == 15
+    assert "validation split" in result.protocol["choice"] and "folds" not in result.protocol
+    half = tuned(validation=own, share=0.5, steps=1)
+    assert half.protocol["train_images"] == 30 and half.protocol["validation_images"] == 6
+
+
+def test_so_many_labels_of_each_class_are_learned_from():
+    result = tuned(labels_per_class=4, steps=1)
+    assert result.protocol["train_images"] == 12
+    with pytest.raises(UserError, match="per_class=21 does not fit"):
+        tuned(labels_per_class=21)
+
+
+def test_the_encoder_may_learn_at_a_rate_of_its_own_and_with_plain_momentum():
+    model = add_classifier(encoder(), 3)
+    layers = [variable.path.split("/")[-2] for variable in model.trainable_variables]
+    rates = dict(zip(layers, rate_multipliers(model, 1.0, 0.01), strict=True))
+    assert rates.pop("logits") == 1.0 and set(rates.values()) == {0.01}
+    start, gradient = np.full((2, 2), 2.0, "float32"), np.full((2, 2), 0.5, "float32")
+    optimizer = LayerwiseSGD([0.1], nesterov=False)
+    optimizer.restart(weight_decay=0.0)
+    optimizer.learning_rate = 0.4
+    theirs = keras.optimizers.SGD(0.04, momentum=0.9)
+    expected = steps_of(theirs, [gradient] * 2, start)
+    np.testing.assert_allclose(steps_of(optimizer, [gradient] * 2, start), expected, rtol=1e-6)
+
+
+def test_rates_of_the_batch_are_not_scaled():
+    images, _ = data()
+    batches = views_of(images)(np.arange(60), 16, 0)
+    settings = {"batch_size": 16, "preprocess": preprocess, "layer_decay": 1.0}
+    model = add_classifier(encoder(), 3)
+    assert Trainer(model, batches, **settings).rate_factor == 16 / 256
+    assert Trainer(model, batches, **settings, per_256=False).rate_factor == 1.0
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"epochs": (0,)}, "epochs"),
+        ({"temperatures": (-1.0,)}, "temperatures"),
+        ({"temperatures": (0.1,)}, "no Simplicial Embedding"),
+        ({"encoder_rate": 0.0}, "encoder_rate"),
+        ({"validation": [60]}, "row numbers"),
+        ({"validation": []}, "row numbers"),
+    ],
+)
+def test_a_mistake_of_the_search_is_answered_by_what_came(options, message):
     with pytest.raises(UserError, match=message):
         tuned(**options)
