@@ -16,6 +16,7 @@ from keras_ssl.evaluation.probes.sgd_training import SCHEDULES
 from keras_ssl.evaluation.results import Measurement
 from keras_ssl.evaluation.splits import (
     few_labels,
+    given_parts,
     label_subset,
     noted_alone,
     stratified_parts,
@@ -220,31 +221,10 @@ def _parts(labels, share, labels_per_class, validation, seed):
             rows = few_labels(labels, labels_per_class, seed)
         folds = stratified_parts(labels[rows], seed)
         return _Parts(rows, *(rows[one] for one in folds[0]), {"folds": len(folds)})
-    own = checked_rows(validation, labels)
-    others = np.setdiff1d(np.arange(len(labels)), own)
-    fit, held = (part[label_subset(labels[part], share, seed)] for part in (others, own))
+    given = given_parts(labels, validation)
+    fit, held = (part[label_subset(labels[part], share, seed)] for part in given)
     words = {"choice": ON_VALIDATION, "validation_images": len(held)}
     return _Parts(np.union1d(fit, held), fit, held, words)
-
-
-def checked_rows(validation: ArrayLike, labels: np.ndarray) -> np.ndarray:
-    """Row numbers of the validation split as an ascending array.
-
-    Raises:
-        UserError: if there are none, they are no rows of the training part, or all of it.
-
-    Example:
-
-    >>> checked_rows([0, 1], np.array([0, 1, 0, 1]))
-    array([0, 1])
-    """
-    rows = np.unique(np.asarray(validation, int))
-    if not 0 < len(rows) < len(labels) or rows[0] < 0 or rows[-1] >= len(labels):
-        raise UserError(
-            f"validation must be row numbers of some of the {len(labels)} training images. "
-            f"Received {len(rows)} of them" + (f", {rows[0]} to {rows[-1]}." if len(rows) else ".")
-        )
-    return rows
 
 
 def _unusual(per_256, encoder_rate, nesterov, temperatures):

@@ -145,6 +145,39 @@ def stratified_parts(labels: np.ndarray, seed: int) -> list[tuple[np.ndarray, np
     return [(np.sort(np.concatenate([rows[fit], alone])), rows[held]) for fit, held in splits]
 
 
+def given_parts(labels: np.ndarray, validation: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """(numbers of the rows to fit to, of those to choose by), sorted, where the latter are given.
+
+    Args:
+        labels: int (N,), classes numbered from 0.
+        validation: integers, numbers of rows.
+
+    Raises:
+        UserError: for numbers that are not of some of the rows, or leave too little to fit to.
+
+    Example:
+
+    >>> given_parts(np.array([0, 1, 0, 1]), validation=[0, 1])
+    (array([2, 3]), array([0, 1]))
+    """
+    held = np.unique(np.asarray(validation))
+    numbers = np.arange(len(labels))
+    if held.dtype.kind not in "iu" or not held.size or not np.isin(held, numbers).all():
+        raise UserError(
+            f"validation must be numbers of some of the {len(labels)} train rows. Received "
+            f"{held.size} of dtype {held.dtype}, such as {held[:3].tolist()}."
+        )
+    fitted = np.setdiff1d(numbers, held)
+    classes = labels.max() + 1
+    missing = np.setdiff1d(np.arange(classes), labels[fitted])
+    if len(missing):
+        raise UserError(
+            f"validation leaves no row to fit to of {len(missing)} of {classes} classes: hold out "
+            "fewer rows, or leave it away."
+        )
+    return fitted, held
+
+
 def noted_alone(labels: np.ndarray) -> dict[str, int]:
     """The protocol's note of classes with a single image, which choose no settings; or nothing.
 

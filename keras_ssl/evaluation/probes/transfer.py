@@ -15,7 +15,7 @@ from keras_ssl.evaluation.probes.logistic import (
     zeros,
 )
 from keras_ssl.evaluation.results import Measurement
-from keras_ssl.evaluation.splits import noted_alone, stratified_parts
+from keras_ssl.evaluation.splits import given_parts, noted_alone, stratified_parts
 from keras_ssl.evaluation.validation import checked_labels, checked_row_pair, numbered_classes
 from keras_ssl.layers.codes import check_same_width, checked_codes
 
@@ -132,7 +132,7 @@ def _probe(parts, train_labels, test_labels, strengths, validation, seed, featur
         folds = stratified_parts(train_labels, seed)
         parts, settings["folds"] = folds[0], len(folds)
     else:
-        parts = _given_parts(train_labels, validation)
+        parts = given_parts(train_labels, validation)
         settings["validation_images"] = len(parts[1])
     c, start = _best_c(train, train_labels, parts, strengths)
     weights = fit(train, train_labels, c, start)
@@ -144,30 +144,6 @@ def _probe(parts, train_labels, test_labels, strengths, validation, seed, featur
         correct=guesses["accuracy"][None],
         details={"c": (c,)},
     )
-
-
-def _given_parts(labels, validation):
-    """(numbers of the rows to fit to, of those to choose by), sorted.
-
-    Raises:
-        UserError: for numbers that are not of some of the rows, or leave too little to fit to.
-    """
-    held = np.unique(np.asarray(validation))
-    numbers = np.arange(len(labels))
-    if held.dtype.kind not in "iu" or not held.size or not np.isin(held, numbers).all():
-        raise UserError(
-            f"validation must be numbers of some of the {len(labels)} train rows. Received "
-            f"{held.size} of dtype {held.dtype}, such as {held[:3].tolist()}."
-        )
-    fitted = np.setdiff1d(numbers, held)
-    classes = labels.max() + 1
-    missing = np.setdiff1d(np.arange(classes), labels[fitted])
-    if len(missing):
-        raise UserError(
-            f"validation leaves no row to fit to of {len(missing)} of {classes} classes: hold out "
-            "fewer rows, or leave it away."
-        )
-    return fitted, held
 
 
 def _best_c(blocks, labels, parts, strengths):

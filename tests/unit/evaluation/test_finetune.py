@@ -393,8 +393,8 @@ def test_rates_of_the_batch_are_not_scaled():
         ({"temperatures": (-1.0,)}, "temperatures"),
         ({"temperatures": (0.1,)}, "no Simplicial Embedding"),
         ({"encoder_rate": 0.0}, "encoder_rate"),
-        ({"validation": [60]}, "row numbers"),
-        ({"validation": []}, "row numbers"),
+        ({"validation": [60]}, "validation must be numbers"),
+        ({"validation": []}, "validation must be numbers"),
     ],
 )
 def test_a_mistake_of_the_search_is_answered_by_what_came(options, message):
