@@ -137,7 +137,7 @@ def words(results: Sequence[Published]) -> str:
     """
     places = {}
     for result in results:
-        if not result.dataset and (result.task != "finetune" or len(results) == 1):
+        if not result.dataset:
             places.setdefault(result.place, []).append(_words(result))
     return "; ".join(f"{', '.join(texts)} ({place})" for place, texts in places.items())
 
@@ -146,7 +146,8 @@ def _words(result):
     kind = _KINDS.get(result.metric, "fine-tuned" if result.task == "finetune" else "linear")
     text = f"{result.value} % {kind}"
     text += ", online" if result.task == "online" and result.metric == "accuracy" else ""
-    text += f" on {100 * result.share:g} % of the labels" if result.share else ""
+    shots = result.protocol.get("labels_per_class")
+    text += f" on {shots} labels per class" if shots else ""
     if result.readout not in ("", "simplices"):
         return f"{text} on {result.readout}"
     return text if result.tau is None else f"{text} at tau_d {result.tau:g}"

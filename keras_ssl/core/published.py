@@ -1,6 +1,7 @@
 """A number that is printed for a run, and what was measured."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -16,10 +17,11 @@ class Published:
         metric: "accuracy", "top5" or "nmi".
         readout: what was read of the encoder, as in a `Result`; "" for the simplices where `tau` is
             given, else the backbone's features or, of clusters, whatever gives them.
-        tau: tau_d of the simplices.
+        tau: tau_d of the simplices; None where it was chosen.
         std: standard deviation over runs, in percent; "" where none is printed.
         dataset: what was tested on; "" for the run's own data.
-        share: fraction of the labels that was trained on; None for all.
+        protocol: {name: value}, what the protocol of a `Result` of this kind has, besides what the
+            task says.
 
     Example:
 
@@ -35,4 +37,4 @@ class Published:
     tau: float | None = None
     std: str = ""
     dataset: str = ""
-    share: float | None = None
+    protocol: Mapping = field(default_factory=dict)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from keras_ssl.core.constants import DATASET_PREFIXES
 from keras_ssl.core.published import Published
 from keras_ssl.evaluation.probes.sgd import PROBES
 from keras_ssl.evaluation.results import Result
@@ -54,9 +55,9 @@ def same_kind(printed: Published, result: Result, target: Target) -> bool:
         return False
     if result.source not in ("pretrained", "fine-tuned"):
         return False
-    if _base(result.dataset) != _base(printed.dataset or target.dataset):
+    if not _same_data(result.dataset, printed.dataset or target.dataset):
         return False
-    if printed.task == "finetune" and result.protocol.get("share") != (printed.share or 1.0):
+    if any(result.protocol.get(name) != value for name, value in printed.protocol.items()):
         return False
     if printed.task in PROBES and ("view" in result.protocol) != target.augmented:
         return False
@@ -68,10 +69,13 @@ def same_kind(printed: Published, result: Result, target: Target) -> bool:
 def _reads_alike(printed, result):
     if printed.tau is None and not printed.readout:
         return result.readout in (None, "backbone")
-    return result.readout == (printed.readout or "simplices") and result.tau == printed.tau
+    chosen = printed.tau is None and printed.task == "finetune"  # a result has what was chosen
+    readout = printed.readout or "simplices"
+    return result.readout == readout and (chosen or result.tau == printed.tau)
 
 
-def _base(dataset):
-    """A data set without configuration and version: "imagenet_v2" of "imagenet_v2/top-images"."""
-    name = dataset if "#" in dataset else re.split("[/:]", dataset)[0]
-    return dataset if name in ("npz", "folder", "tfrecord") else name
+def _same_data(ours, printed):
+    """Whether a data set is the printed one, in whatever version and configuration."""
+    if ours.startswith(DATASET_PREFIXES) or "/" in printed:
+        return re.sub(r":[\d.*]+", "", ours) == printed
+    return (ours if "#" in ours else re.split("[/:]", ours)[0]) == printed

@@ -246,8 +246,10 @@ def format_published(results, target, *, markdown=False) -> str:
 
 def _published_name(printed, target):
     """What a table calls a printed number: its task, its metric and its data set."""
-    protocol = {"share": printed.share or 1.0}
-    name = task_name(printed.task, protocol, printed.dataset or target.dataset)
+    shots = printed.protocol.get("labels_per_class")
+    name = "fine-tuned" if printed.task == "finetune" else None
+    name = f"{name}, {shots} labels/class" if shots else name
+    name = name or task_name(printed.task, printed.protocol, printed.dataset or target.dataset)
     name = "linear, online" if printed.task == "online" else name
     metric = "" if printed.metric == "accuracy" else f" {printed.metric}"
     of = f", {title_of(printed.dataset)}" if printed.dataset else ""

@@ -27,7 +27,12 @@ _RESNET50 = {
     },
 }
 _TABLE_3 = ("imagenet_v2", "imagenet_r", "imagenet2012_corrupted/*", "imagenet_a")
+_TABLE_5 = ("imagenet2012_subset/1pct", "imagenet2012_subset/10pct")
 _TABLE_4 = ("food101", "cifar10", "cifar100", "sun397", "dtd", "oxford_flowers102")
+
+# Of SEM's appendices B.5 and B.6, what tells their fine-tuning from other kinds.
+_B5 = {"share": 1.0, "steps": 20_000, "batch_size": 256}
+_B6 = {"share": 1.0, "batch_size": 224}
 
 
 def _on_imagenet(linear, shifted, transfer, finetuned, top1, top5, readout=""):
@@ -41,14 +46,21 @@ def _on_imagenet(linear, shifted, transfer, finetuned, top1, top5, readout=""):
             for dataset, value in zip(_TABLE_3, shifted.split(), strict=True)
         ),
         *(
-            Published(value, "SEM, table 4", task, dataset=dataset, **tau)
-            for task, values, tau in (("transfer", transfer, zero), ("finetune", finetuned, one))
+            Published(value, "SEM, table 4", task, dataset=dataset, **how)
+            for task, values, how in (
+                ("transfer", transfer, zero),
+                ("finetune", finetuned, {**one, "protocol": _B5}),
+            )
             for dataset, value in zip(_TABLE_4, values.split(), strict=True)
         ),
         *(
-            Published(value, "SEM, table 5", "finetune", metric, readout, share=share)
+            Published(
+                *(value, "SEM, table 5", "finetune", metric, readout),
+                dataset=dataset,
+                protocol=_B6,
+            )
             for metric, values in (("accuracy", top1), ("top5", top5))
-            for share, value in zip((0.01, 0.1), values.split(), strict=True)
+            for dataset, value in zip(_TABLE_5, values.split(), strict=True)
         ),
     )
 

@@ -62,12 +62,24 @@ def test_a_probe_on_augmented_images_is_not_one_on_cached_features():
 
 
 def test_fine_tuning_is_compared_at_its_share_of_the_labels():
-    printed = Published(
-        "56.7", "SEM, table 5", "finetune", readout="simplices", tau=1.0, share=0.01
-    )
+    share = {"share": 0.01}
+    printed = Published("56.7", "SEM, table 5", "finetune", tau=1.0, protocol=share)
     tuned = {"source": "fine-tuned", "task": "finetune", "tau": 1.0}
     assert same_kind(printed, result(**tuned, protocol={"share": 0.01}), TARGET)
     assert not same_kind(printed, result(**tuned, protocol={"share": 0.1}), TARGET)
+    chosen = Published("56.7", "SEM, table 5", "finetune", readout="simplices", protocol=share)
+    assert same_kind(chosen, result(**tuned, protocol={"share": 0.01}), TARGET)
+
+
+def test_parts_of_a_data_set_are_told_apart_where_the_print_does():
+    printed = Published("56.7", "SEM, table 5", dataset="imagenet2012_subset/1pct", tau=0.1)
+    there = {"task": "linear", "dataset": "imagenet2012_subset/1pct:5.0.0"}
+    assert same_kind(printed, result(**there), TARGET)
+    assert not same_kind(printed, result(**{**there, "dataset": "imagenet2012_subset"}), TARGET)
+    shifted = Published("61.2", "SEM, table 3", "shifted probe", dataset="imagenet_v2", tau=0.1)
+    own = result(task="shifted probe", dataset="imagenet_v2/matched-frequency:3.0.0")
+    assert same_kind(shifted, own, TARGET)
+    assert not same_kind(shifted, own, dataclasses.replace(TARGET, measured=["a=1"]))
 
 
 def test_other_data_are_shown_only_where_they_were_measured():
