@@ -24,7 +24,7 @@ CLUSTER_TASKS = ("k-means", "argmax", "codes")
 _TASKS = {
     "few labels": lambda protocol, _: f"linear, {protocol['per_class']} labels/class",
     "label fraction": lambda protocol, _: f"linear, {100 * protocol['share']:g} % of labels",
-    "finetune": lambda protocol, _: f"{100 * protocol['share']:g} % of labels",
+    "finetune": lambda protocol, _: _labels_of(**protocol),
     "knn sweep": lambda protocol, _: _knn_name(**protocol),
     "corrupted linear": lambda *_: "linear, corrupted",
     "corrupted probe": lambda *_: "probe, corrupted",
@@ -40,6 +40,10 @@ _TASKS = {
 def _probe_name(name, *, temperatures=(), **_):
     among = f", tau_d in {'/'.join(f'{tau:g}' for tau in temperatures)}" if temperatures else ""
     return f"linear, {name}{among}"
+
+
+def _labels_of(*, share=None, labels_per_class=None, **_):
+    return f"{100 * share:g} % of labels" if share else f"{labels_per_class} labels/class"
 
 
 def _knn_name(*, k, metric, temperature=None, **_):

@@ -123,3 +123,8 @@ def test_data_sets_of_one_file_name_keep_their_paths_in_the_heading():
     results = [_transfer(PIXELS, f"npz:/{i}/y.npz", 10.0) for i in (1, 2)]
     heading = format_transfer(results).splitlines()[0]
     assert heading.split()[1:] == ["npz:/1/y.npz", "npz:/2/y.npz", "mean"]
+
+
+def test_fine_tuning_is_called_by_its_labels():
+    assert task_name("finetune", {"share": 0.1}, "a") == "10 % of labels"
+    assert task_name("finetune", {"labels_per_class": 40}, "a") == "40 labels/class"
