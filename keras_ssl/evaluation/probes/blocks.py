@@ -225,7 +225,7 @@ class CodeBlocks(Blocks):
 
 
 def as_codes(blocks: DenseBlocks) -> Blocks:
-    """`CodeBlocks` of the rows, where they are one-hot codes and these are faster; else as they are.
+    """`CodeBlocks` of the rows, where they are one-hot codes and these are faster; else they.
 
     The codes of the rows are read once. In a file, where they take more than a quarter of the
     memory.

@@ -6,13 +6,17 @@ and rows that are read a block at a time are read twice: for their products, and
 
 import numpy as np
 import tensorflow as tf
-from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg import lapack, solve_triangular
+from threadpoolctl import threadpool_limits
 
+from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.coordinates import row_products
 from keras_ssl.evaluation.probes.blocks import DenseBlocks
 
 MOST_ROWS = 10_000  # whose products take 763 MiB
-_JITTER = 1e-10  # of the mean square: what float64 leaves of directions that are not spanned
+_DOUBLE_ROWS = 2_048  # that are multiplied in float64; more take too long
+# Of the mean square, added to all: what rounding leaves of directions that are not spanned.
+_JITTERS = {"float64": (1e-10, 1e-8, 1e-6), "float32": (1e-4, 1e-3)}
 
 
 def spans_less(blocks: DenseBlocks) -> bool:
@@ -26,10 +30,20 @@ def coordinates(blocks: DenseBlocks) -> np.ndarray:
 
     They are the coordinates in the basis that a QR decomposition of the rows gives.
     """
-    products = row_products(blocks, lambda rows: tf.cast(blocks.tensor(rows), tf.float64))
-    square = np.trace(products) / len(products)
-    products[np.diag_indices_from(products)] += _JITTER * square or 1.0
-    return cholesky(products, lower=True, overwrite_a=True, check_finite=False)
+    dtype = "float64" if len(blocks) <= _DOUBLE_ROWS else blocks.dtype.name
+    for jitter in _JITTERS[dtype]:
+        products = row_products(blocks, lambda rows: tf.cast(blocks.tensor(rows), dtype))
+        square = np.trace(products) / len(products)
+        products[np.diag_indices_from(products)] += jitter * square or 1.0
+        # With `overwrite_a` a failure takes the products with it, and spares a copy of them.
+        with threadpool_limits(1):  # the same bits on any number of cores
+            factor, failed = lapack.dpotrf(products, lower=1, clean=1, overwrite_a=1)
+        if not failed:
+            return factor
+    raise UserError(
+        f"The {len(blocks):,} train rows differ too much in size to be fitted: rounding of the "
+        "largest exceeds all of the others. Look for rows that are no images."
+    )
 
 
 def in_columns(blocks: DenseBlocks, factor: np.ndarray, weights: np.ndarray) -> np.ndarray:
