@@ -1,9 +1,7 @@
 """Other data sets and further test sets: what is read of them, and what is scored."""
 
 import dataclasses
-import gc
 import itertools
-import weakref
 
 import numpy as np
 import pytest
@@ -370,32 +368,6 @@ def test_images_that_are_not_square_stay_so(tmp_path):
     group = [Representation(Features(encoder, RGB.function), "pretrained")]
     results, left_out = scored(data, other, group=group)
     assert len(results) == 2 and left_out == []
-
-
-class Counted(Representation):
-    """Notices how many representations of the train images are held."""
-
-    held, most = [], 0
-
-    def read(self, features):
-        gc.collect()
-        if len(features) != 60:  # the train images
-            return features
-        Counted.held = [one for one in Counted.held if one() is not None]
-        found = features + len(self.readout)
-        Counted.held.append(weakref.ref(found))
-        Counted.most = max(Counted.most, len(Counted.held))
-        return found
-
-
-@pytest.mark.slow
-def test_one_representation_of_the_train_images_is_held_at_a_time(tmp_path):
-    data, features = data_of(), Features()
-    paths = [npz(tmp_path / f"{name}.npz", data, parts=("test",)) for name in "xyz"]
-    group = [Counted(features, "pretrained", name) for name in ("a", "bb", "ccc")]
-    results, left_out = scored(data, *paths, group=group)
-    assert len(results) == 18 and left_out == [] and Counted.most == 1
-    assert other_data._loaded.cache_info().currsize <= 2
 
 
 def test_what_is_right_among_all_classes_is_right_among_those_that_occur(tmp_path):
