@@ -16,6 +16,7 @@ _CIFAR = differences(
 _SEM_IMAGENET = {
     "optimizer": {"learning_rate": 0.4},
     "training": {"epochs": 200, "batch_size": 256},
+    "finetune": {"protocol": "sem_semi"},  # appendix B.6; sem_transfer on other data: B.5
 }
 _RESNET50 = {
     "backbone": {"name": "resnet50", "stem_padding": 2},

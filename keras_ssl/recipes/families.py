@@ -62,7 +62,9 @@ FAMILIES = {
 # Families that start from another one, of the methods too.
 BUILT_ON = {"svhn": "small", "imagenet100": "imagenet", "mini_imagenet": "imagenet"}
 FAMILIES |= {
-    "svhn": differences("as for small images, never mirrored", augment={"flip": 0.0}),
+    "svhn": differences(
+        "as for small images, never mirrored", augment={"flip": 0.0}, finetune={"flip": 0.0}
+    ),
     "imagenet100": differences("as for imagenet2012"),
     "mini_imagenet": differences(
         "as for imagenet2012, on images of 84 pixels",

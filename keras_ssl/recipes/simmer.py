@@ -83,7 +83,10 @@ SIMMER = {
         **_TRAINING,
     ),
     "mini_imagenet": differences(
-        f"SimMER, secs. 3.1 to 3.3; {_NOTE}", _table(2, "62.62"), augment=_VIEWS
+        f"SimMER, secs. 3.1 to 3.3; {_NOTE}",
+        _table(2, "62.62"),
+        augment=_VIEWS,
+        finetune={"protocol": "simmer_40"},
     ),
     "mini_imagenet/resnet18": differences(
         f"SimMER, secs. 3.1 to 3.4; {_NOTE}",

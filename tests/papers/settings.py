@@ -473,6 +473,36 @@ LECTURE = [
     ),
 ]
 
+# Fine-tuning, by the protocols that the recipes name.
+FINETUNING = [
+    Row(
+        "SEM, appendix B.6",
+        ("byol imagenet/sem_baseline", "sem_byol imagenet"),
+        {
+            "finetune.protocol": "sem_semi",
+            "finetune.batch_size": 224,
+            "finetune.epochs": (30, 50),
+            "finetune.learning_rates": (0.005, 0.01, 0.02, 0.05, 0.1),
+            "finetune.temperatures": (0.01, 0.1, 1.0),
+        },
+    ),
+    Row(
+        "SimMER, sec. 3.4",
+        ("simmer mini_imagenet", "simmer mini_imagenet/resnet18"),
+        {
+            "finetune.protocol": "simmer_40",
+            "finetune.labels_per_class": 40,
+            "finetune.epochs": (40,),
+            "finetune.batch_size": 512,
+            "finetune.learning_rates": (0.1,),
+            "finetune.encoder_rate": 0.001 / 0.1,
+            "finetune.weight_decays": (0.0,),
+            "finetune.nesterov": False,
+            "finetune.stem_pooling": False,
+        },
+    ),
+]
+
 ROWS = [
     *SEM_BASELINES,
     *SEM_TABLES,
@@ -483,4 +513,5 @@ ROWS = [
     *PROBES,
     *ADAM,
     *LECTURE,
+    *FINETUNING,
 ]

@@ -30,7 +30,8 @@ def test_sem_changes_only_what_its_recipes_say(name, family):
     start = family if family in recipe_names(base) else family_in(family)
     plain = settings_of(resolve(CATALOG, base, family=start))
     for key, (value, origin) in resolve(CATALOG, name, family=family).settings.items():
-        sem = origin.startswith("recipe sem") or key.startswith("neck.")
+        # A protocol of fine-tuning brings other defaults.
+        sem = origin.startswith("recipe sem") or key.startswith(("neck.", "finetune."))
         assert sem or plain[key] == value
 
 
@@ -68,7 +69,10 @@ def test_every_method_has_a_recipe_of_its_own_for_every_kind_of_data(name):
 
 @pytest.mark.parametrize("family, root", BUILT_ON.items())
 def test_a_family_built_on_another_changes_only_what_it_says(family, root):
-    said = {"svhn": {"augment.flip"}, "mini_imagenet": {"data.image_size", "data.test_crop"}}
+    said = {
+        "svhn": {"augment.flip", "finetune.flip"},
+        "mini_imagenet": {"data.image_size", "data.test_crop"},
+    }
     for name in ("byol", "sem_byol", "vicreg", "cpc"):
         there = settings_of(resolve(CATALOG, name, family=root))
         here = settings_of(resolve(CATALOG, name, family=family))
