@@ -16,7 +16,7 @@ Beware of `pca` and `pca_cor` in training. Eigenvectors change their order from 
 jump where two eigenvalues cross, so that an entry of the result means something else in each
 ("stochastic axis swapping": Huang et al., 2018, sec. 3.1, who take ZCA for that); two views that
 are whitened apart are compared entry by entry all the same, and a running mean of such matrices
-whitens nothing. Their gradient grows without a limit towards equal eigenvalues, where it is taken
+is none of them. Their gradient grows without a limit towards equal eigenvalues, where it is taken
 for 0 (`keras_ssl.ops.linalg.inverse_root_eigenvectors`).
 """
 
