@@ -58,20 +58,21 @@ def compare(features, labels, layers, rates, options):
     layers: of each representation, or None for the features as they are; rates: the grid's.
     """
     import numpy as np
-    import tensorflow as tf
 
     from keras_ssl.evaluation.probes.sgd import PROBES
     from keras_ssl.evaluation.probes.sgd_training import train_probes
 
     protocol = replace(PROBES["sem_sgd"], epochs=options.epochs)
     grid = np.array(list(itertools.product(rates, protocol.l1)))
-    tensor, classes = tf.constant(features), int(labels.max()) + 1
+    classes = int(labels.max()) + 1
     together, singles = reading(layers), [reading([layer]) for layer in layers]
 
     def train(read, settings, protocol=protocol):
         pairs = np.moveaxis(settings, -1, 0)
-        weights = train_probes(tensor, labels, *pairs, protocol, classes=classes, read=read)
-        return weights[0].numpy()
+        (chains,) = map(
+            weights_of, train_probes(features, labels, *pairs, protocol, classes=classes, read=read)
+        )
+        return np.stack(chains)
 
     def at_once(protocol=protocol):
         return train(together, np.stack([grid] * len(layers)), protocol)
@@ -98,6 +99,11 @@ def compare(features, labels, layers, rates, options):
     alone = np.stack(alone[0]).reshape(stacked[0].shape)
     apart = float(np.abs(alone - stacked[0]).max() / np.abs(alone).max())
     return min(fast), min(slow), min(keras) * len(grid), apart, memory
+
+
+def weights_of(chains):
+    """Those of each chain, here one for a representation: arrays (probes, classes, features)."""
+    return [one.weights.numpy() for one in chains]
 
 
 def keras_probe(width, classes, layer, rate, l1):

@@ -18,6 +18,8 @@ from keras_ssl.evaluation.representation import FeatureExtractor
 from keras_ssl.evaluation.splits import some_rows
 from keras_ssl.evaluation.validation import checked_labels
 
+MAX_VALUES = 2**26  # of the features of a part, 256 MiB: 5,000 images of 13,421 features
+
 
 class OnlineEvaluation(keras.callbacks.Callback):
     """Every few epochs and after the last, evaluate the features of a fixed subset.
@@ -38,7 +40,9 @@ class OnlineEvaluation(keras.callbacks.Callback):
             `online_knn()`, `OnlineLinearProbe()` or one of your own. If it raises `UserError`, as
             for features that are no longer finite, its value is NaN and a warning gives the reason.
         every: int >= 1. Epochs between evaluations.
-        max_images: int >= 1. Most images of either part; a random subset drawn once.
+        max_images: int >= 1. Most images of either part; a random subset drawn once. Fewer where
+            a model gives so many features that those of a part would be more than `MAX_VALUES`
+            values; a printed line says so.
         batch_size: int >= 1. Images per call of the encoder.
         seed: int. Draws the subsets.
 
@@ -78,6 +82,8 @@ class OnlineEvaluation(keras.callbacks.Callback):
             raise UserError(f"every must be 1 epoch or more. Received {every}.")
         self.every, self.probes = every, dict(probes)
         self.extract = FeatureExtractor(encoder, preprocess, batch_size=batch_size)
+        parts = [part for part in (images, test_images) if part is not None]
+        max_images = _most(encoder, max_images, max(len(part) for part in parts))
         self.train = _subset(images, labels, "train", max_images, seed)
         self.test = None
         if labels is not None and test_images is not None and test_labels is not None:
@@ -168,6 +174,16 @@ def _knn_percent(k, temperature, features, labels, test_features, test_labels):
 
 def _have_direction(features):
     return bool(np.isfinite(features).all() and features.any(axis=1).all())
+
+
+def _most(encoder, most, count):
+    """As many images of `most` as have features of `MAX_VALUES` values at most, at least one."""
+    shape = getattr(encoder, "output_shape", None)
+    width = math.prod(shape[1:]) if isinstance(shape, tuple) and None not in shape[1:] else 1
+    fits = max(1, MAX_VALUES // width)
+    if fits < min(most, count):
+        print(f"The online evaluation takes {fits:,} images, as each has {width:,} features.")
+    return min(most, fits)
 
 
 def _subset(images, labels, name, most, seed):

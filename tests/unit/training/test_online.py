@@ -213,6 +213,15 @@ def test_probes_share_features_that_are_extracted_once():
     assert set(alone) == {"feature_std", "knn", "linear"}
 
 
+def test_of_wide_features_fewer_images_are_taken_and_a_line_says_so(monkeypatch, capsys):
+    encoder = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()])
+    assert len(both(encoder, *PARTS).train[0]) == 24 and not capsys.readouterr().out
+    monkeypatch.setattr("keras_ssl.training.online.MAX_VALUES", 192 * 12)
+    online = both(encoder, *PARTS)
+    assert (len(online.train[0]), len(online.test[0])) == (12, 9)
+    assert capsys.readouterr().out.count("takes 12 images, as each has 192 features") == 1
+
+
 @pytest.mark.parametrize("data", [PARTS[:1], PARTS[:2], PARTS[:3]])
 def test_without_labels_on_both_parts_no_probe_is_trained(data):
     assert set(both(pixels, *data).measure()) == {"feature_std"}
