@@ -76,9 +76,11 @@ def row_products(rows: Rows, read: Callable) -> np.ndarray:
     products = np.zeros((len(rows), len(rows)), order="F")
     slices = list(rows.slices())
     size = max(1, int(min(rows.memory / 2 / (rows.nbytes / len(slices)), len(slices))))
+    held = {}
     for start in range(0, len(slices), size):
         chunk = slices[start : start + size]
-        held = {some.start: read(some) for some in chunk}
+        held.clear()  # before others are read, so that there are never two chunks
+        held.update((some.start, read(some)) for some in chunk)
         for others in slices[: start + size]:
             block = held[others.start] if others.start in held else read(others)
             for some in chunk:
