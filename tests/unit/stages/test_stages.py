@@ -73,6 +73,7 @@ def test_a_constant_learning_rate_is_told_beside_the_peak():
     asked = recipe("simsiam", *rates, "training.batch_size=128", family="digits")
     line = "sgd, 0.5 per 256 images, so 0.25; predictor: 8 per 256, so always 4"
     assert describe_rates(asked) == line
+    assert describe_rates(asked, ["predictor"]) == line.partition(";")[0]
     assert describe_rates(recipe("simclr", family="digits")).count("per 256") == 1
 
 
