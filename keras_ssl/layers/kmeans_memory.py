@@ -1,17 +1,19 @@
 """DeepCluster's k-means of whitened features, and a memory of images that it gives classes."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_ssl.core.bounds import Between, ClusterCounts, NumViews, Seed, Width
 from keras_ssl.core.serialization import register
 from keras_ssl.layers.memory import ImageMemory, blocks_of, nearest
 from keras_ssl.ops.linalg import l2_normalize
 from keras_ssl.ops.precision import Tensor, at_least_float32
 
-COMPONENTS = 256  # that features are reduced to before they are clustered: Caron et al., 2018
+_SPREAD = 0.01  # standard deviation of a new classifier's weights: authors' code
 _NOTHING = 1e-6  # of the largest variance: below it there is only rounding
 
 
@@ -29,13 +31,16 @@ class KMeansMemory(ImageMemory):
             `num_images`.
         num_views: int > 0. Views of an image; the heads cluster them in turn.
         seed: int >= 0. Of the first classes, of k-means and of the classifiers.
+        pca_dim: int > 0. Principal components of the projections that are clustered, at most. Far
+            fewer than `dim`: whitening makes as much of the last ones, which are noise, as of the
+            first.
 
     Attributes:
         projections: (num_views, num_images, dim) float32; random at first.
         classes: (heads, num_images) int64.
         weights_in_loss: (heads, num_images) float32. What an image counts for, 1 on average: the
             inverse of the size of its cluster.
-        classifiers: Dense layer of each head, which is trained.
+        classifiers: ReLU and Dense layer of each head, which is trained.
 
     Raises:
         UserError: for a head with more clusters than there are images.
@@ -52,6 +57,19 @@ class KMeansMemory(ImageMemory):
     weights are the expectation.
     """
 
+    def __init__(
+        self,
+        num_images: Annotated[int, Between(1, 10**9)],
+        dim: Width,
+        num_prototypes: ClusterCounts,
+        num_views: NumViews = 2,
+        seed: Seed = 0,
+        pca_dim: Width = 256,
+        **kwargs,
+    ):
+        super().__init__(num_images, dim, num_prototypes, num_views, seed, **kwargs)
+        self.pca_dim = pca_dim
+
     def add_heads(self):
         self.weights_in_loss = self.add_weight(
             name="weights",
@@ -62,16 +80,9 @@ class KMeansMemory(ImageMemory):
             autocast=False,
         )
         self.classifiers = [
-            keras.layers.Dense(
-                count,
-                kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
-                name=f"classifier{head}",
-                dtype="float32",
-            )
+            _classifier(self.dim, count, name=f"classifier{head}")
             for head, count in enumerate(self.num_prototypes)
         ]
-        for layer in self.classifiers:
-            layer.build((None, self.dim))
 
     @property
     def heads(self):
@@ -91,16 +102,28 @@ class KMeansMemory(ImageMemory):
         classes, weights = [], []
         for head, layer in enumerate(self.classifiers):
             seed = (self.seed, epoch, head)
-            rows = whitened(self.projections[head % self.num_views])
+            rows = whitened(self.projections[head % self.num_views], self.pca_dim)
             count = self.num_prototypes[head]
             _, labels = kmeans(rows, count, num_iterations=num_iterations, seed=seed)
             classes.append(ops.cast(labels, "int64"))
             weights.append(balanced(np.asarray(labels), count))
+            kernel, bias = layer.trainable_variables
             draw = np.random.default_rng((*seed, 1))
-            layer.kernel.assign(draw.normal(0.0, 0.01, layer.kernel.shape).astype("float32"))
-            layer.bias.assign(ops.zeros_like(layer.bias))
+            kernel.assign(draw.normal(0.0, _SPREAD, kernel.shape).astype("float32"))
+            bias.assign(ops.zeros_like(bias))
         self.classes.assign(ops.stack(classes))
         self.weights_in_loss.assign(np.stack(weights))
+
+
+def _classifier(width, count, name):
+    """Scores of the positive parts: k-means sees the projections before the ReLU."""
+    draw = keras.initializers.RandomNormal(stddev=_SPREAD)
+    layers = [
+        keras.Input((width,)),
+        keras.layers.ReLU(dtype="float32", name="relu"),
+        keras.layers.Dense(count, kernel_initializer=draw, dtype="float32", name="dense"),
+    ]
+    return keras.Sequential(layers, name=name)
 
 
 def balanced(labels: np.ndarray, num_clusters: int) -> np.ndarray:
@@ -115,7 +138,7 @@ def balanced(labels: np.ndarray, num_clusters: int) -> np.ndarray:
     return (len(labels) / np.sum(sizes > 0) / sizes[labels]).astype("float32")
 
 
-def whitened(rows: Tensor, num_components: int = COMPONENTS) -> Tensor:
+def whitened(rows: Tensor, num_components: int = 256) -> Tensor:
     """Rows in their principal components, each of variance 1, scaled to length 1.
 
     Args:

@@ -13,8 +13,6 @@ from keras_ssl.layers.memory import ClusterMemory
 from keras_ssl.losses.deepcluster import cluster_prediction_loss
 from keras_ssl.methods.base import Method
 
-MEMORIES = {"spherical": ClusterMemory, "kmeans": KMeansMemory}
-
 
 @register
 class DeepCluster(Method):
@@ -26,16 +24,20 @@ class DeepCluster(Method):
     to cluster, the classes are drawn at random, equal in size, with random prototypes.
 
     That is version 2. In version 1 (`clustering="kmeans"`) k-means is by Euclidean distances, of
-    projections that were whitened and normalized; the prototypes are a linear classifier that is
-    learned, and begins anew after every clustering; every cluster counts for as much.
+    projections that were whitened and normalized; the prototypes are a linear classifier of
+    their positive parts that is learned, and begins anew after every clustering; every cluster
+    counts for as much.
 
     Loss: -log softmax(z.c / T)_y, y the image's cluster and c the centroids, averaged over heads
-    and views; in version 1 -w_y log softmax(W z + b)_y, w_y the inverse of the cluster's size.
+    and views; in version 1 -w_y log softmax(W relu(z) + b)_y, w_y the inverse of the size of
+    cluster y.
 
     Args:
         num_prototypes: numbers of clusters, one for each head; at most that of the images.
         clustering: "spherical" or "kmeans". Version 2 or version 1, which has one head
             (num_prototypes=10000 and kmeans_iterations=20 on ImageNet).
+        pca_dim: int > 0. Principal components that version 1 clusters; give the projections
+            many times the width (4096 in the paper), or noise is as large as what is common.
         temperature: float > 0. Of the softmax over the prototypes; version 1 has none.
         hidden_dim: int > 0. Width of the projector's hidden layer.
         projection_dim: int > 0. Width of the space in which is clustered.
@@ -77,6 +79,7 @@ class DeepCluster(Method):
         projection_dim: Width = 128,
         kmeans_iterations: Few = 10,
         clustering: Literal["spherical", "kmeans"] = "spherical",
+        pca_dim: Width = 256,  # version 1, sec. 3.4
         **kwargs,
     ):
         super().__init__(encoder, **kwargs)
@@ -87,10 +90,13 @@ class DeepCluster(Method):
         self.projection_dim = projection_dim
         self.kmeans_iterations = kmeans_iterations
         self.clustering = clustering
+        self.pca_dim = pca_dim
         self.projector = self.head((hidden_dim, projection_dim), name="projector")
-        self.memory = MEMORIES[clustering](
-            num_images, projection_dim, num_prototypes, self.num_views[0], self.seed, name="memory"
-        )
+        sizes = (num_images, projection_dim, num_prototypes, self.num_views[0], self.seed)
+        if clustering == "kmeans":
+            self.memory = KMeansMemory(*sizes, pca_dim, name="memory")
+        else:
+            self.memory = ClusterMemory(*sizes, name="memory")
 
     def start_epoch(self, epoch):
         self.memory.cluster(epoch, self.kmeans_iterations)
