@@ -37,7 +37,7 @@ def run(options):
     catalog, mode = request.read_catalog(), options.mode
     if options.method is not None:
         lookup(dict.fromkeys(catalog.method_names), options.method, "method")
-    if mode == "list":
+    if mode == "list" and not (options.show_cost and options.method):
         listed = config.format_catalog(catalog)
         if options.method is not None:
             listed = config.format_method(catalog, options.method)
@@ -46,10 +46,14 @@ def run(options):
         if len(options.runs) < 2:
             raise UserError("--mode=compare takes the directories of two runs or more.")
         return import_commands().compare(options.runs)
+    if options.show_cost:  # of a new run, by whatever mode it is asked for
+        options.mode = "pretrain"
     recipe = request.recipe_of(options, catalog)
     request.check_recipe(recipe)
     if options.show_recipe:
         return print(config.format_recipe(recipe))
+    if options.show_cost:
+        return import_commands().show_cost(recipe)
     workdir = request.workdir_of(options, recipe)
     if not (options.resume and request.is_trained(workdir)):
         request.check_mode(mode, recipe, workdir)

@@ -13,7 +13,7 @@ import keras
 import keras_ssl.config as config
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.files import RESULTS, remove_leftovers
-from stages import artifacts, evaluation, finetuning, inputs, training
+from stages import artifacts, cost, evaluation, finetuning, inputs, training
 from stages.devices import resolve_auto
 from stages.request import INTERRUPTED, MODELS, check_mode, is_trained, read_catalog
 from stages.transfer import evaluate_transfer
@@ -178,6 +178,11 @@ def codes(recipe: config.Recipe, workdir: Path, directory: str | None = None):
     """Write the discrete codes of a data set, by the encoder of a run."""
     run = open_run(workdir, recipe)
     artifacts.write_codes(run.inputs, run.encoder, directory or workdir / "codes")
+
+
+def show_cost(recipe: config.Recipe):
+    """Print what a run would cost; its data are not read."""
+    cost.show(recipe)
 
 
 def compare(folders: list[str]):

@@ -15,6 +15,7 @@ from keras_ssl.config.schema import Backbone, Neck
 from keras_ssl.core.detection import detect
 from keras_ssl.core.hardware import device_line
 from stages.build import constant_rate, missing_layers
+from stages.cost import cost_of_step, describe_memory
 from stages.devices import devices_for
 from stages.inputs import describe_data
 
@@ -41,6 +42,7 @@ def describe(session: "Session", workdir: Path, step: int) -> str:
         f"{crops}, {per_epoch} steps an epoch, {training.epochs} epochs",
         "learning": describe_rates(recipe, missing_layers(recipe, method)),
         **describe_devices(recipe, method),
+        "memory": describe_memory(cost_of_step(recipe, session.inputs, method)),
         "results": str(workdir),
     }
     if recipe.neck.kind != "none":

@@ -55,9 +55,10 @@ OTHER_FLAGS = {
     "out": "where --mode=codes writes; by default the folder codes of the run",
     "set": "section.field=value, any other setting; may be repeated",
     "show_recipe": "print every setting and where it comes from, and stop",
+    "show_cost": "print parameters, multiply-adds and the memory of a step, and stop",
     "help": "print this and stop",
 }
-SWITCHES = ("resume", "show_recipe", "help", "deterministic")
+SWITCHES = ("resume", "show_recipe", "show_cost", "help", "deterministic")
 FLAGS = {**OTHER_FLAGS, **{name: text for name, (_, text) in SETTING_FLAGS.items()}}
 INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended
 MODELS = (MODEL, ENCODER)  # what a run has as soon as its training has ended

@@ -10,7 +10,7 @@ import keras
 
 import keras_ssl
 from keras_ssl.config import Recipe
-from keras_ssl.core.detection import detect
+from keras_ssl.core.detection import detect, machine_memory
 from keras_ssl.core.errors import UserError, translate_tf_errors
 from keras_ssl.core.files import remove_leftovers
 from keras_ssl.layers.necks import simplices_of
@@ -21,6 +21,7 @@ from keras_ssl.training.online import OnlineEvaluation, OnlineLinearProbe, onlin
 from pipelines.data.image_array import as_images
 from pipelines.views.stream import device_views, steps_per_epoch, train_views
 from stages.build import build_method
+from stages.cost import check_memory
 from stages.describe import describe
 from stages.devices import set_determinism
 from stages.inputs import (
@@ -54,6 +55,7 @@ def prepare(recipe: Recipe) -> Session:
         check_batch_size(recipe, len(inputs.data.pretraining_images))
         per_epoch = steps_per_epoch(len(inputs.data.pretraining_images), training.batch_size)
         method = build_method(recipe, inputs, per_epoch * training.epochs)
+        check_memory(method, None if detect().gpus else machine_memory())
         settings = view_settings(recipe, inputs.preprocessing)  # refuses what does not fit
         if recipe.augment.where == "device":
             method.draw_views = device_views(**settings, on_gpu=bool(detect().gpus))

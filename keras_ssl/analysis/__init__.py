@@ -1,5 +1,6 @@
 """Analysis: entropy, spectrum and geometry of a batch of embeddings; pure functions on arrays."""
 
+from keras_ssl.analysis.cost import Cost, StepCost, model_cost, step_cost
 from keras_ssl.analysis.entropy import (
     koleo,
     kozachenko_leonenko,
@@ -16,14 +17,18 @@ from keras_ssl.analysis.spectrum import (
 )
 
 __all__ = [
+    "Cost",
+    "StepCost",
     "alignment",
     "covariance_spectrum",
     "koleo",
     "kozachenko_leonenko",
     "kozachenko_leonenko_1d",
     "kozachenko_leonenko_psi",
+    "model_cost",
     "rank_tau",
     "rankme",
     "semantic_coherence",
+    "step_cost",
     "uniformity",
 ]

@@ -83,6 +83,8 @@ TENSORFLOW = {
     "keras_ssl/ops/random.py",
     "keras_ssl/core/replicas.py",
     "keras_ssl/optimizers/replicas.py",
+    "keras_ssl/analysis/cost.py",
+    "stages/cost.py",
     "keras_ssl/core/detection.py",
     "keras_ssl/ops/precision.py",
     "keras_ssl/layers/langevin.py",

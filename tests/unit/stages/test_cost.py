@@ -1,0 +1,24 @@
+"""The cost of a run before it starts."""
+
+import pytest
+
+from keras_ssl.config import resolve
+from keras_ssl.core.errors import UserError
+from stages import cost
+from stages.request import read_catalog
+from tests.unit.stages.test_stages import prepared
+
+
+def test_what_does_not_fit_is_refused_with_its_largest_variables():
+    method = prepared().method
+    cost.check_memory(method, None)
+    cost.check_memory(method, 2**40)
+    with pytest.raises(UserError, match="there are 0.0. The largest are .*take a smaller"):
+        cost.check_memory(method, 1000)
+
+
+@pytest.mark.parametrize("name", ["sem_byol", "deepcluster", "gedi", "cpc"])
+def test_the_cost_of_a_run_is_printed_without_its_data(name, capsys):
+    cost.show(resolve(read_catalog(), name))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [f"{name},", "encoder", "step", "memory"]
