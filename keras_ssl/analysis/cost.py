@@ -20,6 +20,11 @@ class Cost:
         multiply_adds: int. Of convolutions and matrix products in a forward pass; "FLOPs" in the
             tables of many papers, where others count each of them twice.
         activations: int. Numbers that convolutions and matrix products give in a forward pass.
+
+    Example:
+
+    >>> Cost(parameters=402, multiply_adds=4176, activations=146).activations
+    146
     """
 
     parameters: int
@@ -37,6 +42,11 @@ class StepCost:
         gradients: int. Bytes of the gradients, as large as the trainable weights.
         activations: int. Bytes of what the forward pass leaves for the backward pass.
         views: int. Bytes of the images in float32.
+
+    Example:
+
+    >>> StepCost(multiply_adds=0, state=300, gradients=100, activations=50, views=10).memory
+    460
     """
 
     multiply_adds: int
