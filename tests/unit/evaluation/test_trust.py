@@ -112,8 +112,13 @@ def _again():
 
 def _bits(result):
     """All that a measurement holds, as values that compare."""
-    items = vars(result).items()
-    return {k: (v.shape, v.tobytes()) if isinstance(v, np.ndarray) else v for k, v in items}
+    return {name: _comparable(value) for name, value in vars(result).items()}
+
+
+def _comparable(value):
+    if isinstance(value, tuple):
+        return tuple(map(_comparable, value))
+    return (value.shape, value.tobytes()) if isinstance(value, np.ndarray) else value
 
 
 @pytest.mark.parametrize("name", MEASURES | CLUSTERS)
