@@ -10,6 +10,7 @@ from keras_ssl.core.detection import detect
 from keras_ssl.core.hardware import place_of_views
 from keras_ssl.evaluation.feature_cache import scratch_array
 from keras_ssl.evaluation.representation import FeatureExtractor
+from keras_ssl.evaluation.rows import in_memory
 from pipelines.data.image_array import as_images
 from pipelines.views.policy import ViewPolicy
 from pipelines.views.stream import device_views, raw_batches
@@ -78,7 +79,7 @@ def augmented_features(encoder, inputs, *, policy=PROBE_VIEW, batch_size=256, me
             part = encode(batch).numpy()
             if result is None:
                 result = scratch_array((len(images), part.shape[1]), part.dtype, memory)
-                on_disk.extend([result] if isinstance(result, np.memmap) else [])
+                on_disk.extend([] if in_memory(result) else [result])
             once = rows < len(images)
             result[rows[once]], missing[rows[once]] = part[once], False
         if missing.any():  # another image stood for one that can be read no more

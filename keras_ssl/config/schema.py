@@ -340,7 +340,7 @@ class Evaluation(Checked):
     clusters: bool = True
     embedding: bool = False
     keep_features: bool = True
-    memory: Annotated[float, Between(0.1, 10**5)] | None = None
+    memory: Annotated[float, Between(0.5, 10**5)] | None = None
     corrupted_images: CountOrZero = 0
     shifted: tuple[str, ...] = ()
 

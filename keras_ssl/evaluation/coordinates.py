@@ -46,12 +46,13 @@ def compact(features: ArrayLike | Rows, *, normalize: bool) -> np.ndarray:
         for some in rows.slices():
             array[some] = _read(rows, some, normalize)
         return array
-    _check_memory(rows, 8 * count**2)
+    # The products, and beside them what they are multiplied from, or the coordinates.
+    _check_memory(rows, 2 * 8 * count**2)
     # Around the mean, so that nearly equal rows keep their digits.
     mean = sum(_read(rows, some, normalize).sum(axis=0, dtype="float64") for some in rows.slices())
     mean = (mean / count).astype(rows.dtype)
     products = row_products(rows, lambda some: tf.constant(_read(rows, some, normalize) - mean))
-    return _factor(products, np.finfo(rows.dtype).eps).astype(rows.dtype)
+    return _factor(products, np.finfo(rows.dtype).eps, rows.dtype)
 
 
 def _read(rows, some, normalize):
@@ -90,14 +91,18 @@ def row_products(rows: Rows, read: Callable) -> np.ndarray:
     return products
 
 
-def _factor(products, epsilon):
-    """Z (N, rank) whose products Z Z^T these are; rounding counts as no dimension."""
+def _factor(products, epsilon, dtype):
+    """Z (N, rank) whose products Z Z^T these are, which it overwrites.
+
+    Rounding counts as no dimension.
+    """
     largest = products.diagonal().max()
     with threadpool_limits(1):  # the same bits on any number of cores
         factor, pivots, rank, _ = lapack.dpstrf(
             products, tol=10 * epsilon * largest, lower=1, overwrite_a=1
         )
     rank = rank if largest > 0 else 1
-    coordinates = np.empty((len(factor), rank))
-    coordinates[pivots - 1] = np.tril(factor)[:, :rank] if largest > 0 else 0
+    coordinates = np.zeros((len(factor), rank), dtype)
+    for column in range(rank if largest > 0 else 0):  # below the diagonal; no copy of all
+        coordinates[pivots[column:] - 1, column] = factor[column:, column]
     return coordinates

@@ -205,15 +205,16 @@ class Representation:
     def rows(self, features, memory=float("inf")) -> Rows:
         """The representation (N, F) of what `self.features` gives, read a block at a time."""
         plain = self.neck is None and self.tau is None
-        codes = self._largest if self.tau == 0 and self.sizes else None
-        return Rows(features, None if plain else self.tensor, memory=memory, codes=codes)
+        codes = self._compiled_largest if self.tau == 0 and self.sizes else None
+        read = None if plain else self._compiled_tensor
+        return Rows(features, read, memory=memory, codes=codes)
 
     def codes(self, features, memory=float("inf")) -> np.ndarray:
         """The largest entry of each simplex, integers (N, L), of what `self.features` gives.
 
         Bytes: those of the codes, which are SEM at tau_d = 0, and of a block of the embedding.
         """
-        rows = Rows(features, self._largest)
+        rows = Rows(features, self._compiled_largest)
         codes = scratch_array(rows.shape, code_dtype(self.sizes[1]), memory)
         for some, block in rows.blocks(max(1, BLOCK_VALUES // np.prod(self.sizes))):
             codes[some] = block.numpy()
@@ -232,6 +233,14 @@ class Representation:
         if self.tau is None or self.sizes is None:
             return embedding
         return simplicial_embedding(embedding, *self.sizes, self.tau)
+
+    @functools.cached_property
+    def _compiled_tensor(self):
+        return tf.function(self.tensor)  # one trace for all that is read
+
+    @functools.cached_property
+    def _compiled_largest(self):
+        return tf.function(self._largest)
 
     def _largest(self, features):
         simplices = tf.reshape(self.embedding(features), (-1, *self.sizes))

@@ -24,7 +24,7 @@ class Rows:
     Args:
         source: array (N, ...) of what is stored, in memory or an `np.memmap`.
         read: function tensor (B, ...) -> float tensor (B, F), traced once; None for the source
-            itself, which then is a matrix.
+            itself, which then is a matrix. A `tf.function` keeps its trace for other `Rows`.
         memory: float. Bytes that the whole matrix may take; by default any number.
         codes: function tensor (B, ...) -> integers (B, L), where every row that is read is L
             one-hot vectors of the same size: the places of the ones. None for other rows.
@@ -52,18 +52,21 @@ class Rows:
         codes: Callable | None = None,
     ):
         self.source, self.memory = source, memory
-        self.read = read
+        self.read = getattr(read, "python_function", read)
         self.codes = None if codes is None else Rows(source, codes)
-        if read is not None:
-            signature = [tf.TensorSpec((None, *source.shape[1:]), source.dtype)]
-            self._compiled = tf.function(read, input_signature=signature)
+        self._compiled = tf.function(read) if self.read is read and read is not None else read
+
+    @functools.cached_property
+    def _traced(self):
+        signature = tf.TensorSpec((None, *self.source.shape[1:]), self.source.dtype)
+        return self._compiled.get_concrete_function(signature)
 
     @functools.cached_property
     def _form(self):
         """(columns, dtype) of what is read."""
         if self.read is None:
             return self.source.shape[1], self.source.dtype
-        form = self._compiled.get_concrete_function().structured_outputs
+        form = self._traced.structured_outputs
         return int(form.shape[1]), np.dtype(form.dtype.as_numpy_dtype)
 
     @property
@@ -91,7 +94,7 @@ class Rows:
     def tensor(self, rows: slice | np.ndarray) -> tf.Tensor:
         """Some of the rows, by a slice or by their numbers."""
         part = tf.convert_to_tensor(self.source[rows])
-        return part if self.read is None else self._compiled(part)
+        return part if self.read is None else self._traced(part)
 
     def blocks(self, count: int | None = None) -> Iterator[tuple[slice, tf.Tensor]]:
         """Yield (slice of the rows, tensor of them), `count` rows at a time.
@@ -118,16 +121,19 @@ class Rows:
         return max(1, BLOCK_VALUES // self.shape[1])
 
     def take(self, rows: np.ndarray) -> "Rows":
-        """The rows with these numbers, as `Rows`; what is stored in memory is copied."""
-        codes = None if self.codes is None else self.codes.read
-        in_memory = isinstance(self.source, np.ndarray) and not isinstance(self.source, np.memmap)
-        source = self.source[rows] if in_memory else _Taken(self.source, np.asarray(rows))
-        return Rows(source, self.read, memory=self.memory, codes=codes)
+        """The rows with these numbers, as `Rows`.
+
+        Of what is stored in memory they are copied, if that takes an eighth of `memory` at most.
+        """
+        codes = None if self.codes is None else self.codes._compiled
+        source = _Taken(self.source, np.asarray(rows))
+        if in_memory(self.source) and source.nbytes <= self.memory / 8:
+            source = self.source[rows]
+        return Rows(source, self._compiled, memory=self.memory, codes=codes)
 
     def held(self) -> "Rows":
         """The same rows in memory, where they fit; else as they are."""
-        in_memory = isinstance(self.source, np.ndarray) and not isinstance(self.source, np.memmap)
-        if (in_memory and self.read is None) or self.nbytes > self.memory:
+        if (in_memory(self.source) and self.read is None) or self.nbytes > self.memory:
             return self
         return Rows(np.asarray(self), memory=self.memory)
 
@@ -146,17 +152,29 @@ class Rows:
 
 
 class _Taken:
-    """Some rows of an array on disk, which stay there until they are read."""
+    """Some rows of an array, which stay where they are until they are read."""
 
     def __init__(self, source, rows):
-        self.source, self.rows = source, rows
-        self.shape, self.dtype = (len(rows), *source.shape[1:]), source.dtype
+        self.source, self.rows = source, np.flatnonzero(rows) if rows.dtype == bool else rows
+        self.shape, self.dtype = (len(self.rows), *source.shape[1:]), source.dtype
+        self.nbytes = int(np.prod(self.shape)) * np.dtype(self.dtype).itemsize
 
     def __len__(self):
         return len(self.rows)
 
     def __getitem__(self, rows):
         return self.source[self.rows[rows]]
+
+
+def in_memory(array: object) -> bool:
+    """Whether rows lie in memory: an array, but for an `np.memmap`.
+
+    Example:
+
+    >>> in_memory(np.eye(2)), in_memory([[1.0, 2.0]])
+    (True, False)
+    """
+    return isinstance(array, np.ndarray) and not isinstance(array, np.memmap)
 
 
 def as_rows(features: ArrayLike) -> Rows:

@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import tensorflow as tf
 
+from keras_ssl.evaluation.rows import in_memory
+
 CHUNK = 2**26  # bytes of the minibatches that are read at a time
 LOADED = 4  # chunks held at a time: one used, the next one read, as an array and as a tensor
 
@@ -27,7 +29,8 @@ def minibatches(
     """Read minibatches in chunks; while one is used, the next is read.
 
     Args:
-        features: (N, E), an array that may be an `np.memmap`: floats, read as float32, or integers.
+        features: (N, E), an array that may be an `np.memmap`, or what has its `shape` and `dtype`
+            and gives arrays for numbers of rows: floats, read as float32, or integers.
         order: int (steps, B). The rows of each minibatch.
         size: float. Bytes of a chunk; it has one minibatch at least.
 
@@ -42,7 +45,8 @@ def minibatches(
     >>> [steps for _, steps, _ in parts], parts[0][2][:, :, 0].numpy().tolist()
     ([2, 1], [[3.0, 1.0], [0.0, 2.0]])
     """
-    features = features if isinstance(features, np.ndarray) else np.asarray(features)
+    if not (hasattr(features, "shape") and hasattr(features, "dtype")):
+        features = np.asarray(features)
     dtype = np.dtype("float32") if features.dtype.kind == "f" else features.dtype
     step = order.shape[1] * features.shape[1] * dtype.itemsize
     steps = int(min(len(order), max(1, size // step)))
@@ -65,8 +69,8 @@ def minibatches(
 
 def _gather(features, rows, into):
     """Copy rows of `features`; those of a file in the order in which they lie there."""
-    if isinstance(features, np.memmap):
+    if in_memory(features):
+        into[: len(rows)] = features[rows]
+    else:
         order = np.argsort(rows, kind="stable")
         into[order] = features[rows[order]]
-    else:
-        into[: len(rows)] = features[rows]

@@ -15,6 +15,7 @@ from keras_ssl.evaluation.probes.sgd_training import (
     SCHEDULES,
     as_one,
     as_tensor,
+    forget_steps,
     probe_logits,
     train_probes,
 )
@@ -179,10 +180,20 @@ def probe_grid(
         train.source, labels, test.source, test_labels, *reads, views, tuple(names), memory
     )
     _check_representations(data, seeds)
+    try:
+        return _measured(data, protocol, seeds)
+    finally:
+        if data.read is not as_one or data.test_read is not as_one:
+            forget_steps()
+
+
+def _measured(data, protocol, seeds):
+    """{name: `Measurement`}: settings are searched, and trained on everything with each seed."""
+    labels = data.labels
     grid = list(itertools.product(protocol.learning_rates, protocol.l1))
     best, found = [0] * len(data.names), [{}] * len(data.names)
     settings = protocol.settings() | {
-        "views": "cached" if views is None else "augmented",
+        "views": "cached" if data.views is None else "augmented",
         "last_batch": "dropped",
         "train_images": len(labels),
         "seeds": list(seeds),

@@ -161,6 +161,7 @@ def train_probes(
         penalties = [tf.constant(l1[part]) for part in group]
         number = 0
         for epoch in range(protocol.epochs):
+            now = None  # views of the epoch before make room for the next
             now, first = at(epoch) if first is None else first, None
             order = draw.permutation(rows)[: len(rows) // batch * batch].reshape(-1, batch)
             factor = np.float32(SCHEDULES[protocol.schedule](epoch / protocol.epochs))
@@ -170,6 +171,7 @@ def train_probes(
                 counts = tf.constant(steps), tf.constant(number, tf.float32)
                 run(state, chunk, label, *counts, rate, penalties)
                 number += steps
+        now = None
         try:
             yield chains
         finally:
@@ -177,6 +179,12 @@ def train_probes(
                 # A function keeps the handles of the variables that it was traced with; so it is
                 # their memory that is freed.
                 tf.raw_ops.AssignVariableOp(resource=variable.handle, value=tf.zeros(()))
+
+
+def forget_steps() -> None:
+    """Let go of what is compiled, and with it of the models that it reads representations by."""
+    _steps.cache_clear()
+    _logits.cache_clear()
 
 
 def as_tensor(features: np.ndarray) -> tf.Tensor:

@@ -1,5 +1,7 @@
 """Coordinates: as many as rows, at the same distances, whatever the memory."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy.spatial.distance import pdist
@@ -42,7 +44,7 @@ def test_blocks_of_any_memory_give_the_same_bits(monkeypatch):
     wide, _ = _wide(dtype="float32")
     monkeypatch.setattr(rows_module, "BLOCK_VALUES", 7 * 300)
     expected = compact(wide, normalize=True)
-    for memory in (8 * 40**2, 30_000, float("inf")):
+    for memory in (16 * 40**2, 30_000, float("inf")):
         rows = Rows(wide / 2, lambda x: 2 * x, memory=memory)
         np.testing.assert_array_equal(compact(rows, normalize=True), expected)
 
@@ -56,12 +58,23 @@ def test_equal_rows_stay_equal_and_rounding_is_no_dimension():
 
 
 def test_what_does_not_fit_is_refused_with_its_size():
-    rows = Rows(np.ones((100, 300), "float32"), memory=8 * 100**2 - 1)
+    rows = Rows(np.ones((100, 300), "float32"), memory=16 * 100**2 - 1)
     with pytest.raises(UserError, match="100 rows of 300 features need .*evaluation.memory"):
         compact(rows, normalize=False)
 
 
-@pytest.mark.parametrize("memory", [float("inf"), 8 * 40**2])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_coordinates_take_no_more_than_what_is_checked(dtype, monkeypatch):
+    monkeypatch.setattr(rows_module, "BLOCK_VALUES", 10 * 500)
+    rows = Rows(np.random.default_rng(0).normal(size=(400, 500)).astype(dtype), memory=16 * 400**2)
+    tracemalloc.start()
+    compact(rows, normalize=False)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.2 * rows.memory
+
+
+@pytest.mark.parametrize("memory", [float("inf"), 16 * 40**2])
 def test_k_means_finds_what_it_finds_in_all_columns(memory):
     wide, labels = _wide()
     labels[::3] = 0

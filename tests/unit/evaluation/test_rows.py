@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation import validation
-from keras_ssl.evaluation.rows import Rows, as_rows
+from keras_ssl.evaluation.rows import Rows, as_rows, in_memory
 from keras_ssl.evaluation.validation import checked_row_pair
 
 
@@ -46,6 +46,18 @@ def test_one_trace_serves_blocks_of_any_size():
     for count in (1, 3, 7):
         list(rows.blocks(count))
     assert len(traces) == 1
+    compiled = tf.function(rows.read)
+    for one in (Rows(_source(), compiled), Rows(_source(5), compiled).take(np.array([1, 2]))):
+        np.testing.assert_array_equal(one[:2], one.source[:2])
+    assert len(traces) == 2
+
+
+def test_rows_are_taken_by_copy_only_where_the_memory_has_room():
+    taken = [Rows(_source(), memory=memory).take(np.array([5, 1])) for memory in (192, 191)]
+    assert in_memory(taken[0].source) and not in_memory(taken[1].source)
+    for one in taken:
+        np.testing.assert_array_equal(one, _source()[[5, 1]])
+        np.testing.assert_array_equal(one.take(np.array([1]))[:], _source()[[1]])
 
 
 def test_a_matrix_beyond_the_memory_is_refused_whole_and_given_in_blocks():

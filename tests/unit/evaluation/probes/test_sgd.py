@@ -1,4 +1,6 @@
+import gc
 import json
+import weakref
 from dataclasses import replace
 from functools import partial
 
@@ -184,7 +186,8 @@ def test_codes_are_probed_as_the_corners_of_their_simplices():
 def test_minibatches_come_in_chunks_in_the_order_asked_for(tmp_path):
     features = np.random.default_rng(0).normal(size=(50, 3)).astype("float32")
     order = np.random.default_rng(1).permutation(48).reshape(12, 4)
-    for source in (features, _on_disk(tmp_path, features)):
+    disk = _on_disk(tmp_path, features)
+    for source in (features, disk, Rows(disk).take(np.arange(50)).source):
         parts = [
             (rows, chunk.numpy()[:steps], chunk.shape)
             for rows, steps, chunk in minibatches(source, order, size=5 * 4 * 3 * 4)
@@ -193,6 +196,33 @@ def test_minibatches_come_in_chunks_in_the_order_asked_for(tmp_path):
         assert {tuple(shape) for _, _, shape in parts} == {(5, 4, 3)}
         for rows, chunk, _ in parts:
             np.testing.assert_array_equal(chunk, features[rows])
+
+
+def test_a_grid_keeps_no_model_alive():
+    class Model:
+        def __call__(self, features):
+            return features[None]
+
+    model = Model()
+    alive = weakref.ref(model)
+    probe_grid(*_data(), protocol=SHORT, read=model)
+    del model
+    gc.collect()
+    assert alive() is None
+
+
+def test_one_epoch_of_views_is_held_at_a_time():
+    train, labels, test, test_labels = _data()
+    epochs = []
+
+    def views(epoch, seed):
+        assert not [one for one in epochs if one() is not None]
+        drawn = train.copy()
+        epochs.append(weakref.ref(drawn))
+        return drawn
+
+    probe_grid(train, labels, test, test_labels, protocol=SHORT, views=views)
+    assert len(epochs) > 2
 
 
 def test_the_weights_of_the_chosen_probe_are_given():
