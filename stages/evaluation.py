@@ -15,10 +15,10 @@ from keras_ssl.core.files import remove_leftovers
 from keras_ssl.evaluation.clustering import code_clusters, head_clusters
 from keras_ssl.evaluation.compare import compare_runs, load_run
 from keras_ssl.evaluation.evaluators import Evaluation, LeftOut, by_features, evaluate_all
-from keras_ssl.evaluation.feature_cache import digest_of_images, key_of_images
+from keras_ssl.evaluation.feature_cache import digest_of_images, key_of_images, scratch_in
 from keras_ssl.evaluation.representation import Features, Representation, representations_of
 from keras_ssl.evaluation.results import protocol_hash, read_results, write_results
-from keras_ssl.evaluation.rows import gib
+from keras_ssl.evaluation.rows import VIEWS_SHARE, gib
 from keras_ssl.evaluation.tables import format_published, format_tables
 from keras_ssl.ops.precision import full_float32
 from pipelines.corruptions import CORRUPTIONS, SEVERITIES, corrupt, table_for
@@ -66,7 +66,7 @@ def evaluate(
             continue
         print(f"Evaluating {title} ...", flush=True)
         evaluation = evaluation_of(recipe, inputs, memory=memory, **kept)
-        with evaluation.skipped(title):
+        with evaluation.skipped(title), scratch_in(directory):
             measure(evaluation)
         evaluation.results[:] = at_crop(evaluation.results, recipe.data.test_crop)
         done = done if any(each.retry for each in evaluation.left_out) else [*done, title]
@@ -140,7 +140,8 @@ def evaluation_of(recipe, inputs, **kept):
 
 def augmented(inputs, model, memory):
     """The features of augmented train images that a probe trains on, and the protocol."""
-    return augmented_features(model, inputs, memory=memory), {"view": asdict(PROBE_VIEW)}
+    views = augmented_features(model, inputs, memory=VIEWS_SHARE * memory)
+    return views, {"view": asdict(PROBE_VIEW)}
 
 
 def corruptions(images):

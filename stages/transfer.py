@@ -1,11 +1,14 @@
 """Evaluate the encoder of a run on other data sets than it was trained on."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.evaluators import by_features, skipped
+from keras_ssl.evaluation.feature_cache import scratch_in
 from keras_ssl.evaluation.probes.transfer import codes_probe, dense_probe
 from keras_ssl.evaluation.results import write_results
+from keras_ssl.evaluation.rows import EVALUATOR_SHARE, FEATURES_SHARE
 from keras_ssl.evaluation.tables import format_transfer, representation_name, title_of
 from keras_ssl.ops.precision import full_float32
 from stages.evaluation import baselines, evaluation_memory, trained
@@ -31,7 +34,7 @@ def evaluate_transfer(recipe, preprocessing, encoder, workdir):
     every = by_features(representations(recipe, preprocessing, encoder))
     results = []
     for name in dict.fromkeys(recipe.transfer.datasets):
-        for found, left_out in measured_on(name, every, recipe, preprocessing):
+        for found, left_out in measured_on(name, every, recipe, preprocessing, Path(workdir)):
             if found:
                 write_results(workdir, found, {"method": recipe.name})
             reasons = (f"Left out: {each.text}" for each in left_out)
@@ -55,7 +58,7 @@ def representations(recipe, preprocessing, encoder):
     return [*baselines(recipe, Inputs(None, preprocessing)), *found]
 
 
-def measured_on(name, every, recipe, preprocessing):
+def measured_on(name, every, recipe, preprocessing, workdir):
     """Yield (results, list of `LeftOut`) of one of `every` group of representations at a time."""
     left_out, data = [], None
     with skipped(left_out, title_of(name)):
@@ -65,7 +68,11 @@ def measured_on(name, every, recipe, preprocessing):
         return
     for group in every:
         memory = evaluation_memory(recipe)
-        yield measured(group, data, recipe.transfer.strengths, preprocessing.image_size, memory)
+        with scratch_in(workdir / "features"):
+            found = measured(
+                group, data, recipe.transfer.strengths, preprocessing.image_size, memory
+            )
+        yield found
 
 
 def measured(group, data, strengths, image_size, memory=float("inf")):
@@ -83,10 +90,10 @@ def measured(group, data, strengths, image_size, memory=float("inf")):
     parts, read = (data.train_images, data.test_images), None
     results, left_out = [], []
     with skipped(left_out, f"{title}, {', '.join(names)}"):
-        read = [features.read(images, memory=memory) for images in parts]
+        read = [features.read(images, memory=memory, share=FEATURES_SHARE) for images in parts]
     for one, name in zip(group, names, strict=True) if read else ():
         with skipped(left_out, f"{title}, {name}"):
-            found = probed(one, read, data, strengths, memory)
+            found = probed(one, read, data, strengths, EVALUATOR_SHARE * memory)
             found = replace(found, protocol=comparable(found.protocol, one, data, image_size))
             results += found.results("transfer", data.name, **one.fields)
     return results, left_out
@@ -98,8 +105,8 @@ def probed(representation, features, data, strengths, memory):
     settings = {"strengths": strengths, "validation": data.validation_rows}
     if representation.tau == 0:
         probe = codes_probe
-        settings |= {"simplex_size": representation.sizes[1], "memory": memory}
-        read = [representation.codes(part, memory) for part in features]
+        settings |= {"simplex_size": representation.sizes[1], "memory": memory * 0.75}
+        read = [representation.codes(part, memory / 8) for part in features]
     else:
         probe = dense_probe
         read = [representation.rows(part, memory) for part in features]

@@ -315,7 +315,8 @@ class Evaluation(Checked):
             has no softmax, the simplices that one would give.
         keep_features: Whether features are cached in the run's directory.
         memory: GiB that an evaluation may hold beyond the images; wider features are kept on disk
-            and computed in blocks. `none` takes an eighth of the machine's memory.
+            and computed in blocks, whose buffers need half a GiB. `none` takes an eighth of the
+            machine's memory.
         corrupted_images: Test images that are evaluated under 75 corruptions; 0 disables it.
         shifted: Further test sets of the same classes, written as data.dataset, on which the
             classifiers of this run's training features are scored; `imagenet2012_corrupted/*` and

@@ -13,7 +13,7 @@ from pathlib import Path
 RECIPE, RESULTS, PREPROCESSING = "recipe.json", "results.json", "preprocessing.json"
 MODEL, ENCODER = "model.keras", "encoder.keras"
 
-_ASIDE = ".writing-"
+ASIDE = ".writing-"
 
 
 @contextlib.contextmanager
@@ -89,7 +89,7 @@ def _removed(path):
 
     Its name is drawn: processes in two containers that share a disk may have the same number.
     """
-    aside = path.with_name(f"{_ASIDE}{secrets.token_hex(4)}-{path.name}")
+    aside = path.with_name(f"{ASIDE}{secrets.token_hex(4)}-{path.name}")
     try:
         yield aside
     except OSError as error:
@@ -136,7 +136,7 @@ class _Memory(io.BytesIO):
 
 def remove_leftovers(directory: str | Path):
     """Remove what killed writers have left in `directory`, where nobody may be writing now."""
-    for aside in Path(directory).glob(f"{_ASIDE}*"):
+    for aside in Path(directory).glob(f"{ASIDE}*"):
         _remove(aside)
 
 

@@ -1,5 +1,6 @@
 """Classifiers of a run's own train features, and what they answer on other images."""
 
+import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -46,13 +47,26 @@ class Classifiers:
     def nearest(self, features, classes):
         """Votes of the k-NN, which searches the train images of these classes."""
         rows = np.isin(self.labels, classes)
-        train = self.train if rows.all() else self.train.take(np.flatnonzero(rows))
+        train = self._among(rows)
         k = min(self.settings.knn_neighbours, len(train))
         settings = {"k": k, "metric": "cosine", "temperature": self.settings.knn_temperature}
         classes, numbers = np.unique(self.labels[rows], return_inverse=True)
         scores = knn_scores(train, numbers, features, num_classes=len(classes), **settings)
         protocol = {"classifier": "weighted knn", **settings, "train_images": len(train)}
         return scores, classes, protocol
+
+    def _among(self, rows):
+        """The train images of some classes, kept for the batches that ask for the same."""
+        if rows.all():
+            return self.train
+        if not np.array_equal(self._taken.get("rows"), rows):
+            self._taken.clear()  # before others are copied
+            self._taken.update(rows=rows, train=self.train.take(np.flatnonzero(rows)))
+        return self._taken["train"]
+
+    @functools.cached_property
+    def _taken(self):
+        return {}
 
     def most_likely(self, features, classes):
         """Logits of the regression, without those of other classes."""

@@ -7,7 +7,7 @@ An evaluator is a function `(evaluation, representations, train, test)` that yie
 import contextlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from keras_ssl.evaluation.clustering import kmeans_agreement
 from keras_ssl.evaluation.gradient_probe import gradient_probe
 from keras_ssl.evaluation.knn import METRICS, knn_accuracy, knn_sweep
 from keras_ssl.evaluation.probes.linear import linear_probe, linear_probe_few, linear_probe_share
+from keras_ssl.evaluation.rows import EVALUATOR_SHARE, FEATURES_SHARE
 from keras_ssl.evaluation.shifted import other_images
 from keras_ssl.evaluation.tables import task_name
 
@@ -80,8 +81,8 @@ class Evaluation:
             protocol).
         kept_in: directory where features are kept, or None.
         digests: `key_of_images` of the train and the test images, or None.
-        memory: float. Bytes that an evaluator may take beyond the images; wider features are read
-            from disk and computed in blocks.
+        memory: float. Bytes that may be held beyond the images: a quarter for the features, the
+            rest for an evaluator. Wider features are read from disk and computed in blocks.
         probes: {name of a representation: `Measurement` of its gradient probe}, once it is trained.
         results: list of `Result`.
         left_out: list of `LeftOut`.
@@ -243,9 +244,9 @@ def evaluate_all(representations: list, evaluation: Evaluation) -> None:
     """
     features, data = representations[0].features, evaluation.data
     pairs = zip((data.train_images, data.test_images), evaluation.digests, strict=True)
-    parts = [
-        features.read(part, evaluation.kept_in, digest, evaluation.memory) for part, digest in pairs
-    ]
+    options = {"memory": evaluation.memory, "share": FEATURES_SHARE}
+    parts = [features.read(part, evaluation.kept_in, digest, **options) for part, digest in pairs]
+    evaluation = replace(evaluation, memory=EVALUATOR_SHARE * evaluation.memory)  # same results
     for one in representations:
         _walk(False, evaluation, (one,), *(one.rows(part, evaluation.memory) for part in parts))
     _walk(True, evaluation, representations, *parts)

@@ -1,10 +1,13 @@
 """Features on disk: computed once for an encoder, its preprocessing and the images."""
 
+import contextlib
+import contextvars
+import errno
 import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keras
@@ -13,10 +16,11 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from keras_ssl.core.errors import UserError
-from keras_ssl.core.files import write_text, written_aside
+from keras_ssl.core.files import ASIDE, write_text, written_aside
 
 _BLOCK = 4096  # images, or rows of features, held in memory at a time
 _SEEN = 16  # images by which one preprocessing is known from another
+_SCRATCH = contextvars.ContextVar("scratch", default=None)  # folder of what is removed after use
 _NAMES = ("name", "keras_history", "input_layers", "output_layers")  # where layers are named
 
 
@@ -71,20 +75,55 @@ def cached_features(
     return np.load(path, mmap_mode="r")
 
 
+@contextlib.contextmanager
+def scratch_in(directory: str | Path) -> Iterator[None]:
+    """Have `scratch_features` and `scratch_array` write to a folder, made when it is needed.
+
+    Without it they write where `tempfile` does, which `TMPDIR` sets; that may be memory.
+
+    Example:
+
+    >>> import tempfile
+    >>> with scratch_in(tempfile.mkdtemp()):
+    ...     array = scratch_array((2, 3), "uint8", memory=1)
+    """
+    token = _SCRATCH.set(Path(directory))
+    try:
+        yield
+    finally:
+        _SCRATCH.reset(token)
+
+
+@contextlib.contextmanager
+def _scratch():
+    """The folder to write to; a disk that has no room is an error that names it."""
+    folder = _SCRATCH.get() or Path(tempfile.gettempdir())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or error.filename:
+            raise
+        raise OSError(error.errno, error.strerror, str(folder)) from error
+
+
 def scratch_features(extract: Callable, images: ArrayLike) -> np.ndarray:
     """Features of every image in a file that is removed when nothing uses it any more.
 
     Args:
-        extract: as for `cached_features`.
-        images: likewise.
+        extract: `FeatureExtractor`, or a function uint8 images -> float (N, F).
+        images: as for `cached_features`.
 
     Returns:
         float32 (N, F), a read-only `np.memmap`.
 
     Raises:
-        OSError: if the disk is full.
+        OSError: if the disk is full; it names the folder (see `scratch_in`).
     """
-    with tempfile.TemporaryDirectory(prefix="keras_ssl-") as folder:
+    with (
+        _scratch() as where,
+        tempfile.TemporaryDirectory(prefix=f"{ASIDE}features-", dir=where) as folder,
+    ):
         path = Path(folder) / "features.npy"
         _write(path, extract, images)
         return np.load(path, mmap_mode="r")  # readable until it is closed, as the file is open
@@ -98,7 +137,7 @@ def scratch_array(shape: tuple, dtype: np.dtype, memory: float) -> np.ndarray:
         memory: float. Bytes that it may take in memory.
 
     Raises:
-        OSError: if the disk is full.
+        OSError: if the disk is full; it names the folder (see `scratch_in`).
 
     Example:
 
@@ -110,7 +149,7 @@ def scratch_array(shape: tuple, dtype: np.dtype, memory: float) -> np.ndarray:
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     if size <= memory:
         return np.empty(shape, dtype)
-    with tempfile.TemporaryFile(prefix="keras_ssl-") as file:
+    with _scratch() as where, tempfile.TemporaryFile(prefix=f"{ASIDE}array-", dir=where) as file:
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, size)  # a full disk would end the process later
         return np.memmap(file, dtype, "r+", shape=tuple(shape))
@@ -221,7 +260,8 @@ def _write(path, extract, images):
     """
     if not len(images):
         raise UserError("There are no images to read features of.")
-    block = max(1, _BLOCK // extract.batch_size) * extract.batch_size
+    size = getattr(extract, "batch_size", 1)
+    block = max(1, _BLOCK // size) * size
     digest = hashlib.sha256()
     with open(path, "wb") as file:
         for start in range(0, len(images), block):

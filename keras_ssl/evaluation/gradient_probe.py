@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.probes.sgd import PROBES, ProbeProtocol, probe_grid
-from keras_ssl.evaluation.rows import Rows
+from keras_ssl.evaluation.rows import EVALUATOR_SHARE, VIEWS_SHARE, Rows
 
 
 def gradient_probe(evaluation, representations, train, test):
@@ -73,7 +73,9 @@ def _candidates(representations, temperatures, protocol):
 def _probed(evaluation, representations, train, test, protocol, views):
     """{name: `Measurement`} of each representation."""
     options = {"protocol": protocol, "views": views}
-    options |= {"seeds": tuple(range(evaluation.settings.probe_seeds)), "memory": evaluation.memory}
+    share = 1.0 if views is None else 1 - VIEWS_SHARE / EVALUATOR_SHARE
+    seeds = tuple(range(evaluation.settings.probe_seeds))
+    options |= {"seeds": seeds, "memory": share * evaluation.memory}
     # At temperature 0 the codes are all there is, a byte for each simplex; but of cached features.
     hard = [one for one in representations if views is None and one.tau == 0 and one.sizes]
     others, found = [one for one in representations if one not in hard], {}

@@ -128,36 +128,34 @@ class Features:
         """Function uint8 images (N, H, W, C) -> float32 (N, E)."""
         return FeatureExtractor(self.model, self.preprocess) if self.model else flat
 
-    def read(self, images, kept_in=None, digest=None, memory=float("inf")):
+    def read(self, images, kept_in=None, digest=None, memory=float("inf"), share=1.0):
         """Features of the images, float32 (N, E): an array, or an `np.memmap`.
 
         Args:
             images: uint8 (N, H, W, C).
             kept_in: directory where they are kept from one evaluation to the next, or None.
             digest: `key_of_images` of the images, where they are kept.
-            memory: float. Bytes that they may take in memory; more go to `kept_in`, or else to a
-                file that is removed with the last use of them.
+            memory: float. Bytes that may be held in all; pixels that take more are refused.
+            share: float in (0, 1]. The part of `memory` that they may take; more go to `kept_in`,
+                or else to a file that is removed with the last use of them (see `scratch_in`).
 
         Raises:
-            UserError: for pixels that take more.
-            OSError: if they take more and the disk is full.
+            UserError: for pixels that take more than `memory`.
+            OSError: if they take more than their share and the disk is full.
         """
         needed = 4 * self.size(images)
-        if self.model is None:
-            if needed > memory:
-                raise UserError(
-                    f"Its features need {gib(needed)}; {gib(memory)} is the limit "
-                    "(evaluation.memory)."
-                )
-            return self.extract(images)
-        if kept_in is not None:
+        if self.model is None and needed > memory:
+            raise UserError(
+                f"Its features need {gib(needed)}; {gib(memory)} is the limit (evaluation.memory)."
+            )
+        if self.model is not None and kept_in is not None:
             try:
                 return cached_features(self.extract, images, kept_in, images_digest=digest)
             except OSError as error:
-                if needed > memory:
+                if needed > share * memory:
                     raise
                 print(f"The features are not kept in '{kept_in}': {error.strerror or error}")
-        if needed > memory:
+        if needed > share * memory:
             return scratch_features(self.extract, images)
         return self.extract(images)
 

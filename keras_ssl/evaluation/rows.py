@@ -166,6 +166,11 @@ class _Taken:
         return self.source[self.rows[rows]]
 
 
+# Parts of the memory of an evaluation: features of the train and of the test images, each; those of
+# augmented images; what evaluators have beside the features.
+FEATURES_SHARE, VIEWS_SHARE, EVALUATOR_SHARE = 1 / 8, 1 / 4, 3 / 4
+
+
 def in_memory(array: object) -> bool:
     """Whether rows lie in memory: an array, but for an `np.memmap`.
 

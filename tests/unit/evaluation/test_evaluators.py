@@ -1,6 +1,8 @@
 """Evaluators: what each measures, and what is left out where something cannot be measured."""
 
+from dataclasses import replace
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -9,8 +11,9 @@ import tensorflow as tf
 from keras_ssl.config.schema import Evaluation as Settings
 from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation import evaluators
-from keras_ssl.evaluation.evaluators import Evaluation, LeftOut, by_features, skipped
+from keras_ssl.evaluation.evaluators import Evaluation, Evaluator, LeftOut, by_features, skipped
 from keras_ssl.evaluation.representation import Features, Representation
+from keras_ssl.evaluation.rows import in_memory
 from keras_ssl.evaluation.tables import format_table, name_of
 
 
@@ -156,6 +159,35 @@ def test_pixels_beyond_the_memory_are_refused_by_size():
     images = np.zeros((3, 4, 4, 3), "uint8")
     with pytest.raises(UserError, match="features need 5.36e-07 GiB.*evaluation.memory"):
         Features().read(images, memory=100)
+
+
+def test_pixels_beyond_their_share_of_the_memory_are_read_from_disk():
+    images = np.random.default_rng(0).integers(0, 256, (3, 4, 4, 3), "uint8")
+    found = [Features().read(images, memory=576, share=share) for share in (0.9, 1.0)]
+    assert [in_memory(one) for one in found] == [False, True]
+    np.testing.assert_array_equal(*found)
+
+
+def test_features_and_evaluators_share_the_memory(monkeypatch):
+    seen = []
+
+    def watch(evaluation, representations, train, test):
+        seen.extend([evaluation.memory, train.memory, test.memory])
+        yield from ()
+
+    monkeypatch.setattr(evaluators, "EVALUATORS", (Evaluator(watch, lambda *_: "watched"),))
+    read = Mock(wraps=Given().read)
+    monkeypatch.setattr(Given, "read", read)
+    _evaluated(replace(_evaluation(), memory=1000))
+    shares = [call.kwargs["share"] * call.kwargs["memory"] for call in read.call_args_list]
+    assert seen == [750] * 3 and sum(shares) == 250
+
+
+def test_a_little_memory_gives_the_results_of_much():
+    results, left_out = _evaluated(_evaluation())
+    little, also_left_out = _evaluated(replace(_evaluation(), memory=1200))
+    assert left_out == also_left_out == []
+    assert [(one.task, one.value) for one in little] == [(one.task, one.value) for one in results]
 
 
 @pytest.mark.parametrize(

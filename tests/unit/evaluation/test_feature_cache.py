@@ -1,5 +1,7 @@
 import errno
 import io
+from pathlib import Path
+from unittest.mock import Mock
 
 import keras
 import numpy as np
@@ -8,7 +10,14 @@ import tensorflow as tf
 
 from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation import feature_cache as module
-from keras_ssl.evaluation.feature_cache import digest_of_images, fingerprint, key_of_images
+from keras_ssl.evaluation.feature_cache import (
+    digest_of_images,
+    fingerprint,
+    key_of_images,
+    scratch_array,
+    scratch_features,
+    scratch_in,
+)
 from keras_ssl.evaluation.representation import FeatureExtractor, extract
 
 
@@ -284,6 +293,22 @@ def test_a_full_disk_is_an_error_that_leaves_nothing_behind(tmp_path, monkeypatc
     with pytest.raises(OSError, match="No space left"):
         cached_features(_encoder(), _images(), _scale, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_removed_after_use_is_written_where_it_is_told(tmp_path, monkeypatch):
+    images, extract = _images(), lambda images: images.reshape(len(images), -1).astype("float32")
+    with scratch_in(tmp_path / "features"):
+        found = scratch_features(extract, images)
+        assert tmp_path / "features" in Path(found.filename).parents
+        np.testing.assert_array_equal(found, extract(images))
+        monkeypatch.setattr(module, "open", Full, raising=False)
+        with pytest.raises(OSError, match="No space left.*features"):
+            scratch_features(extract, images)
+        full = OSError(errno.ENOSPC, "No space left on device")
+        monkeypatch.setattr(module.os, "posix_fallocate", Mock(side_effect=full), raising=False)
+        with pytest.raises(OSError, match="No space left.*features"):
+            scratch_array((2, 3), "uint8", memory=1)
+    assert not list((tmp_path / "features").iterdir())
 
 
 def test_what_cannot_be_kept_is_refused(tmp_path):

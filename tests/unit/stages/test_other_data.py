@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -282,6 +283,15 @@ def test_predictions_are_among_the_classes_that_occur(task, classes):
     scores, among, _ = by.answers()[task](unseen, np.array(classes))
     assert set(among[scores.argmax(axis=1)]) == set(classes) == set(among)
     assert scores.shape == (45, len(classes))
+
+
+def test_train_images_of_some_classes_are_taken_once_for_all_batches(monkeypatch):
+    by, unseen = classifiers()
+    take = Mock(side_effect=by.train.take)
+    monkeypatch.setattr(by.train, "take", take)
+    for classes in ((0, 2), (0, 2), (0, 1, 2), (0, 2), (1,)):
+        by.nearest(unseen, np.array(classes))
+    assert take.call_count == 2
 
 
 def test_two_classes_are_told_apart_as_many_are():
