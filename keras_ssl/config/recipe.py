@@ -260,7 +260,7 @@ def complete(catalog: Catalog, method: str, overrides: Mapping[str, Override]) -
         elif setting.default is not OPTIONAL:
             words = "default of finetune.protocol" if key in protocol else "default"
             settings[key] = (setting.default, Origin(words, "default"))
-    return _shorten_warmup(_drop_unused_neck(settings))
+    return _shorten_warmup(_drop_unused_neck(_explicit_before_protocol(settings)))
 
 
 def available(catalog: Catalog, method: str, optimizer: Override) -> dict[str, Setting]:
@@ -333,6 +333,15 @@ def _absolute(path):
 
 def _limit(settings, name, choices):
     settings[name] = replace(settings[name], kind=Literal[tuple(choices)])
+
+
+def _explicit_before_protocol(settings):
+    """Let a length or a number of labels that was given take the place of the protocol's."""
+    for given, other in (("shares", "labels_per_class"), ("steps", "epochs")):
+        (_, origin), (value, of_other) = (settings[f"finetune.{name}"] for name in (given, other))
+        if value and origin.explicit and not of_other.explicit:
+            settings[f"finetune.{other}"] = (() if isinstance(value, tuple) else None, origin)
+    return settings
 
 
 def _drop_unused_neck(settings):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from keras_ssl.config import Origin, Override, from_json, resolve, to_json
+from keras_ssl.config import Origin, Override, from_json, parse_set, resolve, to_json
 from keras_ssl.config.recipe import SECTIONS, merge
 from keras_ssl.core.errors import UserError
 from tests.unit.config import CATALOG, flag, settings_of
@@ -121,3 +121,16 @@ def test_the_learning_rate_is_per_256_images_of_an_update():
     recipe = resolve(CATALOG, "sem_byol", family="imagenet")  # 0.4, 256 images, 16 accumulated
     assert recipe.scaled(recipe.optimizer.learning_rate) == pytest.approx(6.4)
     assert recipe.scaled(0.0) == 0.0
+
+
+def test_labels_and_lengths_that_are_given_come_before_those_of_a_protocol():
+    texts = ["finetune.protocol=simmer_40", "finetune.shares=1", "finetune.steps=7"]
+    given = resolve(CATALOG, "byol", [parse_set(text) for text in texts]).finetune
+    assert (given.shares, given.labels_per_class, given.steps, given.epochs) == (
+        (1.0,),
+        None,
+        7,
+        (),
+    )
+    plain = resolve(CATALOG, "byol", [parse_set(texts[0])]).finetune
+    assert (plain.labels_per_class, plain.epochs) == (40, (40,))
