@@ -31,7 +31,11 @@ def show(recipe: Recipe):
     with translate_tf_errors():
         inputs = Inputs(images, preprocessing)
         method = build_method(recipe, inputs, recipe.training.accumulate * recipe.training.epochs)
-        print(f"{recipe.name}, images of {side}x{side}x{channels}, {recipe.training.precision}")
+        assumed = "" if recipe.data.image_size else " (assumed)"
+        print(
+            f"{recipe.name}, images of {side}x{side}x{channels}{assumed}, "
+            f"{ASSUMED_IMAGES:,} of them (assumed), {recipe.training.precision}"
+        )
         print(
             "\n".join(f"{name:<11}{text}" for name, text in lines(recipe, inputs, method).items())
         )

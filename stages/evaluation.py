@@ -30,6 +30,8 @@ from stages.published import write_run_tables
 
 CLUSTERS, TABLES = "clusters", "tables"  # what an evaluation ends with
 UNKNOWN_MEMORY = 16 * 2**30  # bytes of a machine that does not say how many it has
+# Settings that notes of earlier evaluations lack; at their defaults these are of the same settings.
+_ADDED = ("probe_temperatures", "probe_epochs", "probe_nesterov")
 
 
 @full_float32()
@@ -228,6 +230,9 @@ def note_evaluated(workdir, dataset, recipe, done, results=(), images=None):
 def _settings_hash(dataset, recipe):
     settings = asdict(recipe.evaluation)
     settings.pop("memory")  # it changes no result
+    defaults = asdict(type(recipe.evaluation)())
+    settings = {k: v for k, v in settings.items() if k not in _ADDED or v != defaults[k]}
+    settings["gradient_probe"] = settings.pop("probe")  # as earlier notes name it
     crop = {} if recipe.data.test_crop == 1 else {"test_crop": recipe.data.test_crop}
     return protocol_hash({"data": dataset, **crop, **settings})
 

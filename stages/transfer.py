@@ -7,11 +7,12 @@ from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.evaluators import by_features, skipped
 from keras_ssl.evaluation.feature_cache import scratch_in
 from keras_ssl.evaluation.probes.transfer import codes_probe, dense_probe
+from keras_ssl.evaluation.representation import representations_of
 from keras_ssl.evaluation.results import write_results
 from keras_ssl.evaluation.rows import EVALUATOR_SHARE, FEATURES_SHARE
 from keras_ssl.evaluation.tables import format_transfer, representation_name, title_of
 from keras_ssl.ops.precision import full_float32
-from stages.evaluation import baselines, evaluation_memory, trained
+from stages.evaluation import baselines, evaluation_memory
 from stages.inputs import Inputs
 from stages.other_data import keeps_its_size, load_other
 from stages.published import write_run_tables
@@ -53,8 +54,8 @@ def representations(recipe, preprocessing, encoder):
     Reference: Lavoie et al., Simplicial Embeddings, appendix B.4 (tau_d = 0).
     """
     soft = tuple(tau for tau in recipe.evaluation.temperatures if tau > 0)
-    asked = recipe.with_({"evaluation.temperatures": (*soft, 0.0)}, origin="--mode=transfer")
-    found = trained(encoder, asked, preprocessing.function)
+    kind, embedding = recipe.neck.kind, recipe.evaluation.embedding
+    found = representations_of(encoder, kind, (*soft, 0.0), embedding, preprocessing.function)
     return [*baselines(recipe, Inputs(None, preprocessing)), *found]
 
 

@@ -37,7 +37,8 @@ class StepCost:
     """What a training step costs, for the whole batch.
 
     Attributes:
-        multiply_adds: int. Of the forward and the backward pass.
+        multiply_adds: int. Of the forward and the backward pass, loops included; the body of a
+            loop whose number of steps the graph does not tell counts once.
         state: int. Bytes of all variables: weights, targets, queues, and what the optimizer keeps.
         gradients: int. Bytes of the gradients, as large as the trainable weights.
         activations: int. Bytes of what the forward pass leaves for the backward pass.
@@ -82,11 +83,11 @@ def model_cost(model: keras.Model, shape: tuple[int, ...] | None = None) -> Cost
     """
     spec = tf.TensorSpec((1, *(shape or model.input_shape[1:])), tf.float32)
     traced = _traced(lambda images: model(images, training=False), spec)
-    products = [op for op in traced.graph.get_operations() if op.type in _PRODUCTS]
+    products = [(op, times) for op, times in _executed(traced.graph) if op.type in _PRODUCTS]
     return Cost(
         _size(model.trainable_variables),
-        sum(multiply_adds(op) for op in products),
-        sum(_elements(op.outputs[0]) for op in products),
+        sum(times * multiply_adds(op) for op, times in products),
+        sum(times * _elements(op.outputs[0]) for op, times in products),
     )
 
 
@@ -131,7 +132,7 @@ def step_cost(method: keras.Model, views: dict[str, tuple[int, ...]]) -> StepCos
     trained = _bytes(method.trainable_variables)
     state = [*method.variables, *method.optimizer.variables]
     return StepCost(
-        sum(multiply_adds(op) for op in operations),
+        _all_multiply_adds(traced.graph),
         _bytes({id(variable): variable for variable in state}.values()),
         trained,
         sum(_elements(x) * x.dtype.size for x in kept.values()),
@@ -142,6 +143,59 @@ def step_cost(method: keras.Model, views: dict[str, tuple[int, ...]]) -> StepCos
 def multiply_adds(op: tf.Operation) -> int:
     """Those of an operation of a graph with known shapes; 0 for all but the products."""
     return _PRODUCTS[op.type](op) if op.type in _PRODUCTS else 0
+
+
+def _all_multiply_adds(graph):
+    return sum(times * multiply_adds(op) for op, times in _executed(graph))
+
+
+def _executed(graph):
+    """Yield (operation, how often) of a graph and of the functions that it calls."""
+    for op in graph.get_operations():
+        yield op, 1
+        for inner, often in _called(op):
+            for each, times in _executed(inner):
+                yield each, often * times
+
+
+def _called(op):
+    """[(graph, how often)] of what an operation calls; of branches the one that costs most."""
+    if op.type in ("PartitionedCall", "StatefulPartitionedCall"):
+        return [(_function(op, "f"), 1)]
+    if op.type in ("If", "StatelessIf"):
+        branches = [_function(op, name) for name in ("then_branch", "else_branch")]
+        return [(max(branches, key=_all_multiply_adds), 1)]
+    if op.type in ("While", "StatelessWhile"):
+        return [(_function(op, "body"), _steps(op))]
+    return []
+
+
+def _function(op, name):
+    return op.graph._get_function(op.get_attr(name).name).graph
+
+
+def _steps(loop):
+    """How often the body of a `While` is called; 1 where that depends on what is computed."""
+    condition, body = _function(loop, "cond"), _function(loop, "body")
+    names = [one.name for one in condition.inputs]
+    test = _source(condition.outputs[0])
+    tests = map(_source, test.op.inputs) if test.op.type == "LogicalAnd" else [test]
+    found = []
+    for less in tests:
+        if less.op.type != "Less" or less.op.inputs[0].name not in names:
+            continue
+        index = names.index(less.op.inputs[0].name)
+        outer = dict(zip(names, loop.inputs, strict=True))
+        start, stop = (tf.get_static_value(outer.get(x.name, x)) for x in less.op.inputs)
+        moved = _source(body.outputs[index])
+        step = tf.get_static_value(moved.op.inputs[1]) if moved.op.type == "AddV2" else None
+        if None not in (start, stop, step) and step > 0:
+            found.append(max(0, math.ceil((stop - start) / step)))
+    return min(found, default=1)
+
+
+def _source(tensor):
+    return _source(tensor.op.inputs[0]) if tensor.op.type == "Identity" else tensor
 
 
 def _traced(function: Callable, spec):

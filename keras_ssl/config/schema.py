@@ -303,7 +303,7 @@ class Evaluation(Checked):
         probe: Protocol of a linear probe by gradient descent, its whole grid trained in parallel;
             "none" disables it.
         probe_temperatures: Values of tau_d of which that probe's validation images choose one, in
-            a row of its own.
+            a row of its own. Protocols of a single setting, lars and adam, choose nothing.
         probe_epochs: Epochs of that probe; `none` takes the protocol's.
         probe_nesterov: Whether the momentum of an SGD probe is Nesterov's, as SEM prints; its code
             has plain momentum.

@@ -2,10 +2,11 @@
 
 import functools
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.knn import among_best, knn_scores
 from keras_ssl.evaluation.probes.linear import classifier_protocol, linear_classifier
 
@@ -17,12 +18,14 @@ class Classifiers:
     """The classifiers of one representation of a run's own train images.
 
     Attributes:
-        representation: `Representation`.
-        train: `Rows` of the representation (N, F).
+        representation: `Representation`, as it is reported.
+        train: `Rows` of the representation (N, F); None without a k-NN.
         labels: int (N,).
         regression: `LinearClassifier`, or None if there is none.
         settings: the section `evaluation` of the recipe.
         probe: `Measurement` of a gradient probe that has its `classifier`, or None.
+        read_as: `Representation` that images are read as, where that is another: simplices at the
+            tau_d that was chosen.
     """
 
     representation: object
@@ -31,13 +34,18 @@ class Classifiers:
     regression: object
     settings: object
     probe: object = None
+    read_as: object = None
+
+    def rows(self, features):
+        """The representation (M, F) of features of images."""
+        return (self.read_as or self.representation).rows(features)
 
     def answers(self) -> dict:
         """{name: function of `Rows` (M, F) and of classes -> (scores (M, K), K classes, protocol)}.
 
         The scores are of those of the classes that have train images, and of no other.
         """
-        answers = {"knn": self.nearest}
+        answers = {} if self.train is None else {"knn": self.nearest}
         if self.regression is not None:
             answers["linear"] = self.most_likely
         if self.probe is not None:
@@ -94,13 +102,31 @@ def fitted(evaluation, representations: list, train: np.ndarray) -> list[Classif
     """
     labels, found = evaluation.data.train_labels, []
     for one in representations:
-        rows = one.rows(train, evaluation.memory)
-        regression, probe = None, evaluation.probes.get(one.name)
-        probe = None if probe is None or probe.classifier is None else probe
+        rows, regression = one.rows(train, evaluation.memory), None
         with evaluation.skipped(f"{one.name}, linear, shifted"):
             regression = linear_classifier(rows, labels)
+        probe = _kept(evaluation, one)
         found.append(Classifiers(one, rows, labels, regression, evaluation.settings, probe))
+    above = next((one for one in representations if one.sizes), None)
+    chosen = above and replace(above, readout="simplices", tau=None)
+    probe = chosen and _kept(evaluation, chosen)
+    if probe:
+        best = replace(chosen, tau=probe.details["tau"])
+        found.append(Classifiers(chosen, None, labels, None, evaluation.settings, probe, best))
     return found
+
+
+def _kept(evaluation, representation):
+    """The `Measurement` of its gradient probe, if it was trained and has its classifier."""
+    probe = evaluation.probes.get(representation.name)
+    if probe is None or probe.classifier is not None:
+        return probe
+    with evaluation.skipped(f"{representation.name}, probe, corrupted or shifted"):
+        raise UserError(
+            "Its classifier and those trained beside it take more than a quarter of the memory: "
+            "set a larger evaluation.memory."
+        )
+    return None
 
 
 def answered(
@@ -127,7 +153,7 @@ def answered(
     for batch in _batches(features, parts, len(classes)):
         read = np.concatenate([one for _, one, _ in batch])
         for by in classifiers:
-            seen = by.representation.rows(read)
+            seen = by.rows(read)
             for name, answer in by.answers().items():
                 task = by.representation, name
                 if task in failed:

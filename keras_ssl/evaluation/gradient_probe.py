@@ -64,10 +64,13 @@ def protocol_of(settings) -> ProbeProtocol:
 
 def _candidates(representations, temperatures, protocol):
     """The representations among which validation images choose a temperature."""
-    soft = next((one for one in representations if one.tau is not None and one.sizes), None)
-    if soft is None or len(protocol.learning_rates) * len(protocol.l1) == 1:
+    above = next((one for one in representations if one.sizes), None)
+    if above is None or len(protocol.learning_rates) * len(protocol.l1) == 1:
         return []
-    return [dataclasses.replace(soft, tau=tau) for tau in dict.fromkeys(temperatures)]
+    return [
+        dataclasses.replace(above, readout="simplices", tau=tau)
+        for tau in dict.fromkeys(temperatures)
+    ]
 
 
 def _probed(evaluation, representations, train, test, protocol, views):
@@ -114,9 +117,9 @@ def _one_hot(representation, features, memory):
 
 def _results(evaluation, measurement, representation, extra, **chosen):
     protocol = {**measurement.protocol, **extra}
-    measurement = dataclasses.replace(measurement, protocol=protocol)
-    if "validation_images" in protocol:
-        chosen |= measurement.details
+    details = {**measurement.details, **chosen}
+    measurement = dataclasses.replace(measurement, protocol=protocol, details=details)
+    chosen = details if "validation" in details else {}
     evaluation.probes[representation.name] = measurement
     found = evaluation.found(measurement, representation, evaluation.settings.probe)
     return [dataclasses.replace(result, chosen=chosen) for result in found]

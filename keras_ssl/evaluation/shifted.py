@@ -87,9 +87,11 @@ def collection(evaluation, classifiers, dataset, members):
             first that cannot be had is the last.
     """
     correct, protocols = {}, {}
-    for key, name in members.items():
+    for read, (key, name) in enumerate(members.items()):
         measured = list(_measured(evaluation, classifiers, name))
         if not measured:
+            with evaluation.skipped(title_of(dataset)):
+                raise UserError(f"The mean needs all {len(members)}; {read} were read.")
             return
         for one, task, each in measured:
             yield from evaluation.found(each, one, SEVERITY + task, name, metrics=evaluation.shown)

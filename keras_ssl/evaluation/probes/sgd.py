@@ -159,7 +159,8 @@ def probe_grid(
     Returns:
         {name: `Measurement` of `accuracy` and `top5`}, means over the seeds, with standard
         deviations (ddof 0) where there are several, and the chosen `learning_rate` and `l1` in the
-        details, with their `validation` accuracy where there was a choice. Its `classifier` is that
+        details, with their `validation` accuracy and the number of `validation_images` where there
+        was a choice. Its `classifier` is that
         of the last seed, where all of them take no more than a quarter of `memory`. Accuracies have
         the same bits each time.
 
@@ -200,10 +201,13 @@ def _measured(data, protocol, seeds):
     }
     if len(grid) > 1:
         held = protocol.held_out(labels, seeds[0])
-        settings |= {"validation_images": len(held), **noted_alone(labels)}
+        settings |= noted_alone(labels)
+        counted = {"validation_images": len(held)}
+        if protocol.hold_out_per_class is not None:  # a fraction says it, by the train images
+            settings |= counted
         validated = _validated(data, held, grid, protocol, seeds[0])
         best = validated.argmax(axis=1)
-        found = [{"validation": 100.0 * float(one.max())} for one in validated]
+        found = [{"validation": 100.0 * float(one.max()), **counted} for one in validated]
     tested = [_tested(data, [grid[i] for i in best], protocol, seed) for seed in seeds]
     return {
         name: _measurement(

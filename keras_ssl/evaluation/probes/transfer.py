@@ -134,6 +134,7 @@ def _probe(parts, train_labels, test_labels, strengths, validation, seed, featur
     else:
         parts = given_parts(train_labels, validation)
         settings["validation_images"] = len(parts[1])
+        settings["c_rule"] = "highest accuracy on the given validation images; the smallest such C"
     c, start = _best_c(train, train_labels, parts, strengths)
     weights = fit(train, train_labels, c, start)
     guesses = correct_guesses(test, test_labels, weights)

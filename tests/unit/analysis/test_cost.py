@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import keras_ssl
 from keras_ssl.analysis.cost import model_cost, step_cost
@@ -82,3 +83,33 @@ def test_a_target_adds_weights_and_a_forward_pass_but_no_activations_to_keep():
     _, moved = _step("byol", hidden_dim=16, projection_dim=8, prediction_dim=8)
     assert moved.multiply_adds > plain.multiply_adds
     assert moved.activations < 1.2 * plain.activations
+
+
+class _Twice(keras.layers.Layer):
+    """Products in functions, branches and loops."""
+
+    def build(self, shape):
+        self.kernel = self.add_weight(shape=(shape[-1], shape[-1]))
+
+    def call(self, x):
+        product = tf.function(lambda x: x @ self.kernel, autograph=False)
+        x = product(x)  # 1
+        x = keras.ops.fori_loop(0, 20, lambda _, x: product(x), x)  # 20
+        x = tf.cond(tf.reduce_sum(x) > 0, lambda: product(product(x)), lambda: x)  # 2
+        halve = lambda x: product(x) / 2  # noqa: E731
+        return tf.while_loop(lambda x: tf.reduce_sum(x) > 1, lambda x: [halve(x)], [x])[0]  # 1
+
+
+def test_functions_branches_and_loops_are_counted():
+    model = keras.Sequential([keras.Input((3,)), _Twice()])
+    cost = model_cost(model)
+    assert cost.multiply_adds == (1 + 20 + 2 + 1) * 3 * 3
+    assert cost.activations == (1 + 20 + 2 + 1) * 3
+
+
+def test_langevin_steps_are_part_of_a_step():
+    one, two, five = (
+        _step("gedi", image_size=8, num_langevin_steps=steps)[1].multiply_adds
+        for steps in (1, 2, 5)
+    )
+    assert two > one and five - two == 3 * (two - one)

@@ -40,7 +40,10 @@ def test_validation_images_choose_one_of_the_temperatures_in_a_row_of_its_own():
     chosen = results[-2]
     assert chosen.readout == "simplices" and chosen.task == "sem_sgd"
     assert chosen.protocol["temperatures"] == [0.1, 1.0] and chosen.protocol["epochs"] == 3
-    assert set(chosen.chosen) == {"tau", "learning_rate", "l1", "validation"}
+    assert set(chosen.chosen) == {
+        *("tau", "learning_rate", "l1"),
+        *("validation", "validation_images"),
+    }
     alone = _found(_simplices(0.1, 1.0), probe_temperatures=())
     best = max(alone[::2], key=lambda one: one.chosen["validation"])
     assert (best.tau, best.value) == (chosen.chosen["tau"], chosen.value)
@@ -101,3 +104,11 @@ def test_nesterov_is_of_sgd():
     assert protocol_of(Settings(probe="sem_sgd", probe_nesterov=True)).optimizer == "nesterov"
     with pytest.raises(UserError, match="Received probe=lars.*sem_sgd"):
         protocol_of(Settings(probe="lars", probe_nesterov=True))
+
+
+def test_a_temperature_is_chosen_above_the_embedding_where_no_simplices_are_evaluated():
+    embedding = Representation(Features(), "pretrained", "embedding", **ABOVE)
+    results = _found([embedding], probe_temperatures=(0.1, 1.0))
+    assert [(r.readout, r.tau) for r in results[::2]] == [("embedding", None), ("simplices", None)]
+    both = _found(_simplices(0.1), probe_temperatures=(0.1, 1.0))
+    assert results[-2].chosen == both[-2].chosen and results[-2].value == both[-2].value

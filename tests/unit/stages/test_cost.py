@@ -21,4 +21,11 @@ def test_what_does_not_fit_is_refused_with_its_largest_variables():
 def test_the_cost_of_a_run_is_printed_without_its_data(name, capsys):
     cost.show(resolve(read_catalog(), name))
     lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"{name}, images of 16x16x1, 50,000 of them (assumed), ")
     assert [line.split()[0] for line in lines] == [f"{name},", "encoder", "step", "memory"]
+
+
+def test_an_image_size_that_is_not_given_is_assumed(capsys):
+    recipe = resolve(read_catalog(), "simclr").with_({"data.image_size": None}, origin="a test")
+    cost.show(recipe)
+    assert "images of 32x32x1 (assumed), 50,000 of them (assumed)" in capsys.readouterr().out

@@ -15,7 +15,13 @@ from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation import feature_cache
 from keras_ssl.evaluation.clustering import cluster_agreement
 from keras_ssl.evaluation.representation import Features, Representation
-from keras_ssl.evaluation.results import Measurement, Result, read_results
+from keras_ssl.evaluation.results import (
+    Measurement,
+    Result,
+    protocol_hash,
+    read_results,
+    write_results,
+)
 from keras_ssl.evaluation.splits import some_rows
 from stages.inputs import save_preprocessing
 from tests.descriptors import CLUSTERS, NECK, make_method, make_views
@@ -233,3 +239,39 @@ def test_rows_of_cropped_images_say_so_and_are_no_column_of_others():
     assert evaluation.at_crop([row], 1.0) == [row]
     (cropped,) = evaluation.at_crop([row], 0.875)
     assert cropped.protocol == {"k": 1, "test_crop": 0.875} and cropped.column != row.column
+
+
+# The rule of evaluations that had neither a limit of memory nor a choice of tau_d.
+_OLD = {
+    "data": "digits",
+    "knn_neighbours": 20,
+    "knn_temperature": 0.07,
+    "knn_sweep": False,
+    "labels_per_class": 10,
+    "label_shares": (),
+    "temperatures": (0.0, 0.1, 1.0),
+    "downstream_temperature": 0.1,
+    "every_epochs": 5,
+    "gradient_probe": "sem_sgd",
+    "probe_seeds": 1,
+    "probe_views": "cached",
+    "clusters": True,
+    "embedding": False,
+    "keep_features": True,
+    "corrupted_images": 0,
+    "shifted": (),
+}
+
+
+def test_a_finished_evaluation_of_an_older_run_is_finished(tmp_path):
+    recipe = recipe_with(knn_temperature=0.07, labels_per_class=10, probe="sem_sgd", clusters=True)
+    recipe.data = Data(dataset="digits")
+    meta = {"evaluated": {protocol_hash(_OLD): ["pixels", evaluation.TABLES]}}
+    write_results(tmp_path, [], meta)
+    assert evaluation.is_evaluated(tmp_path, recipe)
+    assert evaluation.evaluated(tmp_path, "digits", recipe) == ["pixels", evaluation.TABLES]
+    other = {"probe_epochs": 3, "probe_temperatures": (0.1,), "probe_nesterov": True}
+    for name, value in other.items():
+        recipe.evaluation = replace(recipe.evaluation, **{name: value})
+        assert not evaluation.is_evaluated(tmp_path, recipe)
+        recipe.evaluation = replace(recipe.evaluation, **{name: getattr(Evaluation(), name)})

@@ -15,6 +15,7 @@ from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation import classifiers as fitted
 from keras_ssl.evaluation import shifted
 from keras_ssl.evaluation.evaluators import Evaluation, LeftOut, by_features
+from keras_ssl.evaluation.gradient_probe import gradient_probe
 from keras_ssl.evaluation.knn import knn_accuracy, knn_scores
 from keras_ssl.evaluation.probes import linear as probes
 from keras_ssl.evaluation.probes.linear import linear_probe
@@ -486,8 +487,9 @@ def test_a_collection_gives_each_severity_and_the_mean_over_all(name, monkeypatc
 def test_a_collection_that_lacks_a_set_has_no_mean(monkeypatch):
     data, name = data_of(), "cifar10_corrupted/*"
     read = corrupted_sets(data, monkeypatch, missing="cifar10_corrupted/gaussian_noise_3")
-    results, (why,) = scored(data, name)
+    results, (why, mean) = scored(data, name)
     assert len(read) == 3 and len(results) == 4
+    assert mean.text == f"{name}: The mean needs all 75; 2 were read."
     assert {one.task for one in results} == {"severity knn", "severity linear"}
     assert why.text == f"{read[-1]}: It is not there."
 
@@ -636,3 +638,44 @@ def test_a_test_split_alone_chooses_its_own_size(read_test):
 def test_a_set_without_a_split_to_evaluate_on_is_refused_with_what_it_has(read_test):
     with pytest.raises(UserError, match="'shapes' has no split 'test' or 'validation': train"):
         read_test({"train": 4})
+
+
+def chosen_probe(kept=True):
+    """The results of a shifted set that is the test part, at the tau_d that was chosen."""
+    data, wanted = data_of(), recipe(method="sem_simclr")
+    settings = {"evaluation.probe": "sem_sgd", "evaluation.probe_epochs": 2}
+    settings |= {"evaluation.temperatures": (0.5,), "evaluation.shifted": ("same",)}
+    wanted = wanted.with_(settings, origin="a test")
+    group = trained(sem_encoder(), wanted, RGB.function)[1:]
+    parts = [group[0].features.extract(x) for x in (data.train_images, data.test_images)]
+    by = evaluation_of(wanted, Inputs(data, RGB))
+    same = ImagePart("same", data.test_images, data.test_labels, data.class_names)
+    by = dataclasses.replace(by, shifted_part=lambda _: same)
+    first = list(gradient_probe(by, group, *parts))
+    if not kept:
+        lost = {k: dataclasses.replace(v, classifier=None) for k, v in by.probes.items()}
+        by.probes.update(lost)
+    return first, list(shifted.other_images(by, group, parts[0], None)), by.left_out
+
+
+def test_the_temperature_that_was_chosen_is_scored_on_other_images():
+    own, results, left_out = chosen_probe()
+    assert left_out == []
+    assert [(one.task, one.tau) for one in results] == [
+        *(("shifted knn", 0.5), ("shifted linear", 0.5), ("shifted probe", 0.5)),
+        ("shifted probe", None),
+    ]
+    for tau, shown in ((0.5, results[-2]), (None, results[-1])):
+        (expected,) = (r for r in own if (r.tau, r.metric) == (tau, "accuracy"))
+        np.testing.assert_array_equal(shown.correct, expected.correct)
+    assert results[-1].readout == "simplices"
+    assert results[-1].protocol["temperatures"] == [0.01, 0.1, 1.0]
+
+
+def test_a_classifier_that_was_too_large_to_keep_is_told():
+    _, results, left_out = chosen_probe(kept=False)
+    assert [one.task for one in results] == ["shifted knn", "shifted linear"]
+    assert [one.text.split(", probe")[0] for one in left_out] == [
+        *("pretrained, SEM tau_d=0.5", "pretrained, SEM tau_d chosen"),
+    ]
+    assert all("set a larger evaluation.memory" in one.text for one in left_out)

@@ -245,8 +245,19 @@ def test_the_validation_accuracy_is_that_of_the_chosen_settings_on_the_held_out_
     weights, biases = _trained(train, labels, rates, l1, SHORT, rows=rest)
     right = (train[held] @ weights[0, 0].T + biases[0, 0]).argmax(axis=1) == labels[held]
     assert result.details["validation"] == pytest.approx(100 * right.mean())
-    sizes = {name: result.protocol[name] for name in ("train_images", "validation_images")}
-    assert sizes == {"train_images": 90, "validation_images": len(held)}
+    assert result.protocol["train_images"] == 90
+    assert result.details["validation_images"] == len(held)
+
+
+def test_only_a_protocol_of_some_images_of_each_class_counts_them_in_its_hash():
+    train, labels, test, test_labels = _data(spread=3.0)
+    by_count = replace(SHORT, hold_out_per_class=2)
+    share, count = (
+        probe_grid(train, labels, test, test_labels, protocol=one)["features"].protocol
+        for one in (SHORT, by_count)
+    )
+    assert "validation_images" not in share
+    assert count["validation_images"] == 2 * len(set(labels))
 
 
 @pytest.mark.parametrize(

@@ -243,6 +243,7 @@ def test_given_rows_choose_the_strength():
     assert scores[found.details["c"][0]] == max(scores.values())
     assert found.protocol["validation_images"] == 30 and "folds" not in found.protocol
     assert found.protocol["train_images"] == 90
+    assert "given validation images" in found.protocol["c_rule"]
 
 
 @pytest.mark.parametrize(
