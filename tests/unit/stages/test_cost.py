@@ -26,6 +26,6 @@ def test_the_cost_of_a_run_is_printed_without_its_data(name, capsys):
 
 
 def test_an_image_size_that_is_not_given_is_assumed(capsys):
-    recipe = resolve(read_catalog(), "simclr").with_({"data.image_size": None}, origin="a test")
+    recipe = resolve(read_catalog(), "simclr").with_({"data.image_size": 0}, origin="a test")
     cost.show(recipe)
     assert "images of 32x32x1 (assumed), 50,000 of them (assumed)" in capsys.readouterr().out

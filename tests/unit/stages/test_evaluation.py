@@ -264,14 +264,15 @@ _OLD = {
 
 
 def test_a_finished_evaluation_of_an_older_run_is_finished(tmp_path):
-    recipe = recipe_with(knn_temperature=0.07, labels_per_class=10, probe="sem_sgd", clusters=True)
-    recipe.data = Data(dataset="digits")
-    meta = {"evaluated": {protocol_hash(_OLD): ["pixels", evaluation.TABLES]}}
-    write_results(tmp_path, [], meta)
-    assert evaluation.is_evaluated(tmp_path, recipe)
-    assert evaluation.evaluated(tmp_path, "digits", recipe) == ["pixels", evaluation.TABLES]
-    other = {"probe_epochs": 3, "probe_temperatures": (0.1,), "probe_nesterov": True}
-    for name, value in other.items():
-        recipe.evaluation = replace(recipe.evaluation, **{name: value})
-        assert not evaluation.is_evaluated(tmp_path, recipe)
-        recipe.evaluation = replace(recipe.evaluation, **{name: getattr(Evaluation(), name)})
+    settings = {"knn_temperature": 0.07, "labels_per_class": 10, "clusters": True}
+    settings["probe"] = "sem_sgd"
+    done = ["pixels", evaluation.TABLES]
+    write_results(tmp_path, [], {"evaluated": {protocol_hash(_OLD): done}})
+
+    def found(**changes):
+        recipe = recipe_with(**settings, **changes)
+        return evaluation.evaluated(tmp_path, "digits", recipe)
+
+    assert found() == found(memory=2.0) == done
+    for changes in ({"probe_epochs": 3}, {"probe_temperatures": (0.1,)}, {"probe_nesterov": True}):
+        assert found(**changes) == []
