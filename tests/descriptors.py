@@ -111,7 +111,11 @@ VARIANTS = {
     "barlow_twins+unshared": {"shared": "none"},
     "moco+memory_bank": {"dictionary": "memory_bank", "num_images": 12},
     # In a shorter epoch classifiers that begin anew with each have no time to learn.
-    "deepcluster+kmeans": {"clustering": "kmeans", "steps_per_epoch": 20},
+    "deepcluster+kmeans": {
+        "clustering": "kmeans",
+        "num_prototypes": (4,),
+        "steps_per_epoch": 20,
+    },
     "moco+end_to_end": {"dictionary": "end_to_end", "symmetric": True},
 }
 # Methods that find clusters, and how many at these sizes.

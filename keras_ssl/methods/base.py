@@ -1,5 +1,6 @@
 """`Method`: the one train step that every self-supervised method shares."""
 
+import inspect
 import math
 import time
 from collections.abc import Mapping
@@ -166,11 +167,18 @@ class Method(Configured, keras.Model):
     def after_step(self, outputs: Any) -> None:
         """Update state that has no gradient (queue, center), after the optimizer and the EMA."""
 
-    def diagnostics(self, outputs: Any) -> dict[str, Tensor]:
+    def diagnostics(
+        self, outputs: Any, terms: Mapping[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
         """Return `{name: scalar}` for the names in `diagnostic_names`, without effect.
 
         What to log of a training step besides the loss. It is called before the optimizer and
         `after_step` change anything, and without a gradient.
+
+        Args:
+            outputs: what `embed` returned.
+            terms: what `loss_terms` returned of the same outputs, so that it need not be computed
+                a second time, or None. A subclass may leave this argument out.
         """
         return {}
 
@@ -313,7 +321,7 @@ class Method(Configured, keras.Model):
             loss = sum(terms.values()) + self._added_losses.total() + self._penalty()
             # Gradients are summed over replicas; dividing here makes them those of the mean.
             scaled = self.optimizer.scale_loss(loss / replicas.num_replicas())
-        diagnostics = {**self.diagnostics(outputs), **self._mean_entropy()}
+        diagnostics = {**self._diagnostics(outputs, terms), **self._mean_entropy()}
         before = ops.copy(ops.convert_to_tensor(step))
         gradients = tape.gradient(scaled, self.trainable_variables)
         if self._scales_loss:
@@ -346,6 +354,11 @@ class Method(Configured, keras.Model):
             variable.assign(old)
         logs = self._log({"loss": loss, **terms})
         return {name: logs[name] for name in ("loss", *terms)}
+
+    def _diagnostics(self, outputs, terms):
+        # Of what may be written as `diagnostics(self, outputs)`.
+        takes_terms = "terms" in inspect.signature(self.diagnostics).parameters
+        return self.diagnostics(outputs, **({"terms": terms} if takes_terms else {}))
 
     def failed_steps(self) -> tuple[int, int]:
         """Steps of the epoch so far that led nowhere, and all: (failed, seen), ints.

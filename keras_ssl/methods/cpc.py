@@ -103,11 +103,12 @@ class CPC(Method):
         predictions = [all_gather(each) for each in outputs["predictions"]]
         return {"cpc": row_prediction_loss(predictions, all_gather(outputs["latents"]))}
 
-    def diagnostics(self, outputs):
+    def diagnostics(self, outputs, terms=None):
         """`log N - L`, the mean over the distances down; N is the patches of the global batch."""
         batch, rows, columns, _ = ops.shape(outputs["latents"])
         candidates = batch * rows * columns * num_replicas()
-        bound = mutual_information_bound(self.loss_terms(outputs)["cpc"], candidates)
+        loss = (terms or self.loss_terms(outputs))["cpc"]
+        bound = mutual_information_bound(loss, candidates)
         return {"mutual_information_bound": bound}
 
     def _patch_size(self, side):

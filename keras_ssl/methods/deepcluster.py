@@ -7,11 +7,14 @@ import keras
 from keras import ops
 
 from keras_ssl.core.bounds import Between, ClusterCounts, Few, Temperature, Width
+from keras_ssl.core.errors import UserError
 from keras_ssl.core.serialization import register
 from keras_ssl.layers.kmeans_memory import KMeansMemory
 from keras_ssl.layers.memory import ClusterMemory
 from keras_ssl.losses.deepcluster import cluster_prediction_loss
 from keras_ssl.methods.base import Method
+
+_SQUARES = ("_velocity", "_velocity_hat")  # names of Keras's slots for squared gradients
 
 
 @register
@@ -34,8 +37,8 @@ class DeepCluster(Method):
 
     Args:
         num_prototypes: numbers of clusters, one for each head; at most that of the images.
-        clustering: "spherical" or "kmeans". Version 2 or version 1, which has one head
-            (num_prototypes=10000 and kmeans_iterations=20 on ImageNet).
+        clustering: "spherical" or "kmeans". Version 2 or version 1, which takes one head
+            (num_prototypes=(10000,) and kmeans_iterations=20 on ImageNet).
         pca_dim: int > 0. Principal components that version 1 clusters; give the projections
             many times the width (4096 in the paper), or noise is as large as what is common.
         temperature: float > 0. Of the softmax over the prototypes; version 1 has none.
@@ -45,7 +48,8 @@ class DeepCluster(Method):
         num_images: int > 0. Images of the training set.
 
     Raises:
-        UserError: for a head with more clusters than there are images.
+        UserError: for a head with more clusters than there are images; for several heads in
+            version 1.
 
     Example:
 
@@ -91,6 +95,12 @@ class DeepCluster(Method):
         self.kmeans_iterations = kmeans_iterations
         self.clustering = clustering
         self.pca_dim = pca_dim
+        if clustering == "kmeans" and len(num_prototypes) > 1:
+            raise UserError(
+                "Version 1 (clustering='kmeans') has one head. Received num_prototypes="
+                f"{tuple(num_prototypes)}: set method.num_prototypes to one number of clusters, "
+                f"such as {num_prototypes[0]}."
+            )
         self.projector = self.head((hidden_dim, projection_dim), name="projector")
         sizes = (num_images, projection_dim, num_prototypes, self.num_views[0], self.seed)
         if clustering == "kmeans":
@@ -136,11 +146,17 @@ class DeepCluster(Method):
 def forget(
     optimizer: keras.optimizers.Optimizer | None, variables: Sequence[keras.Variable]
 ) -> None:
-    """Set to 0 what an optimizer keeps of variables: momentum, moments, accumulated gradients."""
+    """Set to 0 what an optimizer has of variables' directions: momentum, accumulated gradients.
+
+    The running means of squared gradients (Adam's second moments) stay: Adam corrects for their
+    zero start by the steps of the whole run, so that from 0 its next step would be 0.1 /
+    sqrt(0.001) = 3.2 times the learning rate; with them it is 0.1 times the rate for a gradient of
+    the size of earlier ones.
+    """
     if optimizer is None or not variables:
         return
     starts = tuple(variable.path.replace("/", "_") + "_" for variable in variables)
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     for slot in inner.variables:
-        if slot.name.startswith(starts):
+        if slot.name.startswith(starts) and not slot.name.endswith(_SQUARES):
             slot.assign(ops.zeros_like(slot))

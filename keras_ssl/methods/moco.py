@@ -96,6 +96,7 @@ class MoCo(Method):
         self.dictionary = dictionary
         self.bank_momentum = bank_momentum
         self.num_images = num_images
+        self.needs_index = dictionary == "memory_bank"
         self.projector = self.head(
             (hidden_dim, projection_dim), name="projector", hidden_norm=False
         )
@@ -114,10 +115,6 @@ class MoCo(Method):
                     '"index" with every batch.'
                 )
             self.bank = MemoryBank(num_images, projection_dim, bank_momentum, name="bank")
-
-    @property
-    def needs_index(self):
-        return self.dictionary == "memory_bank"
 
     def ema_momentum(self, step):
         return super().ema_momentum(step) if self.dictionary == "queue" else None
@@ -164,12 +161,15 @@ class MoCo(Method):
         pairs = zip(queries, reversed(keys), strict=True)
         return sum(end_to_end_loss(q, k, temperature=self.temperature) for q, k in pairs)
 
-    def diagnostics(self, outputs):
+    def diagnostics(self, outputs, terms=None):
         """`log N - L` of one direction, N the negatives and the positive.
 
-        The negatives are keys of other images once the random ones have left the dictionary.
+        The negatives are to be keys of other images. At first those of a queue or a memory bank
+        are random; and a queue larger than the data set has earlier keys of the image itself. For a
+        memory bank N is 1 + `queue_size` too, though an image that is drawn as its own negative is
+        left out: log N is then an upper bound of the log of the terms.
         """
-        loss = self.loss_terms(outputs)["moco"] / len(outputs["queries"])
+        loss = (terms or self.loss_terms(outputs))["moco"] / len(outputs["queries"])
         count = 1 + self.queue_size
         if self.dictionary == "end_to_end":
             count = ops.shape(outputs["queries"][0])[0] * num_replicas()

@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_ssl.core.bounds import Between, Temperature, Width, WidthOrZero
 from keras_ssl.core.errors import UserError, lookup
-from keras_ssl.core.replicas import all_gather
+from keras_ssl.core.replicas import all_gather, num_replicas
 from keras_ssl.core.serialization import register
 from keras_ssl.losses.cpc import mutual_information_bound
 from keras_ssl.losses.simclr import decoupled_nt_xent, nt_xent
@@ -107,12 +107,17 @@ class SimCLR(TwoBranches):
         projections = [all_gather(projection) for projection in outputs]
         return {"contrastive": LOSSES[self.objective](*projections, temperature=self.temperature)}
 
-    def diagnostics(self, outputs):
+    def diagnostics(self, outputs, terms=None):
         """`log N - L` of `nt_xent`, whichever the objective: the bound needs the positive in the
-        denominator. N is the terms there for each positive, 2 batch - 1 with two views.
+        denominator. N is the terms there for each positive, 2 batch - 1 with two views. Of more
+        views the positives are added up inside of the logarithm: what is bounded is what a view
+        tells of the others of its image together, not of one of them.
         """
-        projections = [all_gather(projection) for projection in outputs]
-        views, batch = len(projections), ops.shape(projections[0])[0]
+        views, batch = len(outputs), ops.shape(outputs[0])[0] * num_replicas()
         candidates = (views * batch - 1) / (views - 1)
-        loss = nt_xent(*projections, temperature=self.temperature)
+        if terms is not None and self.objective == "nt_xent":
+            loss = terms["contrastive"]
+        else:
+            projections = [all_gather(projection) for projection in outputs]
+            loss = nt_xent(*projections, temperature=self.temperature)
         return {"mutual_information_bound": mutual_information_bound(loss, candidates)}

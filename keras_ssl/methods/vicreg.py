@@ -33,7 +33,7 @@ class VICReg(TwoBranches):
         predictor_kind: "none" or "mlp". With a predictor, of one hidden layer as wide as the
             expander's, the invariance is that of every projection and what the other view's
             predicts of it, with gradients to both (table 4; the predictor's widths are not
-            printed).
+            printed). With shared="none" each branch has a predictor of its own.
         hidden_norm: bool. Batch normalization after hidden layers of expander and predictor (BN
             in table 4).
         shared: "both", "projector" or "none". What the branches of view 1 and of the others have
@@ -86,18 +86,26 @@ class VICReg(TwoBranches):
             (hidden_dim, hidden_dim, projection_dim), output_bias=False, hidden_norm=hidden_norm
         )
         if predictor_kind == "mlp":
-            self.predictor = self.head(
-                (hidden_dim, projection_dim),
-                name="predictor",
-                input_dim=projection_dim,
-                hidden_norm=hidden_norm,
-            )
+            self.predictor = self._predictor_head("predictor")
+            if self.shared == "none":
+                self.second_predictor = self._predictor_head("second_predictor")
+
+    def _predictor_head(self, name):
+        return self.head(
+            (self.hidden_dim, self.projection_dim),
+            name=name,
+            input_dim=self.projection_dim,
+            hidden_norm=self.hidden_norm,
+        )
 
     def embed(self, views, training):
         projections = super().embed(views, training)
         if self.predictor_kind == "none":
             return projections
-        return projections + [self.predictor(z, training=training) for z in projections]
+        second = self.second_predictor if self.shared == "none" else self.predictor
+        predictors = [self.predictor] + [second] * (len(projections) - 1)
+        predict = zip(predictors, projections, strict=True)
+        return projections + [predictor(z, training=training) for predictor, z in predict]
 
     def loss_terms(self, outputs):
         outputs = [all_gather(output) for output in outputs]

@@ -64,7 +64,8 @@ class Adam(TorchAdam, keras.optimizers.Adam):
 
     Use it where a paper prints "Adam" with a weight decay. The penalty is divided by the root of
     `v` like the rest of the gradient, so that weights with large gradients decay less than by
-    `AdamW`, and a weight without any decays by the learning rate, however small `weight_decay` is.
+    `AdamW`, and a weight without any decays by about the learning rate, as long as
+    `weight_decay * |p|` is well above `epsilon`.
 
     Args:
         learning_rate: float > 0 or a `LearningRateSchedule`.

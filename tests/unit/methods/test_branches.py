@@ -69,6 +69,21 @@ def test_the_loss_of_equal_branches_is_that_of_one():
     np.testing.assert_allclose(vicreg_loss(*ours), vicreg_loss(*theirs), rtol=1e-5)
 
 
+@pytest.mark.parametrize("shared, own", [("both", False), ("projector", False), ("none", True)])
+def test_branches_that_share_nothing_have_a_predictor_each(shared, own):
+    method = changed("vicreg", shared=shared, predictor_kind="mlp")
+    assert hasattr(method, "second_predictor") == own
+    views = make_views(method)
+    first, second, *predictions = method.embed(views, training=False)
+    reader = method.second_predictor if own else method.predictor
+    np.testing.assert_allclose(predictions[0], method.predictor(first, training=False), rtol=1e-5)
+    np.testing.assert_allclose(predictions[1], reader(second, training=False), rtol=1e-5)
+    before = [np.array(v) for v in reader.trainable_variables]
+    fit(method, views, 1)
+    pairs = zip(before, reader.trainable_variables, strict=True)
+    assert all(np.any(a != np.asarray(v)) for a, v in pairs if a.ndim > 1)
+
+
 def other(width=4):
     images = keras.Input(INPUT_SHAPE)
     features = keras.layers.Dense(width)(keras.layers.Flatten()(images))

@@ -68,6 +68,19 @@ def test_simclr_bounds_the_information_by_the_loss_with_the_positive_in_the_deno
     )
 
 
+@pytest.mark.parametrize("name", ["simclr", "moco", "cpc"])
+def test_a_step_computes_the_loss_once_and_the_bound_is_the_same(name):
+    method = make_method(name, run_eagerly=True)
+    outputs = method.embed(make_views(method), training=True)
+    terms, calls = method.loss_terms(outputs), []
+    alone = method.diagnostics(outputs)[BOUND]
+    np.testing.assert_array_equal(method.diagnostics(outputs, terms=terms)[BOUND], alone)
+    loss_terms = method.loss_terms
+    object.__setattr__(method, "loss_terms", lambda o: calls.append(o) or loss_terms(o))
+    fit(method, make_views(method), 1)
+    assert len(calls) == 1
+
+
 @pytest.mark.parametrize("views", [2, 3, 4])
 def test_simclr_bounds_no_more_than_the_positives_can_tell(views):
     method = changed("simclr", temperature=0.01)
