@@ -24,8 +24,8 @@ class KMeansMemory(ImageMemory):
     Projections are kept as they are. `cluster` whitens them, gives every image the class of its
     cluster, and draws every classifier anew, since the numbers of the clusters mean nothing.
 
-    An image that has not been seen yet, as one that the first epoch's batches left out, is clustered
-    by a random row of length 1, and counts in the mean and the components like any other.
+    An image that has not been seen yet, such as one that the batches of the first epoch left out,
+    is clustered by a random row of length 1, which counts in mean and components like any other.
 
     Args:
         num_images: int > 0. Images of the training set.
