@@ -14,19 +14,35 @@ if TYPE_CHECKING:
 
 # Settings, or what they start with, that do not affect training: the commands of one run may have
 # different values of them.
-NOT_TRAINING = ("data.data_dir", "data.test_crop", "training.strategy")
-NOT_TRAINING += ("evaluation.", "finetune.", "transfer.", "export.")
+NOT_TRAINING = (
+    "data.data_dir",
+    "data.test_crop",
+    "training.strategy",
+    "evaluation.",
+    "finetune.",
+    "transfer.",
+    "export.",
+)
 
 # Another backbone, optimizer, policy or neck starts from its own defaults: the values that the
 # section had belong to the one it replaces.
-CHOICES = ("backbone.name", "optimizer.name", "augment.policy", "neck.kind")
-CHOICES += ("finetune.protocol",)
+CHOICES = (
+    "backbone.name",
+    "optimizer.name",
+    "augment.policy",
+    "neck.kind",
+    "finetune.protocol",
+)
 
 # With these as well it is another training of the same setting: a published result holds for it.
 _SAME_SETTING = (*NOT_TRAINING, "augment.where", "training.seed", "training.precision")
 # What decides of which kind the accuracy of a linear probe is.
-_PROBE = ("evaluation.probe", "evaluation.probe_views", "evaluation.probe_epochs")
-_PROBE += ("data.test_crop",)
+_PROBE = (
+    "evaluation.probe",
+    "evaluation.probe_views",
+    "evaluation.probe_epochs",
+    "data.test_crop",
+)
 _KINDS = {"nmi": "NMI", "top5": "top-5"}
 
 
@@ -159,11 +175,14 @@ def changed(theirs: Mapping, settings: Mapping) -> list[str]:
     ours["data.dataset"] = re.sub(r":[\d.*]+", "", ours["data.dataset"])  # a version of it
     keys = [
         key
-        for key, value in ours.items()
-        if not key.startswith(_SAME_SETTING) and (key not in theirs or theirs[key] != value)
+        for key in {**ours, **theirs}  # either may have a setting that the other lacks
+        if not key.startswith(_SAME_SETTING)
+        and (key not in ours or key not in theirs or theirs[key] != ours[key])
     ]
     # Of another optimizer, neck, backbone or policy everything is another.
     replaced = [choice for choice in CHOICES if choice in keys]
     sections = tuple(choice.split(".")[0] + "." for choice in replaced)
     keys = [key for key in keys if key in replaced or not key.startswith(sections)]
+    if "neck.embedder" in keys:  # blocks belong to the linear one
+        keys = [key for key in keys if key != "neck.num_blocks"]
     return [f"{key}={as_text(theirs[key])}" if key in theirs else f"no {key}" for key in keys]

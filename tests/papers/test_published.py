@@ -17,7 +17,7 @@ from keras_ssl.config import (
     resolve,
     to_json,
 )
-from keras_ssl.config.published import words
+from keras_ssl.config.published import changed, words
 from keras_ssl.core.errors import UserError
 from keras_ssl.recipes import RECIPES
 from keras_ssl.recipes.cplearn import BETAS
@@ -140,11 +140,17 @@ def test_a_changed_run_is_not_promised_the_result(method, dataset, text, differs
     assert "expected: not published; " in format_recipe(recipe)
 
 
+def test_a_setting_that_only_the_published_run_has_is_a_difference():
+    recipe = resolve(CATALOG, "byol", on("cifar100"))
+    ours, theirs = recipe.settings, {key: value for key, (value, _) in recipe.settings.items()}
+    assert changed({**theirs, "augment.noise": 0.03}, ours) == ["augment.noise=0.03"]
+
+
 def test_a_result_holds_whatever_does_not_affect_training():
     texts = ("training.seed=7", "training.precision=float32", "augment.where=device")
-    changed = resolve(CATALOG, "byol", on("cifar100:3.0.2", *texts, "evaluation.clusters=false"))
-    assert changed.expected == resolve(CATALOG, "byol", on("cifar100")).expected
-    assert changed.expected.startswith("70.7 % linear")
+    other = resolve(CATALOG, "byol", on("cifar100:3.0.2", *texts, "evaluation.clusters=false"))
+    assert other.expected == resolve(CATALOG, "byol", on("cifar100")).expected
+    assert other.expected.startswith("70.7 % linear")
 
 
 def test_a_result_says_with_what_it_was_measured_where_the_run_measures_otherwise():
