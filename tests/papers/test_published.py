@@ -57,7 +57,7 @@ def test_a_recipe_has_what_its_paper_prints(row, name):
     for key in row.printed.keys() - {"views"}:
         printed, has = row.printed[key], value_of(recipe, key)
         if key in row.deviates:
-            assert has != printed, f"{row.place}: {key} deviates no longer"
+            assert has != pytest.approx(printed), f"{row.place}: {key} deviates no longer"
             printed, _ = row.deviates[key]
         assert has == pytest.approx(printed), key
 
@@ -107,7 +107,7 @@ def test_a_run_as_published_expects_the_published_result(method, name):
 @pytest.mark.parametrize(
     "method, dataset, texts, result",
     [
-        ("sem_byol", "cifar100", ["neck.num_blocks=8"], "73.3 % linear at tau_d 0.1 (SEM, table"),
+        ("sem_byol", "cifar100", ["neck.num_blocks=8"], "73.3 % linear (SEM, table"),
         ("sem_byol", "cifar100", ["neck.kind=gumbel"], "48.6 % linear on gumbel (SEM, table 2)"),
         ("sem_byol", "cifar100", ["optimizer.weight_decay=0"], "68.3 % linear"),
         ("simmer", "cifar10", ["augment.num_views=10"], "92.61 % linear (SimMER, table 4)"),
