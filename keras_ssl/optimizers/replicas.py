@@ -3,6 +3,8 @@
 import tensorflow as tf
 from keras import ops
 
+from keras_ssl.core.errors import UserError
+
 
 class AcrossReplicas:
     """Mixin for Keras optimizers that takes the sum of all replicas' gradients first.
@@ -12,6 +14,9 @@ class AcrossReplicas:
     gradients are summed over the replicas, then accumulated and clipped, so that all replicas hold
     the same accumulators, which are saved as those of one. Put it before the Keras base class; on
     one replica it changes nothing.
+
+    Raises:
+        UserError: on several replicas with `use_ema`, which Keras cannot do there.
     """
 
     def _backend_apply_gradients(self, grads, trainable_variables):
@@ -19,6 +24,11 @@ class AcrossReplicas:
         if context is None or context.num_replicas_in_sync == 1:
             super()._backend_apply_gradients(grads, trainable_variables)
             return
+        if self.use_ema:
+            raise UserError(
+                "use_ema cannot average the weights of several replicas: leave it out, or train "
+                "on one."
+            )
         pairs = self._all_reduce_sum_gradients(zip(grads, trainable_variables, strict=True))
         grads = [gradient for gradient, _ in pairs]
         if self.gradient_accumulation_steps:

@@ -39,7 +39,8 @@ def restore(method: keras.Model, directory: str | Path, step: int):
     """Load the checkpoint of `step` into a method built and compiled like the saved one."""
     path = Path(directory) / f"step-{step:08d}.weights.h5"
     if not method.optimizer.built:
-        method.optimizer.build(method.trainable_variables)
+        with method.distribute_strategy.scope():  # where the weights are, the slots must be too
+            method.optimizer.build(method.trainable_variables)
     try:
         method.load_weights(path)
     except (ValueError, KeyError, OSError) as error:
