@@ -162,6 +162,7 @@ def _words(result):
     kind = _KINDS.get(result.metric, "fine-tuned" if result.task == "finetune" else "linear")
     text = f"{result.value} % {kind}"
     text += ", online" if result.task == "online" and result.metric == "accuracy" else ""
+    text += " by a probe of the authors' own" if result.task == "linear" else ""
     shots = result.protocol.get("labels_per_class")
     text += f" on {shots} labels per class" if shots else ""
     if result.readout not in ("", "simplices"):
