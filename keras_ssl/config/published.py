@@ -148,8 +148,8 @@ def words(results: Sequence[Published]) -> str:
 
     Example:
 
-    >>> words([Published("73.9", "SEM, table 1", tau=0.1), Published("73.2", "SEM, table 2")])
-    '73.9 % linear at tau_d 0.1 (SEM, table 1); 73.2 % linear (SEM, table 2)'
+    >>> words([Published("73.9", "SEM, table 1", "sem_sgd", tau=0.1)])
+    '73.9 % linear at tau_d 0.1 (SEM, table 1)'
     """
     places = {}
     for result in results:
