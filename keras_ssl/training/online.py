@@ -17,6 +17,7 @@ from keras_ssl.evaluation.probes.linear import standardize
 from keras_ssl.evaluation.representation import FeatureExtractor
 from keras_ssl.evaluation.splits import some_rows
 from keras_ssl.evaluation.validation import checked_labels
+from keras_ssl.ops.spread import feature_std
 
 MAX_VALUES = 2**26  # of the features of a part, 256 MiB: 5,000 images of 13,421 features
 
@@ -25,7 +26,7 @@ class OnlineEvaluation(keras.callbacks.Callback):
     """Every few epochs and after the last, evaluate the features of a fixed subset.
 
     Features are extracted once for all probes, in inference mode, and nothing of the model, its
-    optimizer or the global random state changes. `feature_std` (the function below, on `images`)
+    optimizer or the global random state changes. `feature_std` (the function, on `images`)
     is always added to the logs, the probes' values only if both parts have labels. They show a
     trend: the subset is fixed, but small.
 
@@ -131,30 +132,6 @@ def online_knn(
             f"An online k-NN needs k >= 1 and temperature > 0. Received {k} and {temperature}."
         )
     return functools.partial(_knn_percent, k, temperature)
-
-
-def feature_std(features: ArrayLike) -> float:
-    """Spread of the directions of features: 0 if all collapsed to one, 1 if evenly spread.
-
-    `sqrt(d) * mean over columns of std(x / ||x||)`. Nonnegative features (after a ReLU or a
-    softmax) stay below 1 without any collapse; watch for a fall towards 0.
-
-    Args:
-        features: float (rows, d).
-
-    Example:
-
-    >>> feature_std(np.ones((4, 8)))
-    0.0
-    >>> feature_std(np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])).__round__(6)
-    1.0
-
-    Reference: Chen and He 2021, arXiv:2011.10566, section 4.1.
-    """
-    features = np.asarray(features, "float64")
-    norms = np.linalg.norm(features, axis=1, keepdims=True)
-    unit = features / np.maximum(norms, np.finfo("float64").tiny)
-    return float(math.sqrt(unit.shape[1]) * unit.std(axis=0).mean())
 
 
 def _value(name, probe, parts):

@@ -180,13 +180,6 @@ def test_online_knn_refuses_labels_that_do_not_fit():
         _watch(_model(), IMAGES, every=0)
 
 
-def test_feature_std_is_zero_for_one_direction_and_one_for_all():
-    generator = np.random.default_rng(0)
-    lengths = generator.uniform(1, 9, (50, 1))
-    assert feature_std(lengths * np.ones((50, 16))) == pytest.approx(0, abs=1e-12)
-    assert feature_std(generator.normal(size=(5000, 16))) == pytest.approx(1, abs=0.01)
-
-
 # MetricsLog
 
 
