@@ -12,8 +12,8 @@ import keras
 
 import keras_ssl.config as config
 from keras_ssl.core.errors import UserError
-from keras_ssl.core.files import RESULTS, remove_leftovers
-from stages import artifacts, cost, evaluation, finetuning, inputs, training
+from keras_ssl.core.files import ANALYSIS, RESULTS, remove_leftovers
+from stages import analysis, artifacts, cost, evaluation, finetuning, inputs, training
 from stages.devices import resolve_auto
 from stages.request import INTERRUPTED, MODELS, check_mode, is_trained, read_catalog
 from stages.transfer import evaluate_transfer
@@ -80,7 +80,7 @@ def open_labeled(workdir: Path, recipe: config.Recipe, what: str) -> Run:
 
 
 def pretrain(recipe: config.Recipe, workdir: Path, resume: bool = False) -> int | None:
-    """Train, save, evaluate and export, or what is missing of that; -> exit status."""
+    """Train, save, evaluate, analyze and export, or what is missing of that; -> exit status."""
     if resume and is_trained(workdir):
         return complete(recipe, workdir)
     session = training.prepare(resolve_auto(recipe))  # a mistake leaves no directory
@@ -91,12 +91,12 @@ def pretrain(recipe: config.Recipe, workdir: Path, resume: bool = False) -> int 
     encoder = artifacts.save_models(session, workdir)
     again = f"--resume --workdir={workdir} measures what is missing."
     images, preprocessing = data.data.evaluation_images, data.preprocessing
-    both(
-        lambda: evaluation.evaluate(recipe, data, encoder, workdir, resume, again=again),
-        None
-        if resume and artifacts.exports_of(workdir)
-        else lambda: artifacts.export(recipe, preprocessing, images, encoder, workdir),
-    )
+    steps = [lambda: evaluation.evaluate(recipe, data, encoder, workdir, resume, again=again)]
+    if recipe.analysis.enabled:
+        steps.append(lambda: analysis.analyze(recipe, data, encoder, workdir))
+    if not (resume and artifacts.exports_of(workdir)):
+        steps.append(lambda: artifacts.export(recipe, preprocessing, images, encoder, workdir))
+    each_of(steps)
 
 
 def complete(recipe: config.Recipe, workdir: Path):
@@ -120,21 +120,24 @@ def complete(recipe: config.Recipe, workdir: Path):
         run = open_run(workdir, recipe)
         evaluation.evaluate(recipe, run.inputs, run.encoder, workdir, resume=True)
 
-    both(evaluate_missing, None if exports else lambda: export(recipe, workdir))
+    steps = [evaluate_missing]
+    if recipe.analysis.enabled and not (workdir / ANALYSIS).exists():
+        steps.append(lambda: analyze(recipe, workdir))
+    if not exports:
+        steps.append(lambda: export(recipe, workdir))
+    each_of(steps)
 
 
-def both(evaluate: Callable[[], None] | None, export: Callable[[], None] | None):
-    """Do both, or what is not None of them; the second whatever mistake ends the first."""
-    mistake = None
-    try:
-        if evaluate is not None:
-            evaluate()
-    except (UserError, OSError) as error:
-        mistake = error
-    if export is not None:
-        export()
-    if mistake is not None:
-        raise mistake
+def each_of(steps: list[Callable[[], None]]):
+    """Do all, whatever mistake ends one of them; the first mistake is raised in the end."""
+    mistakes = []
+    for step in steps:
+        try:
+            step()
+        except (UserError, OSError) as error:
+            mistakes.append(error)
+    if mistakes:
+        raise mistakes[0]
 
 
 def preview(recipe: config.Recipe, workdir: Path):
@@ -151,6 +154,12 @@ def evaluate(recipe: config.Recipe, workdir: Path):
     """
     run = open_labeled(workdir, recipe, "The evaluation")
     evaluation.evaluate(recipe, run.inputs, run.encoder, workdir)
+
+
+def analyze(recipe: config.Recipe, workdir: Path):
+    """Look at what a run has learned, and write `analysis.json` and `report.html`."""
+    run = open_run(workdir, recipe)
+    analysis.analyze(recipe, run.inputs, run.encoder, workdir)
 
 
 def finetune(recipe: config.Recipe, workdir: Path):

@@ -17,8 +17,8 @@ from keras_ssl.core.files import ENCODER, MODEL, RECIPE
 from pipelines.data.names import check_exists, check_name, members
 from pipelines.views.policies import POLICIES, ViewPolicy, policy_for
 
-MODES = ("pretrain", "preview", "evaluate", "finetune", "transfer", "export", "codes", "compare")
-MODES += ("list",)
+MODES = ("pretrain", "preview", "evaluate", "analyze", "finetune", "transfer", "export", "codes")
+MODES += ("compare", "list")
 
 
 def _listed(names):

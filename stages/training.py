@@ -12,7 +12,7 @@ import keras_ssl
 from keras_ssl.config import Recipe
 from keras_ssl.core.detection import detect, machine_memory
 from keras_ssl.core.errors import UserError, translate_tf_errors
-from keras_ssl.core.files import remove_leftovers
+from keras_ssl.core.files import METRICS, remove_leftovers
 from keras_ssl.layers.necks import simplices_of
 from keras_ssl.training import checkpoints
 from keras_ssl.training.callbacks import EventFiles, MetricsLog, Throughput
@@ -166,7 +166,7 @@ def recording_callbacks(session: Session, workdir: Path) -> list[keras.callbacks
         )
     images = as_images(data.pretraining_images)
     report = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: images.report_lost())
-    logs = MetricsLog(Path(workdir) / "metrics.jsonl"), EventFiles(Path(workdir) / "tensorboard")
+    logs = MetricsLog(Path(workdir) / METRICS), EventFiles(Path(workdir) / "tensorboard")
     return [*online, report, *logs]
 
 

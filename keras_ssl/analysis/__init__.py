@@ -7,6 +7,13 @@ from keras_ssl.analysis.entropy import (
     kozachenko_leonenko_1d,
     kozachenko_leonenko_psi,
 )
+from keras_ssl.analysis.sections import (
+    Plot,
+    Section,
+    Table,
+    section_from_plain,
+    section_to_plain,
+)
 from keras_ssl.analysis.semantics import semantic_coherence
 from keras_ssl.analysis.spectrum import (
     alignment,
@@ -18,7 +25,10 @@ from keras_ssl.analysis.spectrum import (
 
 __all__ = [
     "Cost",
+    "Plot",
+    "Section",
     "StepCost",
+    "Table",
     "alignment",
     "covariance_spectrum",
     "koleo",
@@ -28,6 +38,8 @@ __all__ = [
     "model_cost",
     "rank_tau",
     "rankme",
+    "section_from_plain",
+    "section_to_plain",
     "semantic_coherence",
     "step_cost",
     "uniformity",

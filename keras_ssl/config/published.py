@@ -21,6 +21,7 @@ NOT_TRAINING = (
     "evaluation.",
     "finetune.",
     "transfer.",
+    "analysis.",
     "export.",
 )
 

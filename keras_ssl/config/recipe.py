@@ -137,6 +137,7 @@ class Recipe:
     evaluation = Section(schema.Evaluation)
     finetune = Section(schema.Finetune)
     transfer = Section(schema.Transfer)
+    analysis = Section(schema.Analysis)
     export = Section(schema.Export)
 
     def __post_init__(self):

@@ -414,6 +414,25 @@ class Transfer(Checked):
 
 
 @dataclass(frozen=True)
+class Analysis(Checked):
+    """What is looked at when a training has ended, for `analysis.json` and `report.html`.
+
+    Args:
+        enabled: Whether a pretraining ends with an analysis.
+        images: Held-out images that are looked at, at most, and as many training images.
+        map: How features are drawn in two dimensions; "auto" takes UMAP where it is installed and
+            t-SNE elsewhere.
+        max_width: Columns above which no matrix of columns x columns is formed: the Gram matrix of
+            the images or random projections take its place, and the result says so.
+    """
+
+    enabled: bool = True
+    images: Annotated[int, Between(10, 10**6)] = 5000
+    map: Literal["auto", "pca", "tsne", "umap"] = "auto"
+    max_width: Annotated[int, Between(16, 10**5)] = 4096
+
+
+@dataclass(frozen=True)
 class Export(Checked):
     """What the SavedModel of the encoder serves.
 

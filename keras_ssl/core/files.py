@@ -12,6 +12,8 @@ from pathlib import Path
 # What a run's directory holds.
 RECIPE, RESULTS, PREPROCESSING = "recipe.json", "results.json", "preprocessing.json"
 MODEL, ENCODER = "model.keras", "encoder.keras"
+METRICS, SPECTRA = "metrics.jsonl", "spectra.jsonl"  # a line for each epoch, or evaluation
+ANALYSIS, REPORT = "analysis.json", "report.html"
 
 ASIDE = ".writing-"
 

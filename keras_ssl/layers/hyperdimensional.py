@@ -115,10 +115,14 @@ class HyperdimensionalProjection(Configured, keras.layers.Layer):
 
     def call(self, x):
         x = at_least_float32(x)
-        rows = self._rows(x)
-        embedding = ACTIVATIONS[self.activation](x, rows)
-        tau = code_temperature(x.shape[-1], rows, self.num_codes, epsilon=self.epsilon)
-        return embedding @ ops.cast(self.codes, x.dtype) / tau
+        dim, rows = x.shape[-1], self._rows(x)
+        tau = code_temperature(dim, rows, self.num_codes, epsilon=self.epsilon)
+        return self.embed(x) @ ops.cast(self.codes, x.dtype) / tau
+
+    def embed(self, x: Tensor) -> Tensor:
+        """The activation of `x`, (rows, dim): what is compared with the codes."""
+        x = at_least_float32(x)
+        return ACTIVATIONS[self.activation](x, self._rows(x))
 
     def compute_output_spec(self, x):
         return float_spec(x, self.num_codes)

@@ -18,7 +18,7 @@ from keras_ssl.layers.heads import mlp
 from keras_ssl.layers.necks import at_temperature, check_encoder, projector_blocks, simplices_of
 from keras_ssl.layers.simplicial import entropy_of_simplices
 from keras_ssl.layers.target import copy_for_target, move_towards, parameter_pairs
-from keras_ssl.ops.precision import Tensor
+from keras_ssl.ops.precision import Tensor, at_least_float32
 
 ENTROPY = "simplicial_entropy"  # a name in the logs
 
@@ -197,6 +197,23 @@ class Method(Configured, keras.Model):
             UserError: for a method without clusters.
         """
         raise UserError(f"{type(self).__name__} finds no clusters that images could be put in.")
+
+    def project(self, features: Tensor) -> Tensor:
+        """What the loss compares of images, from the features of their first view.
+
+        In inference mode: by default the output of `self.projector`, or the features themselves of
+        a method without one. It is what an analysis of a run calls its projections.
+
+        Args:
+            features: (batch, features), as `encoder` gives them.
+
+        Returns:
+            (batch, width) in at least float32.
+        """
+        projector = getattr(self, "projector", None)
+        if projector is None:
+            return at_least_float32(features)
+        return at_least_float32(projector(features, training=False))
 
     def ema_momentum(self, step: Tensor) -> Tensor | float | None:
         """Momentum of the targets at an optimizer step, or None for a method without targets."""

@@ -112,6 +112,10 @@ class CPLearn(Method):
         invariance, matching_prior = terms_of(*logits, prior=self.prior or None)
         return {"invariance": self.beta * invariance, "matching_prior": matching_prior}
 
+    def project(self, features):
+        """The embedding that is compared with the codes."""
+        return self.codes.embed(self.embedder(features, training=False))
+
     def cluster_scores(self, images):
         features = self.encoder(images, training=False)
         return self.codes(self.embedder(features, training=False))

@@ -85,6 +85,7 @@ TENSORFLOW = {
     "keras_ssl/optimizers/replicas.py",
     "keras_ssl/analysis/cost.py",
     "stages/cost.py",
+    "stages/analysis/subject.py",
     "keras_ssl/core/detection.py",
     "keras_ssl/ops/precision.py",
     "keras_ssl/layers/langevin.py",

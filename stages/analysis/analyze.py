@@ -1,0 +1,92 @@
+"""Everything that is looked at in a run, written as `analysis.json` and `report.html`."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+
+from keras_ssl.analysis.sections import Section, section_from_plain, section_to_plain
+from keras_ssl.config import Recipe
+from keras_ssl.core.errors import UserError
+from keras_ssl.core.files import ANALYSIS, write_text
+from keras_ssl.evaluation.feature_cache import scratch_in
+from keras_ssl.evaluation.results import to_json
+from keras_ssl.ops.precision import full_float32
+from stages.analysis.subject import Subject
+from stages.evaluation import evaluation_memory, float32_method
+from stages.inputs import Inputs
+
+# (what it is, function of a `Subject` -> `Section`, or None where there is nothing to say).
+ANALYSES: tuple[tuple[str, Callable[[Subject], Section | None]], ...] = ()
+
+
+@full_float32()
+def analyze(recipe: Recipe, inputs: Inputs, encoder: keras.Model, workdir: Path):
+    """Look at a run, print what was found, and write `analysis.json` and `report.html`.
+
+    What cannot be looked at is reported and left out; the rest is written all the same.
+    """
+    started = time.perf_counter()
+    subject = subject_of(recipe, inputs, encoder, workdir)
+    with scratch_in(Path(workdir) / "features"):
+        sections, left_out = look_at(subject)
+    write_analysis(workdir, sections, left_out)
+    for section in sections:
+        print(f"\n{section.title}", *(f"  {words}" for words in section.words), sep="\n")
+    print(*(f"Left out: {text}" for text in left_out), sep="\n")
+    seconds = time.perf_counter() - started
+    print(f"Wrote {Path(workdir) / ANALYSIS} in {seconds:.0f} s.")
+
+
+def subject_of(
+    recipe: Recipe, inputs: Inputs, encoder: keras.Model, workdir: str | Path
+) -> Subject:
+    """What an analysis looks at, with the method of the run where it can be read."""
+    try:
+        method = float32_method(workdir, encoder)
+    except Exception as error:  # a damaged archive raises whatever it likes
+        print(f"Projections and clusters are left out: model.keras cannot be read: {error}")
+        method = None
+    memory = evaluation_memory(recipe) / 2
+    return Subject(recipe, inputs, Path(workdir), encoder, method, memory)
+
+
+def look_at(subject: Subject) -> tuple[list[Section], list[str]]:
+    """Every section that there is of a run, and why others are missing."""
+    sections, left_out = [], []
+    for title, function in ANALYSES:
+        print(f"Analyzing {title} ...", flush=True)
+        try:
+            section = function(subject)
+        except (UserError, MemoryError) as error:
+            left_out.append(f"{title}: {error or 'not enough memory'}")
+            continue
+        if section is not None:
+            sections.append(section)
+    return sections, left_out
+
+
+def write_analysis(workdir: str | Path, sections: list[Section], left_out: list[str]):
+    """Write `analysis.json`: what `read_analysis` reads."""
+    plain = {"sections": list(map(section_to_plain, sections)), "left_out": left_out}
+    write_text(Path(workdir) / ANALYSIS, to_json(plain) + "\n")
+
+
+def read_analysis(workdir: str | Path) -> list[Section]:
+    """The sections of a run without their images; none where it has not been analyzed.
+
+    Raises:
+        UserError: if the file is damaged.
+    """
+    path = Path(workdir) / ANALYSIS
+    if not path.exists():
+        return []
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+        return list(map(section_from_plain, plain["sections"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path} is damaged. Write it anew by --mode=analyze --workdir={workdir}."
+        ) from error
