@@ -96,8 +96,8 @@ def code_information(codes: ArrayLike, simplex_size: int, labels: ArrayLike) -> 
     """Mutual information of each simplex's code with the class, in nats: (L,).
 
     The estimate from counts is too large by about (V - 1)(classes - 1) / (2 images); Miller and
-    Madow's correction, with the occupied cells, is taken off. At most log(V) and the entropy of the
-    classes.
+    Madow's correction, with the occupied cells, is taken off. At most the entropies of the codes and
+    of the classes.
 
     Args:
         codes: integers (images, L) in [0, V).
@@ -118,10 +118,11 @@ def code_information(codes: ArrayLike, simplex_size: int, labels: ArrayLike) -> 
     _, groups = np.unique(labels, return_inverse=True)
     joint = joint_counts(codes, simplex_size, groups)
     code, group = joint.sum(axis=2), joint.sum(axis=1)
-    plain = _entropy(code) + _entropy(group) - _entropy(joint.reshape(len(joint), -1))
-    occupied = [(x > 0).sum(axis=1) for x in (joint.reshape(len(joint), -1), code, group)]
+    tables = (joint.reshape(len(joint), -1), code, group)
+    both, of_code, of_group = map(_entropy, tables)
+    occupied = [(table > 0).sum(axis=1) for table in tables]
     bias = (occupied[0] - occupied[1] - occupied[2] + 1) / (2.0 * len(codes))
-    return np.maximum(0.0, plain - bias)
+    return np.clip(of_code + of_group - both - bias, 0.0, np.minimum(of_code, of_group))
 
 
 def _entropy(counts):
