@@ -1,12 +1,19 @@
 """How many directions a batch of embeddings fills, and how evenly it covers the sphere."""
 
 import math
+from dataclasses import dataclass
 
+import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
+from scipy.linalg import eigvalsh
+from threadpoolctl import threadpool_limits
 
 from keras_ssl.ops.linalg import l2_normalize
 from keras_ssl.ops.precision import Tensor, at_least_float32
+from keras_ssl.ops.spread import column_blocks
 
+MAX_SIDE = 1024  # of a matrix whose eigenvalues are taken: a second on one core
 _SELF = -1e9  # the exponent of a row with itself; exp() of it is 0 in float32 and float64
 
 
@@ -32,7 +39,17 @@ def rankme(z: Tensor, *, epsilon: float = 1e-7) -> Tensor:
 
     Reference: Garrido et al., RankMe, 2023, eqs. 1 and 2.
     """
-    values = singular_values(z)
+    return effective_rank(singular_values(z), epsilon=epsilon)
+
+
+def effective_rank(values: Tensor, *, epsilon: float = 1e-7) -> Tensor:
+    """`rankme` of a matrix whose singular values are at hand: (count,) -> a scalar.
+
+    Example:
+
+    >>> float(keras.ops.round(effective_rank(np.ones(4), epsilon=0.0), 3))
+    4.0
+    """
     total = ops.sum(values)
     share = values / ops.where(total > 0, total, 1.0) + epsilon
     present = share > 0
@@ -118,3 +135,113 @@ def uniformity(x: Tensor, *, t: float = 2.0) -> Tensor:
     self = ops.equal(row[:, None], row[None, :])
     exponent = ops.where(self, _SELF, -t * ops.maximum(squared, 0.0))
     return ops.logsumexp(exponent) - math.log(rows * (rows - 1))
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """What `spectrum_of` found: how many directions outputs fill, and of how many images.
+
+    Attributes:
+        singular_values: (ceiling,), descending, of the outputs, not centered.
+        eigenvalues: (ceiling,), descending, of the covariance (divided by the samples).
+        samples, width: images and outputs of an image.
+        images: images given; more than `samples` where a part of them was drawn.
+    """
+
+    singular_values: np.ndarray
+    eigenvalues: np.ndarray
+    samples: int
+    width: int
+    images: int
+
+    @property
+    def ceiling(self) -> int:
+        """The most directions that so many samples of this width can fill."""
+        return min(self.samples, self.width)
+
+    @property
+    def rankme(self) -> float:
+        """RankMe: from 1 to about `ceiling`."""
+        return float(effective_rank(self.singular_values))
+
+    @property
+    def participation_ratio(self) -> float:
+        """`(sum l)^2 / sum l^2` of the eigenvalues: 1 for one direction, d for d equal ones."""
+        total = self.eigenvalues.sum()
+        share = self.eigenvalues / (total if total > 0 else 1.0)
+        squares = np.square(share).sum()
+        return float(1.0 / squares) if squares > 0 else 0.0
+
+    def rank_tau(self, threshold: float) -> int:
+        """Number of singular values that are at least `threshold` of the largest."""
+        largest = self.singular_values[0]
+        return int(np.sum(self.singular_values >= threshold * largest)) if largest > 0 else 0
+
+    def dimensions(self, share: float = 0.99) -> int:
+        """Number of leading eigenvalues that hold `share` of the variance; 0 without variance."""
+        cumulative = np.cumsum(self.eigenvalues)
+        if cumulative[-1] <= 0:
+            return 0
+        # Rounding must not ask for one more than there are.
+        return int(np.sum(cumulative < share * cumulative[-1] * (1 - 1e-12))) + 1
+
+
+def spectrum_of(z: ArrayLike, *, max_side: int = MAX_SIDE, seed: int = 0) -> Spectrum:
+    """Spectrum of outputs of any width, in float64, of a matrix of at most `max_side` columns.
+
+    Eigenvalues are taken of `z^T z` (width x width) or, where it is smaller, of `z z^T` (images x
+    images), whose nonzero eigenvalues are the same. If both are larger than `max_side`, so many
+    images are drawn: `samples` then says how many, and no measure can exceed that. Values below
+    what rounding to float32 leaves of a constant count as 0.
+
+    Args:
+        z: float (images, width), finite, a row or more.
+        max_side: int > 0. Largest matrix to decompose.
+        seed: int. Draws the images.
+
+    Example:
+
+    >>> z = np.random.default_rng(0).normal(size=(500, 8)) @ np.diag([1, 1, 1, 1, 0, 0, 0, 0])
+    >>> found = spectrum_of(z)
+    >>> found.ceiling, found.dimensions(0.99), round(found.participation_ratio)
+    (8, 4, 4)
+    >>> spectrum_of(np.ones((5, 3))).eigenvalues.tolist()
+    [0.0, 0.0, 0.0]
+
+    Reference: Jing et al., Understanding dimensional collapse, 2022, sec. 3; Garrido et al.,
+    RankMe, 2023, eqs. 1 and 2.
+    """
+    z = np.asarray(z)
+    images, width = z.shape
+    if min(images, width) > max_side:
+        rows = np.random.default_rng(seed).choice(images, max_side, replace=False)
+        z = z[np.sort(rows)]
+    gram = _tall_gram if width <= len(z) else _wide_gram
+    with threadpool_limits(1):  # the same bits on any number of cores
+        squared, centered = (_eigenvalues(matrix) for matrix in gram(z))
+    floor = np.finfo("float32").eps ** 2 * squared[0]  # rounding of the values, squared
+    eigenvalues = np.where(centered > floor, centered, 0.0) / len(z)
+    return Spectrum(np.sqrt(squared), eigenvalues, len(z), width, images)
+
+
+def _tall_gram(z):
+    """`z^T z`, and the same of the centered rows: (width, width)."""
+    z = z.astype("float64")
+    centered = z - z[:1]  # equal rows become exact zeros
+    centered -= centered.mean(axis=0)
+    return z.T @ z, centered.T @ centered
+
+
+def _wide_gram(z):
+    """`z z^T`, and the same of the centered rows: (rows, rows)."""
+    plain, centered = np.zeros((len(z), len(z))), np.zeros((len(z), len(z)))
+    for block in column_blocks(z):
+        plain += block @ block.T
+        block -= block[:1].copy()
+        block -= block.mean(axis=0)
+        centered += block @ block.T
+    return plain, centered
+
+
+def _eigenvalues(matrix):
+    return np.maximum(eigvalsh(matrix, check_finite=False)[::-1], 0.0)
