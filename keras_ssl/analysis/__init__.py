@@ -32,6 +32,12 @@ from keras_ssl.analysis.linear import (
     independent_components,
     ridge_classifier,
 )
+from keras_ssl.analysis.mixture import (
+    MixtureEntropy,
+    entropy_curve,
+    gaussian_entropy,
+    mixture_entropy,
+)
 from keras_ssl.analysis.sections import (
     Plot,
     Section,
@@ -55,10 +61,12 @@ from keras_ssl.analysis.simplices import (
     simplices_at,
 )
 from keras_ssl.analysis.spectrum import (
+    Spectrum,
     alignment,
     covariance_spectrum,
     rank_tau,
     rankme,
+    spectrum_of,
     uniformity,
 )
 from keras_ssl.analysis.usage import (
@@ -73,9 +81,11 @@ __all__ = [
     "ClassGraph",
     "CodeUsage",
     "Cost",
+    "MixtureEntropy",
     "Plot",
     "RidgeClassifier",
     "Section",
+    "Spectrum",
     "StepCost",
     "Table",
     "alignment",
@@ -88,7 +98,9 @@ __all__ = [
     "code_usage",
     "coherence_readings",
     "covariance_spectrum",
+    "entropy_curve",
     "entropy_histogram",
+    "gaussian_entropy",
     "independent_components",
     "joint_counts",
     "koleo",
@@ -99,6 +111,7 @@ __all__ = [
     "logit_entropies",
     "margin_loss",
     "margins",
+    "mixture_entropy",
     "model_cost",
     "phi_base",
     "phi_gap_bound",
@@ -114,6 +127,7 @@ __all__ = [
     "section_to_plain",
     "semantic_coherence",
     "simplices_at",
+    "spectrum_of",
     "step_cost",
     "top_features",
     "typical_images",

@@ -31,6 +31,11 @@ class MixtureEntropy:
         error: standard error of `per_dimension` from the sampling alone.
         samples, width: images that were fitted, and columns.
         images, columns: images and columns that were given.
+
+    Example:
+
+    >>> mixture_entropy(np.zeros((20, 2)), 1, samples=10).nats
+    -inf
     """
 
     components: int

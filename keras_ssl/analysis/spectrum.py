@@ -146,6 +146,11 @@ class Spectrum:
         eigenvalues: (ceiling,), descending, of the covariance (divided by the samples).
         samples, width: images and outputs of an image.
         images: images given; more than `samples` where a part of them was drawn.
+
+    Example:
+
+    >>> spectrum_of(np.diag([2.0, 1.0, 0.0])).rank_tau(0.5)
+    2
     """
 
     singular_values: np.ndarray
