@@ -12,12 +12,13 @@ import keras_ssl
 from keras_ssl.config import Recipe
 from keras_ssl.core.detection import detect, machine_memory
 from keras_ssl.core.errors import UserError, translate_tf_errors
-from keras_ssl.core.files import METRICS, remove_leftovers
+from keras_ssl.core.files import METRICS, SPECTRA, remove_leftovers
 from keras_ssl.layers.necks import simplices_of
 from keras_ssl.training import checkpoints
 from keras_ssl.training.callbacks import EventFiles, MetricsLog, Throughput
 from keras_ssl.training.divergence import StopAtDivergence
 from keras_ssl.training.online import OnlineEvaluation, OnlineLinearProbe, online_knn
+from keras_ssl.training.spectra import SpectraLog
 from pipelines.data.image_array import as_images
 from pipelines.views.stream import device_views, steps_per_epoch, train_views
 from stages.build import build_method
@@ -147,27 +148,26 @@ def batches_from(session: Session, step: int) -> Iterable:
 def recording_callbacks(session: Session, workdir: Path) -> list[keras.callbacks.Callback]:
     """Callbacks that look at a run and change nothing about it."""
     data, evaluation = session.inputs.data, session.recipe.evaluation
-    online = []
+    watching = []
     if evaluation.every_epochs:
-        online.append(
-            OnlineEvaluation(
-                readout(session.method.encoder, session.recipe),
-                session.inputs.preprocessing.function,
-                data.train_images,
-                data.train_labels,
-                data.test_images,
-                data.test_labels,
-                probes={
-                    "knn": online_knn(evaluation.knn_neighbours, evaluation.knn_temperature),
-                    "linear": OnlineLinearProbe(seed=session.recipe.training.seed),
-                },
-                every=evaluation.every_epochs,
-            )
+        online = OnlineEvaluation(
+            readout(session.method.encoder, session.recipe),
+            session.inputs.preprocessing.function,
+            data.train_images,
+            data.train_labels,
+            data.test_images,
+            data.test_labels,
+            probes={
+                "knn": online_knn(evaluation.knn_neighbours, evaluation.knn_temperature),
+                "linear": OnlineLinearProbe(seed=session.recipe.training.seed),
+            },
+            every=evaluation.every_epochs,
         )
+        watching = [online, SpectraLog(Path(workdir) / SPECTRA, online)]
     images = as_images(data.pretraining_images)
     report = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: images.report_lost())
     logs = MetricsLog(Path(workdir) / METRICS), EventFiles(Path(workdir) / "tensorboard")
-    return [*online, report, *logs]
+    return [*watching, report, *logs]
 
 
 def readout(encoder: keras.Model, recipe: Recipe) -> keras.Model:

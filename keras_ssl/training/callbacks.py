@@ -109,10 +109,8 @@ class MetricsLog(keras.callbacks.Callback):
         self._cleaned = False
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None):
-        if not self._cleaned and self.path.exists():
-            lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
-            kept = [line for line in lines if _epoch_of(line) <= epoch]
-            write_text(self.path, "".join(kept))
+        if not self._cleaned:
+            drop_lines_after(self.path, epoch)
         self._cleaned = True
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None):
@@ -160,6 +158,18 @@ class EventFiles(keras.callbacks.Callback):
 
     def on_train_end(self, logs: dict | None = None):
         self._writer.close()
+
+
+def drop_lines_after(path: Path, epoch: int) -> None:
+    """Remove a file's lines of JSON of later epochs, and any that a crash cut short.
+
+    Args:
+        path: file that need not exist. Each line has a number `epoch`.
+        epoch: int. The last that stays.
+    """
+    if path.exists():
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        write_text(path, "".join(line for line in lines if _epoch_of(line) <= epoch))
 
 
 def _step(model):

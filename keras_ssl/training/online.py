@@ -1,4 +1,4 @@
-"""Watch a representation while it trains: k-NN, a linear probe and the spread of the features."""
+"""Watch a representation while it trains: k-NN, a linear probe, spread and rank of the features."""
 
 import functools
 import math
@@ -18,6 +18,7 @@ from keras_ssl.evaluation.representation import FeatureExtractor
 from keras_ssl.evaluation.splits import some_rows
 from keras_ssl.evaluation.validation import checked_labels
 from keras_ssl.ops.spread import feature_std
+from keras_ssl.training.spectra import Spectrum, feature_spectrum
 
 MAX_VALUES = 2**26  # of the features of a part, 256 MiB: 5,000 images of 13,421 features
 
@@ -26,9 +27,10 @@ class OnlineEvaluation(keras.callbacks.Callback):
     """Every few epochs and after the last, evaluate the features of a fixed subset.
 
     Features are extracted once for all probes, in inference mode, and nothing of the model, its
-    optimizer or the global random state changes. `feature_std` (the function, on `images`)
-    is always added to the logs, the probes' values only if both parts have labels. They show a
-    trend: the subset is fixed, but small.
+    optimizer or the global random state changes. `feature_std` (on `images`)
+    and the numbers of their `feature_spectrum` (`feature_rankme`, `feature_participation_ratio`,
+    `feature_largest_share`) are always added to the logs, the probes' values only if both parts
+    have labels. They show a trend: the subset is fixed, but small.
 
     Args:
         encoder: callable `(float batch, training=False) -> (B, features)`, such as a model.
@@ -46,6 +48,9 @@ class OnlineEvaluation(keras.callbacks.Callback):
             values; a printed line says so.
         batch_size: int >= 1. Images per call of the encoder.
         seed: int. Draws the subsets.
+
+    Attributes:
+        spectrum: `Spectrum` of the features of an epoch that was evaluated, else None.
 
     Raises:
         UserError: if labels do not fit their images, or `every` is not positive.
@@ -89,6 +94,10 @@ class OnlineEvaluation(keras.callbacks.Callback):
         self.test = None
         if labels is not None and test_images is not None and test_labels is not None:
             self.test = _subset(test_images, test_labels, "test", max_images, seed + 1)
+        self.spectrum: Spectrum | None = None
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None):
+        self.spectrum = None
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None):
         last = epoch + 1 == self.params["epochs"]
@@ -99,12 +108,17 @@ class OnlineEvaluation(keras.callbacks.Callback):
         """The values for the logs, of the encoder at this moment."""
         images, labels = self.train
         features = self.extract(images)
-        values = {"feature_std": feature_std(features)}
+        self.spectrum = feature_spectrum(features)
+        values = {"feature_std": feature_std(features), **self.spectrum.logs}
         if self.test is not None:
             test_images, test_labels = self.test
             parts = (features, labels, self.extract(test_images), test_labels)
             values |= {name: _value(name, probe, parts) for name, probe in self.probes.items()}
         return values
+
+    def measure_spectrum(self) -> Spectrum:
+        """The spectrum of the encoder's features at this moment."""
+        return feature_spectrum(self.extract(self.train[0]))
 
 
 def online_knn(

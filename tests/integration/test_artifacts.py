@@ -19,6 +19,7 @@ RNG = np.random.default_rng(0)
 ARTEFACTS = [
     "recipe.json",
     "metrics.jsonl",
+    "spectra.jsonl",
     "checkpoints",
     "model.keras",
     "encoder.keras",
@@ -100,6 +101,7 @@ def test_metrics_have_a_line_per_epoch_with_what_was_promised(workdir):
     lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2]
     promised = {"loss", "learning_rate", "images_per_second", "data_wait", "feature_std"}
+    promised |= {"feature_rankme", "feature_participation_ratio", "feature_largest_share"}
     promised |= {"knn", "linear"}
     assert promised <= set(lines[-1])
 

@@ -210,7 +210,7 @@ def test_probes_share_features_that_are_extracted_once():
     for name in ("knn", "linear"):
         alone |= both(pixels, *PARTS, names=[name]).measure()
     assert together == alone
-    assert set(alone) == {"feature_std", "knn", "linear"}
+    assert {"feature_std", "knn", "linear"} <= set(alone)
 
 
 def test_of_wide_features_fewer_images_are_taken_and_a_line_says_so(monkeypatch, capsys):
@@ -224,7 +224,7 @@ def test_of_wide_features_fewer_images_are_taken_and_a_line_says_so(monkeypatch,
 
 @pytest.mark.parametrize("data", [PARTS[:1], PARTS[:2], PARTS[:3]])
 def test_without_labels_on_both_parts_no_probe_is_trained(data):
-    assert set(both(pixels, *data).measure()) == {"feature_std"}
+    assert not {"knn", "linear"} & set(both(pixels, *data).measure())
 
 
 def test_an_encoder_that_diverged_is_recorded_and_does_not_end_the_run():
