@@ -25,6 +25,7 @@ SMALL = [
     "--precision=float32",
     "--set=method.hidden_dim=16",
     "--set=evaluation.labels_per_class=3",
+    "--set=analysis.enabled=false",
 ]
 
 

@@ -31,6 +31,7 @@ FLAGS = ["--method=sem_simclr", "--backbone=tiny", "--epochs=1", "--batch_size=2
 FLAGS += ["--precision=float32", "--set=neck.num_simplices=4", "--set=neck.simplex_size=3"]
 FLAGS += ["--set=method.hidden_dim=16", "--set=evaluation.labels_per_class=3"]
 FLAGS += ["--set=evaluation.every_epochs=0", "--set=evaluation.temperatures=1.0"]
+FLAGS += ["--set=analysis.enabled=false"]
 
 
 @pytest.fixture(scope="module", autouse=True)

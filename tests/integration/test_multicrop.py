@@ -113,6 +113,7 @@ def test_a_run_with_local_crops_trains_and_leaves_an_encoder(tmp_path, capsys, m
     monkeypatch.setattr(evaluation, "evaluate", lambda *arguments, **options: None)
     overrides = [f"--set={text}" for text in OVERRIDES if "accumulate" not in text]
     flags = ["--method=sem_simclr", "--epochs=2", "--set=neck.num_simplices=4", *overrides]
+    flags += ["--set=analysis.enabled=false"]
     assert start(*flags, f"--workdir={tmp_path / 'run'}") == 0
     assert "+ 3 local of 8x8" in capsys.readouterr().out
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()

@@ -28,6 +28,7 @@ SMALL = [
     "--set=neck.num_simplices=4",
     "--set=method.hidden_dim=16",
     "--set=method.prediction_dim=16",
+    "--set=analysis.enabled=false",
 ]
 STEPS = 15  # 3 epochs of 1437 // 256 batches
 

@@ -92,6 +92,7 @@ def test_a_run_of_another_version_is_kept_in_words(tmp_path):
 def test_sigterm_at_any_moment_leaves_nothing_half_and_the_run_goes_on(moment, tmp_path):
     flags = ["--method=simclr", "--backbone=tiny", "--epochs=1", "--batch_size=256"]
     flags += ["--set=evaluation.every_epochs=0", "--set=evaluation.clusters=false"]
+    flags += ["--set=analysis.enabled=false"]
     command = [sys.executable, "-u", "run.py", f"--workdir={tmp_path}/run"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     running = subprocess.Popen(
