@@ -8,8 +8,9 @@ from keras_ssl.core.errors import UserError
 from keras_ssl.core.replicas import all_gather, num_replicas
 from keras_ssl.core.serialization import register
 from keras_ssl.layers.patches import patch_grid, row_context
-from keras_ssl.losses.cpc import mutual_information_bound, row_prediction_loss
+from keras_ssl.losses.cpc import row_prediction_loss
 from keras_ssl.methods.base import Method
+from keras_ssl.ops.information import mutual_information_bound
 
 
 @register

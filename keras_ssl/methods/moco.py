@@ -10,9 +10,9 @@ from keras_ssl.core.replicas import all_gather, num_replicas
 from keras_ssl.core.serialization import register
 from keras_ssl.layers.bank import MemoryBank
 from keras_ssl.layers.queue import KeyQueue
-from keras_ssl.losses.cpc import mutual_information_bound
 from keras_ssl.losses.moco import end_to_end_loss, moco_loss, symmetric_moco_loss
 from keras_ssl.methods.base import Method
+from keras_ssl.ops.information import mutual_information_bound
 from keras_ssl.ops.linalg import l2_normalize
 from keras_ssl.ops.random import integers
 

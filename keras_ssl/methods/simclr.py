@@ -9,9 +9,9 @@ from keras_ssl.core.bounds import Between, Temperature, Width, WidthOrZero
 from keras_ssl.core.errors import UserError, lookup
 from keras_ssl.core.replicas import all_gather, num_replicas
 from keras_ssl.core.serialization import register
-from keras_ssl.losses.cpc import mutual_information_bound
 from keras_ssl.losses.simclr import decoupled_nt_xent, nt_xent
 from keras_ssl.methods.branches import TwoBranches
+from keras_ssl.ops.information import mutual_information_bound
 
 LOSSES = {"nt_xent": nt_xent, "decoupled": decoupled_nt_xent}
 

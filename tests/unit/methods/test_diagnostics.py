@@ -15,7 +15,8 @@ from keras_ssl.layers.simplicial import (
     simplicial_embedding,
     simplicial_entropy,
 )
-from keras_ssl.losses.cpc import infonce, mutual_information_bound
+from keras_ssl.losses.cpc import infonce
+from keras_ssl.ops.information import mutual_information_bound
 from keras_ssl.training.callbacks import EventFiles, MetricsLog
 from tests.descriptors import BATCH, NECK, make_method, make_views
 from tests.unit.support import changed, crops, fit, random
