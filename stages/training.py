@@ -12,12 +12,13 @@ import keras_ssl
 from keras_ssl.config import Recipe
 from keras_ssl.core.detection import detect, machine_memory
 from keras_ssl.core.errors import UserError, translate_tf_errors
-from keras_ssl.core.files import METRICS, SPECTRA, remove_leftovers
+from keras_ssl.core.files import METRICS, PROJECTOR, SPECTRA, remove_leftovers
 from keras_ssl.layers.necks import simplices_of
 from keras_ssl.training import checkpoints
 from keras_ssl.training.callbacks import EventFiles, MetricsLog, Throughput
 from keras_ssl.training.divergence import StopAtDivergence
 from keras_ssl.training.online import OnlineEvaluation, OnlineLinearProbe, online_knn
+from keras_ssl.training.projector import ProjectorRank
 from keras_ssl.training.spectra import SpectraLog
 from pipelines.data.image_array import as_images
 from pipelines.views.stream import device_views, steps_per_epoch, train_views
@@ -166,8 +167,9 @@ def recording_callbacks(session: Session, workdir: Path) -> list[keras.callbacks
         watching = [online, SpectraLog(Path(workdir) / SPECTRA, online)]
     images = as_images(data.pretraining_images)
     report = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: images.report_lost())
+    rank = ProjectorRank(Path(workdir) / PROJECTOR)
     logs = MetricsLog(Path(workdir) / METRICS), EventFiles(Path(workdir) / "tensorboard")
-    return [*watching, report, *logs]
+    return [*watching, rank, report, *logs]
 
 
 def readout(encoder: keras.Model, recipe: Recipe) -> keras.Model:

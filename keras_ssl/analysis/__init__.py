@@ -63,6 +63,7 @@ from keras_ssl.analysis.mutual_information import (
     tuba_bound,
     uba_bound,
 )
+from keras_ssl.analysis.projector import linear_weights, weight_rank, weight_rankme, weight_spectrum
 from keras_ssl.analysis.sections import (
     Plot,
     Section,
@@ -148,6 +149,7 @@ __all__ = [
     "kozachenko_leonenko",
     "kozachenko_leonenko_1d",
     "kozachenko_leonenko_psi",
+    "linear_weights",
     "lipschitz_constant",
     "log_mean_exp",
     "logit_entropies",
@@ -179,4 +181,7 @@ __all__ = [
     "typical_images",
     "uba_bound",
     "uniformity",
+    "weight_rank",
+    "weight_rankme",
+    "weight_spectrum",
 ]

@@ -13,6 +13,7 @@ from pathlib import Path
 RECIPE, RESULTS, PREPROCESSING = "recipe.json", "results.json", "preprocessing.json"
 MODEL, ENCODER = "model.keras", "encoder.keras"
 METRICS, SPECTRA = "metrics.jsonl", "spectra.jsonl"  # a line for each epoch, or evaluation
+PROJECTOR = "projector.jsonl"  # a line for each epoch
 ANALYSIS, REPORT = "analysis.json", "report.html"
 
 ASIDE = ".writing-"

@@ -19,6 +19,7 @@ from keras_ssl.losses.decoupled import (
     infonce_split,
     infonce_upper_bound,
     symmetric_decoupled_infonce,
+    symmetric_upper_bound,
     von_mises_fisher_weights,
     weighted_decoupled_infonce,
 )
@@ -65,6 +66,7 @@ __all__ = [
     "symmetric_cplearn_forward_loss",
     "symmetric_cplearn_forward_terms",
     "symmetric_decoupled_infonce",
+    "symmetric_upper_bound",
     "symmetric_moco_loss",
     "vicreg_loss",
     "von_mises_fisher_weights",

@@ -35,6 +35,23 @@ class InfoNCESplit(NamedTuple):
     hardest: Any
 
 
+class InfoNCEBound(NamedTuple):
+    """What `symmetric_upper_bound` returns; every field is a scalar.
+
+    `upper_bound = (invariance + repulsion) / temperature + log(2 (batch - 1))`.
+
+    Attributes:
+        upper_bound: of `symmetric_decoupled_infonce`.
+        invariance: minus the mean similarity of the two views of an image, in [-1, 1]; -1 where
+            the views coincide.
+        repulsion: mean similarity of a view with its hardest negative, in [-1, 1].
+    """
+
+    upper_bound: Any
+    invariance: Any
+    repulsion: Any
+
+
 def infonce_split(anchors: Tensor, others: Tensor, *, temperature: float = 0.5) -> InfoNCESplit:
     """The decoupled InfoNCE of every anchor, and the parts it consists of.
 
@@ -129,8 +146,38 @@ def infonce_upper_bound(anchors: Tensor, others: Tensor, *, temperature: float =
     """
     positive, negatives = _similarities(anchors, others)
     gap = ops.mean(ops.max(negatives, axis=-1) - positive)
-    count = 2.0 * (ops.cast(ops.shape(positive)[0], positive.dtype) - 1.0)
-    return gap / temperature + ops.log(ops.maximum(count, 1.0))
+    return gap / temperature + _log_negatives(positive)
+
+
+def symmetric_upper_bound(a: Tensor, b: Tensor, *, temperature: float = 0.5) -> InfoNCEBound:
+    """The average of `infonce_upper_bound` in both directions, and its two terms.
+
+    Use it to see while training whether a loss falls because the views of an image come together
+    (invariance) or because images part (repulsion).
+
+        invariance = -mean_i z_i.z'_i,    repulsion = mean_i max_{j != i} z_i.z~_j
+
+    Args:
+        a, b: (batch, dim), batch > 1; rows need not be normalized.
+        temperature: float > 0.
+
+    Returns:
+        An `InfoNCEBound` in at least float32.
+
+    Example:
+
+    >>> a = keras.ops.eye(4)  # both views alike, images orthogonal
+    >>> bound = symmetric_upper_bound(a, a, temperature=1.0)
+    >>> float(bound.invariance), float(bound.repulsion), round(float(bound.upper_bound), 3)
+    (-1.0, 0.0, 0.792)
+
+    Reference: Cosentino et al., eqs. 3 to 5.
+    """
+    forth, back = _similarities(a, b), _similarities(b, a)
+    invariance = -ops.mean(forth[0])
+    repulsion = 0.5 * sum(ops.mean(ops.max(negatives, axis=-1)) for _, negatives in (forth, back))
+    bound = (invariance + repulsion) / temperature + _log_negatives(forth[0])
+    return InfoNCEBound(bound, invariance, repulsion)
 
 
 def weighted_decoupled_infonce(
@@ -193,3 +240,9 @@ def _similarities(anchors, others):
     size = ops.shape(a)[0]
     same_image = ops.equal(ops.arange(size)[:, None], ops.arange(2 * size)[None, :] % size)
     return ops.sum(a * b, axis=-1), ops.where(same_image, _EXCLUDED, ops.matmul(a, rows))
+
+
+def _log_negatives(positive):
+    """`log(2 (batch - 1))`, and 0 for a batch of one image, which has no negatives."""
+    count = 2.0 * (ops.cast(ops.shape(positive)[0], positive.dtype) - 1.0)
+    return ops.log(ops.maximum(count, 1.0))

@@ -227,6 +227,11 @@ class Method(Configured, keras.Model):
         self.terms = (*self.terms, *names)
         self._means.update({name: keras.metrics.Mean(name) for name in names})
 
+    def add_diagnostics(self, *names: str) -> None:
+        """Add to `diagnostic_names` what `diagnostics` returns only with some settings."""
+        self.diagnostic_names = (*self.diagnostic_names, *names)
+        self._means.update({name: keras.metrics.Mean(name) for name in names})
+
     def head(self, *args, build=mlp, name="projector", input_dim=None, **options):
         """A head that `build` makes of the arguments, in the method's dtype policy.
 

@@ -9,9 +9,11 @@ from keras_ssl.core.bounds import Between, Temperature, Width, WidthOrZero
 from keras_ssl.core.errors import UserError, lookup
 from keras_ssl.core.replicas import all_gather, num_replicas
 from keras_ssl.core.serialization import register
+from keras_ssl.losses.decoupled import InfoNCEBound, symmetric_upper_bound
 from keras_ssl.losses.simclr import decoupled_nt_xent, nt_xent
 from keras_ssl.methods.branches import TwoBranches
 from keras_ssl.ops.information import mutual_information_bound
+from keras_ssl.ops.pairs import mean_over_pairs
 
 LOSSES = {"nt_xent": nt_xent, "decoupled": decoupled_nt_xent}
 
@@ -87,6 +89,8 @@ class SimCLR(TwoBranches):
         self.projection_dim = projection_dim
         self.projection_bias = projection_bias
         self.num_layers = num_layers
+        if objective == "decoupled":
+            self.add_diagnostics(*InfoNCEBound._fields)
         if hidden_dim == 0 and num_layers > 2:
             raise UserError(
                 f"hidden_dim=0 is a linear projector. Received num_layers={num_layers}: give the "
@@ -112,12 +116,23 @@ class SimCLR(TwoBranches):
         denominator. N is the terms there for each positive, 2 batch - 1 with two views. Of more
         views the positives are added up inside of the logarithm: what is bounded is what a view
         tells of the others of its image together, not of one of them.
+
+        Of the decoupled objective also its upper bound with its two terms (Cosentino et al., eqs.
+        3 to 5), averaged over the pairs of views.
         """
         views, batch = len(outputs), ops.shape(outputs[0])[0] * num_replicas()
         candidates = (views * batch - 1) / (views - 1)
+        projections = [all_gather(projection) for projection in outputs]
         if terms is not None and self.objective == "nt_xent":
             loss = terms["contrastive"]
         else:
-            projections = [all_gather(projection) for projection in outputs]
             loss = nt_xent(*projections, temperature=self.temperature)
-        return {"mutual_information_bound": mutual_information_bound(loss, candidates)}
+        bound = {"mutual_information_bound": mutual_information_bound(loss, candidates)}
+        return bound | (self._upper_bound(projections) if self.objective == "decoupled" else {})
+
+    def _upper_bound(self, projections):
+        def stacked(a, b):
+            return ops.stack(symmetric_upper_bound(a, b, temperature=self.temperature))
+
+        values = ops.unstack(mean_over_pairs(stacked, projections), num=len(InfoNCEBound._fields))
+        return dict(zip(InfoNCEBound._fields, values, strict=True))

@@ -4,6 +4,7 @@ from keras_ssl.training.callbacks import EventFiles, MetricsLog, Throughput
 from keras_ssl.training.checkpoints import Checkpoints
 from keras_ssl.training.divergence import StopAtDivergence
 from keras_ssl.training.online import OnlineEvaluation, OnlineLinearProbe, feature_std, online_knn
+from keras_ssl.training.projector import ProjectorRank
 from keras_ssl.training.spectra import SpectraLog, Spectrum, feature_spectrum
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "MetricsLog",
     "OnlineEvaluation",
     "OnlineLinearProbe",
+    "ProjectorRank",
     "SpectraLog",
     "Spectrum",
     "StopAtDivergence",

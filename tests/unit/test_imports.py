@@ -59,6 +59,7 @@ ALLOWED = {
     "keras_ssl/training": {
         "keras_ssl.training",
         "keras_ssl.evaluation",
+        "keras_ssl.analysis",
         "keras_ssl.layers",
         "keras_ssl.ops",
         "keras_ssl.core",

@@ -69,6 +69,21 @@ def test_simclr_bounds_the_information_by_the_loss_with_the_positive_in_the_deno
     )
 
 
+@pytest.mark.parametrize("views", [2, 3])
+def test_the_decoupled_loss_is_below_its_logged_bound_by_invariance_and_repulsion(views):
+    method = changed("simclr", objective="decoupled", temperature=0.5)
+    outputs = list(np.asarray(random(views, BATCH, 5)))
+    logged = method.diagnostics(outputs)
+    assert list(logged) == list(method.diagnostic_names)
+    loss = method.loss_terms(outputs)["contrastive"]
+    assert loss <= logged["upper_bound"]
+    parts = 2 * (logged["invariance"] + logged["repulsion"]) + math.log(2 * (BATCH - 1))
+    np.testing.assert_allclose(logged["upper_bound"], parts, rtol=1e-5)
+    alike = method.diagnostics(views * [np.ones((BATCH, 5), "float32")])
+    assert float(alike["invariance"]) == pytest.approx(-1)
+    assert float(alike["repulsion"]) == pytest.approx(1)
+
+
 @pytest.mark.parametrize("name", ["simclr", "moco", "cpc"])
 def test_a_step_computes_the_loss_once_and_the_bound_is_the_same(name):
     method = make_method(name, run_eagerly=True)
