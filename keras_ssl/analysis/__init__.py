@@ -11,9 +11,28 @@ from keras_ssl.analysis.bound import (
     phi_sampled,
     phi_sem,
 )
+from keras_ssl.analysis.certificate import (
+    Certificate,
+    LossBound,
+    LossTerms,
+    certify,
+    cplearn_bound,
+    cplearn_statistics,
+)
 from keras_ssl.analysis.cifar100 import (
     cifar100_classes,
     cifar100_superclasses,
+)
+from keras_ssl.analysis.code_structure import (
+    Blocks,
+    CodeAlignment,
+    Decorrelation,
+    block_structure,
+    by_code,
+    code_alignment,
+    decorrelation,
+    embedding_covariance,
+    ordered_adjacency,
 )
 from keras_ssl.analysis.cost import (
     Cost,
@@ -27,6 +46,17 @@ from keras_ssl.analysis.critics import (
     cosine_scores,
     critic_bounds,
     train_critic,
+)
+from keras_ssl.analysis.dictionary import (
+    Coherence,
+    chance_alignment,
+    code_coherence,
+    cosine_std,
+    largest_cosine,
+    mean_cosine,
+    random_codes,
+    sampled_coherence,
+    welch_bound,
 )
 from keras_ssl.analysis.discrete_information import (
     conditional_mutual_information,
@@ -105,6 +135,30 @@ from keras_ssl.analysis.usage import (
 )
 
 __all__ = [
+    "Coherence",
+    "chance_alignment",
+    "code_coherence",
+    "cosine_std",
+    "largest_cosine",
+    "mean_cosine",
+    "random_codes",
+    "sampled_coherence",
+    "welch_bound",
+    "Blocks",
+    "CodeAlignment",
+    "Decorrelation",
+    "block_structure",
+    "by_code",
+    "code_alignment",
+    "decorrelation",
+    "embedding_covariance",
+    "ordered_adjacency",
+    "Certificate",
+    "LossBound",
+    "LossTerms",
+    "certify",
+    "cplearn_bound",
+    "cplearn_statistics",
     "ClassGraph",
     "CodeUsage",
     "Cost",
