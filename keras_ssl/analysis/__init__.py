@@ -1,5 +1,13 @@
 """Analysis: entropy, spectrum and geometry of a batch of embeddings; pure functions on arrays."""
 
+from keras_ssl.analysis.affine import (
+    AffineLayer,
+    Regions,
+    activation_patterns,
+    affine_layers,
+    local_maps,
+    region_statistics,
+)
 from keras_ssl.analysis.bound import (
     bound_terms,
     lipschitz_constant,
@@ -79,6 +87,17 @@ from keras_ssl.analysis.entropy import (
     kozachenko_leonenko_1d,
     kozachenko_leonenko_psi,
 )
+from keras_ssl.analysis.geometry import (
+    Neighbors,
+    chance_agreement,
+    label_agreement,
+    least_unexplained,
+    nearest_negatives,
+    negative_distances,
+    span,
+    unexplained_variance,
+    unit_rows,
+)
 from keras_ssl.analysis.linear import (
     RidgeClassifier,
     independent_components,
@@ -133,6 +152,7 @@ from keras_ssl.analysis.spectrum import (
     spectrum_of,
     uniformity,
 )
+from keras_ssl.analysis.tangents import LieGenerator, lie_generator, rotated_one_hot, rotation_rank
 from keras_ssl.analysis.transformations import TransformationAccuracy, transformation_accuracy
 from keras_ssl.analysis.usage import (
     CodeUsage,
@@ -143,6 +163,7 @@ from keras_ssl.analysis.usage import (
 )
 
 __all__ = [
+    "AffineLayer",
     "Blocks",
     "Certificate",
     "ClassGraph",
@@ -153,17 +174,23 @@ __all__ = [
     "Cost",
     "Critic",
     "Decorrelation",
+    "LieGenerator",
     "LossBound",
     "LossTerms",
     "MixtureEntropy",
+    "MixtureEntropy",
+    "Neighbors",
     "OutputMeasures",
     "Plot",
+    "Regions",
     "RidgeClassifier",
     "Section",
     "Spectrum",
     "StepCost",
     "Table",
     "TransformationAccuracy",
+    "activation_patterns",
+    "affine_layers",
     "alignment",
     "ba_bound",
     "ba_upper_bound",
@@ -172,6 +199,7 @@ __all__ = [
     "bound_terms",
     "by_code",
     "certify",
+    "chance_agreement",
     "chance_alignment",
     "chance_coherence",
     "cifar100_classes",
@@ -209,9 +237,13 @@ __all__ = [
     "kozachenko_leonenko",
     "kozachenko_leonenko_1d",
     "kozachenko_leonenko_psi",
+    "label_agreement",
     "largest_cosine",
+    "least_unexplained",
+    "lie_generator",
     "linear_weights",
     "lipschitz_constant",
+    "local_maps",
     "log_mean_exp",
     "logit_entropies",
     "margin_loss",
@@ -220,6 +252,8 @@ __all__ = [
     "measure_outputs",
     "mixture_entropy",
     "model_cost",
+    "nearest_negatives",
+    "negative_distances",
     "nwj_bound",
     "ordered_adjacency",
     "phi_base",
@@ -231,13 +265,17 @@ __all__ = [
     "random_codes",
     "rank_tau",
     "rankme",
+    "region_statistics",
     "ridge_classifier",
+    "rotated_one_hot",
+    "rotation_rank",
     "sample_spectrum",
     "sampled_coherence",
     "section_from_plain",
     "section_to_plain",
     "semantic_coherence",
     "simplices_at",
+    "span",
     "spectrum_of",
     "step_cost",
     "top_features",
@@ -246,7 +284,9 @@ __all__ = [
     "tuba_bound",
     "typical_images",
     "uba_bound",
+    "unexplained_variance",
     "uniformity",
+    "unit_rows",
     "weight_rank",
     "weight_rankme",
     "weight_spectrum",
