@@ -12,7 +12,7 @@ import keras_ssl
 from keras_ssl.config import Recipe
 from keras_ssl.core.detection import detect, machine_memory
 from keras_ssl.core.errors import UserError, translate_tf_errors
-from keras_ssl.core.files import METRICS, PROJECTOR, SPECTRA, remove_leftovers
+from keras_ssl.core.files import METRICS, PROJECTOR, SPECTRA, WARNINGS, remove_leftovers
 from keras_ssl.layers.necks import simplices_of
 from keras_ssl.training import checkpoints
 from keras_ssl.training.callbacks import EventFiles, MetricsLog, Throughput
@@ -20,6 +20,7 @@ from keras_ssl.training.divergence import StopAtDivergence
 from keras_ssl.training.online import OnlineEvaluation, OnlineLinearProbe, online_knn
 from keras_ssl.training.projector import ProjectorRank
 from keras_ssl.training.spectra import SpectraLog
+from keras_ssl.training.watcher import Watcher
 from pipelines.data.image_array import as_images
 from pipelines.views.stream import device_views, steps_per_epoch, train_views
 from stages.build import build_method
@@ -149,7 +150,7 @@ def batches_from(session: Session, step: int) -> Iterable:
 def recording_callbacks(session: Session, workdir: Path) -> list[keras.callbacks.Callback]:
     """Callbacks that look at a run and change nothing about it."""
     data, evaluation = session.inputs.data, session.recipe.evaluation
-    watching = []
+    online, watching = None, []
     if evaluation.every_epochs:
         online = OnlineEvaluation(
             readout(session.method.encoder, session.recipe),
@@ -165,6 +166,7 @@ def recording_callbacks(session: Session, workdir: Path) -> list[keras.callbacks
             every=evaluation.every_epochs,
         )
         watching = [online, SpectraLog(Path(workdir) / SPECTRA, online)]
+    watching.append(Watcher(Path(workdir) / WARNINGS, online))
     images = as_images(data.pretraining_images)
     report = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: images.report_lost())
     rank = ProjectorRank(Path(workdir) / PROJECTOR)

@@ -14,6 +14,7 @@ RECIPE, RESULTS, PREPROCESSING = "recipe.json", "results.json", "preprocessing.j
 MODEL, ENCODER = "model.keras", "encoder.keras"
 METRICS, SPECTRA = "metrics.jsonl", "spectra.jsonl"  # a line for each epoch, or evaluation
 PROJECTOR = "projector.jsonl"  # a line for each epoch
+WARNINGS = "warnings.jsonl"  # what a training looked like
 ANALYSIS, REPORT = "analysis.json", "report.html"
 
 ASIDE = ".writing-"

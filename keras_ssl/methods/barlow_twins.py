@@ -3,6 +3,7 @@
 from keras_ssl.core.bounds import PositiveWeight, Weight, Width
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
+from keras_ssl.core.telltales import ALIKE, Telltale
 from keras_ssl.losses.barlow_twins import barlow_twins_terms
 from keras_ssl.methods.branches import TwoBranches
 from keras_ssl.ops.precision import at_least_float32
@@ -69,6 +70,12 @@ class BarlowTwins(TwoBranches):
         self.projector_head(
             (hidden_dim, hidden_dim, projection_dim), hidden_bias=False, output_bias=False
         )
+
+    def telltales(self):
+        constant = self.loss_scale * self.projection_dim
+        cure = "a smaller method.redundancy_weight, or a smaller learning rate"
+        alike = Telltale("invariance", constant, ALIKE, cure, tolerance=0.01 * constant)
+        return [*super().telltales(), alike]
 
     def loss_terms(self, outputs):
         invariance, redundancy = barlow_twins_terms(*map(all_gather, outputs))

@@ -14,6 +14,7 @@ from keras_ssl.core import replicas
 from keras_ssl.core.bounds import Seed, Steps
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.serialization import Configured
+from keras_ssl.core.telltales import COMMON, Telltale, of_entropy
 from keras_ssl.layers.heads import mlp
 from keras_ssl.layers.necks import at_temperature, check_encoder, projector_blocks, simplices_of
 from keras_ssl.layers.simplicial import entropy_of_simplices
@@ -181,6 +182,15 @@ class Method(Configured, keras.Model):
                 a second time, or None. A subclass may leave this argument out.
         """
         return {}
+
+    def telltales(self) -> list[Telltale]:
+        """Values of the logs that say that a training has collapsed, or that it does not begin.
+
+        `keras_ssl.training.Watcher` looks for them. Those of a subclass come in addition: numbers
+        that it alone logs, at what they are for outputs which are constant or undecided.
+        """
+        simplices = simplices_of(self.encoder)
+        return [*COMMON, *(of_entropy(ENTROPY, simplices.simplex_size) if simplices else ())]
 
     def cluster_scores(self, images: Tensor) -> Tensor:
         """Score images for the clusters that the method finds: the argmax is an image's cluster.

@@ -2,6 +2,7 @@
 
 from keras_ssl.core.bounds import Share, Width
 from keras_ssl.core.serialization import register
+from keras_ssl.core.telltales import ALIKE, Telltale
 from keras_ssl.losses.byol import multi_crop_byol_loss
 from keras_ssl.methods.regularized import Regularized
 
@@ -83,6 +84,10 @@ class BYOL(Regularized):
             "predictions": predictions,
             "targets": [self.target_projector(f, training=training) for f in targets],
         }
+
+    def telltales(self):
+        cure = "a predictor with a larger learning rate, or a method.momentum nearer to 1"
+        return [*super().telltales(), Telltale("byol", 0.0, ALIKE, cure, tolerance=0.02)]
 
     def loss_terms(self, outputs):
         loss = multi_crop_byol_loss(outputs["predictions"], outputs["targets"])

@@ -1,11 +1,13 @@
 """CPLearn: agree on fixed random codes, and use all of them."""
 
+import math
 from typing import Annotated, Literal
 
 from keras_ssl.core.bounds import Between, Count, PositiveWeight, TwoOrMore, Width
 from keras_ssl.core.errors import UserError, lookup
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
+from keras_ssl.core.telltales import Telltale, undecided
 from keras_ssl.layers.hyperdimensional import HyperdimensionalProjection
 from keras_ssl.losses.cplearn import cplearn_terms, symmetric_cplearn_forward_terms
 from keras_ssl.methods.base import Method
@@ -115,6 +117,19 @@ class CPLearn(Method):
     def project(self, features):
         """The embedding that is compared with the codes."""
         return self.codes.embed(self.embedder(features, training=False))
+
+    def telltales(self):
+        options = {"scale": self.beta, "what": "codes", "cure": "a larger method.beta"}
+        found = [*super().telltales(), undecided("invariance", self.num_codes, **options)]
+        if self.divergence == "reverse" and not self.prior:
+            largest = math.log(self.num_codes)
+            means, cure = "few codes are used (cluster collapse)", "a smaller method.beta"
+            options = {
+                "written": f"ln {self.num_codes}",
+                "tolerance": min(math.log(3), largest / 2),
+            }
+            found.append(Telltale("matching_prior", largest, means, cure, **options))
+        return found
 
     def cluster_scores(self, images):
         features = self.encoder(images, training=False)

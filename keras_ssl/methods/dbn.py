@@ -6,6 +6,7 @@ from keras_ssl.core.bounds import Count, Width
 from keras_ssl.core.errors import UserError, lookup
 from keras_ssl.core.replicas import all_gather, known_rows
 from keras_ssl.core.serialization import register
+from keras_ssl.core.telltales import ALIKE, Telltale
 from keras_ssl.layers.norm import BatchNormalization
 from keras_ssl.layers.whitening import (
     DecorrelatedBatchNormalization,
@@ -105,6 +106,11 @@ class DBN(Method):
         if self.norm is None:
             return [self._shuffled(z, view) for view, z in enumerate(projections)]
         return [self.norm(z, training=training) for z in projections]
+
+    def telltales(self):
+        cure = "method.variant=shuffled, or a smaller learning rate"
+        tolerance = 0.005 * self.projection_dim  # whitened features have the variance 1
+        return [*super().telltales(), Telltale("dbn", 0.0, ALIKE, cure, tolerance=tolerance)]
 
     def loss_terms(self, outputs):
         return {"dbn": dbn_loss(*outputs)}

@@ -9,6 +9,7 @@ from keras import ops
 from keras_ssl.core.bounds import Between, ClusterCounts, Few, Temperature, Width
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.serialization import register
+from keras_ssl.core.telltales import undecided
 from keras_ssl.layers.kmeans_memory import KMeansMemory
 from keras_ssl.layers.memory import ClusterMemory
 from keras_ssl.losses.deepcluster import cluster_prediction_loss
@@ -133,6 +134,11 @@ class DeepCluster(Method):
             weights=outputs["weights"],
         )
         return {"deepcluster": loss}
+
+    def telltales(self):
+        cure = "a larger learning rate, or fewer prototypes"
+        uniform = undecided("deepcluster", *self.num_prototypes, what="clusters", cure=cure)
+        return [*super().telltales(), uniform]
 
     def cluster_scores(self, images):
         features = self.encoder(images, training=False)

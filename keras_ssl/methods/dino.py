@@ -4,6 +4,7 @@ from keras import ops
 
 from keras_ssl.core.bounds import CountOrZero, Share, Temperature, TwoOrMore, Width
 from keras_ssl.core.serialization import register
+from keras_ssl.core.telltales import undecided
 from keras_ssl.layers.centering import Centering
 from keras_ssl.layers.heads import dino_head
 from keras_ssl.losses.dino import dino_loss
@@ -107,6 +108,11 @@ class DINO(Method):
             student_temperature=self.student_temperature,
         )
         return {"dino": loss}
+
+    def telltales(self):
+        cure = "a lower teacher temperature, or a smaller learning rate"
+        uniform = undecided("dino", self.num_prototypes, what="outputs", cure=cure)
+        return [*super().telltales(), uniform]
 
     def cluster_scores(self, images):
         return self.projector(self.encoder(images, training=False), training=False)

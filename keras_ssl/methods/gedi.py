@@ -18,6 +18,7 @@ from keras_ssl.core.bounds import (
 )
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
+from keras_ssl.core.telltales import undecided
 from keras_ssl.layers.langevin import LangevinSampler
 from keras_ssl.losses.cplearn import gedi_nogen_terms
 from keras_ssl.methods.base import Method
@@ -113,6 +114,11 @@ class GEDI(Method):
 
     def cluster_scores(self, images):
         return self._logits(self.encoder(images, training=False), False)
+
+    def telltales(self):
+        cure = "a larger method.beta, or a lower method.temperature"
+        options = {"scale": self.beta / 2, "what": "clusters", "cure": cure}
+        return [*super().telltales(), undecided("invariance", self.num_clusters, **options)]
 
     def check_batch(self, size):
         self.sampler.check_batch(size)

@@ -3,6 +3,7 @@
 from keras_ssl.core.bounds import PositiveWeight, Temperature, TwoOrMore, Width
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
+from keras_ssl.core.telltales import undecided
 from keras_ssl.losses.cplearn import gedi_nogen_terms
 from keras_ssl.methods.base import Method
 from keras_ssl.ops.precision import at_least_float32
@@ -62,6 +63,11 @@ class GEDINoGen(Method):
         a, b = (all_gather(at_least_float32(z)) / self.temperature for z in outputs)
         invariance, matching_prior = gedi_nogen_terms(a, b)
         return {"invariance": self.beta * invariance, "matching_prior": matching_prior}
+
+    def telltales(self):
+        cure = "a larger method.beta, or a lower method.temperature"
+        options = {"scale": self.beta / 2, "what": "clusters", "cure": cure}
+        return [*super().telltales(), undecided("invariance", self.num_clusters, **options)]
 
     def cluster_scores(self, images):
         logits = self.projector(self.encoder(images, training=False), training=False)

@@ -5,6 +5,7 @@ from keras import ops
 from keras_ssl.core.bounds import ClusterCounts, CountOrZero, Temperature, Width
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
+from keras_ssl.core.telltales import undecided
 from keras_ssl.layers.heads import self_classifier_head
 from keras_ssl.layers.prototypes import WeightNormalizedPrototypes
 from keras_ssl.layers.queue import NeighbourQueue
@@ -99,6 +100,11 @@ class SelfClassifier(Method):
             for classifier in self.classifiers
         ]
         return {"self_classifier": sum(losses) / len(losses)}
+
+    def telltales(self):
+        cure = "a lower method.row_temperature, or a larger batch"
+        uniform = undecided("self_classifier", *self.num_classes, what="classes", cure=cure)
+        return [*super().telltales(), uniform]
 
     def cluster_scores(self, images):
         features = self.encoder(images, training=False)

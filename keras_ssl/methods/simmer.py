@@ -7,6 +7,7 @@ from keras import ops
 from keras_ssl.core.bounds import Between, Weight, Width
 from keras_ssl.core.replicas import all_gather, known_rows
 from keras_ssl.core.serialization import register
+from keras_ssl.core.telltales import ALIKE, Telltale
 from keras_ssl.losses.simmer import entropy_loss, rank_loss, total_variance, view_means
 from keras_ssl.methods.base import Method
 
@@ -88,6 +89,12 @@ class SimMER(Method):
 
     def embed(self, views, training):
         return ops.stack(super().embed(views, training), axis=1)
+
+    def telltales(self):
+        cure = "larger method.alpha_entropy and method.alpha_rank"
+        tolerance = 5e-4 * self.projection_dim
+        alike = Telltale("total_variance", 0.0, ALIKE, cure, tolerance=tolerance)
+        return [*super().telltales(), alike]
 
     def loss_terms(self, outputs):
         known_rows(outputs)  # the number of singular values follows from it

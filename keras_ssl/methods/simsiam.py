@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from keras_ssl.core.bounds import Between, Width
 from keras_ssl.core.errors import lookup
 from keras_ssl.core.serialization import register
+from keras_ssl.core.telltales import ALIKE, Telltale
 from keras_ssl.layers.target import freeze
 from keras_ssl.losses.simsiam import multi_crop_simsiam_loss
 from keras_ssl.methods.regularized import Regularized
@@ -112,6 +113,10 @@ class SimSiam(Regularized):
         if self.predictor_kind != "none":
             predictions = [self.predictor(z, training=training) for z in projections]
         return {"predictions": predictions, "projections": projections[:count]}
+
+    def telltales(self):
+        cure = "method.stop_gradient=true, and a predictor with a larger learning rate"
+        return [*super().telltales(), Telltale("simsiam", -1.0, ALIKE, cure)]
 
     def loss_terms(self, outputs):
         loss = multi_crop_simsiam_loss(

@@ -5,6 +5,7 @@ from keras import ops
 from keras_ssl.core.bounds import CountOrZero, Few, Temperature, TwoOrMore, Width
 from keras_ssl.core.replicas import num_replicas
 from keras_ssl.core.serialization import register
+from keras_ssl.core.telltales import undecided
 from keras_ssl.layers.prototypes import Prototypes
 from keras_ssl.layers.queue import KeyQueue
 from keras_ssl.layers.sinkhorn import sinkhorn
@@ -97,6 +98,11 @@ class SwAV(Method):
         scores = [self.prototypes(z) for z in outputs]
         codes = [self._codes(scores[view], view) for view in range(self.num_views[0])]
         return {"swav": swapped_prediction_loss(scores, codes, temperature=self.temperature)}
+
+    def telltales(self):
+        cure = "a smaller method.epsilon, or fewer prototypes"
+        uniform = undecided("swav", self.num_prototypes, what="prototypes", cure=cure)
+        return [*super().telltales(), uniform]
 
     def cluster_scores(self, images):
         features = self.encoder(images, training=False)

@@ -6,6 +6,7 @@ from keras_ssl.core.bounds import Weight, Width
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
+from keras_ssl.core.telltales import ALIKE, Telltale
 from keras_ssl.losses.vicreg import prediction_invariance, spread_terms, vicreg_terms
 from keras_ssl.methods.branches import TwoBranches
 
@@ -106,6 +107,14 @@ class VICReg(TwoBranches):
         predictors = [self.predictor] + [second] * (len(projections) - 1)
         predict = zip(predictors, projections, strict=True)
         return projections + [predictor(z, training=training) for predictor, z in predict]
+
+    def telltales(self):
+        cure = "more method.variance_weight against method.invariance_weight"
+        constant = 0.99 * self.variance_weight  # `variance_hinge` of constant outputs
+        no_variance = Telltale("variance", constant, ALIKE, cure, tolerance=0.01 * constant)
+        tolerance = 1e-3 * self.invariance_weight
+        no_distance = Telltale("invariance", 0.0, ALIKE, cure, tolerance=tolerance)
+        return [*super().telltales(), no_distance, *([no_variance] if constant else [])]
 
     def loss_terms(self, outputs):
         outputs = [all_gather(output) for output in outputs]

@@ -6,6 +6,7 @@ from keras_ssl.core.bounds import Few, TwoOrMore, Width
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.replicas import all_gather, known_rows
 from keras_ssl.core.serialization import register
+from keras_ssl.core.telltales import Telltale
 from keras_ssl.layers.whitening import whiten_sub_batches
 from keras_ssl.losses.wmse import wmse_loss
 from keras_ssl.methods.base import Method
@@ -75,6 +76,11 @@ class WMSE(Method):
         self.hidden_dim = hidden_dim
         self.projection_dim = projection_dim
         self.projector = self.head((hidden_dim, projection_dim), name="projector")
+
+    def telltales(self):
+        means = "what whitening leaves of two views of an image has nothing in common"
+        cure = "weaker augmentations, a larger method.whitening_size, or a smaller learning rate"
+        return [*super().telltales(), Telltale("wmse", 2.0, means, cure, tolerance=0.02)]
 
     def loss_terms(self, outputs):
         views = [all_gather(projection) for projection in outputs]

@@ -6,6 +6,7 @@ from keras_ssl.training.divergence import StopAtDivergence
 from keras_ssl.training.online import OnlineEvaluation, OnlineLinearProbe, feature_std, online_knn
 from keras_ssl.training.projector import ProjectorRank
 from keras_ssl.training.spectra import SpectraLog, Spectrum, feature_spectrum
+from keras_ssl.training.watcher import Watcher
 
 __all__ = [
     "Checkpoints",
@@ -18,6 +19,7 @@ __all__ = [
     "Spectrum",
     "StopAtDivergence",
     "Throughput",
+    "Watcher",
     "feature_spectrum",
     "feature_std",
     "online_knn",

@@ -114,7 +114,7 @@ class MetricsLog(keras.callbacks.Callback):
         self._cleaned = True
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None):
-        record = {"epoch": epoch + 1, "step": _step(self.model), "time": round(time.time(), 3)}
+        record = {"epoch": epoch + 1, "step": step_of(self.model), "time": round(time.time(), 3)}
         record |= {name: finite_or_none(value) for name, value in logs.items()}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(to_json(record) + "\n")
@@ -148,7 +148,7 @@ class EventFiles(keras.callbacks.Callback):
         self._writer = tf.summary.create_file_writer(self.directory)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None):
-        step = _step(self.model)
+        step = step_of(self.model)
         with self._writer.as_default():
             for name, value in logs.items():
                 number = finite_or_none(value)
@@ -172,7 +172,8 @@ def drop_lines_after(path: Path, epoch: int) -> None:
         write_text(path, "".join(line for line in lines if _epoch_of(line) <= epoch))
 
 
-def _step(model):
+def step_of(model: keras.Model) -> int:
+    """The updates that a model's optimizer has made."""
     return int(keras.ops.convert_to_numpy(model.optimizer.iterations))
 
 

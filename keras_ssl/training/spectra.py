@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from keras_ssl.evaluation.results import to_json
 from keras_ssl.evaluation.splits import some_rows
-from keras_ssl.training.callbacks import drop_lines_after
+from keras_ssl.training.callbacks import drop_lines_after, step_of
 
 SPECTRUM_ROWS = 512  # of features wider than that: the smaller Gram matrix stays this small
 _DIGITS = 5  # significant ones in the file
@@ -130,7 +130,7 @@ class SpectraLog(keras.callbacks.Callback):
         if self._begun:
             return
         self._begun = True
-        fresh = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations)) == 0
+        fresh = step_of(self.model) == 0
         drop_lines_after(self.path, -1 if fresh else epoch)
         if fresh:
             self._write(0, self.evaluation.measure_spectrum())

@@ -1,0 +1,122 @@
+"""Say it when the numbers of a training are what they are in one that has collapsed."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_ssl.core.telltales import LARGEST_CLUSTER, Telltale
+from keras_ssl.evaluation.representation import FeatureExtractor
+from keras_ssl.evaluation.results import to_json
+from keras_ssl.training.callbacks import drop_lines_after, step_of
+
+_IMAGES = 256  # whose clusters are looked at
+
+
+class Watcher(keras.callbacks.Callback):
+    """Recognize the tell-tale constants of a method, and say each of them once.
+
+    What is looked for the model says itself (`Method.telltales`): a loss that stays at ln K, at -1
+    or at 0, features without any spread, all images in one cluster, simplices that are uniform or
+    one-hot. It is said, in a few lines and in the file, when the number has been there for some
+    epochs or evaluations in a row; training goes on. Numbers that are not finite are the business
+    of `StopAtDivergence`.
+
+    At epochs that `evaluation` has evaluated, `largest_cluster` is added to the logs of a method
+    with clusters: the share of 256 training images in the most frequent one.
+
+    A line of the file is `{"epoch", "step", "metric", "value", "place", "means", "cure"}`. A
+    training that is resumed keeps the lines of its epochs and does not say those again.
+
+    Args:
+        path: file to append to; its folder must exist.
+        evaluation: the `OnlineEvaluation`, which stands before this callback, or None.
+
+    Example:
+
+    >>> import tempfile
+    >>> import keras_ssl
+    >>> sizes = {"hidden_dim": 8, "projection_dim": 4, "prediction_dim": 4}
+    >>> method = keras_ssl.create("simsiam", backbone="tiny", input_shape=(8, 8, 1), **sizes)
+    >>> method.compile("sgd", jit_compile=False)
+    >>> watcher = Watcher(Path(tempfile.mkdtemp()) / "warnings.jsonl")
+    >>> watcher.set_model(method)
+    >>> for epoch in range(3):
+    ...     watcher.on_epoch_begin(epoch)
+    ...     watcher.on_epoch_end(epoch, {"simsiam": -0.999})
+    <BLANKLINE>
+    Look out: simsiam = -0.999 at epoch 3, for the third time in a row near -1:
+      the outputs are the same for all images (representation collapse).
+      What usually helps: method.stop_gradient=true, and a predictor with a larger learning rate.
+    """
+
+    def __init__(self, path: str | Path, evaluation: Any = None):
+        super().__init__()
+        self.path, self.evaluation = Path(path), evaluation
+        self._scores = None
+        self._begun = False
+
+    def on_train_begin(self, logs: dict | None = None):
+        self._begun = False
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None):
+        if not self._begun:
+            drop_lines_after(self.path, epoch)
+            self._said = _said_in(self.path)
+            self._telltales = list(self.model.telltales())
+            self._in_a_row = dict.fromkeys(self._telltales, 0)
+        self._begun = True
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None):
+        if self.evaluation is not None and self.evaluation.spectrum is not None:
+            logs.update(self._largest_cluster())
+        for telltale in self._telltales:
+            number = logs.get(telltale.metric)
+            if number is not None:
+                seen = telltale.seen(float(number))
+                self._in_a_row[telltale] = self._in_a_row[telltale] + 1 if seen else 0
+                if self._in_a_row[telltale] >= telltale.looks:
+                    self._say(telltale, float(number), epoch + 1)
+
+    def _largest_cluster(self):
+        if self.model.cluster_head is None:
+            return {}
+        if self._scores is None:
+            read = self.evaluation.extract
+            scores = lambda images, training: self.model.cluster_scores(images)  # noqa: E731
+            self._scores = FeatureExtractor(scores, read.preprocess, batch_size=read.batch_size)
+        scores = self._scores(self.evaluation.train[0][:_IMAGES])
+        if not np.isfinite(scores).all():
+            return {LARGEST_CLUSTER: math.nan}
+        counts = np.bincount(scores.argmax(axis=1))
+        return {LARGEST_CLUSTER: float(counts.max() / len(scores))}
+
+    def _say(self, telltale: Telltale, number: float, epoch: int):
+        kind = (telltale.metric, telltale.place)
+        if kind in self._said:
+            return
+        self._said.add(kind)
+        times = {1: "", 2: ", for the second time in a row", 3: ", for the third time in a row"}
+        print(
+            f"\nLook out: {telltale.metric} = {number:.4g} at epoch {epoch}"
+            f"{times.get(telltale.looks, f', {telltale.looks} times in a row')} "
+            f"near {telltale.place}:\n  {telltale.means}.\n"
+            f"  What usually helps: {telltale.cure}.",
+            flush=True,
+        )
+        line = {"epoch": epoch, "step": step_of(self.model), "metric": telltale.metric}
+        line |= {"value": number, "place": telltale.place}
+        line |= {"means": telltale.means, "cure": telltale.cure}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(to_json(line) + "\n")
+
+
+def _said_in(path):
+    """{(metric, place)} of the lines of a file."""
+    if not path.exists():
+        return set()
+    lines = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    return {(line["metric"], line["place"]) for line in lines}
