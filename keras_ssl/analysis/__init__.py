@@ -178,7 +178,6 @@ __all__ = [
     "LossBound",
     "LossTerms",
     "MixtureEntropy",
-    "MixtureEntropy",
     "Neighbors",
     "OutputMeasures",
     "Plot",
