@@ -108,6 +108,32 @@ def compare_runs(
     <BLANKLINE>
     Differences are from 'pretrained' of a, with 95 % intervals.
     """
+    lines, note, left_out = compared_cells(runs, seed=seed)
+    table = (markdown_table if markdown else aligned)(lines, texts=2)
+    return f"{table}\n\n{note}", left_out
+
+
+def compared_cells(
+    runs: Sequence[NamedRun], *, seed: int = 0
+) -> tuple[list[list[str]], str, list[str]]:
+    """The table of `compare_runs` before it is formatted.
+
+    Returns:
+        (lines of cells, the first of them the heading; what the differences are from; sentences on
+        what was left out and why).
+
+    Raises:
+        UserError: as `compare_runs`.
+
+    Example:
+
+    >>> from keras_ssl.evaluation.results import Result
+    >>> fields = ("pretrained", None, None, "knn", "accuracy")
+    >>> results = [Result(*fields, value, "digits", "test", {"k": 20}) for value in (97.5, 98.0)]
+    >>> runs = [NamedRun([one], {}, None, name) for one, name in zip(results, "ab")]
+    >>> compared_cells(runs)[0][1:]
+    [['a', 'pretrained', '97.5'], ['b', 'pretrained', '98.0 (+0.5)']]
+    """
     names = [run.name for run in runs]
     if len(set(names)) < 2 or len(set(names)) < len(names):
         raise UserError(f"Comparing takes two different runs or more. Received {names}.")
@@ -122,10 +148,8 @@ def compare_runs(
             if any(cell != "-" for cell in cells):
                 lines.append([run.name, representation_name(*representation), *cells])
     left_out += _without_intervals(runs)
-    table = (markdown_table if markdown else aligned)(lines, texts=2)
     first = f"'{representation_name(*reference)}' of {runs[0].name}"
-    note = f"Differences are from {first}, with 95 % intervals."
-    return f"{table}\n\n{note}", left_out
+    return lines, f"Differences are from {first}, with 95 % intervals.", left_out
 
 
 def paired_bootstrap(

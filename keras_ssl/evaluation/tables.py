@@ -115,15 +115,38 @@ def format_tables(results, *, markdown=False) -> str:
             which the mean is another, are left out.
         markdown: bool. Markdown tables instead of ones for the terminal.
     """
+    tables = [
+        (markdown_table if markdown else aligned)(lines, texts=texts)
+        for _, lines, texts in cells_of(results)
+    ]
+    return "\n\n".join(tables)
+
+
+def cells_of(results) -> list[tuple[str, list[list[str]], int]]:
+    """The tables of `format_tables` before they are formatted.
+
+    Args:
+        results: iterable of `Result`.
+
+    Returns:
+        List of (title, lines of cells, how many columns are text).
+
+    Example:
+
+    >>> from keras_ssl.evaluation.results import Result
+    >>> result = Result("pixels", None, None, "knn", "accuracy", 97.5, "digits", "test", {"k": 20})
+    >>> cells_of([result])
+    [('Accuracy in percent', [['representation', 'knn'], ['raw pixels', '97.5']], 1)]
+    """
     sweep, clusters, others = [], [], []
     for result in results:
         if result.value is not None and not result.task.startswith(SEVERITY):
             is_sweep = result.task == "knn sweep"
             part = clusters if result.task in CLUSTER_TASKS else sweep if is_sweep else others
             part.append(result)
-    tables = [format_table(part, markdown=markdown) for part in (others, sweep) if part]
-    tables += [format_clusters(clusters, markdown=markdown)] if clusters else []
-    return "\n\n".join(tables)
+    titles = {"Accuracy in percent": others, "Other settings of the k-NN": sweep}
+    tables = [(title, _cells(part), 1) for title, part in titles.items() if part]
+    return tables + ([("Clusters", _cluster_cells(clusters), 2)] if clusters else [])
 
 
 def format_table(results, *, markdown=False) -> str:
@@ -144,13 +167,17 @@ def format_table(results, *, markdown=False) -> str:
     representation   knn
     raw pixels      97.5
     """
-    results = list(results)
+    lines = _cells(list(results))
+    return markdown_table(lines) if markdown else aligned(lines)
+
+
+def _cells(results):
     columns = columns_of(results)
     cells = {(r.representation, r.column): number(r) for r in results}
     lines = [["representation", *headings(columns.values())]]
     for one in dict.fromkeys(result.representation for result in results):
         lines.append([representation_name(*one), *(cells.get((one, c), "-") for c in columns)])
-    return markdown_table(lines) if markdown else aligned(lines)
+    return lines
 
 
 def columns_of(results) -> dict:
@@ -189,6 +216,11 @@ def format_clusters(results, *, markdown=False) -> str:
     clusters  representation   k   nmi
     k-means   raw pixels      10  74.0
     """
+    table = _cluster_cells(list(results))
+    return markdown_table(table, texts=2) if markdown else aligned(table, texts=2)
+
+
+def _cluster_cells(results):
     metrics = list(dict.fromkeys(result.metric for result in results))
     lines, cells = {}, {}
     for r in results:
@@ -199,7 +231,7 @@ def format_clusters(results, *, markdown=False) -> str:
     table = [["clusters", "representation", "k", *metrics]]
     for line, texts in lines.items():
         table.append([*texts, *(cells.get((line, metric), "-") for metric in metrics)])
-    return markdown_table(table, texts=2) if markdown else aligned(table, texts=2)
+    return table
 
 
 def format_published(results, target, *, markdown=False) -> str:
@@ -222,6 +254,29 @@ def format_published(results, target, *, markdown=False) -> str:
     knn   pretrained      a paper      95.0         97
     Published for training.epochs=1000, not for this run.
     """
+    lines, notes = published_cells(results, target)
+    if len(lines) == 1:
+        return ""
+    table = markdown_table(lines, texts=3) if markdown else aligned(lines, texts=3)
+    if markdown:
+        return "\n\n".join([table, *notes])
+    return "\n".join([table, *(textwrap.fill(note, 100, subsequent_indent="  ") for note in notes)])
+
+
+def published_cells(results, target) -> tuple[list[list[str]], list[str]]:
+    """The table of `format_published` before it is formatted.
+
+    Returns:
+        (lines of cells, the first of them the heading; sentences on what differs).
+
+    Example:
+
+    >>> from keras_ssl.core.published import Published
+    >>> from keras_ssl.evaluation.published import Target
+    >>> target = Target((Published("97", "a paper", "knn"),), "digits")
+    >>> published_cells([], target)[0][1]
+    ['knn', 'pretrained', 'a paper', '-', '97']
+    """
     lines = [["what", "representation", "where", "measured", "published"]]
     for printed, result in pairs(target, results):
         std = f" ±{printed.std}" if printed.std else ""
@@ -235,17 +290,12 @@ def format_published(results, target, *, markdown=False) -> str:
                 f"{printed.value}{std}",
             ]
         )
-    if len(lines) == 1:
-        return ""
-    table = markdown_table(lines, texts=3) if markdown else aligned(lines, texts=3)
     notes = []
     if target.differ:
         notes.append(f"Published for {', '.join(target.differ)}, not for this run.")
     if target.measured:
         notes.append(f"Measured with {', '.join(target.measured)}, which this run has otherwise.")
-    if markdown:
-        return "\n\n".join([table, *notes])
-    return "\n".join([table, *(textwrap.fill(note, 100, subsequent_indent="  ") for note in notes)])
+    return lines, notes
 
 
 def _published_name(printed, target):
