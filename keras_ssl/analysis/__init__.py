@@ -103,6 +103,10 @@ from keras_ssl.analysis.linear import (
     independent_components,
     ridge_classifier,
 )
+from keras_ssl.analysis.maps import (
+    map_of,
+    principal_components,
+)
 from keras_ssl.analysis.mixture import (
     MixtureEntropy,
     entropy_curve,
@@ -119,6 +123,13 @@ from keras_ssl.analysis.mutual_information import (
     nwj_bound,
     tuba_bound,
     uba_bound,
+)
+from keras_ssl.analysis.neighbors import (
+    nearest_images,
+    sample_rows,
+    typical_of_clusters,
+    typical_of_codes,
+    unit_rows,
 )
 from keras_ssl.analysis.projector import linear_weights, weight_rank, weight_rankme, weight_spectrum
 from keras_ssl.analysis.sections import (
@@ -245,12 +256,14 @@ __all__ = [
     "local_maps",
     "log_mean_exp",
     "logit_entropies",
+    "map_of",
     "margin_loss",
     "margins",
     "mean_cosine",
     "measure_outputs",
     "mixture_entropy",
     "model_cost",
+    "nearest_images",
     "nearest_negatives",
     "negative_distances",
     "nwj_bound",
@@ -261,6 +274,7 @@ __all__ = [
     "phi_observed",
     "phi_sampled",
     "phi_sem",
+    "principal_components",
     "random_codes",
     "rank_tau",
     "rankme",
@@ -268,6 +282,7 @@ __all__ = [
     "ridge_classifier",
     "rotated_one_hot",
     "rotation_rank",
+    "sample_rows",
     "sample_spectrum",
     "sampled_coherence",
     "section_from_plain",
@@ -282,6 +297,8 @@ __all__ = [
     "transformation_accuracy",
     "tuba_bound",
     "typical_images",
+    "typical_of_clusters",
+    "typical_of_codes",
     "uba_bound",
     "unexplained_variance",
     "uniformity",

@@ -1,0 +1,150 @@
+"""Which images a representation holds to be alike: neighbors, and the most typical ones."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+
+def unit_rows(features: ArrayLike) -> np.ndarray:
+    """Rows divided by their lengths, float32; rows that are zero or not finite become zero.
+
+    Args:
+        features: (N, F).
+
+    Example:
+
+    >>> unit_rows([[3.0, 4.0], [0.0, 0.0]]).round(3).tolist()
+    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    """
+    features = np.asarray(features, np.float32)
+    features = np.where(np.isfinite(features).all(axis=1, keepdims=True), features, 0.0)
+    most = np.abs(features).max(axis=1, keepdims=True, initial=0.0)
+    features = features / np.where(most > 0, most, 1.0)  # no square overflows
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    return (features / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
+
+
+def nearest_images(
+    features: ArrayLike, rows: ArrayLike, count: int = 8
+) -> tuple[np.ndarray, np.ndarray]:
+    """The images most similar to some images, by the cosine of their features, without themselves.
+
+    Equal similarities keep the order of the images, so a collapsed representation gives the first
+    ones.
+
+    Args:
+        features: (N, F).
+        rows: int (R,). Indices of the images that are asked for.
+        count: int >= 1. Neighbors of each; at most N - 1.
+
+    Returns:
+        (int (R, count) indices, most similar first; float32 (R, count) cosines).
+
+    Example:
+
+    >>> rows, cosines = nearest_images([[1.0, 0.0], [0.0, 1.0], [2.0, 0.1]], [0], count=2)
+    >>> rows.tolist(), cosines.round(2).tolist()
+    ([[2, 1]], [[1.0, 0.0]])
+    """
+    features, rows = unit_rows(features), np.asarray(rows, int)
+    count = min(count, len(features) - 1)
+    cosines = features[rows] @ features.T  # (R, N)
+    cosines[np.arange(len(rows)), rows] = -np.inf
+    order = np.argsort(-cosines, axis=1, kind="stable")[:, :count]
+    return order, np.take_along_axis(cosines, order, axis=1)
+
+
+def sample_rows(labels: ArrayLike | None, size: int, count: int = 10) -> np.ndarray:
+    """Images to show: the first of each class, or some at equal distances without labels.
+
+    Args:
+        labels: int (N,), or None.
+        size: int. N.
+        count: int >= 1. Images at most; of more classes, some at equal distances.
+
+    Returns:
+        int (at most count,) indices.
+
+    Example:
+
+    >>> sample_rows([2, 0, 2, 1], 4).tolist(), sample_rows(None, 100, 4).tolist()
+    ([1, 3, 0], [0, 33, 66, 99])
+    """
+    rows = np.arange(size) if labels is None else np.unique(labels, return_index=True)[1]
+    if len(rows) <= count:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, count).round().astype(int)]
+
+
+def typical_of_clusters(
+    features: ArrayLike, clusters: ArrayLike, count: int = 8
+) -> dict[int, np.ndarray]:
+    """The most typical images of each cluster: those closest to the mean direction of its images.
+
+    Args:
+        features: (N, F).
+        clusters: int (N,).
+        count: int >= 1. Images of each cluster at most.
+
+    Returns:
+        {cluster: int indices, the most typical first}, the largest cluster first.
+
+    Example:
+
+    >>> features = [[1.0, 0.1], [1.0, 0.0], [1.0, -0.1], [0.0, 1.0]]
+    >>> found = typical_of_clusters(features, [5, 5, 5, 2], count=2)
+    >>> {cluster: rows.tolist() for cluster, rows in found.items()}
+    {5: [1, 0], 2: [3]}
+    """
+    features, clusters = unit_rows(features), np.asarray(clusters)
+    names, sizes = np.unique(clusters, return_counts=True)
+    found = {}
+    for name in names[np.argsort(-sizes, kind="stable")]:
+        rows = np.flatnonzero(clusters == name)
+        towards = features[rows] @ features[rows].mean(axis=0)
+        found[int(name)] = rows[np.argsort(-towards.round(6), kind="stable")[:count]]
+    return found
+
+
+def typical_of_codes(
+    logits: ArrayLike, sizes: tuple[int, int], codes: int = 12, count: int = 8
+) -> Mapping[tuple[int, int], np.ndarray]:
+    """The images in which an entry of a simplex is most probable, for the most telling entries.
+
+        telling(l, v) = mean_{i in top(l, v)} p_i(l, v) - mean_i p_i(l, v)
+
+    with p the simplices and top the `count` images of the highest p(l, v): entries that some images
+    have and most do not. At most one entry of each simplex is taken.
+
+    Args:
+        logits: (N, L V).
+        sizes: (L, V).
+        codes: int >= 1. Entries at most.
+        count: int >= 1. Images of each.
+
+    Returns:
+        {(l, v): int (count,) indices, the most probable first}, the most telling first.
+
+    Example:
+
+    >>> logits = np.array([[9.0, 0.0], [0.0, 9.0], [0.0, 9.0]])
+    >>> {code: rows.tolist() for code, rows in typical_of_codes(logits, (1, 2), count=1).items()}
+    {(0, 0): [0]}
+    """
+    simplices, size = sizes
+    logits = np.asarray(logits, np.float32).reshape(-1, simplices, size)
+    logits = np.where(np.isfinite(logits), logits, 0.0)
+    p = np.exp(logits - logits.max(axis=2, keepdims=True))
+    p /= p.sum(axis=2, keepdims=True)
+    count = min(count, len(p))
+    top = np.argpartition(-p, count - 1, axis=0)[:count]  # (count, L, V)
+    telling = np.take_along_axis(p, top, axis=0).mean(axis=0) - p.mean(axis=0)
+    best = telling.argmax(axis=1)  # of each simplex
+    order = np.argsort(-telling.max(axis=1), kind="stable")[:codes]
+    found = {}
+    for one in order:
+        column = p[:, one, best[one]]
+        rows = np.argsort(-column, kind="stable")[:count]
+        found[int(one), int(best[one])] = rows
+    return found
