@@ -56,6 +56,12 @@ ALLOWED = {
         "keras_ssl.ops",
         "keras_ssl.core",
     },
+    "keras_ssl/report": {
+        "keras_ssl.report",
+        "keras_ssl.analysis",
+        "keras_ssl.evaluation",
+        "keras_ssl.core",
+    },
     "keras_ssl/training": {
         "keras_ssl.training",
         "keras_ssl.evaluation",

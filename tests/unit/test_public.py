@@ -20,6 +20,7 @@ PACKAGES = [
     "keras_ssl.losses",
     "keras_ssl.methods",
     "keras_ssl.optimizers",
+    "keras_ssl.report",
     "keras_ssl.schedules",
     "keras_ssl.training",
     "pipelines",

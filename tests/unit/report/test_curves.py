@@ -1,0 +1,33 @@
+"""The curves of a training."""
+
+import numpy as np
+
+from keras_ssl.report import training_section
+
+LOG = [
+    {"epoch": 1, "step": 5, "time": 1.0, "loss": 3.0, "a": 1.0, "b": 2.0, "rank": None},
+    {"epoch": 2, "step": 9, "time": 2.0, "loss": None, "a": 0.5, "b": 1.0, "knn": 90.0},
+]
+
+
+def test_terms_are_drawn_with_the_loss_and_the_rest_alone():
+    section = training_section(LOG, ["a", "b"])
+    assert [(p.name, list(p.series)) for p in section.plots] == [
+        ("loss", ["loss", "a", "b"]),
+        ("accuracy", ["knn"]),
+    ]
+
+
+def test_a_loss_that_was_not_finite_is_a_gap_and_a_sentence():
+    section = training_section(LOG)
+    assert np.isnan(section.plots[0].series["loss"]["y"][1])
+    assert any("not finite in 1 of 2" in words for words in section.words)
+
+
+def test_an_only_term_is_not_drawn_twice():
+    section = training_section([{"epoch": 1, "loss": 1.0, "byol": 1.0}], ["byol"])
+    assert [list(plot.series) for plot in section.plots] == [["loss"]]
+
+
+def test_no_log_no_section():
+    assert training_section([]) is None and training_section([{"other": 1}]) is None
