@@ -1,5 +1,6 @@
 """The block that says what will run."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from keras_ssl.backbones.vit import resolve_patch_size
 from keras_ssl.config import Recipe
 from keras_ssl.config.schema import Backbone, Neck
 from keras_ssl.core.detection import detect
+from keras_ssl.core.files import DESCRIPTION, write_text
 from keras_ssl.core.hardware import device_line
 from stages.build import constant_rate, missing_layers
 from stages.cost import cost_of_step, describe_memory
@@ -25,6 +27,16 @@ if TYPE_CHECKING:
 
 def describe(session: "Session", workdir: Path, step: int) -> str:
     """The block that says what will run."""
+    return block_of(described(session, workdir, step))
+
+
+def block_of(lines: dict[str, str]) -> str:
+    """Lines under their names, for the terminal."""
+    return "\n".join(f"{name:<11}{text}" for name, text in lines.items()) + "\n"
+
+
+def described(session: "Session", workdir: Path, step: int) -> dict[str, str]:
+    """What will run, and what it costs: {name: line}."""
     recipe, method, per_epoch = session.recipe, session.method, session.per_epoch
     training = recipe.training
     size = session.inputs.preprocessing.image_size
@@ -49,7 +61,22 @@ def describe(session: "Session", workdir: Path, step: int) -> str:
         lines["neck"] = describe_neck(recipe.neck)
     if step:
         lines["resumed"] = f"at step {step} of {per_epoch * training.epochs}"
-    return "\n".join(f"{name:<11}{text}" for name, text in lines.items()) + "\n"
+    return lines
+
+
+def save_description(lines: dict[str, str], workdir: Path):
+    """Write `description.json`, for reports of the run, which another machine may write."""
+    write_text(Path(workdir) / DESCRIPTION, json.dumps(lines, indent=1) + "\n")
+
+
+def read_description(workdir: Path) -> dict[str, str]:
+    """What `save_description` wrote; nothing of a run that an earlier version began."""
+    path = Path(workdir) / DESCRIPTION
+    try:
+        lines = json.loads(path.read_text(encoding="utf-8"))
+        return {str(name): str(text) for name, text in lines.items()}
+    except (FileNotFoundError, ValueError, AttributeError):
+        return {}
 
 
 def describe_devices(recipe: Recipe, method: keras_ssl.Method) -> dict[str, str]:

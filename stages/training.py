@@ -25,7 +25,7 @@ from pipelines.data.image_array import as_images
 from pipelines.views.stream import device_views, steps_per_epoch, train_views
 from stages.build import build_method
 from stages.cost import check_memory
-from stages.describe import describe
+from stages.describe import block_of, described, save_description
 from stages.devices import set_determinism
 from stages.inputs import (
     Inputs,
@@ -87,7 +87,9 @@ def fit(session: Session, workdir: Path, resume: bool) -> bool:
         remove_leftovers(folder)
     save_preprocessing(session.inputs.preprocessing, workdir)
     save_fingerprint(session.inputs.data, workdir)
-    print(describe(session, workdir, step))
+    lines = described(session, workdir, step)
+    save_description(lines, workdir)
+    print(block_of(lines))
     saver = checkpoints.Checkpoints(directory, step=step)
     # The saver comes before what records: what they run into costs no epoch.
     speed = Throughput(session.recipe.training.batch_size)

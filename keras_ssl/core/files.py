@@ -16,6 +16,7 @@ METRICS, SPECTRA = "metrics.jsonl", "spectra.jsonl"  # a line for each epoch, or
 PROJECTOR = "projector.jsonl"  # a line for each epoch
 WARNINGS = "warnings.jsonl"  # what a training looked like
 ANALYSIS, REPORT = "analysis.json", "report.html"
+DESCRIPTION = "description.json"  # what the training said when it began
 
 ASIDE = ".writing-"
 

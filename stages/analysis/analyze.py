@@ -14,12 +14,18 @@ from keras_ssl.core.files import ANALYSIS, write_text
 from keras_ssl.evaluation.feature_cache import scratch_in
 from keras_ssl.evaluation.results import to_json
 from keras_ssl.ops.precision import full_float32
+from stages.analysis import pictures
 from stages.analysis.subject import Subject
 from stages.evaluation import evaluation_memory, float32_method
 from stages.inputs import Inputs
+from stages.report import write_run_report
 
 # (what it is, function of a `Subject` -> `Section`, or None where there is nothing to say).
-ANALYSES: tuple[tuple[str, Callable[[Subject], Section | None]], ...] = ()
+ANALYSES: tuple[tuple[str, Callable[[Subject], Section | None]], ...] = (
+    ("views", pictures.views),
+    ("map", pictures.feature_map),
+    ("neighbors", pictures.neighbors),
+)
 
 
 @full_float32()
@@ -32,12 +38,13 @@ def analyze(recipe: Recipe, inputs: Inputs, encoder: keras.Model, workdir: Path)
     subject = subject_of(recipe, inputs, encoder, workdir)
     with scratch_in(Path(workdir) / "features"):
         sections, left_out = look_at(subject)
-    write_analysis(workdir, sections, left_out)
+        write_analysis(workdir, sections, left_out)
+        page = write_run_report(subject, sections, left_out)
     for section in sections:
         print(f"\n{section.title}", *(f"  {words}" for words in section.words), sep="\n")
     print(*(f"Left out: {text}" for text in left_out), sep="\n")
     seconds = time.perf_counter() - started
-    print(f"Wrote {Path(workdir) / ANALYSIS} in {seconds:.0f} s.")
+    print(f"Wrote {Path(workdir) / ANALYSIS} and {page} in {seconds:.0f} s.")
 
 
 def subject_of(

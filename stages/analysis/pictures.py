@@ -1,0 +1,177 @@
+"""What a person looks at first: views, a map of the features, images held to be alike."""
+
+import importlib.util
+
+import numpy as np
+
+from keras_ssl.analysis.maps import MAPS, map_of, principal_components
+from keras_ssl.analysis.neighbors import (
+    nearest_images,
+    sample_rows,
+    typical_of_clusters,
+    typical_of_codes,
+)
+from keras_ssl.analysis.sections import Plot, Section
+from keras_ssl.core.errors import UserError
+from keras_ssl.evaluation.splits import some_rows
+from stages.analysis.subject import Subject
+
+_VIEWED = 6  # images of which the views are shown
+_MAPPED = 1500  # images on a map: more take too long, and cover each other
+_ASKED, _NEIGHBORS = 10, 8
+_CLUSTERS, _TYPICAL = 12, 8  # clusters or codes that are shown, and images of each
+_MOST_CLASSES = 30  # that have a series each on the map
+
+
+def views(subject: Subject) -> Section | None:
+    """Some images and their views, as the training draws them."""
+    count = min(_VIEWED, len(subject.view_rows))
+    originals = np.asarray(subject.inputs.data.pretraining_images[subject.view_rows[:count]])
+    rows = {}
+    for i in range(count):
+        shown = [view[i] for view in subject.view_images]
+        first = _like(originals[i], shown[0])
+        rows[f"image {subject.view_rows[i]}"] = {"images": np.stack([first, *shown])}
+    number = len(subject.views)
+    plot = Plot(
+        "views",
+        "An image and its views",
+        "images",
+        rows,
+        note=f"First the image, then the {number} views of it that the loss compares.",
+    )
+    words = (
+        f"Views by the policy '{subject.recipe.augment.policy}': what differs between them is what "
+        "the features learn to ignore.",
+    )
+    return Section("views", "Augmented views", words, {"views": number}, plots=(plot,))
+
+
+def _like(image, view):
+    """An image of the size of its views."""
+    if image.shape == view.shape:
+        return image
+    from pipelines.images.resizing import resize_to_square
+
+    return np.asarray(resize_to_square(image[None], view.shape[0]))[0]
+
+
+def feature_map(subject: Subject) -> Section:
+    """The features in the plane: along principal components, and by t-SNE or UMAP."""
+    rows = some_rows(len(subject.features), _MAPPED)
+    features = subject.features[rows]
+    labels = None if subject.labels is None else subject.labels[rows]
+    coordinates, shares = principal_components(features, 2)
+    shown = {"pca": coordinates}
+    wanted, words = subject.recipe.analysis.map, []
+    if wanted == "auto":
+        wanted = "umap" if importlib.util.find_spec("umap") else "tsne"
+    if wanted != "pca":
+        try:
+            shown[wanted] = map_of(features, wanted)
+        except UserError as error:
+            words.append(str(error))
+    first = (
+        f"{len(rows):,} images by the features of the backbone: the first two principal components "
+        f"have {100 * shares.sum():.0f} % of the variance."
+    )
+    plots = tuple(
+        Plot(
+            kind,
+            MAPS[kind],
+            "scatter",
+            _by_class(xy, labels, subject.classes),
+            note=_NOTES[kind == "pca"],
+        )
+        for kind, xy in shown.items()
+    )
+    values = {"images": len(rows), "variance_of_two_components": float(shares.sum())}
+    return Section("map", "Map of the features", (first, *words), values, plots=plots)
+
+
+_NOTES = (
+    "Only who is near whom means something; distances between groups and their sizes do not.",
+    "Distances are those of the features, as far as two directions can show them.",
+)
+
+
+def _by_class(xy, labels, classes):
+    if labels is None:
+        return {"images": {"x": xy[:, 0], "y": xy[:, 1]}}
+    found = {}
+    for one in np.unique(labels):
+        rows = labels == one
+        found[_class_name(one, classes)] = {"x": xy[rows, 0], "y": xy[rows, 1]}
+    return found
+
+
+def _class_name(label, classes):
+    return str(classes[label]) if 0 <= label < len(classes) else str(label)
+
+
+def neighbors(subject: Subject) -> Section:
+    """The nearest neighbors of some images, and the most typical images of clusters or codes."""
+    labels, images = subject.labels, subject.images
+    rows = sample_rows(labels, len(images), _ASKED)
+    nearest, cosines = nearest_images(subject.features, rows, _NEIGHBORS)
+    shown = {}
+    for row, others, near in zip(rows, nearest, cosines, strict=True):
+        name = f"image {row}" if labels is None else _class_name(labels[row], subject.classes)
+        nearby = f"{name}: cosines {near[0]:.2f} to {near[-1]:.2f}" if len(near) else name
+        shown[nearby] = {"images": images[[row, *others]]}
+    plot = Plot(
+        "neighbors",
+        "Nearest neighbors",
+        "images",
+        shown,
+        note="First the image, then those with the most similar features (cosine), itself left "
+        "out.",
+    )
+    words, values = [], {"images": len(images), "neighbors": int(nearest.shape[1])}
+    if labels is not None and nearest.size:
+        same = float(np.mean(labels[nearest] == labels[rows][:, None]))
+        values["same_class"] = same
+        words.append(
+            f"Of the {nearest.shape[1]} nearest neighbors of {len(rows)} images, one of each class "
+            f"at most, {100 * same:.0f} % are of the image's class."
+        )
+    typical, said = _typical(subject)
+    title = "Neighbors and typical images"
+    return Section("neighbors", title, (*words, said), values, plots=(plot, typical))
+
+
+def _typical(subject):
+    """The most typical images, and what they are typical of."""
+    images = subject.images
+    if subject.clusters is not None:
+        sizes = np.bincount(subject.clusters)
+        found = typical_of_clusters(subject.features, subject.clusters, _TYPICAL)
+        rows = {f"cluster {c}, {sizes[c]} images": r for c, r in found.items()}
+        said = f"The method puts these images in {len(found)} clusters."
+        note = "Of each cluster of the method the images closest to its mean, largest cluster first"
+    elif subject.logits is not None:
+        found = typical_of_codes(subject.logits, subject.sizes, _CLUSTERS, _TYPICAL)
+        rows = {f"simplex {one}, entry {entry}": r for (one, entry), r in found.items()}
+        said = f"{len(found)} of {subject.sizes[0] * subject.sizes[1]} entries of simplices:"
+        said += " those that some images have with certainty and most do not have."
+        note = "Of each entry of a simplex the images in which it is most probable"
+    else:
+        clusters = _k_means(subject)
+        sizes = np.bincount(clusters)
+        found = typical_of_clusters(subject.features, clusters, _TYPICAL)
+        rows = {f"cluster {c}, {sizes[c]} images": r for c, r in found.items()}
+        said = f"k-means puts the features in {len(found)} clusters."
+        note = "Of each cluster of k-means the images closest to its mean, largest cluster first"
+    rows = dict(list(rows.items())[:_CLUSTERS])
+    series = {label: {"images": images[r]} for label, r in rows.items()}
+    return Plot("typical", "Typical images", "images", series, note=f"{note}."), said
+
+
+def _k_means(subject):
+    from sklearn.cluster import KMeans
+
+    count = min(len(subject.classes) or 10, _CLUSTERS, len(subject.images))
+    x, shares = principal_components(subject.features, 50)
+    if not shares.any():
+        return np.zeros(len(x), int)
+    return KMeans(count, n_init=3, random_state=0).fit_predict(x)

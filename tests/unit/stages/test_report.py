@@ -1,0 +1,43 @@
+"""The page of a run."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from keras_ssl.analysis.sections import Section
+from keras_ssl.evaluation.results import Result
+from stages import report
+from stages.describe import save_description
+from tests.unit.report.support import Reader
+from tests.unit.stages.test_subject import subject
+
+
+def test_the_page_and_the_projector_are_written(tmp_path):
+    of = replace(subject("sem_simclr"), workdir=tmp_path)
+    verdict = Section("collapse", "Collapse", ("No collapse is seen.",))
+    path = report.write_run_report(of, [verdict], ["map: no memory"])
+    page = path.read_text(encoding="utf-8")
+    text = "".join(Reader(page).text)
+    assert text.index("No collapse is seen.") < text.index("Left out: map: no memory")
+    assert "sem_simclr on digits" in text and "multiply-adds" in text
+    assert (tmp_path / "tensorboard" / "projector_config.pbtxt").exists()
+
+
+def test_a_run_says_what_it_said_when_it_began(tmp_path):
+    of = replace(subject("simclr"), workdir=tmp_path)
+    save_description({"device": "a large computer", "memory": "3 GiB"}, tmp_path)
+    assert report.facts_of(of)["The machine"] == {"device": "a large computer", "memory": "3 GiB"}
+
+
+def test_a_pause_between_a_stop_and_a_resume_is_no_training_time():
+    times = [*np.arange(10.0), *np.arange(1e6, 1e6 + 10)]
+    log = [{"time": time, "images_per_second": 100.0} for time in times]
+    assert report.time_of(log)["time"] == "about 20.0 s of training, 1.0 s an epoch"
+    assert report.time_of(log)["speed"] == "100 images/s, median over epochs"
+    assert report.time_of(log[:1]).keys() == {"speed"} and report.time_of([]) == {}
+
+
+def test_results_become_tables():
+    fields = ("pretrained", None, None, "knn", "accuracy", 97.5, "digits", "test", {"k": 20})
+    [table] = report.result_tables([Result(*fields)])
+    assert table.head == ("representation", "knn") and table.rows == (("pretrained", "97.5"),)
