@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,10 +15,12 @@ from keras_ssl.evaluation.published import Target
 from keras_ssl.evaluation.results import Result
 from keras_ssl.evaluation.tables import cells_of, published_cells
 from keras_ssl.report import Report, training_section, write_projector, write_report
-from stages.analysis.subject import Subject
 from stages.describe import describe_backbone, describe_neck, describe_rates, read_description
 from stages.inputs import describe_data
 from stages.published import target_of
+
+if TYPE_CHECKING:
+    from stages.analysis.subject import Subject
 
 VERDICT = "collapse"  # the section whose sentences a page begins with
 # Lines of a training's description by group of the page.
@@ -29,7 +32,7 @@ _PAUSE = 20  # times the usual epoch: between two epochs the run was not running
 
 
 def write_run_report(
-    subject: Subject, sections: Sequence[Section], left_out: Sequence[str] = ()
+    subject: "Subject", sections: Sequence[Section], left_out: Sequence[str] = ()
 ) -> Path:
     """Write `report.html` of a run and the files of TensorBoard's projector; -> the page's path.
 
@@ -45,7 +48,7 @@ def write_run_report(
 
 
 def report_of(
-    subject: Subject, sections: Sequence[Section], left_out: Sequence[str] = ()
+    subject: "Subject", sections: Sequence[Section], left_out: Sequence[str] = ()
 ) -> Report:
     """What the page of a run says."""
     terms = () if subject.method is None else tuple(subject.method.terms)
@@ -80,7 +83,7 @@ def result_tables(results: Sequence[Result], target: Target | None = None) -> li
     return tables
 
 
-def facts_of(subject: Subject) -> dict[str, dict[str, str]]:
+def facts_of(subject: "Subject") -> dict[str, dict[str, str]]:
     """What ran and what it cost, by group."""
     recipe = subject.recipe
     lines = _of_recipe(recipe, subject) | read_description(subject.workdir)
@@ -98,7 +101,7 @@ def facts_of(subject: Subject) -> dict[str, dict[str, str]]:
     return {group: lines for group, lines in facts.items() if lines}
 
 
-def _of_recipe(recipe: Recipe, subject: Subject):
+def _of_recipe(recipe: Recipe, subject: "Subject"):
     """What can be said of a run that did not write its description."""
     lines = {
         "method": recipe.name,
@@ -111,7 +114,7 @@ def _of_recipe(recipe: Recipe, subject: Subject):
     return lines | ({"neck": describe_neck(recipe.neck)} if recipe.neck.kind != "none" else {})
 
 
-def cost_of(subject: Subject) -> dict[str, str]:
+def cost_of(subject: "Subject") -> dict[str, str]:
     """What a run cost: time, speed, and the size of its encoder."""
     lines = time_of(subject.log)
     backbone = keras_ssl.backbone_of(subject.encoder)
@@ -157,7 +160,7 @@ def _duration(seconds):
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def write_run_projector(subject: Subject):
+def write_run_projector(subject: "Subject"):
     """Write the features of a run for TensorBoard's projector."""
     tensors = {"features": subject.features}
     if subject.features.shape[1] < subject.embeddings.shape[1] <= subject.recipe.analysis.max_width:
