@@ -6,6 +6,7 @@ from keras_ssl.analysis.affine import (
     activation_patterns,
     affine_layers,
     local_maps,
+    local_unexplained_variance,
     region_statistics,
 )
 from keras_ssl.analysis.bound import (
@@ -163,7 +164,13 @@ from keras_ssl.analysis.spectrum import (
     spectrum_of,
     uniformity,
 )
-from keras_ssl.analysis.tangents import LieGenerator, lie_generator, rotated_one_hot, rotation_rank
+from keras_ssl.analysis.tangents import (
+    LieGenerator,
+    lie_generator,
+    rotated_one_hot,
+    rotation_rank,
+    transformed,
+)
 from keras_ssl.analysis.transformations import TransformationAccuracy, transformation_accuracy
 from keras_ssl.analysis.usage import (
     CodeUsage,
@@ -254,6 +261,7 @@ __all__ = [
     "linear_weights",
     "lipschitz_constant",
     "local_maps",
+    "local_unexplained_variance",
     "log_mean_exp",
     "logit_entropies",
     "map_of",
@@ -295,6 +303,7 @@ __all__ = [
     "top_features",
     "train_critic",
     "transformation_accuracy",
+    "transformed",
     "tuba_bound",
     "typical_images",
     "typical_of_clusters",

@@ -8,6 +8,8 @@ import numpy as np
 from keras import ops
 from numpy.typing import ArrayLike
 
+from keras_ssl.analysis.geometry import unexplained_variance
+
 _AFFINE = (keras.layers.BatchNormalization, keras.layers.Dropout)  # in inference mode
 
 
@@ -126,6 +128,33 @@ def local_maps(layers: Sequence[AffineLayer], features: ArrayLike) -> np.ndarray
             maps = maps * np.where(on, 1.0, layer.slope)[:, None, :]
             start += maps.shape[2]
     return np.broadcast_to(maps, (len(patterns), *maps.shape[1:]))
+
+
+def local_unexplained_variance(directions: ArrayLike, maps: ArrayLike) -> float:
+    """`unexplained_variance` where each direction has the span of its own region's matrix.
+
+        sum_i min_t |d_i - W_i t|^2 / sum_i |d_i|^2
+
+    Args:
+        directions: float (rows, features).
+        maps: float (rows, features, projections). `local_maps` at these rows.
+
+    Returns:
+        From 0 (all in the span; or no direction at all) to 1.
+
+    Example:
+
+    >>> maps = np.array([[[1.0], [0.0]], [[0.0], [1.0]]])
+    >>> round(local_unexplained_variance([[1.0, 0.0], [1.0, 1.0]], maps), 6)
+    0.333333
+
+    Reference: Cosentino et al., eqs. 10 and 11.
+    """
+    directions = np.asarray(directions, "float64")
+    energies = np.sum(np.square(directions), axis=1)
+    shares = [unexplained_variance(d[None], w) for d, w in zip(directions, maps, strict=True)]
+    total = energies.sum()
+    return float(energies @ shares / total) if total > 0 else 0.0
 
 
 class Regions(NamedTuple):

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import expm
+from scipy.ndimage import affine_transform
+
+from keras_ssl.core.errors import lookup
 
 RANK = 64  # of a generator: more need more pairs of features than an analysis has
 
@@ -91,6 +94,33 @@ def lie_generator(
     return LieGenerator(output.T, basis)
 
 
+def transformed(images: ArrayLike, kind: str, strengths: ArrayLike) -> np.ndarray:
+    """Images moved a little along one of `TRANSFORMATIONS`, each by its own strength.
+
+    Args:
+        images: uint8 (rows, height, width, channels).
+        kind: "rotation" (strength 1: 10 degrees, clockwise), "translation" (a sixteenth of the
+            width, to the right), "zoom" (larger by a tenth), "brightness" (by a fifth) or
+            "saturation" (by half; gray images stay).
+        strengths: float (rows,), of either sign; 0 leaves an image as it is.
+
+    Returns:
+        uint8 images, bilinear between pixels and mirrored at the edges.
+
+    Raises:
+        UserError: for another kind.
+
+    Example:
+
+    >>> images = np.full((1, 4, 4, 1), 100, "uint8")
+    >>> transformed(images, "brightness", [0.5])[0, 0, 0].tolist()
+    [110]
+    """
+    change = lookup(TRANSFORMATIONS, kind, "transformation")
+    moved = [change(image.astype("float32"), s) for image, s in zip(images, strengths, strict=True)]
+    return np.rint(np.clip(moved, 0, 255)).astype("uint8")
+
+
 def rotated_one_hot(
     largest_angle: float, *, count: int = 500, size: int = 32, seed: int = 0
 ) -> np.ndarray:
@@ -156,3 +186,46 @@ def rotation_rank(
         largest = np.abs(rows).max(initial=0.0)
         ranks.append(np.linalg.matrix_rank(rows) if largest > 1e-12 else 0)
     return float(np.mean(ranks)), float(np.std(ranks))
+
+
+def _warped(image, matrix, shift=(0.0, 0.0)):
+    """The image under the inverse of `matrix` about its center."""
+    center = (np.array(image.shape[:2]) - 1) / 2
+    offset = center - matrix @ (center + np.array(shift))
+    channels = [
+        affine_transform(channel, matrix, offset, order=1, mode="mirror")
+        for channel in np.moveaxis(image, -1, 0)
+    ]
+    return np.stack(channels, axis=-1)
+
+
+def _rotated(image, strength):
+    angle = np.deg2rad(10.0 * strength)
+    cos, sin = np.cos(angle), np.sin(angle)
+    return _warped(image, np.array([[cos, -sin], [sin, cos]]))
+
+
+def _translated(image, strength):
+    return _warped(image, np.eye(2), (0.0, strength * image.shape[1] / 16))
+
+
+def _zoomed(image, strength):
+    return _warped(image, np.eye(2) * 1.1**-strength)
+
+
+def _brightened(image, strength):
+    return image * (1.0 + 0.2 * strength)
+
+
+def _saturated(image, strength):
+    gray = image.mean(axis=-1, keepdims=True)
+    return gray + (image - gray) * (1.0 + 0.5 * strength)
+
+
+TRANSFORMATIONS = {
+    "rotation": _rotated,
+    "translation": _translated,
+    "zoom": _zoomed,
+    "brightness": _brightened,
+    "saturation": _saturated,
+}

@@ -10,7 +10,9 @@ from keras_ssl.analysis import (
     affine_layers,
     linear_weights,
     local_maps,
+    local_unexplained_variance,
     region_statistics,
+    unexplained_variance,
 )
 from keras_ssl.layers.heads import dino_head, mlp, self_classifier_head
 
@@ -79,6 +81,14 @@ def test_rows_that_differ_by_a_kink_lie_in_two_regions():
     # Of the 12 ordered pairs of images two lie in one region; 4, 4 and 2 others differ in 1, 2, 1.
     assert found.between == pytest.approx((4 * 1 + 4 * 2 + 2 * 1) / (12 * 2))
     assert found.idle == 0
+
+
+def test_local_spans_explain_what_the_span_of_one_matrix_does():
+    directions, weights = np.random.default_rng(2).normal(size=(6, 6)), np.eye(6)[:, :2]
+    everywhere = np.broadcast_to(weights, (6, 6, 2))
+    found = local_unexplained_variance(directions, everywhere)
+    assert found == pytest.approx(unexplained_variance(directions, weights))
+    assert local_unexplained_variance(0 * directions, everywhere) == 0
 
 
 def test_projectors_that_are_not_piecewise_affine_or_too_wide_are_left_out():

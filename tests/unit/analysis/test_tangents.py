@@ -8,9 +8,12 @@ from keras_ssl.analysis import (
     lie_generator,
     rotated_one_hot,
     rotation_rank,
+    transformed,
     unexplained_variance,
     unit_rows,
 )
+from keras_ssl.analysis.tangents import TRANSFORMATIONS
+from keras_ssl.core.errors import UserError
 
 GENERATOR = np.random.default_rng(0)
 
@@ -97,3 +100,31 @@ def test_a_quarter_turn_moves_the_pixel_to_another_one():
     mass = images.sum(axis=(1, 2))
     radius = (images * distance).sum(axis=(1, 2))[mass > 0.99] / mass[mass > 0.99]
     assert np.ptp(radius) < 0.5  # it stays about as far from the center
+
+
+IMAGES = GENERATOR.integers(0, 256, (3, 8, 8, 3), dtype="uint8")
+
+
+@pytest.mark.parametrize("kind", TRANSFORMATIONS)
+def test_images_at_strength_zero_stay_and_move_with_it(kind):
+    np.testing.assert_array_equal(transformed(IMAGES, kind, np.zeros(3)), IMAGES)
+    little, more = (transformed(IMAGES, kind, np.full(3, s)) for s in (0.2, 1.0))
+    assert little.dtype == "uint8" and little.shape == IMAGES.shape
+    moved = [np.abs(each.astype(float) - IMAGES).mean() for each in (little, more)]
+    assert 0 < moved[0] < moved[1]
+
+
+def test_nine_rotations_by_ten_degrees_are_a_quarter_turn():
+    turned = transformed(IMAGES, "rotation", np.full(3, 9.0))
+    np.testing.assert_array_equal(turned, np.rot90(IMAGES, -1, axes=(1, 2)))
+
+
+def test_a_translation_goes_to_the_right():
+    images = np.zeros((1, 16, 16, 1), "uint8")
+    images[0, 8, 8] = 200
+    assert np.argmax(transformed(images, "translation", [1.0])[0, 8]) == 9
+
+
+def test_other_transformations_are_refused_by_name():
+    with pytest.raises(UserError, match="Did you mean 'rotation'"):
+        transformed(IMAGES, "rotations", np.zeros(3))
