@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from keras_ssl.core.errors import UserError
 
 _BLOCK = 1024  # rows or columns of a product
-_BINS = 200  # of histograms of cosines, unless codes are bipolar
+_BIN = 0.01  # least width of a bin of a histogram of cosines
 _MOST = 4096  # codes that are compared with each other
 
 
@@ -23,7 +23,7 @@ class Coherence:
         pairs: number of their pairs.
         mean, std: of the cosines.
         mean_abs, max_abs: of their absolute values.
-        edges, counts: histogram of the cosines in [-1, 1], (bins + 1,) and (bins,).
+        edges, counts: histogram of the cosines (`cosine_bins`), (bins + 1,) and (bins,).
 
     Example:
 
@@ -72,14 +72,15 @@ def code_coherence(codes: ArrayLike, *, max_codes: int = _MOST) -> Coherence:
     if count < 2:
         raise UserError(f"Pairs of codes are compared. Received {count} code: give two or more.")
     pairs = count * (count - 1) // 2
-    edges = np.linspace(-1.0, 1.0, _BINS + 1)
-    counts, sums, largest = np.zeros(_BINS, "int64"), np.zeros(3), 0.0
+    edges = cosine_bins(dim)
+    bins, width = len(edges) - 1, edges[1] - edges[0]
+    counts, sums, largest = np.zeros(bins, "int64"), np.zeros(3), 0.0
     for cosines in _pairs(unit):
         size = np.abs(cosines)
         sums += cosines.sum(dtype="float64"), np.square(cosines).sum(dtype="float64"), size.sum()
         largest = max(largest, float(size.max()))
-        bins = np.clip((cosines + 1.0) * (_BINS / 2), 0, _BINS - 1).astype("int32")
-        counts += np.bincount(bins, minlength=_BINS)
+        places = np.clip((cosines - edges[0]) / width, 0, bins - 1).astype("int32")
+        counts += np.bincount(places, minlength=bins)
     mean, square, mean_abs = sums / pairs
     std = math.sqrt(max(square - mean**2, 0.0))
     return Coherence(
@@ -95,6 +96,22 @@ def _pairs(unit) -> Iterator[np.ndarray]:
             yield (block @ block.T)[np.triu_indices(len(block), 1)]
         for other in range(start + _BLOCK, len(unit), _BLOCK):
             yield (block @ unit[other : other + _BLOCK].T).ravel()
+
+
+def cosine_bins(dim: int) -> np.ndarray:
+    """Edges of equal bins for cosines of bipolar codes of `dim` entries: (bins + 1,) from -1 on.
+
+    These cosines are multiples of `2 / dim` from -1 on; every bin has as many of them, so that a
+    histogram is smooth.
+
+    Example:
+
+    >>> cosine_bins(2).tolist()  # around -1, 0 and 1
+    [-1.5, -0.5, 0.5, 1.5]
+    """
+    together = max(round(_BIN * dim / 2), 1)
+    bins = -(-(dim + 1) // together)
+    return -1.0 + (2.0 * together * np.arange(bins + 1) - 1.0) / dim
 
 
 def random_codes(dim: int, num_codes: int, *, seed: int = 0) -> np.ndarray:

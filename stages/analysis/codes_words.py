@@ -1,0 +1,195 @@
+"""What CPLearn's theory says of a run, in words and tables."""
+
+import math
+
+import numpy as np
+
+from keras_ssl.analysis.certificate import Certificate
+from keras_ssl.analysis.code_structure import Blocks, CodeAlignment, Decorrelation
+from keras_ssl.analysis.dictionary import Coherence, cosine_std, largest_cosine, mean_cosine
+from keras_ssl.analysis.sections import Table
+
+SHOWN = 10  # codes in a table
+NEARLY = 0.9  # of the clusters that there could be, and of a cosine of 1, is as a theorem has it
+
+
+def certificate_words(proven: Certificate, beta: float) -> list[str]:
+    """What the terms of the loss prove, and what is in the way of the bound."""
+    terms, bound = proven.terms, proven.bound
+    words = [
+        f"The loss on views of {terms.images:,} training images is {proven.loss:.3g} nats, "
+        f"{proven.gap:.3g} above the bound of Lemma 1 ({bound.total:.3g}): its minimum is "
+        f"{'' if proven.attained() else 'not '}attained."
+    ]
+    if proven.not_constant:
+        words.append(
+            f"Its terms prove that the predictions tell the images apart into at least "
+            f"{proven.clusters:.3g} clusters, of {most_clusters(proven):,} that there could be: "
+            "the outputs are not constant."
+        )
+    else:
+        words.append(
+            "Its terms prove nothing: predictions that are the same for all images could have them."
+        )
+    words.append(
+        f"Invariance: {terms.invariance:.3g} nats; 0 where all images have a code for sure, "
+        f"{bound.undecided:.3g} where nothing is decided. An image is undecided between "
+        f"{math.exp(terms.image_entropy):.3g} codes, and its views disagree by "
+        f"{max(terms.invariance - terms.image_entropy, 0):.2g} nats."
+    )
+    words.append(
+        f"Matching prior: {proven.prior_gap:.3g} nats above its least; the mean prediction is "
+        f"as even as {proven.codes_used:.4g} of {terms.codes:,} codes."
+    )
+    return words + balance_words(proven, beta)
+
+
+def balance_words(proven: Certificate, beta: float) -> list[str]:
+    """Which way beta should go, where one of the two terms is hardly minimized."""
+    gaps = {"invariance": proven.invariance_gap, "prior": proven.prior_gap}
+    high = [name for name, gap in gaps.items() if gap > 0.5 * proven.bound.undecided]
+    if high == ["invariance"]:
+        return [
+            f"The invariance is what is not minimized: train longer, or raise method.beta={beta:g} "
+            "(CPLearn, tables 7 and 9)."
+        ]
+    if high == ["prior"]:
+        return [
+            f"The matching prior is what is not minimized, so that few codes are used: lower "
+            f"method.beta={beta:g} (CPLearn, tables 7 and 9)."
+        ]
+    return []
+
+
+def embedding_words(
+    aligned: CodeAlignment,
+    blocks: Blocks,
+    spread: Decorrelation,
+    chance: float,
+    shape: tuple[int, int],
+) -> list[str]:
+    """How the embeddings of held-out images lie."""
+    cosines = [
+        f"{value:.2f} {name}"
+        for name, value in (("of one code", blocks.within), ("of different codes", blocks.between))
+        if value is not None
+    ]
+    return [
+        f"{blocks.used:,} of {shape[1]:,} codes have one of {len(aligned.code):,} images, as "
+        f"evenly as {blocks.effective:.4g}; the most used has {blocks.largest:.1%}. Mean cosine of "
+        f"two images: {', '.join(cosines)}.",
+        f"An embedding has a cosine of {aligned.cosine.mean():.2f} with its code (1 is perfect, "
+        f"{chance:.2f} is what a random direction has) and {aligned.runner_up.mean():.2f} with the "
+        f"next; {aligned.agreement.mean():.0%} of its signs are those of its code.",
+        f"The embeddings fill {spread.participation:.3g} of {shape[0]:,} dimensions; entries of "
+        f"H'H off the diagonal are {spread.off_diagonal:.2g} of those on it.",
+    ]
+
+
+def dictionary_words(found: Coherence, dim: int, num_codes: int) -> str:
+    """Quasi-orthogonality of the codes against theory."""
+    return (
+        f"Cosines of two codes have a standard deviation of {found.std:.3f} (theory "
+        f"{cosine_std(dim):.3f} for f = {dim:,}), a mean size of {found.mean_abs:.3f} "
+        f"({mean_cosine(dim):.3f}) and at most {found.max_abs:.2f} (bound "
+        f"{largest_cosine(dim, num_codes):.2f})."
+    )
+
+
+def most_clusters(proven: Certificate) -> int:
+    """Clusters that predictions of these images could be told apart into."""
+    return min(proven.terms.codes, proven.terms.images)
+
+
+def collapse_table(
+    proven: Certificate,
+    aligned: CodeAlignment,
+    blocks: Blocks,
+    spread: Decorrelation,
+    shape: tuple[int, int],
+) -> Table:
+    """The four collapses: whether the theory excludes them for this run, and what is measured."""
+    at_minimum = proven.clusters >= NEARLY * most_clusters(proven)
+    on_codes = aligned.cosine.mean() >= NEARLY
+    enough = shape[1] >= shape[0]
+    images = len(aligned.code)
+    rows = (
+        (
+            "representation (Lemma 1)",
+            "yes" if proven.not_constant else "no",
+            _proven_clusters(proven),
+        ),
+        (
+            "cluster (Lemma 1)",
+            "yes" if at_minimum else "in part" if proven.not_constant else "no",
+            f"{_proven_clusters(proven)} of {most_clusters(proven):,}; as even as "
+            f"{blocks.effective:.4g} codes",
+        ),
+        (
+            "dimensional (Corollary 2)",
+            "yes" if at_minimum and on_codes and enough else "no",
+            f"{spread.participation:.3g} of {shape[0]:,} dimensions; cosine with the code "
+            f"{aligned.cosine.mean():.2f}; {shape[1]:,} codes",
+        ),
+        (
+            "intracluster (Corollary 3)",
+            "yes" if at_minimum and on_codes and shape[1] >= images else "no",
+            f"{images / blocks.used:.3g} images in a code that is used, at most "
+            f"{blocks.largest * images:.0f}",
+        ),
+    )
+    return Table(
+        "Collapses that the theory excludes",
+        ("collapse", "excluded", "evidence"),
+        rows,
+        "What is not excluded need not have happened: the theory is silent where the loss is "
+        "above its minimum, or the embeddings are not on their codes.",
+    )
+
+
+def _proven_clusters(proven):
+    if not proven.not_constant:
+        return "no clusters proven"
+    return f"at least {proven.clusters:.3g} clusters"
+
+
+def terms_table(proven: Certificate, beta: float, log: list[dict]) -> Table:
+    """The two terms beside their bounds."""
+    terms, bound = proven.terms, proven.bound
+    last = next((row for row in reversed(log) if "matching_prior" in row), {})
+    trained = [last.get("invariance"), last.get("matching_prior"), last.get("loss")]
+    if trained[0] is not None:
+        trained[0] /= beta
+    rows = (
+        ("invariance, without beta", terms.invariance, bound.invariance, trained[0]),
+        ("matching prior", terms.matching_prior, bound.matching_prior, trained[1]),
+        (f"loss, beta = {beta:g}", proven.loss, bound.total, trained[2]),
+    )
+    notes = [f"Bounds of Lemma 1. No {terms.images:,} images have a loss below {bound.batch:.3g}"]
+    if bound.constant is not None:
+        notes.append(f", and none that is the same for all images below {bound.constant:.3g}")
+    return Table(
+        "Loss and bound, in nats",
+        ("term", f"{terms.images:,} images", "bound", "last epoch, by batch"),
+        rows,
+        "".join(notes) + ".",
+    )
+
+
+def codes_table(
+    aligned: CodeAlignment, labels: np.ndarray | None, classes: tuple[str, ...]
+) -> Table:
+    """The codes with most images."""
+    found = aligned.per_code()
+    rows = []
+    for code, images, cosine, agreement in zip(*found.values(), strict=True):
+        row = [int(code), int(images), float(cosine), float(agreement)]
+        if labels is not None:
+            counts = np.bincount(labels[aligned.code == code])
+            row += [str(classes[counts.argmax()]), float(counts.max() / images)]
+        rows.append(tuple(row))
+        if len(rows) == SHOWN:
+            break
+    head = ["code", "images", "cosine", "signs that agree"]
+    head += [] if labels is None else ["most frequent class", "share of it"]
+    return Table("The codes with most images", tuple(head), tuple(rows))
