@@ -179,6 +179,7 @@ from keras_ssl.analysis.usage import (
     joint_counts,
     typical_images,
 )
+from keras_ssl.analysis.verdict import Verdict, judge, verdict_values, verdict_words
 
 __all__ = [
     "AffineLayer",
@@ -206,6 +207,7 @@ __all__ = [
     "StepCost",
     "Table",
     "TransformationAccuracy",
+    "Verdict",
     "activation_patterns",
     "affine_layers",
     "alignment",
@@ -250,6 +252,7 @@ __all__ = [
     "interaction_information",
     "joint_counts",
     "joint_table",
+    "judge",
     "koleo",
     "kozachenko_leonenko",
     "kozachenko_leonenko_1d",
@@ -312,6 +315,8 @@ __all__ = [
     "unexplained_variance",
     "uniformity",
     "unit_rows",
+    "verdict_values",
+    "verdict_words",
     "weight_rank",
     "weight_rankme",
     "weight_spectrum",

@@ -14,7 +14,7 @@ from keras_ssl.core.files import ANALYSIS, write_text
 from keras_ssl.evaluation.feature_cache import scratch_in
 from keras_ssl.evaluation.results import to_json
 from keras_ssl.ops.precision import full_float32
-from stages.analysis import codes, pictures
+from stages.analysis import codes, collapse, pictures
 from stages.analysis.subject import Subject
 from stages.evaluation import evaluation_memory, float32_method
 from stages.inputs import Inputs
@@ -22,6 +22,7 @@ from stages.report import write_run_report
 
 # (what it is, function of a `Subject` -> `Section`, or None where there is nothing to say).
 ANALYSES: tuple[tuple[str, Callable[[Subject], Section | None]], ...] = (
+    ("collapse", collapse.section),
     ("codes of CPLearn", codes.section),
     ("views", pictures.views),
     ("map", pictures.feature_map),

@@ -1,0 +1,310 @@
+"""Say in words whether a run has collapsed, on what evidence, and what usually cures it.
+
+Every bound that a verdict rests on stands in `BOUNDS`, once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from keras_ssl.analysis.collapse import ClusterUsage, OutputMeasures
+from keras_ssl.analysis.cures import cure_of
+from keras_ssl.analysis.sections import Section
+from keras_ssl.analysis.usage import CodeUsage
+
+State = Literal["collapsed", "partly collapsed", "healthy", "cannot tell"]
+STATES = ("collapsed", "partly collapsed", "healthy", "cannot tell")  # the worst first
+KINDS = ("representation", "dimensional", "cluster", "intracluster")
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A measure below `collapsed`, or at least below `partly`, is a sign of collapse."""
+
+    collapsed: float
+    partly: float
+
+    def state(self, value: float) -> State:
+        if value < self.collapsed:
+            return "collapsed"
+        return "partly collapsed" if value < self.partly else "healthy"
+
+
+BOUNDS = {
+    "spread of what is compared": Bound(0.10, 0.15),
+    "standard deviation of what is compared": Bound(0.05, 0.10),
+    "spread of features": Bound(0.02, 0.05),
+    "dimensions": Bound(3, 5),
+    "evenness of clusters": Bound(0.30, 0.40),
+    "evenness of codes": Bound(0.10, 0.30),
+    "variance within clusters": Bound(0.05, 0.10),
+}
+UNSCALED = ("vicreg", "simmer")  # losses of outputs as they are; others compare directions
+UNASKED = ("barlow_twins",)  # clusters are read off such a method, which does not ask for any
+_CONSTANT = 0.5  # share of constant columns from which outputs count as partly constant
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is to be said of one kind of collapse.
+
+    Attributes:
+        kind: "representation", "dimensional", "cluster" or "intracluster".
+        state: "collapsed", "partly collapsed", "healthy" or "cannot tell".
+        evidence: sentences with a number and its bound, the decisive one first.
+        cure: what usually helps, in settings of the run; "" where nothing has collapsed.
+
+    Example:
+
+    >>> print(Verdict("cluster", "healthy", ("26 of 128 clusters are in use",), ""))
+    Cluster: healthy. 26 of 128 clusters are in use.
+    """
+
+    kind: str
+    state: State
+    evidence: tuple[str, ...]
+    cure: str = ""
+
+    def __str__(self) -> str:
+        evidence = "; ".join(self.evidence)
+        text = f"{self.kind.capitalize()}: {self.state}. {evidence[:1].upper()}{evidence[1:]}."
+        return text + (f" Usual cure: {self.cure}." if self.cure else "")
+
+
+@dataclass(frozen=True)
+class _Finding:
+    state: State
+    words: str
+
+
+def judge(
+    outputs: Mapping[str, OutputMeasures | None],
+    *,
+    method: str,
+    clusters: ClusterUsage | None = None,
+    codes: CodeUsage | None = None,
+    within: float | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> tuple[Verdict, ...]:
+    """Judge the four kinds of collapse from what has been measured.
+
+    Args:
+        outputs: {"features", "embeddings", "projections": measures}; projections are what the loss
+            compares, and where they are missing the last of the others takes their place.
+        method: name, such as "simclr" or "sem_byol".
+        clusters: usage of the method's clusters, or None.
+        codes: usage of the simplices' vertices, or None.
+        within: `within_share` of the projections in the method's clusters, or None.
+        settings: {setting: value} of the run, for the cures.
+
+    Returns:
+        A `Verdict` for each of `KINDS`.
+
+    Example:
+
+    >>> from keras_ssl.analysis import measure_outputs
+    >>> outputs = {"projections": measure_outputs(np.ones((100, 4)), components=())}
+    >>> verdict = judge(outputs, method="simsiam", settings={"method.stop_gradient": False})[0]
+    >>> verdict.state, verdict.cure
+    ('collapsed', '--set method.stop_gradient=true')
+    """
+    base, settings = method.removeprefix("sem_"), settings or {}
+    compared = list(outputs)[-1]
+    constant = _representation({compared: outputs[compared]}, compared, base)
+    flat = bool(constant) and constant[0].state == "collapsed"
+    findings = {
+        "representation": _representation(outputs, compared, base),
+        "dimensional": [] if flat else _dimensional(outputs, compared),
+        "cluster": _cluster(clusters, codes, base),
+        "intracluster": [] if flat else _intracluster(within),
+    }
+    reasons = {
+        "representation": "No output is finite",
+        "dimensional": _why_not(flat, "No output is finite"),
+        "cluster": "The method has no clusters",
+        "intracluster": _why_not(flat, _why_not_within(clusters, base)),
+    }
+    return tuple(
+        _verdict(kind, findings[kind], reasons[kind], codes, method, settings) for kind in KINDS
+    )
+
+
+def _verdict(kind, findings, reason, codes, method, settings):
+    if not findings:
+        return Verdict(kind, "cannot tell", (reason,))
+    findings = sorted(findings, key=lambda finding: STATES.index(finding.state))
+    state = findings[0].state
+    evidence = tuple(finding.words for finding in findings)
+    if state == "healthy":
+        return Verdict(kind, state, evidence)
+    of_codes = kind == "cluster" and codes is not None and "simplices" in evidence[0]
+    return Verdict(kind, state, evidence, cure_of("codes" if of_codes else kind, method, settings))
+
+
+def _why_not(flat, otherwise):
+    return "What is compared hardly varies between images" if flat else otherwise
+
+
+def _why_not_within(clusters, method):
+    if clusters is None or method in UNASKED:
+        return "The method has no clusters"
+    return "Too few images in too few clusters"
+
+
+def _below(value, bound, form):
+    """`0.03 (collapsed below 0.1)`."""
+    return f"{value:{form}} (collapsed below {bound.collapsed:g})"
+
+
+def _representation(outputs, compared, method):
+    found = []
+    for name, measures in reversed(outputs.items()):
+        if measures is None:
+            continue
+        value, words = measures.std, "spread of directions of the"
+        bound = BOUNDS["spread of features"]
+        if name == compared and method in UNSCALED:
+            value, words = measures.deviation, "standard deviation of the"
+            bound = BOUNDS["standard deviation of what is compared"]
+        elif name == compared:
+            bound = BOUNDS["spread of what is compared"]
+        state = bound.state(value)
+        if measures.constant >= _CONSTANT:
+            state = "collapsed" if measures.constant == 1 else min(state, STATES[1], key=_worse)
+        text = f"{words} {name} {_below(value, bound, '.3g')}"
+        if measures.constant:
+            text += f", {measures.constant:.0%} of their columns are constant"
+        if measures.finite < 1:
+            text += f", {1 - measures.finite:.0%} of the images have none that is finite"
+        found.append(_Finding(state, text))
+    return found
+
+
+def _worse(state):
+    return STATES.index(state)
+
+
+def _dimensional(outputs, compared):
+    found = []
+    for name, measures in reversed(outputs.items()):
+        if measures is None:
+            continue
+        spectrum, bound = measures.spectrum, BOUNDS["dimensions"]
+        if spectrum.ceiling <= bound.partly:  # so few images or columns say nothing
+            continue
+        dimensions = spectrum.dimensions()
+        state = bound.state(dimensions)
+        if name != compared and state == "collapsed":
+            state = "partly collapsed"
+        words = (
+            f"99 % of the variance of the {name} lies in {dimensions} of {spectrum.ceiling} "
+            f"dimensions (collapsed below {bound.collapsed:g}; {spectrum.samples:,} images)"
+        )
+        found.append(_Finding(state, words))
+    return found
+
+
+def _cluster(clusters, codes, method):
+    found = []
+    if clusters is not None and method not in UNASKED:
+        bound = BOUNDS["evenness of clusters"]
+        words = (
+            f"the images use {clusters.effective:.3g} of {len(clusters.counts)} clusters "
+            f"effectively ({clusters.empty} are empty), evenness "
+            f"{_below(clusters.evenness, bound, '.2f')}"
+        )
+        found.append(_Finding(bound.state(clusters.evenness), words))
+    if codes is not None:
+        found.append(_code_finding(codes))
+    return found
+
+
+def _code_finding(codes):
+    """Simplices count as dead by their evenness; the run by the share of dead ones."""
+    bound = BOUNDS["evenness of codes"]
+    size = codes.counts.shape[1]
+    evenness = np.log(codes.effective) / np.log(size)
+    dead = float(np.mean(evenness < bound.collapsed))
+    state = "collapsed" if dead > 0.5 else bound.state(float(np.median(evenness)))
+    if state == "healthy" and dead > 0.1:
+        state = "partly collapsed"
+    words = (
+        f"the simplices use {np.median(codes.effective):.3g} of {size} vertices effectively "
+        f"(median), {dead:.0%} of them use one alone (collapsed above 50%)"
+    )
+    return _Finding(state, words)
+
+
+def _intracluster(within):
+    if within is None:
+        return []
+    bound = BOUNDS["variance within clusters"]
+    words = f"variance within clusters is {_below(within, bound, '.3g')} of all variance"
+    return [_Finding(bound.state(within), words)]
+
+
+def overall(verdicts: tuple[Verdict, ...]) -> str:
+    """One sentence on all kinds together.
+
+    Example:
+
+    >>> overall((Verdict("cluster", "collapsed", ("one cluster is used",)),))
+    'This run has collapsed: cluster collapse.'
+    """
+    worst = overall_state(verdicts)
+    if worst == "healthy":
+        return "No collapse is seen."
+    if worst == "cannot tell":
+        return "Whether this run has collapsed cannot be told."
+    kinds = [verdict.kind for verdict in verdicts if verdict.state == worst]
+    return f"This run has {worst}: {' and '.join(kinds)} collapse."
+
+
+def overall_state(verdicts: tuple[Verdict, ...]) -> State:
+    """The worst state of all kinds; "cannot tell" only where nothing can be told of any."""
+    return min((verdict.state for verdict in verdicts), key=_worse)
+
+
+def verdict_values(verdicts: tuple[Verdict, ...]) -> dict[str, Any]:
+    """What `analysis.json` keeps of the verdicts: {"overall", "state", kind: {...}}.
+
+    Example:
+
+    >>> verdict_values((Verdict("cluster", "healthy", ("a", "b")),))["cluster"]["state"]
+    'healthy'
+    """
+    values: dict[str, Any] = {"overall": overall(verdicts), "state": overall_state(verdicts)}
+    for verdict in verdicts:
+        values[verdict.kind] = {
+            "state": verdict.state,
+            "evidence": "; ".join(verdict.evidence),
+            "cure": verdict.cure,
+            "words": str(verdict),
+        }
+    return values
+
+
+def verdict_words(section: Section | Mapping[str, Any]) -> list[str]:
+    """The verdict of a section "collapse", in sentences: the overall one, then the worst kinds.
+
+    Args:
+        section: the section, or its values, also as `analysis.json` has them.
+
+    Returns:
+        Sentences; none for a section without a verdict.
+
+    Example:
+
+    >>> values = {"verdict": verdict_values((Verdict("cluster", "healthy", ("all are used",)),))}
+    >>> verdict_words(values)
+    ['No collapse is seen.', 'Cluster: healthy. All are used.']
+    """
+    values = section.values if isinstance(section, Section) else section
+    verdict = values.get("verdict")
+    if verdict is None:
+        return []
+    kinds = [verdict[kind] for kind in KINDS if kind in verdict]
+    kinds.sort(key=lambda each: _worse(each["state"]))
+    return [verdict["overall"], *(each["words"] for each in kinds)]

@@ -1,0 +1,126 @@
+"""A verdict names the kind that collapsed, with a number, a bound and a setting."""
+
+import numpy as np
+import pytest
+
+from keras_ssl.analysis.collapse import cluster_usage, measure_outputs
+from keras_ssl.analysis.cures import CURES, cure_of
+from keras_ssl.analysis.sections import Section, section_from_plain, section_to_plain
+from keras_ssl.analysis.usage import code_usage
+from keras_ssl.analysis.verdict import (
+    BOUNDS,
+    KINDS,
+    judge,
+    overall_state,
+    verdict_values,
+    verdict_words,
+)
+from keras_ssl.config import resolve
+from stages.request import read_catalog
+
+GENERATOR = np.random.default_rng(0)
+SPREAD = GENERATOR.normal(size=(300, 16))
+EVEN = cluster_usage(np.arange(300) % 20, 20)
+
+
+def measured(z):
+    return measure_outputs(z, components=())
+
+
+def states(projections=SPREAD, features=SPREAD, method="swav", **options):
+    outputs = {"features": measured(features), "projections": measured(projections)}
+    verdicts = judge(outputs, method=method, **options)
+    assert tuple(verdict.kind for verdict in verdicts) == KINDS
+    return {verdict.kind: verdict.state for verdict in verdicts}
+
+
+def test_even_outputs_and_clusters_are_healthy():
+    found = states(clusters=EVEN, within=0.5)
+    assert set(found.values()) == {"healthy"}
+
+
+@pytest.mark.parametrize("constant", [np.ones((300, 16)), np.zeros((300, 16))])
+def test_a_constant_is_a_representation_collapse_that_hides_dimensions(constant):
+    found = states(constant)
+    assert found["representation"] == "collapsed" and found["dimensional"] == "cannot tell"
+
+
+def test_a_shrunken_output_has_collapsed_only_for_a_loss_that_has_a_scale():
+    assert states(0.01 * SPREAD, method="vicreg")["representation"] == "collapsed"
+    assert states(0.01 * SPREAD, method="sem_simmer")["representation"] == "collapsed"
+    assert states(0.01 * SPREAD, method="byol")["representation"] == "healthy"
+
+
+def test_few_directions_are_a_dimensional_collapse_alone():
+    found = states(SPREAD[:, :2] @ SPREAD[:2])
+    assert found["dimensional"] == "collapsed" and found["representation"] == "healthy"
+    found = states(features=SPREAD[:, :2] @ SPREAD[:2])
+    assert found["dimensional"] == "partly collapsed"
+
+
+def test_dimensions_of_two_columns_cannot_be_told():
+    assert states(SPREAD[:, :2], SPREAD[:, :2])["dimensional"] == "cannot tell"
+
+
+def test_few_clusters_in_use_are_a_cluster_collapse_alone():
+    found = states(clusters=cluster_usage(np.arange(300) % 2, 128), within=0.5)
+    assert found["cluster"] == "collapsed" and found["dimensional"] == "healthy"
+    assert states(clusters=cluster_usage(np.zeros(300, int), 8))["cluster"] == "collapsed"
+
+
+def test_clusters_that_are_not_asked_for_are_not_judged():
+    one = cluster_usage(np.zeros(300, int), 8)
+    assert states(clusters=one, method="sem_barlow_twins")["cluster"] == "cannot tell"
+
+
+def test_simplices_of_one_vertex_are_a_cluster_collapse():
+    dead = code_usage(np.zeros((300, 4), int), 5)
+    lively = code_usage(GENERATOR.integers(0, 5, (300, 4)), 5)
+    assert states(codes=dead, method="sem_byol")["cluster"] == "collapsed"
+    assert states(codes=lively, method="sem_byol")["cluster"] == "healthy"
+    outputs = {"projections": measured(SPREAD)}
+    verdict = judge(outputs, method="sem_byol", codes=dead, settings={"neck.temperature": 0.1})[2]
+    assert "neck.temperature" in verdict.cure
+
+
+def test_points_in_clusters_are_an_intracluster_collapse():
+    assert states(clusters=EVEN, within=0.001)["intracluster"] == "collapsed"
+    assert states(clusters=EVEN, within=None)["intracluster"] == "cannot tell"
+
+
+def test_outputs_that_are_not_finite_cannot_be_told():
+    found = judge({"projections": measured(np.full((9, 2), np.nan))}, method="byol")
+    assert overall_state(found) == "cannot tell"
+    assert verdict_words({"verdict": verdict_values(found)})[0].endswith("cannot be told.")
+
+
+def test_words_put_the_collapse_first_and_survive_a_file():
+    outputs = {"projections": measured(np.ones((300, 4)))}
+    settings = {"method.stop_gradient": False}
+    found = judge(outputs, method="simsiam", settings=settings)
+    section = Section("collapse", "Collapse", values={"verdict": verdict_values(found)})
+    words = verdict_words(section)
+    assert words[0] == "This run has collapsed: representation collapse."
+    assert "collapsed below" in words[1] and "method.stop_gradient=true" in words[1]
+    assert verdict_words(section_from_plain(section_to_plain(section))) == words
+    assert verdict_words({}) == []
+
+
+def test_bounds_of_a_collapse_lie_below_those_of_a_part():
+    assert all(0 < bound.collapsed < bound.partly for bound in BOUNDS.values())
+
+
+def test_a_cure_that_is_in_place_gives_way_to_the_next():
+    off, on = {"method.stop_gradient": False}, {"method.stop_gradient": True}
+    assert "stop_gradient" in cure_of("representation", "simsiam", off)
+    on |= {"method.covariance_weight": 0.0}
+    assert cure_of("representation", "simsiam", on) == "a larger method.covariance_weight (here 0)"
+    assert cure_of("representation", "simsiam", {}) == ""
+
+
+@pytest.mark.parametrize("kind", CURES)
+def test_every_cure_is_a_setting_of_its_method(kind):
+    catalog = read_catalog()
+    for method, cures in CURES[kind].items():
+        settings = resolve(catalog, method or "sem_byol").settings
+        assert [key for key, _ in cures if key not in settings] == []

@@ -1,0 +1,44 @@
+"""The section on collapse: words first, values of every output, plots of finite numbers."""
+
+import math
+
+import numpy as np
+import pytest
+
+from keras_ssl.analysis.sections import section_to_plain
+from keras_ssl.analysis.verdict import KINDS
+from stages.analysis.collapse import section
+from tests.unit.stages.test_subject import subject
+
+
+@pytest.mark.parametrize("name", ["simclr", "sem_swav"])
+def test_every_output_is_measured(name):
+    found = section(subject(name))
+    outputs = ["features", *(["embeddings"] if "sem" in name else []), "projections"]
+    assert list(found.values["outputs"]) == outputs
+    assert all(kind in found.values["verdict"] for kind in KINDS)
+    assert found.words[0] == found.values["verdict"]["overall"]
+    assert found.words[-1].startswith("Measured on 20 held-out images")
+    names = {plot.name for plot in found.plots}
+    assert "covariance_spectrum" in names
+    assert ({"cluster_usage", "code_usage"} <= names) == ("sem" in name)
+    assert found.tables[0].head == ("measure", *outputs)
+
+
+def test_plots_hold_finite_numbers():
+    plain = section_to_plain(section(subject("sem_swav")))
+    for plot in plain["plots"]:
+        for arrays in plot["series"].values():
+            for values in arrays.values():
+                assert all(math.isfinite(value) for value in values)
+                assert len(values) > 0
+
+
+def test_a_network_whose_outputs_are_no_numbers_has_a_section():
+    of = subject("simclr", "--seed=3")
+    of.__dict__["features"] = np.full((20, 8), np.nan, "float32")
+    of.__dict__["projections"] = np.full((20, 8), np.nan, "float32")
+    found = section(of)
+    assert found.values["outputs"]["features"] is None
+    assert found.words[0] == "Whether this run has collapsed cannot be told."
+    assert section_to_plain(found)["values"]["verdict"]["state"] == "cannot tell"
