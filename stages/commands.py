@@ -12,8 +12,9 @@ import keras
 
 import keras_ssl.config as config
 from keras_ssl.core.errors import UserError
-from keras_ssl.core.files import ANALYSIS, RESULTS, remove_leftovers
-from stages import analysis, artifacts, cost, evaluation, finetuning, inputs, training
+from keras_ssl.core.files import REPORT, RESULTS, remove_leftovers
+from stages import artifacts, cost, evaluation, finetuning, inputs, training
+from stages.analysis.analyze import analyze as analyze_run
 from stages.devices import resolve_auto
 from stages.request import INTERRUPTED, MODELS, check_mode, is_trained, read_catalog
 from stages.transfer import evaluate_transfer
@@ -93,7 +94,7 @@ def pretrain(recipe: config.Recipe, workdir: Path, resume: bool = False) -> int 
     images, preprocessing = data.data.evaluation_images, data.preprocessing
     steps = [lambda: evaluation.evaluate(recipe, data, encoder, workdir, resume, again=again)]
     if recipe.analysis.enabled:
-        steps.append(lambda: analysis.analyze(recipe, data, encoder, workdir))
+        steps.append(lambda: analyze_run(recipe, data, encoder, workdir, brief=True))
     if not (resume and artifacts.exports_of(workdir)):
         steps.append(lambda: artifacts.export(recipe, preprocessing, images, encoder, workdir))
     each_of(steps)
@@ -121,7 +122,7 @@ def complete(recipe: config.Recipe, workdir: Path):
         evaluation.evaluate(recipe, run.inputs, run.encoder, workdir, resume=True)
 
     steps = [evaluate_missing]
-    if recipe.analysis.enabled and not (workdir / ANALYSIS).exists():
+    if recipe.analysis.enabled and not (workdir / REPORT).exists():
         steps.append(lambda: analyze(recipe, workdir))
     if not exports:
         steps.append(lambda: export(recipe, workdir))
@@ -159,7 +160,7 @@ def evaluate(recipe: config.Recipe, workdir: Path):
 def analyze(recipe: config.Recipe, workdir: Path):
     """Look at what a run has learned, and write `analysis.json` and `report.html`."""
     run = open_run(workdir, recipe)
-    analysis.analyze(recipe, run.inputs, run.encoder, workdir)
+    analyze_run(recipe, run.inputs, run.encoder, workdir)
 
 
 def finetune(recipe: config.Recipe, workdir: Path):

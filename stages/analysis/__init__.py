@@ -1,5 +1,1 @@
-"""Look at what a run has learned: sections of `keras_ssl.analysis`, and the page of them."""
-
-from stages.analysis.analyze import analyze
-
-__all__ = ["analyze"]
+"""Look at what a run has learned, and write the page that shows it."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 
 from keras_ssl.analysis.sections import Section, section_from_plain, section_to_plain
+from keras_ssl.analysis.verdict import verdict_words
 from keras_ssl.config import Recipe
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.files import ANALYSIS, write_text
@@ -31,10 +32,15 @@ ANALYSES: tuple[tuple[str, Callable[[Subject], Section | None]], ...] = (
 
 
 @full_float32()
-def analyze(recipe: Recipe, inputs: Inputs, encoder: keras.Model, workdir: Path):
+def analyze(
+    recipe: Recipe, inputs: Inputs, encoder: keras.Model, workdir: Path, *, brief: bool = False
+):
     """Look at a run, print what was found, and write `analysis.json` and `report.html`.
 
     What cannot be looked at is reported and left out; the rest is written all the same.
+
+    Args:
+        brief: whether to print the verdict alone, and no further sentences.
     """
     started = time.perf_counter()
     subject = subject_of(recipe, inputs, encoder, workdir)
@@ -42,11 +48,19 @@ def analyze(recipe: Recipe, inputs: Inputs, encoder: keras.Model, workdir: Path)
         sections, left_out = look_at(subject)
         write_analysis(workdir, sections, left_out)
         page = write_run_report(subject, sections, left_out)
-    for section in sections:
-        print(f"\n{section.title}", *(f"  {words}" for words in section.words), sep="\n")
-    print(*(f"Left out: {text}" for text in left_out), sep="\n")
+    print(format_sections(sections, left_out, brief=brief))
     seconds = time.perf_counter() - started
-    print(f"Wrote {Path(workdir) / ANALYSIS} and {page} in {seconds:.0f} s.")
+    print(f"Wrote {page} and {Path(workdir) / ANALYSIS} in {seconds:.0f} s.")
+
+
+def format_sections(sections: list[Section], left_out: list[str], *, brief: bool) -> str:
+    """What is printed of an analysis: the verdict, or the sentences of every section."""
+    told = [(each.title, verdict_words(each) if brief else each.words) for each in sections]
+    parts = [
+        "\n".join([title, *(f"  {words}" for words in lines)]) for title, lines in told if lines
+    ]
+    parts += [f"Left out: {text}" for text in left_out]
+    return "\n" + "\n\n".join(parts) + "\n"
 
 
 def subject_of(
@@ -69,8 +83,11 @@ def look_at(subject: Subject) -> tuple[list[Section], list[str]]:
         print(f"Analyzing {title} ...", flush=True)
         try:
             section = function(subject)
-        except (UserError, MemoryError) as error:
-            left_out.append(f"{title}: {error or 'not enough memory'}")
+        except UserError as error:
+            left_out.append(f"{title}: {error}")
+            continue
+        except Exception as error:  # of a run that nobody thought of; the others are looked at
+            left_out.append(f"{title}: {type(error).__name__}: {error}")
             continue
         if section is not None:
             sections.append(section)
