@@ -130,7 +130,6 @@ from keras_ssl.analysis.neighbors import (
     sample_rows,
     typical_of_clusters,
     typical_of_codes,
-    unit_rows,
 )
 from keras_ssl.analysis.projector import linear_weights, weight_rank, weight_rankme, weight_spectrum
 from keras_ssl.analysis.sections import (
