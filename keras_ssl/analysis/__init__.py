@@ -170,7 +170,11 @@ from keras_ssl.analysis.tangents import (
     rotation_rank,
     transformed,
 )
-from keras_ssl.analysis.transformations import TransformationAccuracy, transformation_accuracy
+from keras_ssl.analysis.transformations import (
+    TransformationAccuracy,
+    random_projection,
+    transformation_accuracy,
+)
 from keras_ssl.analysis.usage import (
     CodeUsage,
     code_information,
@@ -286,6 +290,7 @@ __all__ = [
     "phi_sem",
     "principal_components",
     "random_codes",
+    "random_projection",
     "rank_tau",
     "rankme",
     "region_statistics",

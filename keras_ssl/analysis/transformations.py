@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.linear_model import RidgeClassifierCV
+from scipy.sparse import csr_matrix
 
+from keras_ssl.analysis.linear import ridge_classifier
 from keras_ssl.core.errors import UserError
-
-_PENALTIES = np.logspace(-3, 3, 7)  # per image and unit variance; chosen by leave-one-out
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,8 @@ def transformation_accuracy(
     """Tell by a linear probe how each image was transformed, from its features.
 
     An encoder that is invariant to a transformation leaves nothing to tell: the accuracy is that of
-    chance. All transformations of an image are on the same side of the split. The probe is a ridge
-    classifier in closed form; its penalty is chosen by leave-one-out among the train images.
+    chance. All transformations of an image are on the same side of the split. The probe is
+    `ridge_classifier` of standardized features.
 
     Args:
         features: {transformation: (n, dim)}, two or more, of the same n images in the same order;
@@ -79,7 +78,7 @@ def transformation_accuracy(
     rows = np.concatenate([block[train] for block in blocks])
     mean, spread = standardization(rows)
     labels = np.repeat(np.arange(len(blocks)), len(train))
-    probe = RidgeClassifierCV(_PENALTIES * len(rows)).fit((rows - mean) / spread, labels)
+    probe = ridge_classifier((rows - mean) / spread, labels)
     correct = [
         np.mean(probe.predict((block[test] - mean) / spread) == label)
         for label, block in enumerate(blocks)
@@ -96,6 +95,39 @@ def _check(blocks):
             "Features of two or more transformations of the same images are compared, each (n, "
             f"dim) with 4 images or more. Received {len(blocks)} of shapes {shapes}."
         )
+
+
+def random_projection(rows: np.ndarray, width: int, *, seed: int = 0) -> np.ndarray:
+    """Narrow wide rows: every column is added to, or subtracted from, one of `width` sums.
+
+    Lengths and products of rows are kept in expectation, up to about 1 / sqrt(width) of the
+    lengths; in the time of reading the rows once.
+
+    Args:
+        rows: (n, dim) float.
+        width: int > 0. Rows of so many columns or fewer are returned as they are.
+        seed: int >= 0. Of the sums and signs: the same for the same dim, so that arrays of the
+            same columns can be compared.
+
+    Returns:
+        (n, min(dim, width)) float32.
+
+    Example:
+
+    >>> rows = np.random.default_rng(0).normal(size=(2, 20000))
+    >>> narrow = random_projection(rows, 4096)
+    >>> narrow.shape, bool(abs(np.linalg.norm(narrow) / np.linalg.norm(rows) - 1.0) < 0.05)
+    ((2, 4096), True)
+
+    Reference: Weinberger et al., Feature hashing for large scale multitask learning, 2009.
+    """
+    dim = rows.shape[1]
+    if dim <= width:
+        return np.asarray(rows, "float32")
+    draw = np.random.default_rng(seed)
+    sums, signs = draw.integers(width, size=dim), draw.choice(np.float32([-1.0, 1.0]), dim)
+    matrix = csr_matrix((signs, sums, np.arange(dim + 1)), (dim, width))
+    return np.asarray(np.asarray(rows, "float32") @ matrix)
 
 
 def standardization(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -280,6 +280,16 @@ def test_collapsed_rows_give_a_critic_that_knows_nothing(kind):
     np.testing.assert_allclose([found[name] for name in ("infonce", "tuba", "dv")], 0.0, atol=1e-5)
 
 
+@pytest.mark.slow
+def test_validation_pairs_keep_a_critic_from_learning_by_heart():
+    x, y = gaussian_pairs(460, rho=0.8, dim=8)
+    train, validation, test = ((x[a:b], y[a:b]) for a, b in ((0, 60), (60, 260), (260, 460)))
+    options = {"steps": 200, "hidden": 64, "learning_rate": 3e-3}
+    free, kept = (train_critic(*train, validation=v, **options) for v in (None, validation))
+    bounds = [float(infonce_bound(critic(list(test)))) for critic in (free, kept)]
+    assert bounds[0] < bounds[1] - 0.5 and bounds[1] > 0.0
+
+
 def test_unknown_critics_and_rows_without_a_partner_are_refused():
     x, y = gaussian_pairs(8)
     with pytest.raises(UserError, match="separable"):

@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from keras_ssl.analysis.transformations import standardization, transformation_accuracy
+from keras_ssl.analysis.transformations import (
+    random_projection,
+    standardization,
+    transformation_accuracy,
+)
 from keras_ssl.core.errors import UserError
 
 
@@ -72,6 +76,20 @@ def test_columns_without_spread_are_told_from_small_ones():
     mean, spread = standardization(rows)
     assert spread[0] == np.inf and 0 < spread[1] < 1e-6
     assert np.all(np.isfinite((rows - mean) / spread))
+
+
+def test_a_random_projection_keeps_products_and_what_is_narrow():
+    rows = features(20, 5000)
+    narrow = random_projection(rows, 2000)
+    assert narrow.shape == (20, 2000) and narrow.dtype == "float32"
+    np.testing.assert_allclose(narrow @ narrow.T, rows @ rows.T, atol=5 * 5000 / np.sqrt(2000))
+    np.testing.assert_array_equal(random_projection(2 * rows, 2000), 2 * narrow)
+    np.testing.assert_array_equal(random_projection(rows, 5000), np.float32(rows))
+
+
+def test_a_random_projection_adds_or_subtracts_each_column_once():
+    each = random_projection(np.eye(50), 7)
+    assert np.all(np.abs(each).sum(axis=1) == 1) and set(np.unique(each)) == {-1, 0, 1}
 
 
 def test_features_that_cannot_be_compared_are_refused():
