@@ -45,7 +45,7 @@ def run(options):
     if mode == "compare":
         if len(options.runs) < 2:
             raise UserError("--mode=compare takes the directories of two runs or more.")
-        return import_commands().compare(options.runs)
+        return import_commands().compare(options.runs, options.out)
     if options.show_cost:  # of a new run, by whatever mode it is asked for
         options.mode = "pretrain"
     recipe = request.recipe_of(options, catalog)

@@ -4,6 +4,7 @@ Those about a run take its recipe, in which settings of the evaluation may be ov
 directory. What is computed is on disk before the next thing begins.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import keras
 import keras_ssl.config as config
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.files import REPORT, RESULTS, remove_leftovers
-from stages import artifacts, cost, evaluation, finetuning, inputs, training
+from stages import artifacts, comparison, cost, evaluation, finetuning, inputs, training
 from stages.analysis.analyze import analyze as analyze_run
 from stages.devices import resolve_auto
 from stages.request import INTERRUPTED, MODELS, check_mode, is_trained, read_catalog
@@ -195,6 +196,12 @@ def show_cost(recipe: config.Recipe):
     cost.show(recipe)
 
 
-def compare(folders: list[str]):
-    """Print the results of runs next to each other."""
-    evaluation.compare(folders)
+def compare(folders: list[str], out: str | None = None):
+    """Print the results of runs next to each other, and write a page of all that is known of them.
+
+    Args:
+        folders: directories of two runs or more.
+        out: path of the page, by default `compare.html`.
+    """
+    page = functools.partial(comparison.compare, folders, out or "compare.html", read_catalog())
+    each_of([lambda: evaluation.compare(folders), page])

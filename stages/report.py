@@ -91,14 +91,18 @@ def facts_of(subject: "Subject") -> dict[str, dict[str, str]]:
         group: {name: lines[name] for name in names if name in lines}
         for group, names in _GROUPS.items()
     }
-    changed = {
+    facts["Cost"] = cost_of(subject)
+    facts["Settings of the command line"] = set_by_hand(recipe)
+    return {group: lines for group, lines in facts.items() if lines}
+
+
+def set_by_hand(recipe: Recipe) -> dict[str, str]:
+    """Settings that were asked for by flags: {name: value and flag}."""
+    return {
         name: f"{value} ({origin})"
         for name, (value, origin) in recipe.settings.items()
         if origin.startswith("--")
     }
-    facts["Cost"] = cost_of(subject)
-    facts["Settings of the command line"] = changed
-    return {group: lines for group, lines in facts.items() if lines}
 
 
 def _of_recipe(recipe: Recipe, subject: "Subject"):

@@ -52,7 +52,8 @@ OTHER_FLAGS = {
     "recipe": "the settings to start from, such as digits; by default those of the data set",
     "workdir": "directory of the run; by default a new one in runs/",
     "resume": "resume the run in --workdir",
-    "out": "where --mode=codes writes; by default the folder codes of the run",
+    "out": "where --mode=codes writes, by default the folder codes of the run; the page of "
+    "--mode=compare, by default compare.html",
     "set": "section.field=value, any other setting; may be repeated",
     "show_recipe": "print every setting and where it comes from, and stop",
     "show_cost": "print parameters, multiply-adds and the memory of a step, and stop",

@@ -53,7 +53,8 @@ def render_comparison(reports: Mapping[str, Report], results: Sequence[Table] = 
     for name, report in reports.items():
         for section in report.sections:
             sections.setdefault(section.name, {})[name] = section
-    blocks = [_block(of, f"s{number}") for number, of in enumerate(sections.values())]
+    colors = {name: number for number, name in enumerate(reports)}
+    blocks = [_block(of, f"s{number}", colors) for number, of in enumerate(sections.values())]
     facts = _facts(reports)
     verdicts = {name: report.verdict for name, report in reports.items() if report.verdict}
     return render_page(
@@ -83,14 +84,16 @@ def _facts(reports):
     return tables + ([Table("What is the same", ("", "all runs"), same)] if same else [])
 
 
-def _block(sections, prefix):
+def _block(sections, prefix, colors):
     """Sections of one name as the template takes them."""
     first = next(iter(sections.values()))
     plots = {}
     for run, section in sections.items():
         for plot in section.plots:
             plots.setdefault((plot.name, plot.kind), {})[run] = plot
-    figures = [_figure(of, f"{prefix}p{number}") for number, of in enumerate(plots.values())]
+    figures = [
+        _figure(of, f"{prefix}p{number}", colors) for number, of in enumerate(plots.values())
+    ]
     return block_of(
         f"{prefix}-{first.name}",
         first.title,
@@ -135,11 +138,14 @@ def merged_tables(tables: Mapping[str, Sequence[Table]]) -> list[Table]:
     return list(merged.values())
 
 
-def merged_plot(plots: Mapping[str, Plot]) -> tuple[Plot, dict[str, tuple[int, int]]]:
+def merged_plot(
+    plots: Mapping[str, Plot], colors: Mapping[str, int]
+) -> tuple[Plot, dict[str, tuple[int, int]]]:
     """Plots of one name of several runs as one: a run is a color, a series a dash.
 
     Args:
         plots: {name of a run: `Plot`}, all of one kind.
+        colors: {name of a run: number of its color}, the same in all plots.
 
     Returns:
         (`Plot` whose series begin with the name of their run, styles as in `draw`).
@@ -147,13 +153,15 @@ def merged_plot(plots: Mapping[str, Plot]) -> tuple[Plot, dict[str, tuple[int, i
     Example:
 
     >>> curve = {"loss": {"x": [1, 2], "y": [3.0, 2.0]}}
-    >>> merged, styles = merged_plot({run: Plot("p", "P", "lines", curve) for run in "ab"})
+    >>> plots = {run: Plot("p", "P", "lines", curve) for run in "ab"}
+    >>> merged, styles = merged_plot(plots, {"a": 0, "b": 1})
     >>> list(merged.series), styles
     (['a', 'b'], {'a': (0, 0), 'b': (1, 1)})
     """
     labels = list(dict.fromkeys(label for plot in plots.values() for label in plot.series))
     series, styles = {}, {}
-    for color, (run, plot) in enumerate(plots.items()):
+    for run, plot in plots.items():
+        color = colors[run]
         for label, data in plot.series.items():
             name = run if len(labels) == 1 else f"{run}: {label}"
             series[name] = data
@@ -161,12 +169,12 @@ def merged_plot(plots: Mapping[str, Plot]) -> tuple[Plot, dict[str, tuple[int, i
     return replace(next(iter(plots.values())), series=series), styles
 
 
-def _figure(plots, prefix):
+def _figure(plots, prefix, colors):
     """What is drawn of the plots of one name: all in one picture, or one for each run."""
     first = next(iter(plots.values()))
     count = sum(len(plot.series) for plot in plots.values())
     if first.kind in _OVERLAID and count <= MOST_CURVES:
-        plot, styles = merged_plot(plots)
+        plot, styles = merged_plot(plots, colors)
         return figure_of(plot, prefix, styles)
     panels, rows, failed = [], [], []
     for number, (run, plot) in enumerate(plots.items()):

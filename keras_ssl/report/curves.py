@@ -11,6 +11,20 @@ from keras_ssl.analysis.sections import Plot, Section
 _NOT_CURVES = ("epoch", "step", "time")
 _GROUPS = {
     "accuracy": ("Accuracy while training", "percent", ("knn", "linear")),
+    "feature_std": ("Standard deviation of the features", "", ("feature_std",)),
+    "feature_rank": (
+        "Directions that the features fill",
+        "",
+        ("feature_rankme", "feature_participation_ratio"),
+    ),
+    "feature_largest_share": (
+        "Share of the variance in the largest direction",
+        "",
+        ("feature_largest_share",),
+    ),
+    "simplicial_entropy": ("Mean entropy of the simplices", "nats", ("simplicial_entropy",)),
+    "largest_cluster": ("Share of images in the largest cluster", "", ("largest_cluster",)),
+    "ema_momentum": ("Momentum of the target network", "", ("ema_momentum",)),
     "learning_rate": ("Learning rate", "", ("learning_rate",)),
     "images_per_second": ("Speed", "images/s", ("images_per_second",)),
     "data_wait": ("Share of time spent waiting for data", "", ("data_wait",)),
@@ -18,7 +32,9 @@ _GROUPS = {
 _NOTES = {
     "loss": "The loss is the sum of its terms.",
     "accuracy": "Of held-out images, by k-NN and by a linear probe that trains along.",
-    "feature_std": "Mean standard deviation of the features over images: 0 is a collapse.",
+    "feature_std": "Mean over features, over held-out images: 0 is a collapse.",
+    "feature_rank": "RankMe (exp of the entropy of the singular values) and participation ratio.",
+    "simplicial_entropy": "0: one-hot codes; the logarithm of V: uniform.",
 }
 
 
@@ -52,14 +68,13 @@ def training_section(log: Sequence[Mapping[str, Any]], terms: Sequence[str] = ()
         if found:
             series = {name: _curve(log, name) for name in found}
             title = title if len(found) > 1 or group != "loss" else "Loss"
-            note = _NOTES.get(group, "") if len(found) > 1 else ""
+            note = _NOTES.get(group, "") if len(found) > 1 or group != "loss" else ""
             plots.append(Plot(group, title, "lines", series, "epoch", unit, note=note))
     grouped = {name for *_, members in groups.values() for name in members}
     for name in names:
         if name not in grouped:
             series, title = {name: _curve(log, name)}, name.replace("_", " ")
-            note = _NOTES.get(name, "")
-            plots.append(Plot(name, title, "lines", series, "epoch", note=note))
+            plots.append(Plot(name, title, "lines", series, "epoch"))
     return Section("training", "Training", _words(log, names), plots=_in_order(plots))
 
 

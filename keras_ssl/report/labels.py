@@ -33,17 +33,27 @@ def end_labels(axes: Any, ends: Sequence[tuple], *, log_y: bool):
     span = max(float(scale(high) - scale(low)), 1e-30)
     heights = [float((scale(y) - scale(low)) / span) for _, _, y, _ in ends]
     order = np.argsort(heights)
-    gap = min(0.085, 1.0 / max(len(ends) - 1, 1))
+    texts = [_in_lines(name) for name, *_ in ends]
+    gap = 0.14 if any("\n" in text for text in texts) else 0.085
+    gap = min(gap, 1.0 / max(len(ends) - 1, 1))
     placed = _apart([heights[i] for i in order], gap)
     for place, i in zip(placed, order, strict=True):
-        name, _, _, line = ends[i]
+        line = ends[i][-1]
         color, dash = line.get_color(), line.get_linestyle()
         where = {"transform": axes.transAxes, "clip_on": False, "linewidth": 1.6}
         marker = {"marker": line.get_marker(), "markersize": 4.5, "markevery": [1]}
         axes.plot([1.02, 1.06], [place] * 2, color=color, linestyle=dash, **where, **marker)
         text = {"transform": axes.transAxes, "va": "center", "fontsize": 8.5}
-        axes.text(1.08, place, short(name, 22), **text)
+        axes.text(1.08, place, texts[i], **text)
     axes.set_ylim(low, high)
+
+
+def _in_lines(name):
+    """A name on two lines where it is that of a run and what is measured of it, and long."""
+    run, between, what = name.partition(": ")
+    if len(name) <= 22 or not between:
+        return short(name, 22)
+    return f"{short(run, 22)}:\n{short(what, 22)}"
 
 
 def _apart(heights, gap):

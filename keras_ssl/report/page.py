@@ -190,7 +190,7 @@ def table_of(table: Table) -> dict:
 
 
 def _is_number(text):
-    return bool(re.fullmatch(r"[-+−]?[\d.,]+(e[-+]?\d+)?( ?±.*| ?%)?|-|–|—|", text))
+    return bool(re.fullmatch(r"[-+−]?[\d.,]+(e[-+]?\d+)?( ?±.*| ?%|\s\(.*\))?|-|–|—|", text))
 
 
 def text_of(value: Any) -> str:

@@ -187,12 +187,12 @@ class Subject:
     @functools.cached_property
     def log(self) -> list[dict]:
         """A dictionary for each epoch of the training, of `metrics.jsonl`."""
-        return _lines(self.workdir / METRICS)
+        return json_lines(self.workdir / METRICS)
 
     @functools.cached_property
     def spectra(self) -> list[dict]:
         """The spectra of the features that were kept while training."""
-        return _lines(self.workdir / SPECTRA)
+        return json_lines(self.workdir / SPECTRA)
 
     @functools.cached_property
     def results(self) -> list[Result]:
@@ -270,7 +270,7 @@ class Subject:
         return lambda images: np.asarray(largest(tf.constant(images)))
 
 
-def _lines(path):
+def json_lines(path: Path) -> list[dict]:
     """The lines of JSON of a file that are whole; none where there is no file."""
     if not path.exists():
         return []

@@ -234,7 +234,9 @@ def test_codes_of_the_data_are_those_of_the_saved_model_and_are_written_once(
 
 def test_runs_are_compared_side_by_side(workdir, tmp_path, capsys):
     copy = shutil.copytree(workdir, tmp_path / "run")
-    assert start("--mode=compare", str(workdir), str(copy)) == 0
+    page = tmp_path / "compare.html"
+    assert start("--mode=compare", f"--out={page}", str(workdir), str(copy)) == 0
+    assert "<svg" in page.read_text(encoding="utf-8")
     said = capsys.readouterr().out
     assert "pretrained, SEM tau_d=1" in said and "(+0.0 [+0.0, +0.0])" in said
     assert start("--mode=compare", str(workdir)) == 2

@@ -96,7 +96,8 @@ def test_a_run_is_evaluated_on_each_data_set_and_compared(datasets, tmp_path, ca
 
     assert transfer(sem, datasets[:1]) == 0
     assert "pretrained, SEM tau_d=0 " in capsys.readouterr().out
-    assert start("--mode=compare", str(plain), str(sem)) == 0
+    page = plain / "compare.html"
+    assert start("--mode=compare", f"--out={page}", str(plain), str(sem)) == 0
     heading, *lines = capsys.readouterr().out.splitlines()
     assert heading.split() == ["run", "representation", "transfer"]
     assert any("SEM tau_d=0 " in line for line in lines)  # beside the features of the other run

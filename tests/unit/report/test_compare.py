@@ -28,9 +28,11 @@ def test_curves_of_one_name_share_a_picture_and_matrices_do_not():
 
 def test_a_run_has_a_color_and_a_series_a_dash():
     series = {"loss": curve(1, 2), "term": curve(0, 1)}
-    merged, styles = merged_plot({run: Plot("p", "P", "lines", series) for run in "ab"})
-    assert list(merged.series) == ["a: loss", "a: term", "b: loss", "b: term"]
-    assert [styles[name] for name in merged.series] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    merged, styles = merged_plot(
+        {run: Plot("p", "P", "lines", series) for run in "bc"}, {"a": 0, "b": 1, "c": 2}
+    )
+    assert list(merged.series) == ["b: loss", "b: term", "c: loss", "c: term"]
+    assert [styles[name] for name in merged.series] == [(1, 0), (1, 1), (2, 0), (2, 1)]
 
 
 def test_tables_of_one_heading_become_one():
