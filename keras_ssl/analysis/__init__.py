@@ -46,6 +46,7 @@ from keras_ssl.analysis.code_structure import (
 from keras_ssl.analysis.collapse import (
     ClusterUsage,
     OutputMeasures,
+    cluster_overlap,
     cluster_usage,
     found_clusters,
     measure_outputs,
@@ -227,6 +228,7 @@ __all__ = [
     "cifar100_classes",
     "cifar100_superclasses",
     "class_graph",
+    "cluster_overlap",
     "cluster_usage",
     "code_alignment",
     "code_coherence",

@@ -22,6 +22,7 @@ from keras_ssl.ops.spread import column_blocks, constant_share, feature_std, mea
 
 SMALL = 0.01  # of the largest singular value: Rank_tau counts those that are larger
 NUM_COMPONENTS = (10, 50, 200)  # of the mixtures; more take too long after every training
+_LARGE = 5  # images of a cluster, and clusters, from which their distances tell something
 _FEW = 50  # images beyond one for each cluster, of which a variance within clusters can be told
 _DRAWS = 20  # random assignments whose mean usage is the ceiling
 
@@ -206,6 +207,44 @@ def within_share(z: ArrayLike, assignments: ArrayLike) -> float | None:
     if total <= np.finfo("float32").eps ** 2 * squares:
         return None
     return float(within / (len(z) - len(counts)) / (total / (len(z) - 1)))
+
+
+def cluster_overlap(z: ArrayLike, assignments: ArrayLike) -> float | None:
+    """Squared distance to the own cluster's mean over that to the nearest other: 0 for points.
+
+    Clusters that tile a continuum, each image about as far from its own mean as from the next, are
+    near 1, however many they are; an intracluster collapse, of images that are one point for each
+    cluster, is near 0. Distances to the own mean are corrected by `c / (c - 1)` for its c images.
+
+    Args:
+        z: float (images, width), finite.
+        assignments: (images,) integers.
+
+    Returns:
+        A float, or None with fewer than five clusters of five images or more, the others aside.
+
+    Example:
+
+    >>> z, groups = np.random.default_rng(0).normal(size=(500, 9)), np.arange(500) % 5
+    >>> round(cluster_overlap(z + 50 * np.eye(9)[groups], groups), 3)
+    0.002
+    """
+    z = np.asarray(z, "float64")
+    _, groups, counts = np.unique(assignments, return_inverse=True, return_counts=True)
+    large = np.flatnonzero(counts >= _LARGE)
+    if len(large) < _LARGE:
+        return None
+    kept = np.isin(groups, large)
+    z, groups, counts = z[kept], np.searchsorted(large, groups[kept]), counts[large]
+    z = z - z[:1]
+    rows = np.arange(len(z))
+    means = csr_matrix((1.0 / counts[groups], (groups, rows))) @ z
+    squared = np.square(z).sum(axis=1)[:, None] + np.square(means).sum(axis=1) - 2 * z @ means.T
+    squared = np.maximum(squared, 0.0)
+    own = squared[rows, groups] * (counts / (counts - 1.0))[groups]
+    squared[rows, groups] = np.inf
+    nearest = squared.min(axis=1).sum()
+    return float(own.sum() / nearest) if nearest > 0 else None
 
 
 def found_clusters(

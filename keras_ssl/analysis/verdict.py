@@ -36,13 +36,19 @@ BOUNDS = {
     "spread of what is compared": Bound(0.10, 0.15),
     "standard deviation of what is compared": Bound(0.05, 0.10),
     "spread of features": Bound(0.02, 0.05),
-    "dimensions": Bound(3, 5),
+    "dimensions": Bound(3, 4),
     "evenness of clusters": Bound(0.30, 0.40),
     "evenness of codes": Bound(0.10, 0.30),
-    "variance within clusters": Bound(0.05, 0.10),
+    "overlap of clusters": Bound(0.40, 0.50),
 }
 UNSCALED = ("vicreg", "simmer")  # losses of outputs as they are; others compare directions
-UNASKED = ("barlow_twins",)  # clusters are read off such a method, which does not ask for any
+# Methods whose clusters are not what the loss asks for, and why they are not judged.
+UNASKED = {
+    "barlow_twins": "The loss asks for no clusters",
+    "dino": "The teacher's outputs are centered before they say a cluster, the student's are not",
+}
+OFFSET = ("dino",)  # the loss takes off what the outputs of all images have in common
+MANY_CLUSTERS = 50  # effectively in use: so many points still tell images apart
 _CONSTANT = 0.5  # share of constant columns from which outputs count as partly constant
 
 
@@ -85,7 +91,7 @@ def judge(
     method: str,
     clusters: ClusterUsage | None = None,
     codes: CodeUsage | None = None,
-    within: float | None = None,
+    overlap: float | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> tuple[Verdict, ...]:
     """Judge the four kinds of collapse from what has been measured.
@@ -96,7 +102,7 @@ def judge(
         method: name, such as "simclr" or "sem_byol".
         clusters: usage of the method's clusters, or None.
         codes: usage of the simplices' vertices, or None.
-        within: `within_share` of the projections in the method's clusters, or None.
+        overlap: `cluster_overlap` of the projections in the method's clusters, or None.
         settings: {setting: value} of the run, for the cures.
 
     Returns:
@@ -118,13 +124,13 @@ def judge(
         "representation": _representation(outputs, compared, base),
         "dimensional": [] if flat else _dimensional(outputs, compared),
         "cluster": _cluster(clusters, codes, base),
-        "intracluster": [] if flat else _intracluster(within),
+        "intracluster": [] if flat or base in UNASKED else _intracluster(overlap, clusters),
     }
     reasons = {
         "representation": "No output is finite",
         "dimensional": _why_not(flat, "No output is finite"),
-        "cluster": "The method has no clusters",
-        "intracluster": _why_not(flat, _why_not_within(clusters, base)),
+        "cluster": UNASKED.get(base, "The method has no clusters"),
+        "intracluster": _why_not(flat, _why_no_overlap(clusters, base)),
     }
     return tuple(
         _verdict(kind, findings[kind], reasons[kind], codes, method, settings) for kind in KINDS
@@ -147,10 +153,10 @@ def _why_not(flat, otherwise):
     return "What is compared hardly varies between images" if flat else otherwise
 
 
-def _why_not_within(clusters, method):
+def _why_no_overlap(clusters, method):
     if clusters is None or method in UNASKED:
-        return "The method has no clusters"
-    return "Too few images in too few clusters"
+        return UNASKED.get(method, "The method has no clusters")
+    return "Fewer than five clusters have five images or more"
 
 
 def _below(value, bound, form):
@@ -168,7 +174,7 @@ def _representation(outputs, compared, method):
         if name == compared and method in UNSCALED:
             value, words = measures.deviation, "standard deviation of the"
             bound = BOUNDS["standard deviation of what is compared"]
-        elif name == compared:
+        elif name == compared and method not in OFFSET:
             bound = BOUNDS["spread of what is compared"]
         state = bound.state(value)
         if measures.constant >= _CONSTANT:
@@ -237,12 +243,19 @@ def _code_finding(codes):
     return _Finding(state, words)
 
 
-def _intracluster(within):
-    if within is None:
+def _intracluster(overlap, clusters):
+    if overlap is None or clusters is None:
         return []
-    bound = BOUNDS["variance within clusters"]
-    words = f"variance within clusters is {_below(within, bound, '.3g')} of all variance"
-    return [_Finding(bound.state(within), words)]
+    bound = BOUNDS["overlap of clusters"]
+    state = bound.state(overlap)
+    words = (
+        "the squared distance to the mean of the own cluster is "
+        f"{_below(overlap, bound, '.2f')} of that to the nearest other"
+    )
+    if state == "collapsed" and clusters.effective > MANY_CLUSTERS:
+        state = "partly collapsed"
+        words += f", but {clusters.effective:.0f} clusters still tell images apart"
+    return [_Finding(state, words)]
 
 
 def overall(verdicts: tuple[Verdict, ...]) -> str:

@@ -9,6 +9,7 @@ from keras_ssl.analysis.collapse import (
     SMALL,
     ClusterUsage,
     OutputMeasures,
+    cluster_overlap,
     cluster_usage,
     found_clusters,
     measure_outputs,
@@ -30,14 +31,13 @@ def section(subject: Subject) -> Section:
     side = min(MAX_SIDE, subject.recipe.analysis.max_width)
     measures = {name: measure_outputs(z, max_side=side) for name, z in outputs.items()}
     clusters, codes = _clusters(subject), _codes(subject)
-    compared = list(outputs.values())[-1]
-    within = _within(subject, compared)
+    within = _within(subject, list(outputs.values())[-1])
     verdicts = judge(
         measures,
         method=subject.recipe.name,
         clusters=clusters,
         codes=codes,
-        within=within["clusters of the method"],
+        overlap=within["overlap"]["clusters of the method"],
         settings={key: value for key, (value, _) in subject.recipe.settings.items()},
     )
     values = {
@@ -47,7 +47,7 @@ def section(subject: Subject) -> Section:
         "outputs": {name: _numbers(each) for name, each in measures.items()},
         "clusters": _usage(clusters),
         "codes": _code_numbers(codes),
-        "within_share": within,
+        **within,
     }
     words = (*verdict_words(values), _how(subject, measures))
     tables = (_table_of_outputs(measures), *_tables_of_entropy(measures))
@@ -79,22 +79,24 @@ def _codes(subject) -> CodeUsage | None:
     return code_usage(codes, size)
 
 
-def _within(subject, compared) -> dict[str, float | None]:
-    """Variance within clusters of what is compared: as directions, unless the loss has a scale."""
+def _within(subject, compared) -> dict[str, dict[str, float | None]]:
+    """How alike the images of a cluster are: as directions, unless the loss has a scale."""
     finite = np.isfinite(compared).all(axis=1)
     z = compared[finite]
-    if len(z) < 2:
-        return dict.fromkeys(("clusters of the method", "classes", "k-means"))
-    if subject.recipe.base_name not in UNSCALED:
+    groups = {"clusters of the method": subject.clusters, "classes": subject.labels}
+    groups = {name: each[finite] for name, each in groups.items() if each is not None}
+    if len(z) > 1 and subject.recipe.base_name not in UNSCALED:
         norms = np.linalg.norm(z, axis=1, keepdims=True)
         z = z / np.where(norms > 0, norms, 1)
-    rows, groups = found_clusters(z, len(subject.classes) or _NUM_GROUPS)
-    known = {"clusters of the method": subject.clusters, "classes": subject.labels}
-    shares = {
-        name: None if each is None else within_share(z, np.asarray(each)[finite])
-        for name, each in known.items()
-    }
-    return shares | {"k-means": within_share(z[rows], groups)}
+    found = {"within_share": {}, "overlap": {"clusters of the method": None}}
+    for name, each in groups.items():
+        found["within_share"][name] = within_share(z, each)
+        found["overlap"][name] = cluster_overlap(z, each)
+    if len(z) > 1:
+        rows, each = found_clusters(z, len(subject.classes) or _NUM_GROUPS)
+        found["within_share"]["k-means"] = within_share(z[rows], each)
+        found["overlap"]["k-means"] = cluster_overlap(z[rows], each)
+    return found
 
 
 # Numbers.

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from keras_ssl.analysis.collapse import (
+    cluster_overlap,
     cluster_usage,
     found_clusters,
     measure_outputs,
@@ -84,6 +85,15 @@ def test_random_clusters_of_two_images_are_no_collapse():
     assert within_share(SPREAD, pairs) == pytest.approx(1, abs=0.1)
 
 
+def test_overlap_runs_from_points_to_a_continuum_for_any_number_of_clusters():
+    overlaps = [cluster_overlap(clustered(spread), GROUPS) for spread in (0.0, 0.1, 1.0)]
+    assert overlaps[0] == pytest.approx(0, abs=1e-12) and sorted(overlaps) == overlaps
+    line = np.sort(GENERATOR.uniform(size=(1000, 1)), axis=0)
+    tiles = [cluster_overlap(line, np.arange(1000) // each) for each in (20, 100)]
+    assert tiles[0] == pytest.approx(tiles[1], abs=0.05)  # 1/12 over the mean of (1/2 to 1)^2
+    assert cluster_overlap(SPREAD, GROUPS) > 0.9
+
+
 @pytest.mark.parametrize(
     "z, groups",
     [
@@ -94,7 +104,7 @@ def test_random_clusters_of_two_images_are_no_collapse():
     ],
 )
 def test_what_cannot_be_told_is_none(z, groups):
-    assert within_share(z, groups) is None
+    assert within_share(z, groups) is None and cluster_overlap(z, groups) is None
 
 
 def test_kmeans_finds_what_is_there_even_in_a_constant():

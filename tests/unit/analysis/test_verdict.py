@@ -35,7 +35,7 @@ def states(projections=SPREAD, features=SPREAD, method="swav", **options):
 
 
 def test_even_outputs_and_clusters_are_healthy():
-    found = states(clusters=EVEN, within=0.5)
+    found = states(clusters=EVEN, overlap=0.8)
     assert set(found.values()) == {"healthy"}
 
 
@@ -63,7 +63,7 @@ def test_dimensions_of_two_columns_cannot_be_told():
 
 
 def test_few_clusters_in_use_are_a_cluster_collapse_alone():
-    found = states(clusters=cluster_usage(np.arange(300) % 2, 128), within=0.5)
+    found = states(clusters=cluster_usage(np.arange(300) % 2, 128), overlap=0.8)
     assert found["cluster"] == "collapsed" and found["dimensional"] == "healthy"
     assert states(clusters=cluster_usage(np.zeros(300, int), 8))["cluster"] == "collapsed"
 
@@ -71,6 +71,7 @@ def test_few_clusters_in_use_are_a_cluster_collapse_alone():
 def test_clusters_that_are_not_asked_for_are_not_judged():
     one = cluster_usage(np.zeros(300, int), 8)
     assert states(clusters=one, method="sem_barlow_twins")["cluster"] == "cannot tell"
+    assert states(clusters=EVEN, overlap=0.1, method="dino")["intracluster"] == "cannot tell"
 
 
 def test_simplices_of_one_vertex_are_a_cluster_collapse():
@@ -84,8 +85,10 @@ def test_simplices_of_one_vertex_are_a_cluster_collapse():
 
 
 def test_points_in_clusters_are_an_intracluster_collapse():
-    assert states(clusters=EVEN, within=0.001)["intracluster"] == "collapsed"
-    assert states(clusters=EVEN, within=None)["intracluster"] == "cannot tell"
+    assert states(clusters=EVEN, overlap=0.1)["intracluster"] == "collapsed"
+    assert states(clusters=EVEN, overlap=None)["intracluster"] == "cannot tell"
+    many = cluster_usage(np.arange(300) % 100, 100)
+    assert states(clusters=many, overlap=0.1)["intracluster"] == "partly collapsed"
 
 
 def test_outputs_that_are_not_finite_cannot_be_told():
