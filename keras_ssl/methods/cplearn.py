@@ -32,10 +32,11 @@ class CPLearn(Method):
         num_codes: int > 1. Size of the dictionary.
         hidden_dim: int > 0. Width of the embedding that is compared with the codes.
         beta: float > 0. Weight of the agreement. Too large, and only a few codes are used; at
-            `log(c / n) / log(c)` and below, with c codes and n images in a batch, it costs least
-            to predict the same for all images ("reverse" only). The paper's, on a ResNet-8: 0.5 for
-            10 and 128 codes, 0.25 for 256 and 512, 0.1 for 1024 to 4096, 0.05 for 8192 and 16384
-            (table 7); 1 on a ResNet-18 (appendix L), 0.25 on a ViT-S (appendix M).
+            `log(c / n) / log(c)` and below, with c codes and n images in a batch, it costs less
+            to predict the same for all images than one code for each ("reverse" only; see
+            `keras_ssl.analysis.cplearn_bound`). The paper's, on a ResNet-8: 0.5 for 10 and 128
+            codes, 0.25 for 256 and 512, 0.1 for 1024 to 4096, 0.05 for 8192 and 16384 (table 7);
+            1 on a ResNet-18 (appendix L), 0.25 on a ViT-S (appendix M).
         epsilon: float > 0. Probability that the best assignment leaves to each other code; with
             the sizes it sets the temperature.
         batch_size: int > 0. Images of a batch, over all replicas. The temperature is made for it;
