@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import log_softmax, logsumexp
 
+from keras_ssl.analysis.dictionary import rows_at_once
 from keras_ssl.core.errors import UserError, lookup
 
 _BLOCK = 256  # rows of which probabilities are held
@@ -112,8 +113,9 @@ def cplearn_statistics(
 
 def _log_probabilities(first, second, codes, temperature) -> Iterator[list[np.ndarray]]:
     """Log-probabilities of both views, (rows, c) each, a block of images at a time."""
-    for start in range(0, len(first), _BLOCK):
-        rows = slice(start, start + _BLOCK)
+    block = rows_at_once(codes.shape[1], _BLOCK)
+    for start in range(0, len(first), block):
+        rows = slice(start, start + block)
         yield [log_softmax(view[rows] @ codes / temperature, axis=1) for view in (first, second)]
 
 

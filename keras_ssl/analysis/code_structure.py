@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from keras_ssl.analysis.dictionary import as_matrix, spaced, unit_rows
+from keras_ssl.analysis.dictionary import as_matrix, rows_at_once, spaced, unit_rows
 from keras_ssl.core.errors import UserError
 
 _BLOCK = 256  # rows of a product
@@ -85,8 +85,9 @@ def code_alignment(embeddings: ArrayLike, codes: ArrayLike) -> CodeAlignment:
     _check_pair(embeddings, codes)
     lengths = np.linalg.norm(codes, axis=0)
     found = []
-    for start in range(0, len(embeddings), _BLOCK):
-        rows = embeddings[start : start + _BLOCK]
+    block = rows_at_once(codes.shape[1], _BLOCK)
+    for start in range(0, len(embeddings), block):
+        rows = embeddings[start : start + block]
         products = rows @ codes  # (rows, c)
         every = np.arange(len(rows))
         best = products.argmax(axis=1)

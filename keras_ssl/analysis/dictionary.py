@@ -12,6 +12,7 @@ from keras_ssl.core.errors import UserError
 _BLOCK = 1024  # rows or columns of a product
 _BIN = 0.01  # least width of a bin of a histogram of cosines
 _MOST = 4096  # codes that are compared with each other
+_PRODUCTS = 2**24  # of embeddings and codes that are held together: 64 MiB
 
 
 @dataclass(frozen=True)
@@ -235,6 +236,17 @@ def chance_alignment(dim: int, num_codes: int, *, samples: int = 256, seed: int 
         codes = random_codes(dim, count, seed=int(draw.integers(2**31)))
         best = np.maximum(best, (rows @ codes).max(axis=1) / dim**0.5)
     return float(best.mean())
+
+
+def rows_at_once(num_codes: int, most: int) -> int:
+    """Rows of embeddings whose products with all codes are held together, at most `most`.
+
+    Example:
+
+    >>> rows_at_once(16384, 256), rows_at_once(131072, 256)
+    (256, 128)
+    """
+    return max(min(most, _PRODUCTS // num_codes), 1)
 
 
 def unit_rows(rows: np.ndarray) -> np.ndarray:
