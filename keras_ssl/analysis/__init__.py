@@ -92,13 +92,13 @@ from keras_ssl.analysis.entropy import (
 from keras_ssl.analysis.geometry import (
     Neighbors,
     chance_agreement,
+    gain,
     label_agreement,
     least_unexplained,
     nearest_negatives,
     negative_distances,
     span,
     unexplained_variance,
-    unit_rows,
 )
 from keras_ssl.analysis.linear import (
     RidgeClassifier,
@@ -250,6 +250,7 @@ __all__ = [
     "entropy_curve",
     "entropy_histogram",
     "found_clusters",
+    "gain",
     "gaussian_entropy",
     "gaussian_mutual_information",
     "independent_components",

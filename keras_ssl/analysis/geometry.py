@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from keras_ssl.analysis.dictionary import unit_rows
+
 
 @dataclass(frozen=True)
 class Neighbors:
@@ -59,7 +61,7 @@ def nearest_negatives(first: ArrayLike, second: ArrayLike, *, count: int = 1) ->
 
     Reference: Cosentino et al., proposition 3.1.
     """
-    first, second = unit_rows(first), unit_rows(second)
+    first, second = _unit(first), _unit(second)
     if not 0 < count < len(first):
         raise ValueError(f"{count} neighbors need {count + 1} images. Received {len(first)}.")
     both = np.stack([first @ first.T, first @ second.T])
@@ -98,7 +100,7 @@ def negative_distances(
     Reference: Cosentino et al., fig. 5.
     """
     negatives = neighbors.rows_of(first, second, place)
-    return np.linalg.norm(unit_rows(first) - unit_rows(negatives), axis=1)
+    return np.linalg.norm(_unit(first) - _unit(negatives), axis=1)
 
 
 def label_agreement(
@@ -175,6 +177,33 @@ def unexplained_variance(
     return float(np.clip(1.0 - inside / total, 0.0, 1.0))
 
 
+def gain(directions: ArrayLike, weights: ArrayLike) -> float:
+    """Share of directions' energy that a projector passes on, in [0, 1].
+
+        sum_i |W^T d_i|^2 / (sum_i |d_i|^2 s^2),    s the largest singular value of W
+
+    Unlike `unexplained_variance` it needs no threshold for what belongs to the kernel, so it shows
+    directions on their way there.
+
+    Args:
+        directions: float (rows, features).
+        weights: float (features, projections).
+
+    Returns:
+        From 0 (in the kernel; or no direction at all) to 1 (along the largest singular vector).
+
+    Example:
+
+    >>> gain([[1.0, 0.0], [0.0, 1.0]], np.diag([2.0, 1.0]))
+    0.625
+
+    Reference: Cosentino et al., proposition 4.1.
+    """
+    directions, weights = np.asarray(directions, "float64"), np.asarray(weights, "float64")
+    total = np.sum(np.square(directions)) * np.linalg.norm(weights, 2) ** 2
+    return float(np.sum(np.square(directions @ weights)) / total) if total > 0 else 0.0
+
+
 def least_unexplained(directions: ArrayLike, dimensions: int) -> float:
     """The `unexplained_variance` of the best span of so many dimensions.
 
@@ -203,17 +232,8 @@ def span(weights: ArrayLike, *, relative: float = 1e-6) -> np.ndarray:
     return vectors[:, values > relative * max(values[0], np.finfo("float64").tiny)]
 
 
-def unit_rows(z: ArrayLike) -> np.ndarray:
-    """Rows divided by their lengths, in float64; rows of zeros stay.
-
-    Example:
-
-    >>> unit_rows([[3.0, 4.0], [0.0, 0.0]]).round(6).tolist()
-    [[0.6, 0.8], [0.0, 0.0]]
-    """
-    z = np.asarray(z, "float64")
-    length = np.linalg.norm(z, axis=1, keepdims=True)
-    return z / np.where(length > 0, length, 1.0)
+def _unit(z):
+    return unit_rows(np.asarray(z, "float64"))
 
 
 def _named(labels, superclasses):

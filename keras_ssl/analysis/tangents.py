@@ -9,7 +9,7 @@ from scipy.ndimage import affine_transform
 
 from keras_ssl.core.errors import lookup
 
-RANK = 64  # of a generator: more need more pairs of features than an analysis has
+RANK = 16  # of a generator: more need more pairs of features than an analysis has
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def lie_generator(
     Args:
         first, second: float (rows, features). Features of images, and of the transformed images.
         strengths: float or (rows,). How much each was transformed, of either sign.
-        rank: int > 0. Directions of h1, at most a quarter of the rows.
+        rank: int > 0. Directions of h1, at most an eighth of the rows.
 
     Returns:
         A `LieGenerator`; one of zeros where nothing moves.
@@ -86,12 +86,22 @@ def lie_generator(
     """
     first, second = np.asarray(first, "float64"), np.asarray(second, "float64")
     strengths = np.broadcast_to(np.asarray(strengths, "float64"), len(first))
-    _, values, rows = np.linalg.svd(first, full_matrices=False)
-    kept = max(int(np.sum(values > 1e-6 * max(values[0], np.finfo("float64").tiny))), 1)
-    basis = rows[: min(rank, kept, max(len(first) // 4, 1))]
+    basis = _largest_directions(first, min(rank, max(len(first) // 8, 1)))
     inputs = strengths[:, None] * (first @ basis.T)
     output, *_ = np.linalg.lstsq(inputs, second - first, rcond=1e-6)
     return LieGenerator(output.T, basis)
+
+
+def _largest_directions(rows, most):
+    """Orthonormal rows along the largest directions of `rows`, by the smaller Gram matrix."""
+    wide = rows.shape[0] < rows.shape[1]
+    values, vectors = np.linalg.eigh(rows @ rows.T if wide else rows.T @ rows)
+    values, vectors = values[::-1][:most], vectors[:, ::-1][:, :most]
+    kept = max(int(np.sum(values > 1e-10 * values[0])), 1) if values[0] > 0 else 1
+    if not wide:
+        return vectors[:, :kept].T
+    scale = np.sqrt(np.maximum(values[:kept], np.finfo("float64").tiny))
+    return (vectors[:, :kept].T @ rows) / scale[:, None]
 
 
 def transformed(images: ArrayLike, kind: str, strengths: ArrayLike) -> np.ndarray:

@@ -15,7 +15,7 @@ from keras_ssl.core.files import ANALYSIS, write_text
 from keras_ssl.evaluation.feature_cache import scratch_in
 from keras_ssl.evaluation.results import to_json
 from keras_ssl.ops.precision import full_float32
-from stages.analysis import codes, collapse, information, pictures
+from stages.analysis import codes, collapse, geometry, information, pictures
 from stages.analysis.subject import Subject
 from stages.evaluation import evaluation_memory, float32_method
 from stages.inputs import Inputs
@@ -26,6 +26,7 @@ ANALYSES: tuple[tuple[str, Callable[[Subject], Section | None]], ...] = (
     ("collapse", collapse.section),
     ("codes of CPLearn", codes.section),
     ("information", information.section),
+    ("geometry", geometry.section),
     ("views", pictures.views),
     ("map", pictures.feature_map),
     ("neighbors", pictures.neighbors),

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 import keras_ssl
 from keras_ssl.config import Recipe
-from keras_ssl.core.files import METRICS, SPECTRA
+from keras_ssl.core.files import METRICS, PROJECTOR, SPECTRA
 from keras_ssl.evaluation.feature_cache import scratch_array
 from keras_ssl.evaluation.representation import FeatureExtractor
 from keras_ssl.evaluation.results import Result, read_results
@@ -193,6 +193,11 @@ class Subject:
     def spectra(self) -> list[dict]:
         """The spectra of the features that were kept while training."""
         return json_lines(self.workdir / SPECTRA)
+
+    @functools.cached_property
+    def projector_spectra(self) -> list[dict]:
+        """Singular values of a linear projector at every epoch; empty without one."""
+        return _lines(self.workdir / PROJECTOR)
 
     @functools.cached_property
     def results(self) -> list[Result]:

@@ -5,6 +5,7 @@ import pytest
 
 from keras_ssl.analysis import (
     chance_agreement,
+    gain,
     label_agreement,
     least_unexplained,
     nearest_negatives,
@@ -97,6 +98,15 @@ def test_directions_in_the_kernel_are_unexplained_and_map_to_nothing():
     )
     # Rank and nullity: a projector that is invariant to directions of rank r loses r (prop. 4.2).
     assert weight_rank(weights) <= 6 - weight_rank(kernel)
+
+
+def test_gain_is_one_along_the_largest_singular_vector_and_zero_in_the_kernel():
+    weights = GENERATOR.normal(size=(6, 3))
+    vectors, values, _ = np.linalg.svd(weights)
+    for i in range(6):
+        wanted = (values[i] / values[0]) ** 2 if i < 3 else 0
+        assert gain(vectors[:, i][None], 7 * weights) == pytest.approx(wanted, abs=1e-12)
+    assert gain(np.zeros((2, 6)), weights) == 0 and gain(vectors, 0 * weights) == 0
 
 
 def test_no_span_of_as_many_dimensions_explains_more_than_the_best():

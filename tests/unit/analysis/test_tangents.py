@@ -10,8 +10,8 @@ from keras_ssl.analysis import (
     rotation_rank,
     transformed,
     unexplained_variance,
-    unit_rows,
 )
+from keras_ssl.analysis.dictionary import unit_rows
 from keras_ssl.analysis.tangents import TRANSFORMATIONS
 from keras_ssl.core.errors import UserError
 
