@@ -119,14 +119,13 @@ def _projector_words(found):
 def _tangent_words(found):
     """What of the augmentations the projector discards, and how well it fits the tangents."""
     start, end = found.get(_BEFORE, {}), found[_AFTER]
-    if "motion_gain" in end:
-        ratio = end["motion_gain"] / max(end["difference_gain"], 1e-12)
-        before = start and start["motion_gain"] / max(start["difference_gain"], 1e-12)
+    if end.get("difference_gain"):
+        ratio = _gain_ratio(end)
         drops = "more than" if ratio < 0.95 else "as much as" if ratio < 1.05 else "less than"
+        before = f", {_gain_ratio(start):.2f} before training" if start else ""
         yield (
             f"It shrinks what augmentations change (h2 - h1) {drops} what differs between images: "
-            f"the ratio of the gains is {ratio:.2f}"
-            + (f", {before:.2f} before training." * bool(start))
+            f"the ratio of the gains is {ratio:.2f}{before}."
         )
         yield (
             f"{end['motion_in_kernel']:.0%} of h2 - h1 lies in its kernel, and "
@@ -138,11 +137,15 @@ def _tangent_words(found):
             + (f", {start['unexplained']:.0%} before training" if start else "")
             + f"; the best span as large would leave {end['unexplained_at_best']:.0%}."
         )
-    elif "local_unexplained" in end:
+    elif end.get("local_unexplained", 0) > 0.005:  # else the local maps span everything
         yield (
             f"The spans of its local maps leave {end['local_unexplained']:.0%} of the tangents "
             f"h2 - h* unexplained."
         )
+
+
+def _gain_ratio(measures):
+    return measures["motion_gain"] / max(measures["difference_gain"], 1e-12)
 
 
 def _negative_words(found, labels):

@@ -1,0 +1,102 @@
+"""The section on the geometry of a run."""
+
+import json
+
+import numpy as np
+import pytest
+
+from keras_ssl.analysis import section_to_plain, unexplained_variance
+from keras_ssl.analysis.projector import linear_weights
+from keras_ssl.core.errors import UserError
+from stages.analysis import geometry, pairs
+from tests.unit.stages.test_subject import subject
+
+LINEAR = ("--set=method.num_layers=1", "--set=method.projection_dim=4")
+
+
+IMAGES = 40  # of the views
+
+
+@pytest.fixture
+def untrained(monkeypatch):
+    """Leave out what is measured before training."""
+    monkeypatch.setattr(geometry, "initial_pair", lambda subject: None)
+
+
+def test_a_linear_projector_is_described_by_its_weights():
+    of = changed(subject("simclr", *LINEAR, "--set=method.objective=decoupled"))
+    found = geometry.section(of)
+    assert any("linear projector keeps 4 directions" in words for words in found.words)
+    values, weights = found.values, linear_weights(of.method)
+    first, second = of.view_features[:2]
+    wanted = unexplained_variance(second - first, weights, relative=pairs.SHARE)
+    assert values["motion_in_kernel"]["after training"] == pytest.approx(wanted)
+    for when in ("before training", "after training"):
+        assert values["decoupled_infonce"][when] <= values["upper_bound"][when]
+        assert values["unexplained"][when] >= values["unexplained_at_best"][when]
+    assert 0 <= values["generators"]["rotation"]["in_kernel"] <= 1
+    json.dumps(section_to_plain(found))
+
+
+def test_a_projector_with_relus_is_described_by_its_local_maps(untrained):
+    found = geometry.section(changed(subject("simclr", "--set=method.hidden_dim=16")))
+    assert any("Around an image" in words for words in found.words)
+    assert found.values["local_rankme"]["after training"] >= 1
+    assert "weight_rank" not in found.values
+
+
+def test_before_training_means_the_weights_that_training_begins_with():
+    of = changed(subject("simclr", *LINEAR))  # which has not been trained
+    start, end = pairs.initial_pair(of), pairs.trained_pair(of)
+    assert start.weights.shape == end.weights.shape
+    same = of.encoder(of.views[0], training=True)
+    np.testing.assert_allclose(start.features[0], same, rtol=1e-4, atol=1e-5)
+
+
+def test_without_a_method_or_a_second_view_there_is_no_section():
+    of = subject("simclr", *LINEAR)
+    assert geometry.section(changed(of, method=None)) is None
+    alone = changed(of)
+    alone.__dict__["views"] = of.views[:1]
+    assert geometry.section(alone) is None
+
+
+def test_features_that_are_not_finite_are_reported():
+    broken = changed(subject("simclr", *LINEAR))
+    broken.__dict__["view_features"] = [np.full((IMAGES, 8), np.nan, "float32")] * 2
+    with pytest.raises(UserError, match="not finite"):
+        geometry.section(broken)
+
+
+def test_constant_features_give_numbers(untrained):
+    of = changed(subject("simclr", *LINEAR))
+    of.__dict__["view_features"] = [np.ones_like(each) for each in of.view_features]
+    found = geometry.section(of)
+    plain = section_to_plain(found)
+    assert plain["values"]["negative_distance"]["after training"] == 0
+    assert plain["values"]["motion_in_kernel"]["after training"] == 0
+    assert None not in plain["values"]["unexplained"].values()
+
+
+def test_curves_and_spectra_of_the_training_are_drawn(untrained):
+    of = changed(subject("simclr", *LINEAR))
+    epochs = range(1, 5)
+    of.__dict__["log"] = [
+        {"epoch": e, "projector_rank": 4, "knn": 50.0 if e == 4 else None} for e in epochs
+    ]
+    spectra = [{"epoch": e, "singular_values": [2.0, 1.0, 0.0]} for e in range(5)]
+    of.__dict__["spectra"] = of.__dict__["projector_spectra"] = spectra
+    plots = {plot.name: plot.series for plot in geometry.section(of).plots}
+    assert plots["rank"]["rank"] == {"x": [1, 2, 3, 4], "y": [4] * 4}
+    assert plots["rank"]["k-NN, %"] == {"x": [4], "y": [50.0]}
+    assert list(plots["spectra"]) == ["epoch 0", "epoch 2", "epoch 4"]
+    assert len(plots["projector_spectrum"]["epoch 0"]["y"]) == 2  # what a log scale can show
+    assert plots["negative_distances"]["after training"]["counts"].sum() == len(of.view_rows)
+
+
+def changed(of, **fields):
+    """A subject like it, with some of its views."""
+    names = ("recipe", "inputs", "workdir", "encoder", "method", "memory")
+    new = type(of)(**{name: getattr(of, name) for name in names} | fields)
+    new.__dict__["_batch"] = {name: value[:IMAGES] for name, value in of._batch.items()}
+    return new
