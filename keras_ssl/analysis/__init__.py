@@ -321,7 +321,6 @@ __all__ = [
     "uba_bound",
     "unexplained_variance",
     "uniformity",
-    "unit_rows",
     "verdict_values",
     "verdict_words",
     "weight_rank",

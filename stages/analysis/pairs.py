@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 import keras_ssl
 from keras_ssl.analysis.affine import (
@@ -116,7 +115,9 @@ def initial_pair(subject: Subject) -> ViewPair | None:
         np.concatenate([np.asarray(read(view[i : min(i + step, count)])) for i in starts])
         for view in subject.views[:2]
     ]
-    projections = [np.asarray(method.project(tf.constant(each))) for each in features]
+    projections = [
+        np.asarray(method.project(keras.ops.convert_to_tensor(each))) for each in features
+    ]
     return _pair(subject, method, features, projections)
 
 
