@@ -13,7 +13,7 @@ from keras_ssl.report import Report, training_section, write_comparison
 from stages.analysis.analyze import read_analysis
 from stages.analysis.subject import json_lines
 from stages.describe import read_description
-from stages.report import set_by_hand, time_of, verdict_of
+from stages.report import set_by_hand, time_of, verdict_of, without_verdict
 
 
 def compare(folders: Sequence[str], path: str | Path, catalog: Catalog):
@@ -56,8 +56,8 @@ def report_of_folder(workdir: Path, catalog: Catalog) -> Report:
     lines = {"method": recipe.name, "data": recipe.data.dataset} | read_description(workdir)
     lines.pop("results", None)  # where it was then
     facts = {"Run": lines, "Cost": time_of(log), "Settings": set_by_hand(recipe)}
-    sections = [*([training] if training else []), *sections]
-    return Report(recipe.name, verdict_of(sections), facts, sections=sections)
+    shown = [*([training] if training else []), *without_verdict(sections)]
+    return Report(recipe.name, verdict_of(sections), facts, sections=shown)
 
 
 def compared_tables(folders: Mapping[str, str]) -> list[Table]:

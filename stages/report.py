@@ -1,6 +1,7 @@
 """The page of a run, and the page of several runs: composed of what they left."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,7 +60,7 @@ def report_of(
         verdict=verdict_of(sections, left_out),
         facts=facts_of(subject),
         results=result_tables(subject.results, target),
-        sections=[*([training] if training else []), *sections],
+        sections=[*([training] if training else []), *without_verdict(sections)],
     )
 
 
@@ -67,6 +68,13 @@ def verdict_of(sections: Sequence[Section], left_out: Sequence[str] = ()) -> lis
     """The sentences that a page begins with."""
     words = [words for section in sections if section.name == VERDICT for words in section.words]
     return [*words, *(f"Left out: {text}" for text in left_out)]
+
+
+def without_verdict(sections: Sequence[Section]) -> list[Section]:
+    """Sections without the sentences that the page begins with."""
+    return [
+        replace(section, words=()) if section.name == VERDICT else section for section in sections
+    ]
 
 
 def result_tables(results: Sequence[Result], target: Target | None = None) -> list[Table]:

@@ -29,11 +29,16 @@ _GROUPS = {
     "images_per_second": ("Speed", "images/s", ("images_per_second",)),
     "data_wait": ("Share of time spent waiting for data", "", ("data_wait",)),
 }
+_LABELS = {
+    "knn": "k-NN",
+    "feature_rankme": "RankMe",
+    "feature_participation_ratio": "participation ratio",
+}
 _NOTES = {
     "loss": "The loss is the sum of its terms.",
     "accuracy": "Of held-out images, by k-NN and by a linear probe that trains along.",
     "feature_std": "Mean over features, over held-out images: 0 is a collapse.",
-    "feature_rank": "RankMe (exp of the entropy of the singular values) and participation ratio.",
+    "feature_rank": "RankMe is exp of the entropy of the singular values; at most the width.",
     "simplicial_entropy": "0: one-hot codes; the logarithm of V: uniform.",
 }
 
@@ -66,7 +71,7 @@ def training_section(log: Sequence[Mapping[str, Any]], terms: Sequence[str] = ()
         if found == ["loss", *terms] and len(terms) == 1:
             found = ["loss"]  # its only term is the same curve
         if found:
-            series = {name: _curve(log, name) for name in found}
+            series = {_LABELS.get(name, name): _curve(log, name) for name in found}
             title = title if len(found) > 1 or group != "loss" else "Loss"
             note = _NOTES.get(group, "") if len(found) > 1 or group != "loss" else ""
             plots.append(Plot(group, title, "lines", series, "epoch", unit, note=note))

@@ -87,7 +87,7 @@ def name_ticks(axes: Any, names: Sequence[str], *, along: str, most: int):
         most = 12
     every = max(1, -(-len(names) // most))
     places = range(0, len(names), every)
-    texts = [short(names[i], 18) for i in places]
+    texts = [short(names[i], 18 if along == "x" else 28) for i in places]
     rotate = along == "x" and sum(map(len, texts)) > 45
     size = 8 if len(texts) <= 24 else 6
     if along == "x":

@@ -197,7 +197,7 @@ class Subject:
     @functools.cached_property
     def projector_spectra(self) -> list[dict]:
         """Singular values of a linear projector at every epoch; empty without one."""
-        return _lines(self.workdir / PROJECTOR)
+        return json_lines(self.workdir / PROJECTOR)
 
     @functools.cached_property
     def results(self) -> list[Result]:

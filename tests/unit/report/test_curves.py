@@ -14,7 +14,7 @@ def test_terms_are_drawn_with_the_loss_and_the_rest_alone():
     section = training_section(LOG, ["a", "b"])
     assert [(p.name, list(p.series)) for p in section.plots] == [
         ("loss", ["loss", "a", "b"]),
-        ("accuracy", ["knn"]),
+        ("accuracy", ["k-NN"]),
     ]
 
 
