@@ -131,6 +131,7 @@ from keras_ssl.analysis.neighbors import (
     sample_rows,
     typical_of_clusters,
     typical_of_codes,
+    unit_rows,
 )
 from keras_ssl.analysis.projector import linear_weights, weight_rank, weight_rankme, weight_spectrum
 from keras_ssl.analysis.sections import (
@@ -321,6 +322,7 @@ __all__ = [
     "uba_bound",
     "unexplained_variance",
     "uniformity",
+    "unit_rows",
     "verdict_values",
     "verdict_words",
     "weight_rank",

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-RELATIVE = 0.01  # of the largest singular value: smaller ones are taken for a direction lost
+RELATIVE = 0.1  # of the largest singular value, 1 % of its energy: smaller ones count as lost
 
 
 def linear_weights(method: keras.Model) -> np.ndarray | None:

@@ -10,9 +10,9 @@ from threadpoolctl import threadpool_limits
 
 from keras_ssl.analysis.cifar100 import cifar100_classes, cifar100_superclasses
 from keras_ssl.analysis.geometry import negative_distances
+from keras_ssl.analysis.projector import RELATIVE
 from keras_ssl.analysis.sections import Plot, Section, Table
 from stages.analysis.pairs import (
-    SHARE,
     ViewPair,
     bound_of,
     generators_of,
@@ -103,7 +103,7 @@ def _projector_words(found):
     if "weight_rank" in end:
         sentence = (
             f"The linear projector keeps {end['weight_rank']} directions (singular values of at "
-            f"least {SHARE:.0%} of the largest), an effective rank of {end['weight_rankme']:.1f}"
+            f"least {RELATIVE:.0%} of the largest), an effective rank of {end['weight_rankme']:.1f}"
         )
         if start:
             sentence += f"; before training {start['weight_rank']} and {start['weight_rankme']:.1f}"
@@ -196,7 +196,7 @@ def _measures_table(found, images):
     )
     note = (
         f"Two views of {images} training images: h their features, h* those of the hardest "
-        f"negative among all others. Ranks count singular values of at least {SHARE:.0%} of the "
+        f"negative among all others. Ranks count singular values of at least {RELATIVE:.0%} of the "
         "largest; the kernel is what they leave. A gain is the share of a direction's energy that "
         "the projector passes on, over the square of its largest singular value. Before training "
         "every batch is normalized by its own statistics."

@@ -26,7 +26,7 @@ from keras_ssl.analysis.geometry import (
     negative_distances,
     unexplained_variance,
 )
-from keras_ssl.analysis.projector import linear_weights, weight_rank, weight_rankme
+from keras_ssl.analysis.projector import RELATIVE, linear_weights, weight_rank, weight_rankme
 from keras_ssl.analysis.spectrum import spectrum_of
 from keras_ssl.analysis.tangents import TRANSFORMATIONS, lie_generator, transformed
 from keras_ssl.core.errors import UserError
@@ -37,7 +37,6 @@ from stages.build import float32_encoder
 _ELEMENTS = 2**24  # of an array of features in float64
 _SIDE = 64  # pixels: the views of larger images are not read a second time
 NEGATIVES = 2  # neighbors of each image
-SHARE = 0.01  # of the largest singular value: Rank_tau's tau
 _MAPPED = 32  # images at which the map of an MLP projector is computed, at most
 _MAP_ELEMENTS = 2**23  # of all these maps
 _MOVED = 600  # images that generators are estimated from, and tested on
@@ -136,8 +135,8 @@ def measure(pair: ViewPair, labels=None, superclasses=None) -> dict[str, float]:
         "invariance": float(bound.invariance),
         "repulsion": float(bound.repulsion),
         "negative_distance": float(negative_distances(*pair.features, pair.neighbors).mean()),
-        "motion_rank": spectrum_of(pair.motions).rank_tau(SHARE),
-        "tangent_rank": spectrum_of(pair.tangents).rank_tau(SHARE),
+        "motion_rank": spectrum_of(pair.motions).rank_tau(RELATIVE),
+        "tangent_rank": spectrum_of(pair.tangents).rank_tau(RELATIVE),
         "projection_rankme": spectrum_of(np.concatenate(pair.projections)).rankme,
     }
     if labels is not None:
@@ -196,17 +195,17 @@ def _agreements(pair, labels, superclasses):
 def _of_linear(pair):
     rank = weight_rank(pair.weights, relative=1e-6)
     return {
-        "weight_rank": weight_rank(pair.weights, relative=SHARE),
+        "weight_rank": weight_rank(pair.weights, relative=RELATIVE),
         "weight_rankme": weight_rankme(pair.weights),
         "unexplained": unexplained_variance(pair.tangents, pair.weights),
         "unexplained_at_best": least_unexplained(pair.tangents, rank),
-        "motion_in_kernel": unexplained_variance(pair.motions, pair.weights, relative=SHARE),
+        "motion_in_kernel": unexplained_variance(pair.motions, pair.weights, relative=RELATIVE),
         "difference_in_kernel": unexplained_variance(
-            pair.differences, pair.weights, relative=SHARE
+            pair.differences, pair.weights, relative=RELATIVE
         ),
         "motion_gain": gain(pair.motions, pair.weights),
         "difference_gain": gain(pair.differences, pair.weights),
-        "random_in_kernel": 1.0 - weight_rank(pair.weights, relative=SHARE) / len(pair.weights),
+        "random_in_kernel": 1.0 - weight_rank(pair.weights, relative=RELATIVE) / len(pair.weights),
     }
 
 
@@ -216,7 +215,7 @@ def _of_regions(pair):
     rows = slice(max(min(_MAPPED, _MAP_ELEMENTS // elements), 1))
     maps = local_maps(pair.layers, pair.features[0][rows])
     found = {
-        "local_rank": float(np.mean([weight_rank(each, relative=SHARE) for each in maps])),
+        "local_rank": float(np.mean([weight_rank(each, relative=RELATIVE) for each in maps])),
         "local_rankme": float(np.mean([weight_rankme(each) for each in maps])),
         "local_maps": len(maps),
         "local_unexplained": local_unexplained_variance(pair.tangents[rows], maps),

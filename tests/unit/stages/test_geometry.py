@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from keras_ssl.analysis import section_to_plain, unexplained_variance
-from keras_ssl.analysis.projector import linear_weights
+from keras_ssl.analysis.projector import RELATIVE, linear_weights
 from keras_ssl.core.errors import UserError
 from stages.analysis import geometry, pairs
 from tests.unit.stages.test_subject import subject
@@ -29,7 +29,7 @@ def test_a_linear_projector_is_described_by_its_weights():
     assert any("linear projector keeps 4 directions" in words for words in found.words)
     values, weights = found.values, linear_weights(of.method)
     first, second = of.view_features[:2]
-    wanted = unexplained_variance(second - first, weights, relative=pairs.SHARE)
+    wanted = unexplained_variance(second - first, weights, relative=RELATIVE)
     assert values["motion_in_kernel"]["after training"] == pytest.approx(wanted)
     for when in ("before training", "after training"):
         assert values["decoupled_infonce"][when] <= values["upper_bound"][when]
