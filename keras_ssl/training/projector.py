@@ -17,9 +17,10 @@ from keras_ssl.training.callbacks import drop_lines_after
 class ProjectorRank(keras.callbacks.Callback):
     """Add the rank of a linear projector's weights to the logs of every epoch.
 
-    `projector_rank` counts the singular values of at least a tenth of the largest, `projector_rankme`
-    weighs them evenly (`weight_rank`, `weight_rankme`). A projector that loses rank makes features
-    invariant by dropping directions. Does nothing for a model without a linear `projector`.
+    `projector_rank` counts the singular values of at least a tenth of the largest,
+    `projector_rankme` weighs them evenly (`weight_rank`, `weight_rankme`). A projector that loses
+    rank makes features invariant by dropping directions. Does nothing for a model without a linear
+    `projector`.
 
     Args:
         path: file or None. It gets a line of JSON with `epoch` (0 before training) and
