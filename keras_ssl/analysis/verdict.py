@@ -33,13 +33,13 @@ class Bound:
 
 
 BOUNDS = {
-    "spread of what is compared": Bound(0.10, 0.15),
+    "spread of what is compared": Bound(0.05, 0.08),
     "standard deviation of what is compared": Bound(0.05, 0.10),
     "spread of features": Bound(0.02, 0.05),
     "dimensions": Bound(3, 4),
     "evenness of clusters": Bound(0.30, 0.40),
     "evenness of codes": Bound(0.10, 0.30),
-    "overlap of clusters": Bound(0.40, 0.50),
+    "overlap of clusters": Bound(0.35, 0.40),
 }
 UNSCALED = ("vicreg", "simmer")  # losses of outputs as they are; others compare directions
 # Methods whose clusters are not what the loss asks for, and why they are not judged.
@@ -47,8 +47,11 @@ UNASKED = {
     "barlow_twins": "The loss asks for no clusters",
     "dino": "The teacher's outputs are centered before they say a cluster, the student's are not",
 }
-OFFSET = ("dino",)  # the loss takes off what the outputs of all images have in common
-MANY_CLUSTERS = 50  # effectively in use: so many points still tell images apart
+# The loss takes off what the projections of all images have in common, which is most of them.
+OFFSET = ("dino",)
+# Clusters effectively in use: of fewer, the cluster collapse is what counts; more of them still
+# tell images apart, even as points.
+FEW_CLUSTERS, MANY_CLUSTERS = 5, 50
 _CONSTANT = 0.5  # share of constant columns from which outputs count as partly constant
 
 
@@ -117,6 +120,8 @@ def judge(
     ('collapsed', '--set method.stop_gradient=true')
     """
     base, settings = method.removeprefix("sem_"), settings or {}
+    if base in OFFSET and len(outputs) > 1:
+        outputs = {name: each for name, each in outputs.items() if name != "projections"}
     compared = list(outputs)[-1]
     constant = _representation({compared: outputs[compared]}, compared, base)
     flat = bool(constant) and constant[0].state == "collapsed"
@@ -156,7 +161,7 @@ def _why_not(flat, otherwise):
 def _why_no_overlap(clusters, method):
     if clusters is None or method in UNASKED:
         return UNASKED.get(method, "The method has no clusters")
-    return "Fewer than five clusters have five images or more"
+    return "Fewer than five clusters are effectively in use, or have five images"
 
 
 def _below(value, bound, form):
@@ -244,7 +249,7 @@ def _code_finding(codes):
 
 
 def _intracluster(overlap, clusters):
-    if overlap is None or clusters is None:
+    if overlap is None or clusters is None or clusters.effective < FEW_CLUSTERS:
         return []
     bound = BOUNDS["overlap of clusters"]
     state = bound.state(overlap)

@@ -74,6 +74,13 @@ def test_clusters_that_are_not_asked_for_are_not_judged():
     assert states(clusters=EVEN, overlap=0.1, method="dino")["intracluster"] == "cannot tell"
 
 
+def test_projections_with_an_offset_that_the_loss_takes_off_are_not_judged():
+    offset = 100.0 + SPREAD[:, :1] * np.ones(16)
+    assert states(offset, method="byol")["representation"] == "collapsed"
+    found = states(offset, method="sem_dino")
+    assert found["representation"] == "healthy" and found["dimensional"] == "healthy"
+
+
 def test_simplices_of_one_vertex_are_a_cluster_collapse():
     dead = code_usage(np.zeros((300, 4), int), 5)
     lively = code_usage(GENERATOR.integers(0, 5, (300, 4)), 5)
@@ -87,6 +94,8 @@ def test_simplices_of_one_vertex_are_a_cluster_collapse():
 def test_points_in_clusters_are_an_intracluster_collapse():
     assert states(clusters=EVEN, overlap=0.1)["intracluster"] == "collapsed"
     assert states(clusters=EVEN, overlap=None)["intracluster"] == "cannot tell"
+    few = cluster_usage(np.arange(300) % 4, 20)
+    assert states(clusters=few, overlap=0.1)["intracluster"] == "cannot tell"
     many = cluster_usage(np.arange(300) % 100, 100)
     assert states(clusters=many, overlap=0.1)["intracluster"] == "partly collapsed"
 
