@@ -153,7 +153,6 @@ from keras_ssl.analysis.simplices import (
     entropy_histogram,
     logit_entropies,
     margins,
-    sample_spectrum,
     simplices_at,
 )
 from keras_ssl.analysis.spectrum import (
@@ -302,7 +301,6 @@ __all__ = [
     "rotated_one_hot",
     "rotation_rank",
     "sample_rows",
-    "sample_spectrum",
     "sampled_coherence",
     "section_from_plain",
     "section_to_plain",

@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike
+from threadpoolctl import threadpool_limits
 
 from keras_ssl.analysis.simplices import simplices_at
 from keras_ssl.core.errors import UserError
@@ -268,7 +269,8 @@ def lipschitz_constant(weights: ArrayLike) -> float:
     5.0
     """
     weights = np.asarray(weights, np.float64)
-    gram = weights.T @ weights
+    with threadpool_limits(1):  # the same bits on any number of cores
+        gram = weights.T @ weights
     norms = np.diagonal(gram)
     return float(np.sqrt(np.maximum(0.0, (norms[:, None] + norms[None, :] - 2.0 * gram).max())))
 

@@ -1,4 +1,4 @@
-"""How sparse the simplices of an encoder are, and how many directions they fill."""
+"""How sparse the simplices of an encoder are."""
 
 from collections.abc import Iterator, Sequence
 
@@ -122,35 +122,6 @@ def entropy_histogram(
         entropies = np.minimum(logit_entropies(logits, temperature), edges[-1])
         counts[row] = np.histogram(entropies, bins=edges)[0]
     return edges, counts
-
-
-def sample_spectrum(x: ArrayLike) -> np.ndarray:
-    """Eigenvalues of the covariance of `x` (divided by the rows), descending: (min(rows, dim),).
-
-    From the smaller Gram matrix, in float64, a block of columns at a time: no matrix of features
-    times features is formed where there are more features than rows.
-
-    Args:
-        x: float (rows, dim).
-
-    Example:
-
-    >>> sample_spectrum([[1.0, 1.0, 0.0], [-1.0, -1.0, 0.0]]).round(3)
-    array([2., 0.])
-
-    Reference: Lavoie et al., Simplicial Embeddings, eq. 6.
-    """
-    x = np.asarray(x)
-    rows, dim = x.shape
-    side = min(rows, dim)
-    gram = np.zeros((side, side))
-    step = dim if dim <= rows else max(1, _BLOCK // rows)
-    for start in range(0, dim, step):
-        block = x[:, start : start + step].astype(np.float64)
-        block -= block.mean(axis=0)
-        gram += block @ block.T if dim > rows else block.T @ block
-    values = np.maximum(0.0, np.linalg.eigvalsh(gram)[::-1] / rows)
-    return np.where(values > 1e-15 * side * values[0], values, 0.0)
 
 
 def _blocks(logits) -> Iterator[tuple[slice, np.ndarray]]:

@@ -96,8 +96,8 @@ def code_information(codes: ArrayLike, simplex_size: int, labels: ArrayLike) -> 
     """Mutual information of each simplex's code with the class, in nats: (L,).
 
     The estimate from counts is too large by about (V - 1)(classes - 1) / (2 images); Miller and
-    Madow's correction, with the occupied cells, is taken off. At most the entropies of the codes
-    and of the classes.
+    Madow's correction, with the occupied cells, is taken off. At most the entropies of the
+    codes and of the classes.
 
     Args:
         codes: integers (images, L) in [0, V).

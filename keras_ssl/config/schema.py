@@ -424,12 +424,16 @@ class Analysis(Checked):
             t-SNE elsewhere.
         max_width: Columns above which no matrix of columns x columns is formed: the Gram matrix of
             the images or random projections take its place, and the result says so.
+        superclasses: Groups of related classes, for the coherence of features: "none", a text file
+            with the superclass of each class on a line of its own, or "auto" for those of
+            CIFAR-100, where the images are.
     """
 
     enabled: bool = True
     images: Annotated[int, Between(10, 10**6)] = 5000
     map: Literal["auto", "pca", "tsne", "umap"] = "auto"
     max_width: Annotated[int, Between(16, 10**5)] = 4096
+    superclasses: str = "auto"
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,16 @@ from keras_ssl.core.files import ANALYSIS, write_text
 from keras_ssl.evaluation.feature_cache import scratch_in
 from keras_ssl.evaluation.results import to_json
 from keras_ssl.ops.precision import full_float32
-from stages.analysis import codes, collapse, geometry, information, pictures
+from stages.analysis import (
+    bound,
+    codes,
+    collapse,
+    geometry,
+    information,
+    pictures,
+    semantics,
+    simplices,
+)
 from stages.analysis.subject import Subject
 from stages.evaluation import evaluation_memory, float32_method
 from stages.inputs import Inputs
@@ -25,6 +34,9 @@ from stages.report import write_run_report
 ANALYSES: tuple[tuple[str, Callable[[Subject], Section | None]], ...] = (
     ("collapse", collapse.section),
     ("codes of CPLearn", codes.section),
+    ("simplices", simplices.section),
+    ("features and classes", semantics.section),
+    ("the bound of theorem 1", bound.section),
     ("information", information.section),
     ("geometry", geometry.section),
     ("views", pictures.views),

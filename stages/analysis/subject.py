@@ -100,9 +100,7 @@ class Subject:
     @functools.cached_property
     def logits(self) -> np.ndarray | None:
         """float32 (N, L * V), of which the simplices are the softmax; None without simplices."""
-        if self.sizes is None:
-            return None
-        return self.above(self._logits, self.features)
+        return self.logits_of(self.features)
 
     @functools.cached_property
     def embeddings(self) -> np.ndarray:
@@ -139,7 +137,7 @@ class Subject:
     @functools.cached_property
     def train_logits(self) -> np.ndarray | None:
         """Logits of the simplices (N, L * V), of `train_images`."""
-        return None if self.sizes is None else self.above(self._logits, self.train_features)
+        return self.logits_of(self.train_features)
 
     # Views.
 
@@ -213,6 +211,10 @@ class Subject:
     def embeddings_of(self, features: np.ndarray) -> np.ndarray:
         """float32 (N, F) of the encoder, of features of the backbone."""
         return features if self._neck is None else self.above(self._neck, features)
+
+    def logits_of(self, features: np.ndarray) -> np.ndarray | None:
+        """float32 (N, L * V), of features of the backbone; None without simplices."""
+        return None if self.sizes is None else self.above(self._logits, features)
 
     def projections_of(self, features: np.ndarray) -> np.ndarray | None:
         """float32 (N, P), of features of the backbone; None without a method."""

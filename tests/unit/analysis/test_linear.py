@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from sklearn.linear_model import RidgeClassifier
+from sklearn.linear_model import Ridge, RidgeClassifier
 
+from keras_ssl.analysis import linear
 from keras_ssl.analysis.linear import independent_components, ridge_classifier
 from keras_ssl.core.errors import UserError
 
@@ -14,7 +15,7 @@ def test_weights_are_those_of_ridge_regression(shape):
     x, labels = random.normal(size=shape) + 3.0, random.integers(0, 3, shape[0])
     ours = ridge_classifier(x, labels)
     squared = np.linalg.svd(x - x.mean(axis=0), compute_uv=False) ** 2
-    penalty = ours.penalty * squared[squared > 1e-8 * squared[0]].mean()
+    penalty = ours.penalty * squared.mean()
     theirs = RidgeClassifier(alpha=penalty).fit(x, labels)
     # scikit-learn's targets are -1 and 1.
     assert np.allclose(2 * ours.weights.T, theirs.coef_, atol=1e-8)
@@ -26,6 +27,22 @@ def test_the_penalty_is_the_best_of_leaving_one_out():
     x = random.normal(size=(40, 3))
     assert ridge_classifier(x, (x[:, 0] > 0) * 1).penalty < 1.0
     assert ridge_classifier(random.normal(size=(40, 30)), random.integers(0, 2, 40)).penalty > 1.0
+
+
+@pytest.mark.parametrize("shape", [(12, 3), (12, 20)])
+def test_the_error_of_leaving_one_out_is_that_of_fitting_without_it(shape):
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=shape), random.normal(size=(12, 2))
+    solve = linear._by_rows if shape[1] > 12 else linear._by_columns
+    x, y = x - x.mean(axis=0), y - y.mean(axis=0)
+    scale = np.square(x).sum() / min(shape)
+    for error, penalty, _ in solve(x, y):
+        squared = []
+        for row in range(12):
+            rest = np.delete(np.arange(12), row)
+            model = Ridge(alpha=penalty * scale).fit(x[rest], y[rest])
+            squared.append(np.square(model.predict(x[[row]]) - y[row]))
+        assert error == pytest.approx(np.mean(squared), rel=1e-6)
 
 
 def test_constant_features_have_weights_of_zero():
