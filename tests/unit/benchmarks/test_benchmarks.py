@@ -17,6 +17,7 @@ from benchmarks import (
     common,
     evaluators,
     fit,
+    information,
     methods,
     parity,
     seeds,
@@ -419,3 +420,11 @@ def test_the_line_through_two_sizes_goes_on_to_imagenet():
     ((*_, last),) = evaluators.lines_of("k-means", "64", (100_000, 200_000), found[1:])
     assert last == "the same"
     assert evaluators.at_imagenet((1, 2), (5.0, 4.0)) == 4.0
+
+
+def test_bounds_on_gaussians_are_printed_next_to_the_true_information(capsys):
+    information.main(["--information=1", "--pairs=200", "--draws=2", "--steps=0"])
+    head, _, row = capsys.readouterr().out.strip().splitlines()[-3:]
+    assert head.split(" | ")[1:3] == ["I", "InfoNCE"]
+    infonce = float(row.split(" | ")[2].split(" ±")[0])
+    assert infonce == pytest.approx(1.0, abs=0.3)

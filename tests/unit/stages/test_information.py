@@ -11,7 +11,7 @@ import pytest
 from keras_ssl.analysis.critics import cosine_scores, train_critic
 from keras_ssl.analysis.sections import section_to_plain
 from keras_ssl.core.errors import UserError
-from stages.analysis import information
+from stages.analysis import information, transformed
 
 COUNT = 80
 
@@ -86,6 +86,16 @@ def test_the_critic_is_trained(monkeypatch):
     assert found.values["mutual_information"]["trained"]["infonce"] > 0.3
 
 
+def test_estimates_that_say_nothing_do_not_stretch_table_and_plot(monkeypatch):
+    monkeypatch.setattr(
+        information, "train_critic", lambda *x, **y: lambda z: cosine_scores(*z, temperature=1e-3)
+    )
+    found = information.section(subject())
+    assert found.values["mutual_information"]["trained"]["tuba"] < 0
+    assert found.tables[0].rows[0][2] == "below 0"
+    assert found.plots[0].series["a trained critic"]["y"][1] == 0
+
+
 def test_a_contrastive_method_has_its_own_critic_and_others_the_best_temperature():
     names = [row[0] for row in contrastive().tables[0].rows]
     assert names[1] == "the loss of simclr (cosines over 0.1)"
@@ -101,7 +111,7 @@ def test_pixels_know_every_transformation_and_a_projector_can_forget_it():
     assert all(each["projections"] == each["chance"] for each in known.values())
     assert known["original or Sobel filtered"]["features"] > 0.7
     assert any("forgets" in words for words in found.words)
-    assert any("cannot tell the views" in words for words in found.words)
+    assert any("cannot be told" in words for words in found.words)
 
 
 def test_gray_images_have_no_color_and_oblong_ones_no_rotation():
@@ -145,7 +155,7 @@ def test_a_run_that_diverged_is_refused():
 
 def test_transformations_are_what_they_are_called():
     of = images()
-    tasks = {task: dict(versions) for task, versions in information._tasks(of)}
+    tasks = {task: dict(versions) for task, versions in transformed._tasks(of)}
     gray = tasks["color or grayscale"]["grayscale"]
     assert np.all(gray == gray[..., :1])
     turned = tasks["rotation"]
