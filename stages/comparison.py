@@ -7,7 +7,7 @@ import keras_ssl
 from keras_ssl.analysis.sections import Table
 from keras_ssl.config import Catalog, load
 from keras_ssl.core.errors import UserError
-from keras_ssl.core.files import METRICS
+from keras_ssl.core.files import METRICS, WARNINGS
 from keras_ssl.evaluation.compare import compared_cells, load_run
 from keras_ssl.report import Report, training_section, write_comparison
 from stages.analysis.analyze import read_analysis
@@ -51,7 +51,9 @@ def report_of_folder(workdir: Path, catalog: Catalog) -> Report:
     recipe = load(workdir, catalog)
     log = json_lines(workdir / METRICS)
     terms = getattr(keras_ssl.METHODS[recipe.base_name], "terms", ())
-    training = training_section(log, terms if isinstance(terms, tuple) else ())
+    training = training_section(
+        log, terms if isinstance(terms, tuple) else (), json_lines(workdir / WARNINGS)
+    )
     sections = read_analysis(workdir)
     lines = {"method": recipe.name, "data": recipe.data.dataset} | read_description(workdir)
     lines.pop("results", None)  # where it was then

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,17 +10,15 @@ import keras_ssl
 from keras_ssl.analysis.cost import model_cost
 from keras_ssl.analysis.sections import Section, Table
 from keras_ssl.config import Recipe
-from keras_ssl.core.files import REPORT
+from keras_ssl.core.files import REPORT, WARNINGS
 from keras_ssl.evaluation.published import Target
 from keras_ssl.evaluation.results import Result
 from keras_ssl.evaluation.tables import cells_of, published_cells
 from keras_ssl.report import Report, training_section, write_projector, write_report
+from stages.analysis.subject import Subject, json_lines
 from stages.describe import describe_backbone, describe_neck, describe_rates, read_description
 from stages.inputs import describe_data
 from stages.published import target_of
-
-if TYPE_CHECKING:
-    from stages.analysis.subject import Subject
 
 VERDICT = "collapse"  # the section whose sentences a page begins with
 # Lines of a training's description by group of the page.
@@ -33,7 +30,7 @@ _PAUSE = 20  # times the usual epoch: between two epochs the run was not running
 
 
 def write_run_report(
-    subject: "Subject", sections: Sequence[Section], left_out: Sequence[str] = ()
+    subject: Subject, sections: Sequence[Section], left_out: Sequence[str] = ()
 ) -> Path:
     """Write `report.html` of a run and the files of TensorBoard's projector; -> the page's path.
 
@@ -49,11 +46,11 @@ def write_run_report(
 
 
 def report_of(
-    subject: "Subject", sections: Sequence[Section], left_out: Sequence[str] = ()
+    subject: Subject, sections: Sequence[Section], left_out: Sequence[str] = ()
 ) -> Report:
     """What the page of a run says."""
     terms = () if subject.method is None else tuple(subject.method.terms)
-    training = training_section(subject.log, terms)
+    training = training_section(subject.log, terms, json_lines(subject.workdir / WARNINGS))
     target = target_of(subject.recipe, subject.workdir)
     return Report(
         title=f"{subject.recipe.name} on {subject.inputs.data.name}",
@@ -91,7 +88,7 @@ def result_tables(results: Sequence[Result], target: Target | None = None) -> li
     return tables
 
 
-def facts_of(subject: "Subject") -> dict[str, dict[str, str]]:
+def facts_of(subject: Subject) -> dict[str, dict[str, str]]:
     """What ran and what it cost, by group."""
     recipe = subject.recipe
     lines = _of_recipe(recipe, subject) | read_description(subject.workdir)
@@ -113,7 +110,7 @@ def set_by_hand(recipe: Recipe) -> dict[str, str]:
     }
 
 
-def _of_recipe(recipe: Recipe, subject: "Subject"):
+def _of_recipe(recipe: Recipe, subject: Subject):
     """What can be said of a run that did not write its description."""
     lines = {
         "method": recipe.name,
@@ -126,7 +123,7 @@ def _of_recipe(recipe: Recipe, subject: "Subject"):
     return lines | ({"neck": describe_neck(recipe.neck)} if recipe.neck.kind != "none" else {})
 
 
-def cost_of(subject: "Subject") -> dict[str, str]:
+def cost_of(subject: Subject) -> dict[str, str]:
     """What a run cost: time, speed, and the size of its encoder."""
     lines = time_of(subject.log)
     backbone = keras_ssl.backbone_of(subject.encoder)
@@ -172,7 +169,7 @@ def _duration(seconds):
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def write_run_projector(subject: "Subject"):
+def write_run_projector(subject: Subject):
     """Write the features of a run for TensorBoard's projector."""
     tensors = {"features": subject.features}
     if subject.features.shape[1] < subject.embeddings.shape[1] <= subject.recipe.analysis.max_width:

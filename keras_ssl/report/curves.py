@@ -43,13 +43,18 @@ _NOTES = {
 }
 
 
-def training_section(log: Sequence[Mapping[str, Any]], terms: Sequence[str] = ()) -> Section | None:
+def training_section(
+    log: Sequence[Mapping[str, Any]],
+    terms: Sequence[str] = (),
+    warnings: Sequence[Mapping[str, Any]] = (),
+) -> Section | None:
     """The curves of a training.
 
     Args:
         log: rows of `metrics.jsonl`, one an epoch.
         terms: names of the terms of the loss, drawn together with it; every other metric has a
             plot of its own.
+        warnings: rows of `warnings.jsonl`, what the training looked like.
 
     Returns:
         `Section` with a plot for each group of metrics; None without rows.
@@ -80,7 +85,17 @@ def training_section(log: Sequence[Mapping[str, Any]], terms: Sequence[str] = ()
         if name not in grouped:
             series, title = {name: _curve(log, name)}, name.replace("_", " ")
             plots.append(Plot(name, title, "lines", series, "epoch"))
-    return Section("training", "Training", _words(log, names), plots=_in_order(plots))
+    words = (*_words(log, names), *map(_warned, warnings))
+    return Section("training", "Training", words, plots=_in_order(plots))
+
+
+def _warned(row):
+    value, means = row.get("value"), row.get("means", "it may have collapsed")
+    value = f"{value:.4g}" if isinstance(value, (int, float)) else "not finite"
+    near = f", near {row['place']}" if row.get("place") else ""
+    cure = f" What usually helps: {row['cure']}." if row.get("cure") else ""
+    what = f"In epoch {row.get('epoch')} '{row.get('metric')}' was {value}{near}"
+    return f"{what}: it looked as if {means}.{cure}"
 
 
 def _is_metric(name, log):

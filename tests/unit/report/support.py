@@ -7,7 +7,7 @@ import numpy as np
 from keras_ssl.analysis.sections import Plot, Section, Table
 
 HOSTILE = '<b>&"$_{x}'
-VOID = {"meta", "img", "link", "br", "input"}
+VOID = {"meta", "img", "link", "br", "input", "wbr"}
 
 
 def curve(*values):

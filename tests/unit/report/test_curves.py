@@ -29,5 +29,13 @@ def test_an_only_term_is_not_drawn_twice():
     assert [list(plot.series) for plot in section.plots] == [["loss"]]
 
 
+def test_what_a_training_looked_like_is_said():
+    row = {"epoch": 4, "metric": "simsiam", "value": -0.9996, "place": "-1", "means": "all is one"}
+    words = training_section(LOG, warnings=[{**row, "cure": "a predictor"}, {"value": None}]).words
+    assert "In epoch 4 'simsiam' was -0.9996, near -1: it looked as if all is one." in words[-2]
+    assert words[-2].endswith("What usually helps: a predictor.")
+    assert "not finite" in words[-1]
+
+
 def test_no_log_no_section():
     assert training_section([]) is None and training_section([{"other": 1}]) is None
