@@ -95,14 +95,18 @@ def cure_of(kind: str, method: str, settings: Mapping[str, Any]) -> str:
     'a smaller method.beta (here 10)'
     """
     table = CURES[kind]
-    proposed = table.get(method.removeprefix("sem_"), ()) + table[""]
-    found = [
-        _phrase(key, wanted, settings[key])
-        for key, wanted in proposed
-        if key in settings and settings[key] != wanted
-    ]
+    own, others = table.get(method.removeprefix("sem_"), ()), table[""]
+    found = _phrases(own, settings) or _phrases(others, settings)
     firm = [phrase for phrase in found if phrase.startswith("--set")]
     return " or ".join((firm or found)[:2])
+
+
+def _phrases(cures, settings):
+    return [
+        _phrase(key, wanted, settings[key])
+        for key, wanted in cures
+        if key in settings and settings[key] != wanted
+    ]
 
 
 def _phrase(key, wanted, value):
