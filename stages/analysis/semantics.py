@@ -59,7 +59,9 @@ def superclasses_of(subject: Subject) -> tuple[np.ndarray | None, tuple[str, ...
             return cifar100_superclasses()[[names.index(name) for name in classes]], ()
         if len(classes) == len(names) and "cifar100" in str(subject.recipe.data.dataset):
             return cifar100_superclasses(), ()
-    if setting in ("auto", "none"):
+    if setting == "none":
+        return None, ()
+    if setting == "auto":
         return None, (
             "Coherence is left out: these classes have no superclasses (a file of them: --set "
             "analysis.superclasses=PATH).",
@@ -132,13 +134,18 @@ def _look_at(groups, train, test, train_labels, labels):
 
 def _words(name, found):
     _, accuracy, linked, components, largest, coherence = found["row"]
-    text = (
-        f"{name}: of the {len(found['classes'])} classes {linked} share one of their {DRAWN} most "
-        f"predictive features with another, in {components} connected components, the largest of "
-        f"{largest}"
-    )
+    count = len(found["classes"])
+    text = f"{name[0].upper()}{name[1:]}: "
+    if not linked:
+        text += f"none of the {count} classes shares one of its {DRAWN} most predictive features"
+    else:
+        plural = "s" if components > 1 else ""
+        text += (
+            f"{linked} of the {count} classes share one of their {DRAWN} most predictive features "
+            f"with another, in {components} connected component{plural}, the largest of {largest}"
+        )
     if coherence is not None:
-        text += f"; {coherence:.1%} of the neighbors of a class are of its superclass"
+        text += f"; on average {coherence:.1%} of a class's neighbors are of its superclass"
     return text + f" (ridge classifier, accuracy {accuracy:.1f} %)."
 
 
