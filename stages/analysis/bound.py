@@ -110,6 +110,7 @@ def _words(readings, num, size, margin, half_range):
         "not fall before tau is below it.",
     ]
     if "expressivity" in base:
+        larger = [r for r in readings if r["expressivity"] > base["expressivity"]]
         gaps = [each["test_loss"] - each["train_loss"] for each in readings]
         words.append(
             f"R sqrt(L phi) is {base['expressivity']:.3g} for logits and "
@@ -118,6 +119,11 @@ def _words(readings, num, size, margin, half_range):
             "no loss exceeds 1: read the terms for their order, not as guarantees. The confidence "
             f"term that the paper calls a constant is 10^{base['log10_confidence']:.0f} here."
         )
+        if larger:
+            words.append(
+                f"It is larger than for logits at {', '.join(_name(r['tau']) for r in larger)}: phi "
+                "is smaller there too, but R is larger, which the theorem holds fixed."
+            )
     return tuple(words)
 
 
@@ -140,12 +146,12 @@ def _over_temperatures(readings, size, margin, half_range):
     series = {}
     for name, least in margin.items():
         scale = {"margin": least, "half_range": half_range}
-        series[f"simplices, {name} margin"] = _line(taus, phi_sem, size, scale)
-    series["by lemma 4, median margin"] = _line(taus, phi_lemma4, size, scale)
+        series[f"{name} margin"] = _line(taus, phi_sem, size, scale)
+    series["lemma 4"] = _line(taus, phi_lemma4, size, scale)
     base = phi_base(size, margin=margin["least"], half_range=half_range)
     series["logits"] = {"x": taus[[0, -1]], "y": [base, base]}
     sampled = [each for each in readings if each["tau"]]
-    series["simplices of the sample"] = {
+    series["sample"] = {
         "x": [each["tau"] for each in sampled],
         "y": [each["phi_observed"] for each in sampled],
     }
@@ -158,7 +164,8 @@ def _over_temperatures(readings, size, margin, half_range):
         y_label="phi",
         log_x=True,
         log_y=True,
-        note="phi of simplices vanishes on both sides: near one-hot where tau is below the margin, "
+        note="phi of simplices with the least and the median margin of the sample, by lemma 4 with "
+        "the median one, and as the sample has it. It vanishes on both sides: near one-hot where tau is below the margin, "
         "and near uniform at large tau, where a classifier needs larger weights, hence a larger R.",
     )
 

@@ -37,7 +37,8 @@ def section(subject: Subject) -> Section | None:
     lines = tuple((name, *each["row"]) for name, each in found.items())
     head = ("representation", "features", "accuracy", "classes that share")
     head += ("components", "largest", f"coherence, K = {DRAWN}")
-    note = f"Ridge classifiers of {len(train_rows)} training images, scored on {len(rows)} images."
+    note = f"Ridge classifiers of {len(train_rows)} training images, scored on {len(rows)} images. "
+    note += "The embedding is read before the softmax." if subject.sizes else ""
     table = Table(f"Features that classes share, K = {DRAWN}", head, lines, note)
     values = {"images": len(train_rows), **{name: each["values"] for name, each in found.items()}}
     plots = _coherence_plot(found, groups) + _graphs(subject, found)
@@ -93,7 +94,7 @@ def _read(subject, train_rows, rows):
         name = "embedding" if subject.sizes is None else "simplices"
         yield name, subject.embeddings_of(train), subject.embeddings[rows]
     if subject.sizes is not None:
-        yield "embedding, before the softmax", subject.logits_of(train), subject.logits[rows]
+        yield "embedding", subject.logits_of(train), subject.logits[rows]
     yield "backbone", train, test
     matrix, mean = independent_components(train[:_COMPONENT_IMAGES], _COMPONENTS)
     if matrix.shape[1]:

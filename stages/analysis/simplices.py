@@ -144,7 +144,7 @@ def _directions(subject, logits):
     embedding = np.asarray(logits[rows])
     arrays = {
         "simplices": simplices_at(embedding, tau).reshape(len(rows), -1),
-        "embedding, before the softmax": embedding.reshape(len(rows), -1),
+        "embedding": embedding.reshape(len(rows), -1),
         "backbone": subject.features[rows],
     }
     spectra = {name: spectrum_of(array) for name, array in arrays.items()}
@@ -166,8 +166,9 @@ def _directions(subject, logits):
         x_label="index",
         y_label="eigenvalue",
         log_y=True,
-        note=f"Of {len(rows)} images, which bound the number of values. Embeddings of a linear "
-        "embedder have at most as many as the backbone has features (SEM, eq. 6 and fig. 7).",
+        note=f"Of {len(rows)} images, which bound the number of values. The embedding, before the "
+        "softmax, has at most as many as the backbone has features if its embedder is linear (SEM, "
+        "eq. 6 and fig. 7).",
     )
     values = (("directions", ranks), ("spectrum_images", len(rows)))
     return words, values, (), (plot,)

@@ -34,7 +34,7 @@ def test_there_is_nothing_to_say_of_simplices_without_any():
 
 def test_classes_share_features_with_and_without_simplices():
     found = semantics.section(seen())
-    rows = ["simplices", "embedding, before the softmax", "backbone", "backbone, linear ICA"]
+    rows = ["simplices", "embedding", "backbone", "backbone, linear ICA"]
     assert [row[0] for row in found.tables[0].rows] == rows
     assert "Coherence is left out" in found.words[-1]
     plain = semantics.section(subject("simclr"))
