@@ -24,6 +24,8 @@ from stages.analysis.transformed import (
 )
 
 CRITIC = {"kind": "concatenated", "hidden": 64, "learning_rate": 1e-3, "steps": 200}
+# The critics, as a comparison of runs can match them.
+PLOTTED = {"trained": "trained critic", "own": "loss's critic", "cosine": "best cosines"}
 BOUNDS = {"infonce": "InfoNCE", "tuba": "TUBA", "dv": "DV", "uba": "UBA"}
 
 
@@ -81,7 +83,7 @@ def _shared(subject):
         "Bounds on the mutual information of two views",
         "bars",
         {
-            labels[key]: {"x": head[1:], "y": [max(value, 0.0) for value in each]}
+            PLOTTED[key]: {"x": head[1:], "y": [max(value, 0.0) for value in each]}
             for key, each in estimates.items()
         },
         y_label="nats",

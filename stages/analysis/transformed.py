@@ -144,7 +144,7 @@ def _compared(found):
         )
     unknown = [task for task, one in known.items() if one.accuracy < one.chance + _unsure(one)]
     if unknown:
-        yield f"The features are invariant to (at chance): {', '.join(unknown)}."
+        yield f"At chance from the features, which ignore it: {', '.join(unknown)}."
 
 
 def _unsure(*accuracies):
