@@ -121,7 +121,7 @@ def _words(readings, num, size, margin, half_range):
         )
         if larger:
             words.append(
-                f"It is larger than for logits at {', '.join(_name(r['tau']) for r in larger)}: phi "
+                f"It exceeds that of logits at {', '.join(_name(r['tau']) for r in larger)}: phi "
                 "is smaller there too, but R is larger, which the theorem holds fixed."
             )
     return tuple(words)
@@ -165,8 +165,9 @@ def _over_temperatures(readings, size, margin, half_range):
         log_x=True,
         log_y=True,
         note="phi of simplices with the least and the median margin of the sample, by lemma 4 with "
-        "the median one, and as the sample has it. It vanishes on both sides: near one-hot where tau is below the margin, "
-        "and near uniform at large tau, where a classifier needs larger weights, hence a larger R.",
+        "the median one, and as the sample has it. It vanishes on both sides: near one-hot where "
+        "tau is below the margin, and near uniform at large tau, where a classifier needs larger "
+        "weights, hence a larger R.",
     )
 
 
