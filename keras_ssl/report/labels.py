@@ -68,6 +68,31 @@ def _apart(heights, gap):
     return placed
 
 
+def apart_in_plane(places: np.ndarray, widths: Sequence[float], height: float) -> np.ndarray:
+    """Places of boxes moved up and down until none covers another, or nearly.
+
+    Example:
+
+    >>> apart_in_plane(np.array([[0.5, 0.5], [0.5, 0.51]]), [0.1, 0.1], 0.04).round(3).tolist()
+    [[0.5, 0.485], [0.5, 0.525]]
+    """
+    places = np.array(places, float)
+    order = np.argsort(places[:, 1], kind="stable")
+    for _ in range(100):
+        moved = False
+        for first, i in enumerate(order):
+            for j in order[first + 1 :]:
+                across = abs(places[i, 0] - places[j, 0]) < (widths[i] + widths[j]) / 2
+                missing = height - (places[j, 1] - places[i, 1])
+                if across and missing > 1e-9:
+                    places[i, 1] -= missing / 2
+                    places[j, 1] += missing / 2
+                    moved = True
+        if not moved:
+            break
+    return places
+
+
 def plain_ticks(axes: Any):
     """Ticks of logarithmic axes as plain numbers instead of formulas; whole epochs and ranks."""
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
@@ -77,7 +102,7 @@ def plain_ticks(axes: Any):
             axis.set_major_locator(LogLocator(numticks=6))
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axis.set_minor_formatter(NullFormatter())
-        elif axis.get_label_text() in WHOLE:
+        elif axis is axes.xaxis and axis.get_label_text() in WHOLE:
             axis.set_major_locator(MaxNLocator(nbins=7, integer=True))
 
 

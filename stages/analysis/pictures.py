@@ -3,6 +3,7 @@
 import importlib.util
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from keras_ssl.analysis.maps import MAPS, map_of, principal_components
 from keras_ssl.analysis.neighbors import (
@@ -174,4 +175,5 @@ def _k_means(subject):
     x, shares = principal_components(subject.features, 50)
     if not shares.any():
         return np.zeros(len(x), int)
-    return KMeans(count, n_init=3, random_state=0).fit_predict(x)
+    with threadpool_limits(1):  # threads that share cores keep each other waiting
+        return KMeans(count, n_init=3, random_state=0).fit_predict(x)

@@ -9,7 +9,7 @@ import pytest
 import keras_ssl.report
 from keras_ssl.analysis.sections import Plot
 from keras_ssl.report import draw
-from keras_ssl.report.labels import _apart, short
+from keras_ssl.report.labels import _apart, apart_in_plane, short
 from keras_ssl.report.plots import MOST_POINTS
 from tests.unit.report.support import curve, plots
 
@@ -90,6 +90,16 @@ def test_curves_carry_their_names_and_differ_without_color():
 def test_labels_do_not_cover_each_other():
     placed = _apart([0.5, 0.5, 0.5, 0.99], 0.1)
     assert np.diff(placed).min() >= 0.1 - 1e-9 and min(placed) >= 0 and max(placed) <= 1
+
+
+def test_names_of_classes_are_moved_apart():
+    places = apart_in_plane(np.full((5, 2), 0.5), [0.2] * 5, 0.05)
+    assert np.diff(np.sort(places[:, 1])).min() > 0.049 and (places[:, 0] == 0.5).all()
+
+
+def test_a_single_point_has_an_axis_of_whole_numbers():
+    svg = draw(Plot("p", "P", "lines", {"a": {"x": [5], "y": [1.0]}}, x_label="epoch"))[0].svg
+    assert ">5<" in svg and ">4.8" not in svg
 
 
 def test_text_follows_the_theme_of_the_page():
