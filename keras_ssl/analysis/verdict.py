@@ -1,6 +1,23 @@
 """Say in words whether a run has collapsed, on what evidence, and what usually cures it.
 
-Every bound that a verdict rests on stands in `BOUNDS`, once.
+Every bound that a verdict rests on stands in `BOUNDS`, once. They were calibrated on trainings that
+were provoked into one kind of collapse or left healthy, with seed 5, on the digits and on CIFAR-10
+at 16 pixels (SimSiam without stop-gradient, BYOL without predictor, VICReg and Barlow Twins without
+their terms, CPLearn with too large a beta or ten codes), and on healthy ones of 5 epochs of every
+method with and without SEM. Runs with other seeds are a fairer test. Each bound lies between the
+two, where p is the provoked run nearest to it and h the healthy one:
+
+| measure | p | h |
+|---|---|---|
+| spread of what is compared | 0.030, SimSiam without stop-gradient | 0.085, DeepCluster |
+| standard deviation of what is compared | 0.014, SimMER without weights | 0.39, VICReg |
+| spread of features | 0.018, SimSiam without stop-gradient or normalization | 0.26, BYOL with SEM |
+| dimensions | 1, VICReg without covariance | 4, MoCo with SEM |
+| evenness of clusters | 0.13, CPLearn at beta 10 | 0.45, Self-Classifier with SEM |
+| overlap of clusters | 0.22, CPLearn of 10 codes, augmented by noise alone | 0.41, CPLearn in 60 epochs |
+
+Weaker provocations with ten codes have overlaps of 0.31 and 0.36 on CIFAR-10 and 0.48 on the
+digits. No training was found that kills simplices: their bound follows from what it says.
 """
 
 from collections.abc import Mapping
@@ -33,13 +50,13 @@ class Bound:
 
 
 BOUNDS = {
-    "spread of what is compared": Bound(0.05, 0.08),
+    "spread of what is compared": Bound(0.05, 0.065),
     "standard deviation of what is compared": Bound(0.05, 0.10),
-    "spread of features": Bound(0.02, 0.05),
+    "spread of features": Bound(0.04, 0.06),
     "dimensions": Bound(3, 4),
-    "evenness of clusters": Bound(0.30, 0.40),
+    "evenness of clusters": Bound(0.30, 0.38),
     "evenness of codes": Bound(0.10, 0.30),
-    "overlap of clusters": Bound(0.35, 0.40),
+    "overlap of clusters": Bound(0.30, 0.36),
 }
 UNSCALED = ("vicreg", "simmer")  # losses of outputs as they are; others compare directions
 # Methods whose clusters are not what the loss asks for, and why they are not judged.
@@ -52,6 +69,9 @@ OFFSET = ("dino",)
 # Clusters effectively in use: of fewer, the cluster collapse is what counts; more of them still
 # tell images apart, even as points.
 FEW_CLUSTERS, MANY_CLUSTERS = 5, 50
+# What they compare are the scores of the clusters, which are sure of an image when all is well:
+# ten clusters of the digits have an overlap of 0.10 after 60 epochs of GEDI.
+SCORES = ("gedi_nogen", "gedi")
 _CONSTANT = 0.5  # share of constant columns from which outputs count as partly constant
 
 
@@ -129,7 +149,7 @@ def judge(
         "representation": _representation(outputs, compared, base),
         "dimensional": [] if flat else _dimensional(outputs, compared),
         "cluster": _cluster(clusters, codes, base),
-        "intracluster": [] if flat or base in UNASKED else _intracluster(overlap, clusters),
+        "intracluster": [] if flat or base in UNASKED else _intracluster(overlap, clusters, base),
     }
     reasons = {
         "representation": "No output is finite",
@@ -248,7 +268,7 @@ def _code_finding(codes):
     return _Finding(state, words)
 
 
-def _intracluster(overlap, clusters):
+def _intracluster(overlap, clusters, method):
     if overlap is None or clusters is None or clusters.effective < FEW_CLUSTERS:
         return []
     bound = BOUNDS["overlap of clusters"]
@@ -260,6 +280,9 @@ def _intracluster(overlap, clusters):
     if state == "collapsed" and clusters.effective > MANY_CLUSTERS:
         state = "partly collapsed"
         words += f", but {clusters.effective:.0f} clusters still tell images apart"
+    if state == "collapsed" and method in SCORES:
+        state = "partly collapsed"
+        words += ", as that of sure scores is; look at the features"
     return [_Finding(state, words)]
 
 

@@ -94,6 +94,8 @@ def test_simplices_of_one_vertex_are_a_cluster_collapse():
 def test_points_in_clusters_are_an_intracluster_collapse():
     assert states(clusters=EVEN, overlap=0.1)["intracluster"] == "collapsed"
     assert states(clusters=EVEN, overlap=None)["intracluster"] == "cannot tell"
+    found = states(clusters=EVEN, overlap=0.1, method="sem_gedi")  # sure scores
+    assert found["intracluster"] == "partly collapsed"
     few = cluster_usage(np.arange(300) % 4, 20)
     assert states(clusters=few, overlap=0.1)["intracluster"] == "cannot tell"
     many = cluster_usage(np.arange(300) % 100, 100)
