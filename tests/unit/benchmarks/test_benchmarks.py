@@ -23,6 +23,7 @@ from benchmarks import (
     seeds,
     serving,
     train_step,
+    verdicts,
 )
 from keras_ssl import config
 from keras_ssl.core.errors import UserError
@@ -428,3 +429,27 @@ def test_bounds_on_gaussians_are_printed_next_to_the_true_information(capsys):
     assert head.split(" | ")[1:3] == ["I", "InfoNCE"]
     infonce = float(row.split(" | ")[2].split(" ±")[0])
     assert infonce == pytest.approx(1.0, abs=0.3)
+
+
+@pytest.mark.parametrize("kind", verdicts.PROVOKED)
+@pytest.mark.parametrize("dataset", ["digits", "cifar10"])
+def test_what_provokes_a_collapse_are_settings_of_a_recipe(kind, dataset):
+    provoked = verdicts.PROVOKED[kind]
+    flags = verdicts.flags_of(provoked.settings_on(dataset), seed=3)
+    recipe = common.new_recipe(f"--method={provoked.method}", f"--dataset={dataset}", *flags)
+    assert recipe.training.seed == 3
+    assert all(key in recipe.settings for key in provoked.settings)
+
+
+def test_a_verdict_is_shown_with_the_evidence_for_what_was_provoked():
+    kinds = {"representation": "spread 0.9; spread 0.4", "cluster": "2 of 9 clusters; 1 is empty"}
+    verdict = {"overall": "This run has collapsed: cluster collapse."}
+    verdict |= {kind: {"evidence": evidence} for kind, evidence in kinds.items()}
+    head = ["npz:data/cifar10.npz", 1, verdict]
+    assert verdicts.row("cluster", *head)[-1] == "2 of 9 clusters"
+    assert verdicts.row("healthy", *head)[1:] == [
+        "cifar10.npz",
+        1,
+        verdict["overall"],
+        "spread 0.9",
+    ]
