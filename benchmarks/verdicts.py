@@ -10,6 +10,7 @@ finished are not repeated and one that was stopped is resumed. docs/collapse.md 
 """
 
 import argparse
+import re
 import sys
 import types
 from dataclasses import dataclass, field
@@ -102,9 +103,10 @@ def verdict_of(workdir):
 def row(kind, dataset, seed, verdict):
     """A row of the table: the verdict, and the first evidence for the kind that was provoked.
 
-    Of a run that is to be healthy it is that for the projections.
+    Of a run that is to be healthy it is that for the projections. Bounds are left out.
     """
-    evidence = verdict[kind if kind in verdict else "representation"]["evidence"].split("; ")[0]
+    evidence = verdict[kind if kind in verdict else "representation"]["evidence"]
+    evidence = re.sub(r" \(collapsed [^)]*\)", "", evidence).split("; ")[0]
     return [kind, dataset.split("/")[-1], seed, verdict["overall"], evidence]
 
 
@@ -117,7 +119,7 @@ def compare(options):
             missing.append(name)
         else:
             rows.append(row(name, options.dataset, seed, verdict_of(workdir)))
-    print(table(COLUMNS, rows, texts=2))
+    print(table(COLUMNS, rows, texts=len(COLUMNS)))
     exit_if_missing(missing)
 
 

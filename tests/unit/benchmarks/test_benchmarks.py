@@ -442,11 +442,14 @@ def test_what_provokes_a_collapse_are_settings_of_a_recipe(kind, dataset):
 
 
 def test_a_verdict_is_shown_with_the_evidence_for_what_was_provoked():
-    kinds = {"representation": "spread 0.9; spread 0.4", "cluster": "2 of 9 clusters; 1 is empty"}
+    kinds = {
+        "representation": "spread 0.9; spread 0.4",
+        "cluster": "2 of 9 (collapsed below 3; so)",
+    }
     verdict = {"overall": "This run has collapsed: cluster collapse."}
     verdict |= {kind: {"evidence": evidence} for kind, evidence in kinds.items()}
     head = ["npz:data/cifar10.npz", 1, verdict]
-    assert verdicts.row("cluster", *head)[-1] == "2 of 9 clusters"
+    assert verdicts.row("cluster", *head)[-1] == "2 of 9"
     assert verdicts.row("healthy", *head)[1:] == [
         "cifar10.npz",
         1,
