@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
+_BLOCK = 1 << 24  # numbers that are worked on at a time
+
 
 def unit_rows(features: ArrayLike) -> np.ndarray:
     """Rows divided by their lengths, float32; rows that are zero or not finite become zero.
@@ -132,19 +134,31 @@ def typical_of_codes(
     >>> {code: rows.tolist() for code, rows in typical_of_codes(logits, (1, 2), count=1).items()}
     {(0, 0): [0]}
     """
-    simplices, size = sizes
-    logits = np.asarray(logits, np.float32).reshape(-1, simplices, size)
-    logits = np.where(np.isfinite(logits), logits, 0.0)
-    p = np.exp(logits - logits.max(axis=2, keepdims=True))
-    p /= p.sum(axis=2, keepdims=True)
-    count = min(count, len(p))
-    top = np.argpartition(-p, count - 1, axis=0)[:count]  # (count, L, V)
-    telling = np.take_along_axis(p, top, axis=0).mean(axis=0) - p.mean(axis=0)
-    best = telling.argmax(axis=1)  # of each simplex
-    order = np.argsort(-telling.max(axis=1), kind="stable")[:codes]
+    logits = np.asarray(logits).reshape(-1, *sizes)
+    count = min(count, len(logits))
+    step = max(1, _BLOCK // (len(logits) * sizes[1]))  # simplices at a time
+    parts = [_telling(logits[:, i : i + step], count) for i in range(0, sizes[0], step)]
+    telling = np.concatenate(parts)  # (L, V)
+    best = telling.argmax(axis=1)
     found = {}
-    for one in order:
-        column = p[:, one, best[one]]
-        rows = np.argsort(-column, kind="stable")[:count]
+    for one in np.argsort(-telling.max(axis=1), kind="stable")[:codes]:
+        probability = _softmax(logits[:, one])[:, best[one]]
+        rows = np.argsort(-probability, kind="stable")[:count]
         found[int(one), int(best[one])] = rows
     return found
+
+
+def _telling(logits, count):
+    """Mean probability of the `count` images of the highest, less that of all: (l, V)."""
+    p = _softmax(logits)
+    mean = p.mean(axis=0)
+    p.partition(len(p) - count, axis=0)
+    return p[len(p) - count :].mean(axis=0) - mean
+
+
+def _softmax(logits):
+    logits = np.asarray(logits, np.float32)
+    logits = np.where(np.isfinite(logits), logits, np.float32(0.0))
+    p = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    p /= p.sum(axis=-1, keepdims=True)
+    return p

@@ -74,6 +74,15 @@ def test_typical_images_of_a_code_have_it_most():
         assert set(rows) == set(np.argsort(-p[:, simplex, entry])[:5])
 
 
+def test_simplices_taken_a_few_at_a_time_give_the_same_codes(monkeypatch):
+    logits = np.random.RandomState(0).randn(40, 12)
+    whole = typical_of_codes(logits, (3, 4), count=5)
+    monkeypatch.setattr("keras_ssl.analysis.neighbors._BLOCK", 200)
+    parts = typical_of_codes(logits, (3, 4), count=5)
+    assert list(whole) == list(parts)
+    assert all(np.array_equal(whole[code], parts[code]) for code in whole)
+
+
 def test_codes_of_constant_logits_are_found_without_nan():
     found = typical_of_codes(np.zeros((4, 6)), (2, 3), count=8)
     assert all(len(rows) == 4 for rows in found.values())
