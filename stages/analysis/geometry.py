@@ -8,7 +8,6 @@ from collections.abc import Mapping
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from keras_ssl.analysis.cifar100 import cifar100_classes, cifar100_superclasses
 from keras_ssl.analysis.geometry import negative_distances
 from keras_ssl.analysis.projector import RELATIVE
 from keras_ssl.analysis.sections import Plot, Section, Table
@@ -21,6 +20,7 @@ from stages.analysis.pairs import (
     trained_pair,
     viewed_labels,
 )
+from stages.analysis.semantics import superclasses_of
 from stages.analysis.subject import Subject
 
 _BINS = np.linspace(0.0, 2.0, 41)
@@ -32,6 +32,7 @@ _ROWS = {
     "local_rank": "rank of the projector's local maps, mean",
     "local_rankme": "effective rank of the projector's local maps, mean",
     "projection_rankme": "effective rank of the projections",
+    "feature_rank": "rank of the features, from a hundredth of the largest value",
     "motion_rank": "rank of h2 - h1",
     "tangent_rank": "rank of h2 - h*",
     "unexplained": "h2 - h* outside of the projector's span (eq. 10)",
@@ -68,7 +69,7 @@ def section(subject: Subject) -> Section | None:
     pair = trained_pair(subject)
     if pair is None:
         return None
-    labels, coarse = viewed_labels(subject), superclasses_of(subject)
+    labels, (coarse, _) = viewed_labels(subject), superclasses_of(subject)
     pairs = {_BEFORE: initial_pair(subject), _AFTER: pair}
     pairs = {when: each for when, each in pairs.items() if each is not None}
     found = {when: measure(each, labels, coarse) for when, each in pairs.items()}
@@ -83,15 +84,6 @@ def section(subject: Subject) -> Section | None:
     plots = (*_training_plots(subject), _distances_plot(pairs), *_spectra_plots(subject))
     title = "Geometry: projector, views and negatives"
     return Section("geometry", title, words, values, tables, plots)
-
-
-def superclasses_of(subject: Subject) -> np.ndarray | None:
-    """The superclass of each class of CIFAR-100; None of other data."""
-    names = cifar100_classes()
-    if set(subject.classes) == set(names):
-        return cifar100_superclasses()[[names.index(name) for name in subject.classes]]
-    named = "cifar100" in str(subject.recipe.data.dataset)
-    return cifar100_superclasses() if named and len(subject.classes) == len(names) else None
 
 
 # What is said of it.

@@ -37,6 +37,7 @@ from stages.build import float32_encoder
 _ELEMENTS = 2**24  # of an array of features in float64
 _SIDE = 64  # pixels: the views of larger images are not read a second time
 NEGATIVES = 2  # neighbors of each image
+_FEATURE_RANK = 0.01  # of the largest singular value: figures 4 and 9 show the whole spectrum
 _MAPPED = 32  # images at which the map of an MLP projector is computed, at most
 _MAP_ELEMENTS = 2**23  # of all these maps
 _MOVED = 600  # images that generators are estimated from, and tested on
@@ -131,10 +132,12 @@ def viewed_labels(subject: Subject) -> np.ndarray | None:
 def measure(pair: ViewPair, labels=None, superclasses=None) -> dict[str, float]:
     """Numbers of a pair by name; shares are in [0, 1]."""
     bound = symmetric_upper_bound(*pair.projections)
+    centered = pair.features[0] - pair.features[0].mean(axis=0, dtype="float64")
     found = {
         "invariance": float(bound.invariance),
         "repulsion": float(bound.repulsion),
         "negative_distance": float(negative_distances(*pair.features, pair.neighbors).mean()),
+        "feature_rank": spectrum_of(centered).rank_tau(_FEATURE_RANK),
         "motion_rank": spectrum_of(pair.motions).rank_tau(RELATIVE),
         "tangent_rank": spectrum_of(pair.tangents).rank_tau(RELATIVE),
         "projection_rankme": spectrum_of(np.concatenate(pair.projections)).rankme,
