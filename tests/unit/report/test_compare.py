@@ -13,7 +13,9 @@ def report(verdict, **more):
 
 
 def test_verdicts_and_words_stand_under_the_names_of_the_runs():
-    page = render_comparison({"runs/<a>": report("Good."), "runs/b": report("Collapsed.")})
+    page = render_comparison(
+        {"runs/<a>": report("Good.", plots=()), "runs/b": report("Collapsed.", plots=())}
+    )
     text = "".join(Reader(page).text)
     assert text.index("runs/<a>") < text.index("Good.") < text.index("Collapsed.")
     assert Reader(page).open == [] and "http" not in page

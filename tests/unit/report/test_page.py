@@ -68,17 +68,16 @@ def test_the_verdict_comes_first(page):
     assert order == sorted(order)
 
 
-def test_the_same_report_gives_the_same_bytes(page, tmp_path):
+def test_the_same_report_gives_the_same_bytes(tmp_path):
     report = Report("a", sections=[section()])
-    assert render(report) == render(report)
     write_report(tmp_path / "a.html", report)
     assert (tmp_path / "a.html").read_text(encoding="utf-8") == render(report)
 
 
 def test_a_plot_that_cannot_be_drawn_says_so_and_the_page_goes_on():
     bad = Plot("bad", "Bad", "lines", {"a": {"x": ["no"], "y": ["number"]}})
-    page = render(Report("a", sections=[Section("s", "S", plots=(bad, *plots()))]))
-    assert "could not be drawn" in page and page.count("<svg") == 6
+    page = render(Report("a", sections=[Section("s", "S", plots=(bad, *plots()[:1]))]))
+    assert "could not be drawn" in page and page.count("<svg") == 1
 
 
 def test_an_empty_report_is_a_page():
