@@ -13,7 +13,7 @@ from keras_ssl.report import Report, training_section, write_comparison
 from stages.analysis.analyze import read_analysis
 from stages.analysis.subject import json_lines
 from stages.describe import read_description
-from stages.report import set_by_hand, time_of, verdict_of, without_verdict
+from stages.report import is_bad, set_by_hand, time_of, verdict_of, without_verdict
 
 
 def compare(folders: Sequence[str], path: str | Path, catalog: Catalog):
@@ -59,7 +59,8 @@ def report_of_folder(workdir: Path, catalog: Catalog) -> Report:
     lines.pop("results", None)  # where it was then
     facts = {"Run": lines, "Cost": time_of(log), "Settings": set_by_hand(recipe)}
     shown = [*([training] if training else []), *without_verdict(sections)]
-    return Report(recipe.name, verdict_of(sections), facts, sections=shown)
+    bad = is_bad(sections)
+    return Report(recipe.name, verdict_of(sections), facts, sections=shown, alarm=bad)
 
 
 def compared_tables(folders: Mapping[str, str]) -> list[Table]:

@@ -55,6 +55,7 @@ def report_of(
     return Report(
         title=f"{subject.recipe.name} on {subject.inputs.data.name}",
         verdict=verdict_of(sections, left_out),
+        alarm=is_bad(sections),
         facts=facts_of(subject),
         results=result_tables(subject.results, target),
         sections=[*([training] if training else []), *without_verdict(sections)],
@@ -65,6 +66,12 @@ def verdict_of(sections: Sequence[Section], left_out: Sequence[str] = ()) -> lis
     """The sentences that a page begins with."""
     words = [words for section in sections if section.name == VERDICT for words in section.words]
     return [*words, *(f"Left out: {text}" for text in left_out)]
+
+
+def is_bad(sections: Sequence[Section]) -> bool:
+    """Whether a verdict is that of a collapse."""
+    verdicts = [section.values.get("verdict") or {} for section in sections]
+    return any("collapsed" in verdict.get("state", "") for verdict in verdicts)
 
 
 def without_verdict(sections: Sequence[Section]) -> list[Section]:

@@ -130,7 +130,6 @@ from keras_ssl.analysis.neighbors import (
     nearest_images,
     sample_rows,
     typical_of_clusters,
-    typical_of_codes,
     unit_rows,
 )
 from keras_ssl.analysis.projector import linear_weights, weight_rank, weight_rankme, weight_spectrum
@@ -316,7 +315,6 @@ __all__ = [
     "tuba_bound",
     "typical_images",
     "typical_of_clusters",
-    "typical_of_codes",
     "uba_bound",
     "unexplained_variance",
     "uniformity",

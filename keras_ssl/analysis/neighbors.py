@@ -1,11 +1,7 @@
 """Which images a representation holds to be alike: neighbors, and the most typical ones."""
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import ArrayLike
-
-_BLOCK = 1 << 24  # numbers that are worked on at a time
 
 
 def unit_rows(features: ArrayLike) -> np.ndarray:
@@ -107,58 +103,3 @@ def typical_of_clusters(
         towards = features[rows] @ features[rows].mean(axis=0)
         found[int(name)] = rows[np.argsort(-towards.round(6), kind="stable")[:count]]
     return found
-
-
-def typical_of_codes(
-    logits: ArrayLike, sizes: tuple[int, int], codes: int = 12, count: int = 8
-) -> Mapping[tuple[int, int], np.ndarray]:
-    """The images in which an entry of a simplex is most probable, for the most telling entries.
-
-        telling(l, v) = mean_{i in top(l, v)} p_i(l, v) - mean_i p_i(l, v)
-
-    with p the simplices and top the `count` images of the highest p(l, v): entries that some images
-    have and most do not. At most one entry of each simplex is taken.
-
-    Args:
-        logits: (N, L V).
-        sizes: (L, V).
-        codes: int >= 1. Entries at most.
-        count: int >= 1. Images of each.
-
-    Returns:
-        {(l, v): int (count,) indices, the most probable first}, the most telling first.
-
-    Example:
-
-    >>> logits = np.array([[9.0, 0.0], [0.0, 9.0], [0.0, 9.0]])
-    >>> {code: rows.tolist() for code, rows in typical_of_codes(logits, (1, 2), count=1).items()}
-    {(0, 0): [0]}
-    """
-    logits = np.asarray(logits).reshape(-1, *sizes)
-    count = min(count, len(logits))
-    step = max(1, _BLOCK // (len(logits) * sizes[1]))  # simplices at a time
-    parts = [_telling(logits[:, i : i + step], count) for i in range(0, sizes[0], step)]
-    telling = np.concatenate(parts)  # (L, V)
-    best = telling.argmax(axis=1)
-    found = {}
-    for one in np.argsort(-telling.max(axis=1), kind="stable")[:codes]:
-        probability = _softmax(logits[:, one])[:, best[one]]
-        rows = np.argsort(-probability, kind="stable")[:count]
-        found[int(one), int(best[one])] = rows
-    return found
-
-
-def _telling(logits, count):
-    """Mean probability of the `count` images of the highest, less that of all: (l, V)."""
-    p = _softmax(logits)
-    mean = p.mean(axis=0)
-    p.partition(len(p) - count, axis=0)
-    return p[len(p) - count :].mean(axis=0) - mean
-
-
-def _softmax(logits):
-    logits = np.asarray(logits, np.float32)
-    logits = np.where(np.isfinite(logits), logits, np.float32(0.0))
-    p = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    p /= p.sum(axis=-1, keepdims=True)
-    return p

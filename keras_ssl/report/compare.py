@@ -60,6 +60,7 @@ def render_comparison(reports: Mapping[str, Report], results: Sequence[Table] = 
     return render_page(
         title=f"Comparison of {_listed(list(reports))}",
         verdicts=verdicts,
+        alarms=[name for name, report in reports.items() if report.alarm],
         results=[table_of(table) for table in results],
         blocks=[block_of("run", "What ran", tables=facts), *blocks] if facts else blocks,
     )

@@ -31,6 +31,7 @@ class Report:
         facts: {name of a group: {name: text}}, what ran and what it cost.
         results: tables of what was measured.
         sections: what an analysis found, in order.
+        alarm: whether the verdict is a bad one.
 
     Example:
 
@@ -43,6 +44,7 @@ class Report:
     facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     results: Sequence[Table] = ()
     sections: Sequence[Section] = ()
+    alarm: bool = False
 
 
 def write_report(path: str | Path, report: Report) -> None:
@@ -91,6 +93,7 @@ def render(report: Report) -> str:
     return render_page(
         title=report.title,
         verdicts={"": report.verdict} if report.verdict else {},
+        alarms=("",) if report.alarm else (),
         facts=report.facts,
         results=[table_of(table) for table in report.results],
         blocks=blocks,
@@ -101,15 +104,16 @@ def render_page(**parts: Any) -> str:
     """A page of parts as the template takes them.
 
     Args:
-        parts: `title`; `verdicts` {name of a run: sentences}, "" for the only run; `facts`, where
-            there is one run; `results`, of `table_of`; `blocks`, of `block_of`.
+        parts: `title`; `verdicts` {name of a run: sentences}, "" for the only run; `alarms`, the
+            names of those whose verdict is bad; `facts`, where there is one run; `results`, of
+            `table_of`; `blocks`, of `block_of`.
 
     Example:
 
     >>> "<h1>A</h1>" in render_page(title="A", verdicts={}, results=[], blocks=[])
     True
     """
-    return _template().render(css=_style_sheet(), **{"facts": {}, **parts})
+    return _template().render(css=_style_sheet(), **{"facts": {}, "alarms": (), **parts})
 
 
 def block_of(

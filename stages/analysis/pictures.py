@@ -10,7 +10,6 @@ from keras_ssl.analysis.neighbors import (
     nearest_images,
     sample_rows,
     typical_of_clusters,
-    typical_of_codes,
 )
 from keras_ssl.analysis.sections import Plot, Section
 from keras_ssl.core.errors import UserError
@@ -20,7 +19,7 @@ from stages.analysis.subject import Subject
 _VIEWED = 6  # images of which the views are shown
 _MAPPED = 1500  # images on a map: more take too long, and cover each other
 _ASKED, _NEIGHBORS = 10, 8
-_CLUSTERS, _TYPICAL = 12, 8  # clusters or codes that are shown, and images of each
+_CLUSTERS, _TYPICAL = 12, 8  # clusters that are shown, and images of each
 _MOST_CLASSES = 30  # that have a series each on the map
 
 
@@ -111,7 +110,7 @@ def _class_name(label, classes):
 
 
 def neighbors(subject: Subject) -> Section:
-    """The nearest neighbors of some images, and the most typical images of clusters or codes."""
+    """The nearest neighbors of some images, and the most typical images of clusters."""
     labels, images = subject.labels, subject.images
     rows = sample_rows(labels, len(images), _ASKED)
     nearest, cosines = nearest_images(subject.features, rows, _NEIGHBORS)
@@ -150,12 +149,6 @@ def _typical(subject):
         rows = {f"cluster {c}, {sizes[c]} images": r for c, r in found.items()}
         said = f"The method puts these images in {len(found)} clusters."
         note = "Of each cluster of the method the images closest to its mean, largest cluster first"
-    elif subject.logits is not None:
-        found = typical_of_codes(subject.logits, subject.sizes, _CLUSTERS, _TYPICAL)
-        rows = {f"simplex {one}, entry {entry}": r for (one, entry), r in found.items()}
-        said = f"{len(found)} of {subject.sizes[0] * subject.sizes[1]} entries of simplices:"
-        said += " those that some images have with certainty and most do not have."
-        note = "Of each entry of a simplex the images in which it is most probable"
     else:
         clusters = _k_means(subject)
         sizes = np.bincount(clusters)

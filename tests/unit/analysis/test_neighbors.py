@@ -7,7 +7,6 @@ from keras_ssl.analysis import (
     nearest_images,
     sample_rows,
     typical_of_clusters,
-    typical_of_codes,
     unit_rows,
 )
 
@@ -62,27 +61,3 @@ def test_typical_images_are_of_their_cluster_and_near_its_mean():
 def test_one_cluster_of_constant_features_gives_its_first_images():
     found = typical_of_clusters(np.ones((5, 2)), np.zeros(5, int), 3)
     assert found[0].tolist() == [0, 1, 2]
-
-
-def test_typical_images_of_a_code_have_it_most():
-    logits = np.random.RandomState(1).randn(40, 3 * 4)
-    found = typical_of_codes(logits, (3, 4), codes=2, count=5)
-    assert len(found) == 2 and len({simplex for simplex, _ in found}) == 2
-    p = np.exp(logits.reshape(40, 3, 4))
-    p /= p.sum(axis=2, keepdims=True)
-    for (simplex, entry), rows in found.items():
-        assert set(rows) == set(np.argsort(-p[:, simplex, entry])[:5])
-
-
-def test_simplices_taken_a_few_at_a_time_give_the_same_codes(monkeypatch):
-    logits = np.random.RandomState(0).randn(40, 12)
-    whole = typical_of_codes(logits, (3, 4), count=5)
-    monkeypatch.setattr("keras_ssl.analysis.neighbors._BLOCK", 200)
-    parts = typical_of_codes(logits, (3, 4), count=5)
-    assert list(whole) == list(parts)
-    assert all(np.array_equal(whole[code], parts[code]) for code in whole)
-
-
-def test_codes_of_constant_logits_are_found_without_nan():
-    found = typical_of_codes(np.zeros((4, 6)), (2, 3), count=8)
-    assert all(len(rows) == 4 for rows in found.values())

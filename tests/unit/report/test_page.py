@@ -80,6 +80,11 @@ def test_a_plot_that_cannot_be_drawn_says_so_and_the_page_goes_on():
     assert "could not be drawn" in page and page.count("<svg") == 1
 
 
+def test_a_bad_verdict_looks_like_one():
+    assert 'class="alarm"' in render(Report("a", ["This run has collapsed."], alarm=True))
+    assert 'class="alarm"' not in render(Report("a", ["No collapse is seen."]))
+
+
 def test_an_empty_report_is_a_page():
     assert Reader(render(Report(""))).open == []
 
