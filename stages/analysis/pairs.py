@@ -36,6 +36,7 @@ from stages.build import float32_encoder
 
 _ELEMENTS = 2**24  # of an array of features in float64
 _SIDE = 64  # pixels: the views of larger images are not read a second time
+_BATCH = 128  # images of a call before training, at least
 NEGATIVES = 2  # neighbors of each image
 _FEATURE_RANK = 0.01  # of the largest singular value: figures 4 and 9 show the whole spectrum
 _MAPPED = 32  # images at which the map of an MLP projector is computed, at most
@@ -108,7 +109,7 @@ def initial_pair(subject: Subject) -> ViewPair | None:
     encoder = float32_encoder(subject.recipe, subject.inputs.preprocessing)
     settings = {**subject.method.get_config(), "encoder": encoder, "dtype": "float32"}
     method = type(subject.method).from_config(settings)
-    count, step = _count(subject), subject.recipe.training.batch_size
+    count, step = _count(subject), max(subject.recipe.training.batch_size, _BATCH)
     read = functools.partial(encoder, training=True)
     starts = range(0, count, step)
     features = [
