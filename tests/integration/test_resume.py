@@ -55,6 +55,12 @@ def assert_same_run(one, other, tmp_path):
     assert len(first) >= len(method.weights) + len(method.optimizer.variables)
     for name, array in first.items():
         assert np.array_equal(array, second[name]), name
+    whole, resumed = (
+        (Path(run) / "spectra.jsonl").read_text().splitlines() for run in (one, other)
+    )
+    assert [json.loads(line)["epoch"] for line in whole] == [0, 3]
+    # The rest of an epoch that was cut short is evaluated too.
+    assert set(whole) <= set(resumed) and len(resumed) <= 3
 
 
 @pytest.fixture(scope="module")
