@@ -100,6 +100,28 @@ def measure(workdir):
     }
 
 
+def untrained(workdir):
+    """Accuracies of the network of a run before its first step."""
+    import keras_ssl
+    import keras_ssl.config as config
+    from keras_ssl.evaluation.knn import knn_accuracy
+    from keras_ssl.evaluation.probes.linear import linear_probe
+    from keras_ssl.evaluation.representation import extract
+    from stages.build import float32_encoder
+    from stages.inputs import load_inputs
+    from stages.request import read_catalog
+
+    recipe = config.load(workdir, read_catalog())
+    inputs = load_inputs(recipe)
+    encoder = keras_ssl.backbone_of(float32_encoder(recipe, inputs.preprocessing))
+    data, preprocess = inputs.data, inputs.preprocessing.function
+    train, test = (
+        extract(encoder, part, preprocess) for part in (data.train_images, data.test_images)
+    )
+    pair = train, data.train_labels, test, data.test_labels
+    return {"knn": knn_accuracy(*pair).accuracy, "linear": linear_probe(*pair).accuracy}
+
+
 COLUMNS = {
     "k-NN": ("knn", ".1f"),
     "linear": ("linear", ".1f"),
@@ -211,6 +233,9 @@ def compare(options):
                 done.setdefault((beta, codes), []).append(found)
     runs = {key: done[key] for key in sorted(done)}
     print(format_table(runs))
+    for path in sorted(Path(options.workdir).glob("*/model.keras"))[:1]:
+        found = kept(Path(options.workdir) / "untrained.json", partial(untrained, path.parent))
+        print("\nRandom weights: k-NN {knn:.1f}, linear {linear:.1f}.".format(**found))
     if options.plot:
         draw(runs, options.plot)
     exit_if_missing(attempt.failed)
