@@ -79,9 +79,9 @@ def provoke(kind, seed, options):
     return _train(provoked.method, f"{kind}-seed{seed}", rest, options)
 
 
-def train_shortly(name, options):
+def train_shortly(name, seed, options):
     """Train a method by its recipe for a few epochs; -> as `provoke`."""
-    return _train(name, "short", [*flags_of(SHORT, 0), *options.rest], options)
+    return _train(name, f"short-seed{seed}", [*flags_of(SHORT, seed), *options.rest], options)
 
 
 def _train(name, folder, rest, options):
@@ -114,7 +114,7 @@ def compare(options):
     """Train what is missing, then print the table."""
     rows, missing = [], []
     for name, seed in options.runs:
-        workdir = train_shortly(name, options) if options.short else provoke(name, seed, options)
+        workdir = (train_shortly if options.short else provoke)(name, seed, options)
         if workdir is None:
             missing.append(name)
         else:
@@ -145,8 +145,7 @@ def read_arguments():
             lookup(known, name, "method" if options.short else "kind")
     except UserError as error:
         parser.error(str(error))
-    seeds = [0] if options.short else options.seeds.split(",")
-    options.runs = [(name, seed) for name in names for seed in seeds]
+    options.runs = [(name, seed) for name in names for seed in options.seeds.split(",")]
     return options
 
 
