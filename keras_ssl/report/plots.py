@@ -117,7 +117,7 @@ def _bars(axes, plot, series, styles):
         axes.invert_yaxis()
     name_ticks(axes, names, along="y" if across else "x", most=MOST_NAMED)
     axes.grid(visible=False, axis="y" if across else "x")
-    if len(series) > 1:
+    if len(series) > 1 or styles:
         axes.legend(fontsize=8, frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
 
 
@@ -134,7 +134,7 @@ def _histogram(axes, plot, series, styles):
         axes.stairs(counts, edges, fill=True, alpha=0.15, color=look["color"])
         handles += 1
     finish(axes, plot, empty=not handles)
-    if handles > 1:
+    if handles > 1 or handles and styles:
         axes.legend(fontsize=8, frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
 
 

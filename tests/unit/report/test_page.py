@@ -85,6 +85,11 @@ def test_a_bad_verdict_looks_like_one():
     assert 'class="alarm"' not in render(Report("a", ["No collapse is seen."]))
 
 
+def test_a_table_without_rows_is_its_title_and_its_note():
+    page = render(Report("a", results=[Table("Accuracy", ("run",), (), "Nothing is known.")]))
+    assert "Nothing is known." in page and "<table" not in page
+
+
 def test_an_empty_report_is_a_page():
     assert Reader(render(Report(""))).open == []
 
