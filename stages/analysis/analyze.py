@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
@@ -31,7 +31,8 @@ from stages.inputs import Inputs
 from stages.report import write_run_report
 
 # (what it is, function of a `Subject` -> `Section`, or None where there is nothing to say).
-ANALYSES: tuple[tuple[str, Callable[[Subject], Section | None]], ...] = (
+Analysis = tuple[str, Callable[[Subject], Section | None]]
+ANALYSES: tuple[Analysis, ...] = (
     ("collapse", collapse.section),
     ("codes of CPLearn", codes.section),
     ("simplices", simplices.section),
@@ -90,10 +91,12 @@ def subject_of(
     return Subject(recipe, inputs, Path(workdir), encoder, method, memory)
 
 
-def look_at(subject: Subject) -> tuple[list[Section], list[str]]:
-    """Every section that there is of a run, and why others are missing."""
+def look_at(
+    subject: Subject, analyses: Sequence[Analysis] | None = None
+) -> tuple[list[Section], list[str]]:
+    """Every section that there is of a run, by default of all, and why others are missing."""
     sections, left_out = [], []
-    for title, function in ANALYSES:
+    for title, function in ANALYSES if analyses is None else analyses:
         print(f"Analyzing {title} ...", flush=True)
         try:
             section = function(subject)
