@@ -1,17 +1,17 @@
 """Curves of a training, out of the rows of `metrics.jsonl`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from keras_ssl.analysis.sections import Plot, Section
+from keras_ssl.analysis.sections import Plot, Section, Table
 
 # Rows that are about the run and not about the network.
 _NOT_CURVES = ("epoch", "step", "time")
 _GROUPS = {
     "accuracy": ("Accuracy while training", "percent", ("knn", "linear")),
-    "feature_std": ("Standard deviation of the features", "", ("feature_std",)),
+    "feature_std": ("Spread of the features' directions", "", ("feature_std",)),
     "feature_rank": (
         "Directions that the features fill",
         "",
@@ -37,8 +37,11 @@ _LABELS = {
 _NOTES = {
     "loss": "The loss is the sum of its terms.",
     "accuracy": "Of held-out images, by k-NN and by a linear probe that trains along.",
-    "feature_std": "Mean over features, over held-out images: 0 is a collapse.",
-    "feature_rank": "RankMe is exp of the entropy of the singular values; at most the width.",
+    "feature_std": "Of up to 5,000 training images: 0 where all have one direction, a "
+    "collapse; 1 where they point everywhere. Features that are never negative stay below 1.",
+    "feature_rank": "Of up to 5,000 training images. RankMe is exp of the entropy of the singular "
+    "values; at most the number of features.",
+    "feature_largest_share": "Of up to 5,000 training images: 1 is a collapse to one direction.",
     "simplicial_entropy": "0: one-hot codes; the logarithm of V: uniform.",
 }
 
@@ -47,6 +50,7 @@ def training_section(
     log: Sequence[Mapping[str, Any]],
     terms: Sequence[str] = (),
     warnings: Sequence[Mapping[str, Any]] = (),
+    elsewhere: Collection[str] = (),
 ) -> Section | None:
     """The curves of a training.
 
@@ -55,9 +59,11 @@ def training_section(
         terms: names of the terms of the loss, drawn together with it; every other metric has a
             plot of its own.
         warnings: rows of `warnings.jsonl`, what the training looked like.
+        elsewhere: names of metrics that other sections of the page draw.
 
     Returns:
-        `Section` with a plot for each group of metrics; None without rows.
+        `Section` with a plot for each group of metrics, and a table of those that were measured
+        once, of which there is no curve; None without rows.
 
     Example:
 
@@ -69,24 +75,41 @@ def training_section(
     if not log:
         return None
     names = dict.fromkeys(name for row in log for name in row if _is_metric(name, log))
+    curves = {name: _curve(log, name) for name in names if name not in elsewhere}
+    once = {name: curve for name, curve in curves.items() if np.isfinite(curve["y"]).sum() < 2}
+    curves = {name: curve for name, curve in curves.items() if name not in once}
+    words = (*_words(log, names), *map(_warned, warnings))
+    tables = _tables(once, terms)
+    return Section("training", "Training", words, {}, tables, _in_order(_plots(curves, terms)))
+
+
+def _plots(curves, terms):
+    """A plot for each group of curves, and for each curve that is in none."""
     groups = {"loss": ("Loss and its terms", "", ("loss", *terms)), **_GROUPS}
-    plots = []
     for group, (title, unit, members) in groups.items():
-        found = [name for name in members if name in names]
+        found = [name for name in members if name in curves]
         if found == ["loss", *terms] and len(terms) == 1:
             found = ["loss"]  # its only term is the same curve
         if found:
-            series = {_LABELS.get(name, name): _curve(log, name) for name in found}
-            title = title if len(found) > 1 or group != "loss" else "Loss"
-            note = _NOTES.get(group, "") if len(found) > 1 or group != "loss" else ""
-            plots.append(Plot(group, title, "lines", series, "epoch", unit, note=note))
+            series = {_LABELS.get(name, name): curves[name] for name in found}
+            alone = found == ["loss"]
+            title, note = ("Loss", "") if alone else (title, _NOTES.get(group, ""))
+            yield Plot(group, title, "lines", series, "epoch", unit, note=note)
     grouped = {name for *_, members in groups.values() for name in members}
-    for name in names:
+    for name, curve in curves.items():
         if name not in grouped:
-            series, title = {name: _curve(log, name)}, name.replace("_", " ")
-            plots.append(Plot(name, title, "lines", series, "epoch"))
-    words = (*_words(log, names), *map(_warned, warnings))
-    return Section("training", "Training", words, plots=_in_order(plots))
+            yield Plot(name, name.replace("_", " "), "lines", {name: curve}, "epoch")
+
+
+def _tables(once, terms):
+    """What was measured in one epoch alone."""
+    rows = []
+    for name, curve in once.items():
+        finite = np.isfinite(curve["y"])
+        if finite.any() and not (len(terms) == 1 and name in terms):
+            epoch, value = (curve[axis][finite][0] for axis in "xy")
+            rows.append((_LABELS.get(name, name.replace("_", " ")), int(epoch), float(value)))
+    return (Table("Measured once", ("", "epoch", "value"), tuple(rows)),) if rows else ()
 
 
 def _warned(row):

@@ -7,6 +7,7 @@ from keras_ssl.report import training_section
 LOG = [
     {"epoch": 1, "step": 5, "time": 1.0, "loss": 3.0, "a": 1.0, "b": 2.0, "rank": None},
     {"epoch": 2, "step": 9, "time": 2.0, "loss": None, "a": 0.5, "b": 1.0, "knn": 90.0},
+    {"epoch": 3, "step": 13, "time": 3.0, "loss": 2.0, "a": 0.5, "b": 1.0, "knn": 91.0},
 ]
 
 
@@ -21,12 +22,25 @@ def test_terms_are_drawn_with_the_loss_and_the_rest_alone():
 def test_a_loss_that_was_not_finite_is_a_gap_and_a_sentence():
     section = training_section(LOG)
     assert np.isnan(section.plots[0].series["loss"]["y"][1])
-    assert any("not finite in 1 of 2" in words for words in section.words)
+    assert any("not finite in 1 of 3" in words for words in section.words)
 
 
 def test_an_only_term_is_not_drawn_twice():
-    section = training_section([{"epoch": 1, "loss": 1.0, "byol": 1.0}], ["byol"])
+    section = training_section([{"epoch": e, "loss": 1.0, "byol": 1.0} for e in (1, 2)], ["byol"])
     assert [list(plot.series) for plot in section.plots] == [["loss"]]
+
+
+def test_what_was_measured_once_is_a_row_and_no_curve():
+    section = training_section([*LOG, {"epoch": 4, "largest_cluster": 0.25}])
+    assert "largest_cluster" not in {plot.name for plot in section.plots}
+    assert section.tables[0].rows == (("largest cluster", 4, 0.25),)
+    alone = training_section([{"epoch": 1, "loss": 1.0, "byol": 1.0}], ["byol"])
+    assert not alone.plots and alone.tables[0].rows == (("loss", 1, 1.0),)
+
+
+def test_what_other_sections_draw_is_left_out():
+    section = training_section(LOG, ["a", "b"], elsewhere={"a", "b"})
+    assert [list(plot.series) for plot in section.plots] == [["loss"], ["k-NN"]]
 
 
 def test_what_a_training_looked_like_is_said():
