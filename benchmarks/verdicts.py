@@ -6,7 +6,7 @@
 
 The first trains a run for each kind, and a healthy one; the second all methods with and without
 SEM, for five epochs by their recipes. What follows `--` goes to every `run.py`. Runs that are
-finished are not repeated and one that was stopped is resumed. docs/collapse.md shows what came out.
+finished are not repeated and one that was stopped is resumed. docs/verdict.md shows what came out.
 """
 
 import argparse

@@ -423,7 +423,8 @@ class Analysis(Checked):
         map: How features are drawn in two dimensions; "auto" takes UMAP where it is installed and
             t-SNE elsewhere.
         max_width: Columns above which no matrix of columns x columns is formed: the Gram matrix of
-            the images or random projections take its place, and the result says so.
+            the images or random projections take its place, and the result says so. Those for the
+            verdict on collapse have 1,024 columns at most, whatever is set here.
         superclasses: Groups of related classes, for the coherence of features: "none", a text file
             with the superclass of each class on a line of its own, or "auto" for those of
             CIFAR-100, where the images are.
