@@ -9,7 +9,7 @@ from keras_ssl.evaluation.results import Result
 from stages import report
 from stages.describe import save_description
 from tests.unit.report.support import Reader
-from tests.unit.stages.test_subject import subject
+from tests.unit.stages.analysis.test_subject import subject
 
 
 def test_the_page_and_the_projector_are_written(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from keras_ssl.analysis.sections import section_to_plain
 from keras_ssl.analysis.verdict import KINDS
 from stages.analysis.collapse import section
-from tests.unit.stages.test_subject import subject
+from tests.unit.stages.analysis.test_subject import subject
 
 
 @pytest.mark.parametrize("name", ["simclr", "sem_swav"])

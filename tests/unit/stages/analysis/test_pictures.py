@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stages.analysis import pictures
-from tests.unit.stages.test_subject import subject
+from tests.unit.stages.analysis.test_subject import subject
 
 NAMES = ("simclr", "sem_simclr", "cplearn")
 

@@ -9,7 +9,7 @@ from keras_ssl.analysis import section_to_plain, unexplained_variance
 from keras_ssl.analysis.projector import RELATIVE, linear_weights
 from keras_ssl.core.errors import UserError
 from stages.analysis import geometry, pairs
-from tests.unit.stages.test_subject import subject
+from tests.unit.stages.analysis.test_subject import subject
 
 LINEAR = ("--set=method.num_layers=1", "--set=method.projection_dim=4")
 

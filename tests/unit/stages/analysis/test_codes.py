@@ -10,7 +10,7 @@ from keras_ssl.analysis.sections import section_from_plain, section_to_plain
 from keras_ssl.layers.hyperdimensional import code_temperature
 from stages.analysis.codes import certificate_of, section
 from stages.analysis.codes_words import codes_table
-from tests.unit.stages.test_subject import subject
+from tests.unit.stages.analysis.test_subject import subject
 
 SIZES = "--set=method.num_codes=16", "--set=method.hidden_dim=8"
 
