@@ -183,6 +183,5 @@ def write_run_projector(subject: Subject):
         tensors["embeddings"] = subject.embeddings
     labels = None
     if subject.labels is not None:
-        names = subject.classes
-        labels = [names[i] if 0 <= i < len(names) else i for i in subject.labels]
+        labels = [subject.class_name(label) for label in subject.labels]
     write_projector(subject.workdir / "tensorboard", tensors, subject.images, labels)

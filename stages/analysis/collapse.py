@@ -17,7 +17,7 @@ from keras_ssl.analysis.collapse import (
 )
 from keras_ssl.analysis.sections import Plot, Section, Table
 from keras_ssl.analysis.spectrum import MAX_SIDE
-from keras_ssl.analysis.usage import CodeUsage, code_usage
+from keras_ssl.analysis.usage import CodeUsage
 from keras_ssl.analysis.verdict import UNSCALED, judge, verdict_values, verdict_words
 from stages.analysis.subject import Subject
 
@@ -30,7 +30,7 @@ def section(subject: Subject) -> Section:
     outputs = dict(_outputs(subject))
     side = min(MAX_SIDE, subject.recipe.analysis.max_width)
     measures = {name: measure_outputs(z, max_side=side) for name, z in outputs.items()}
-    clusters, codes = _clusters(subject), _codes(subject)
+    clusters, codes = _clusters(subject), subject.code_usage
     within = _within(subject, list(outputs.values())[-1])
     verdicts = judge(
         measures,
@@ -69,14 +69,6 @@ def _clusters(subject) -> ClusterUsage | None:
         return None
     prior = subject.recipe.method.get("prior") or None
     return cluster_usage(subject.clusters, subject.num_clusters, prior)
-
-
-def _codes(subject) -> CodeUsage | None:
-    if subject.sizes is None:
-        return None
-    number, size = subject.sizes
-    codes = subject.logits.reshape(len(subject.logits), number, size).argmax(axis=2)
-    return code_usage(codes, size)
 
 
 def _within(subject, compared) -> dict[str, dict[str, float | None]]:

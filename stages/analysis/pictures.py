@@ -3,8 +3,8 @@
 import importlib.util
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from keras_ssl.analysis.collapse import found_clusters
 from keras_ssl.analysis.maps import MAPS, map_of, principal_components
 from keras_ssl.analysis.neighbors import (
     nearest_images,
@@ -80,7 +80,7 @@ def feature_map(subject: Subject) -> Section:
             kind,
             MAPS[kind],
             "scatter",
-            _by_class(xy, labels, subject.classes),
+            _by_class(xy, labels, subject),
             note=_NOTES[kind == "pca"],
         )
         for kind, xy in shown.items()
@@ -95,18 +95,14 @@ _NOTES = (
 )
 
 
-def _by_class(xy, labels, classes):
+def _by_class(xy, labels, subject):
     if labels is None:
         return {"images": {"x": xy[:, 0], "y": xy[:, 1]}}
     found = {}
     for one in np.unique(labels):
         rows = labels == one
-        found[_class_name(one, classes)] = {"x": xy[rows, 0], "y": xy[rows, 1]}
+        found[subject.class_name(one)] = {"x": xy[rows, 0], "y": xy[rows, 1]}
     return found
-
-
-def _class_name(label, classes):
-    return str(classes[label]) if 0 <= label < len(classes) else str(label)
 
 
 def neighbors(subject: Subject) -> Section:
@@ -116,7 +112,7 @@ def neighbors(subject: Subject) -> Section:
     nearest, cosines = nearest_images(subject.features, rows, _NEIGHBORS)
     shown = {}
     for row, others, near in zip(rows, nearest, cosines, strict=True):
-        name = f"image {row}" if labels is None else _class_name(labels[row], subject.classes)
+        name = f"image {row}" if labels is None else subject.class_name(labels[row])
         nearby = f"{name}: cosines {near[0]:.2f} to {near[-1]:.2f}" if len(near) else name
         shown[nearby] = {"images": images[[row, *others]]}
     plot = Plot(
@@ -162,11 +158,6 @@ def _typical(subject):
 
 
 def _k_means(subject):
-    from sklearn.cluster import KMeans
-
-    count = min(len(subject.classes) or 10, _CLUSTERS, len(subject.images))
-    x, shares = principal_components(subject.features, 50)
-    if not shares.any():
-        return np.zeros(len(x), int)
-    with threadpool_limits(1):  # threads that share cores keep each other waiting
-        return KMeans(count, n_init=3, random_state=0).fit_predict(x)
+    count = min(len(subject.classes) or 10, _CLUSTERS)
+    x, _ = principal_components(subject.features, 50)
+    return found_clusters(x, count, max_rows=len(x))[1]

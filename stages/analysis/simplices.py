@@ -10,7 +10,7 @@ from keras_ssl.analysis.simplices import (
     simplices_at,
 )
 from keras_ssl.analysis.spectrum import MAX_SIDE, spectrum_of
-from keras_ssl.analysis.usage import code_information, code_usage, typical_images
+from keras_ssl.analysis.usage import code_information, typical_images
 from keras_ssl.evaluation.splits import some_rows
 from stages.analysis.subject import Subject
 
@@ -26,23 +26,15 @@ def section(subject: Subject) -> Section | None:
     if subject.sizes is None:
         return None
     logits = subject.logits.reshape(-1, *subject.sizes)
-    codes = _codes(logits)
-    parts = [_entropies(subject, logits), _usage(subject, codes), _directions(subject, logits)]
+    parts = [_entropies(subject, logits), _usage(subject), _directions(subject, logits)]
     words, values, tables, plots = (sum(kind, ()) for kind in zip(*parts, strict=True))
-    plots += (_typical(subject, logits, codes),)
+    plots += (_typical(subject, logits),)
     return Section("simplices", "Simplicial Embeddings", words, dict(values), tables, plots)
 
 
 def trained_temperature(subject: Subject) -> float:
     """tau_p of the encoder's simplices."""
     return subject.encoder.layers[-1].temperature
-
-
-def _codes(logits):
-    codes = np.empty(logits.shape[:2], np.min_scalar_type(logits.shape[2] - 1))
-    for start in range(0, len(logits), 64):
-        codes[start : start + 64] = logits[start : start + 64].argmax(axis=-1)
-    return codes
 
 
 def _entropies(subject, logits):
@@ -87,9 +79,9 @@ def _entropies(subject, logits):
     return words, values, (), (plot,)
 
 
-def _usage(subject, codes):
+def _usage(subject):
     (num, size), labels = subject.sizes, subject.labels
-    usage = code_usage(codes, size)
+    usage, codes = subject.code_usage, subject.codes
     effective = usage.effective
     words = (
         f"A simplex chooses {effective.mean():.1f} of its {size} vertices in effect; "
@@ -104,9 +96,8 @@ def _usage(subject, codes):
         ("distinct_codes", usage.distinct),
         ("code_images", len(codes)),
     )
-    plots = (_histogram("vertices", "Vertices in use", effective, (1.0, size), "effective number"),)
     if labels is None or len(np.unique(labels)) < 2:
-        return words, values, (), plots
+        return words, values, (), ()
     information = code_information(codes, size, labels)
     share = np.unique(labels, return_counts=True)[1] / len(labels)
     whole = -(share * np.log(share)).sum()
@@ -124,17 +115,16 @@ def _usage(subject, codes):
     table = Table(
         "Most informative simplices", ("simplex", "nats of the class", "vertices"), tuple(rows)
     )
-    top = min(whole, np.log(size))
-    plots += (
-        _histogram("information", "What a simplex tells of the class", information, (0, top)),
+    counts, edges = np.histogram(information, bins=_BINS, range=(0, min(whole, np.log(size))))
+    plot = Plot(
+        "information",
+        "What a simplex tells of the class",
+        "histogram",
+        {"simplices": {"edges": edges, "counts": counts}},
+        x_label="nats",
+        y_label="simplices",
     )
-    return words, values, (table,), plots
-
-
-def _histogram(name, title, values, span, x_label="nats"):
-    counts, edges = np.histogram(values, bins=_BINS, range=span)
-    series = {"simplices": {"edges": edges, "counts": counts}}
-    return Plot(name, title, "histogram", series, x_label=x_label, y_label="simplices")
+    return words, values, (table,), (plot,)
 
 
 def _directions(subject, logits):
@@ -160,7 +150,7 @@ def _directions(subject, logits):
     )
     plot = Plot(
         "spectrum",
-        "Spectrum of the covariance",
+        "Variance by direction, before and after the softmax",
         "lines",
         series,
         x_label="index",
@@ -174,10 +164,10 @@ def _directions(subject, logits):
     return words, values, (), (plot,)
 
 
-def _typical(subject, logits, codes):
+def _typical(subject, logits):
     """Images that are nearest to the vertices of a few simplices."""
     simplices, vertices, images = _SHOWN
-    usage = code_usage(codes, subject.sizes[1])
+    usage, codes = subject.code_usage, subject.codes
     scores = usage.effective
     known = subject.labels is not None and len(np.unique(subject.labels)) > 1
     if known:

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 import keras_ssl
+from keras_ssl.analysis.usage import CodeUsage, code_usage
 from keras_ssl.config import Recipe
 from keras_ssl.core.files import METRICS, PROJECTOR, SPECTRA
 from keras_ssl.evaluation.feature_cache import scratch_array
@@ -82,6 +83,10 @@ class Subject:
         data = self.inputs.data
         return data.class_names or tuple(map(str, range(data.num_classes or 0)))
 
+    def class_name(self, label: int) -> str:
+        """The name of a class; its number where it has none."""
+        return str(self.classes[label]) if 0 <= label < len(self.classes) else str(label)
+
     def _rows_of(self, count):
         return some_rows(count, self.recipe.analysis.images)
 
@@ -103,6 +108,23 @@ class Subject:
         return self.logits_of(self.features)
 
     @functools.cached_property
+    def codes(self) -> np.ndarray | None:
+        """Integers (N, L), the largest entry of every simplex; None without simplices."""
+        if self.sizes is None:
+            return None
+        num, size = self.sizes
+        codes = np.empty((len(self.logits), num), np.min_scalar_type(size - 1))
+        for start in range(0, len(codes), _ROWS):
+            part = self.logits[start : start + _ROWS]
+            codes[start : start + _ROWS] = part.reshape(-1, num, size).argmax(axis=-1)
+        return codes
+
+    @functools.cached_property
+    def code_usage(self) -> CodeUsage | None:
+        """How often every vertex is chosen; None without simplices."""
+        return None if self.sizes is None else code_usage(self.codes, self.sizes[1])
+
+    @functools.cached_property
     def embeddings(self) -> np.ndarray:
         """float32 (N, F) of the encoder, with its neck as it was trained."""
         return self.embeddings_of(self.features)
@@ -115,7 +137,10 @@ class Subject:
     @functools.cached_property
     def clusters(self) -> np.ndarray | None:
         """int (N,), the cluster that the method puts each image in; None if it has no clusters."""
-        return self.clusters_of(self.images)
+        if self._scores is None:
+            return None
+        starts = range(0, len(self.images), _ROWS)
+        return np.concatenate([self._largest(self.images[i : i + _ROWS]) for i in starts])
 
     @functools.cached_property
     def num_clusters(self) -> int | None:
@@ -128,16 +153,6 @@ class Subject:
     def train_features(self) -> np.ndarray:
         """float32 (N, E) of the backbone, of `train_images`."""
         return self.features_of(self.train_images)
-
-    @functools.cached_property
-    def train_embeddings(self) -> np.ndarray:
-        """float32 (N, F) of the encoder, of `train_images`."""
-        return self.embeddings_of(self.train_features)
-
-    @functools.cached_property
-    def train_logits(self) -> np.ndarray | None:
-        """Logits of the simplices (N, L * V), of `train_images`."""
-        return self.logits_of(self.train_features)
 
     # Views.
 
@@ -219,14 +234,6 @@ class Subject:
     def projections_of(self, features: np.ndarray) -> np.ndarray | None:
         """float32 (N, P), of features of the backbone; None without a method."""
         return None if self.method is None else self.above(self._project, features)
-
-    def clusters_of(self, images: np.ndarray) -> np.ndarray | None:
-        """int (N,), of uint8 images; None if the method has no clusters."""
-        if self._scores is None:
-            return None
-        starts = range(0, len(images), _ROWS)
-        parts = [self._largest(images[start : start + _ROWS]) for start in starts]
-        return np.concatenate(parts)
 
     def above(self, function, features: np.ndarray) -> np.ndarray:
         """float32 (N, F) of features, a block at a time, by a function of tensors."""

@@ -17,7 +17,7 @@ def test_simplices_are_described():
     assert values["num_simplices"] == 6 and values["simplex_size"] == 4
     assert 0 < values["entropy"]["0.01"] < values["entropy"]["1"] <= np.log(4)
     assert 1 <= values["effective_vertices"] <= 4 and values["code_images"] == 20
-    names = ["entropy", "vertices", "information", "spectrum", "typical"]
+    names = ["entropy", "information", "spectrum", "typical"]
     assert [plot.name for plot in found.plots] == names
     assert "6 simplices of 4 entries" in found.words[0]
     kept = section_from_plain(section_to_plain(found))

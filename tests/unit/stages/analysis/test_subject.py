@@ -49,7 +49,7 @@ def test_simplices_are_the_softmax_of_their_logits():
     logits = of.logits.reshape(-1, num, size) / of.recipe.neck.temperature
     simplices = np.asarray(keras.ops.softmax(logits)).reshape(len(logits), -1)
     np.testing.assert_allclose(of.embeddings, simplices, atol=1e-6)
-    assert of.train_logits.shape == of.logits.shape == (20, num * size)
+    assert of.logits_of(of.train_features).shape == of.logits.shape == (20, num * size)
 
 
 def test_projections_are_those_of_the_method():
@@ -97,3 +97,16 @@ def test_every_method_projects_its_features(name):
     of = subject(name)
     projections = of.projections
     assert projections.ndim == 2 and len(projections) == 20 and np.isfinite(projections).all()
+
+
+def test_codes_are_the_largest_entries_of_the_simplices():
+    of = subject("sem_simclr")
+    num, size = of.sizes
+    np.testing.assert_array_equal(of.codes, of.logits.reshape(-1, num, size).argmax(axis=-1))
+    assert of.code_usage.counts.shape == (num, size) and of.codes.dtype.itemsize == 1
+    assert subject("simclr").codes is None and subject("simclr").code_usage is None
+
+
+def test_a_label_without_a_name_is_its_number():
+    of = subject("simclr")
+    assert (of.class_name(3), of.class_name(12), of.class_name(-1)) == ("3", "12", "-1")
