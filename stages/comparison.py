@@ -13,7 +13,7 @@ from keras_ssl.report import Report, training_section, write_comparison
 from stages.analysis.analyze import read_analysis
 from stages.analysis.subject import json_lines
 from stages.describe import read_description
-from stages.report import is_bad, set_by_hand, time_of, verdict_of, without_verdict
+from stages.report import drawn_by, is_bad, set_by_hand, time_of, verdict_of, without_verdict
 
 
 def compare(folders: Sequence[str], path: str | Path, catalog: Catalog):
@@ -51,10 +51,10 @@ def report_of_folder(workdir: Path, catalog: Catalog) -> Report:
     recipe = load(workdir, catalog)
     log = json_lines(workdir / METRICS)
     terms = getattr(keras_ssl.METHODS[recipe.base_name], "terms", ())
-    training = training_section(
-        log, terms if isinstance(terms, tuple) else (), json_lines(workdir / WARNINGS)
-    )
+    terms = terms if isinstance(terms, tuple) else ()
     sections = read_analysis(workdir)
+    warnings = json_lines(workdir / WARNINGS)
+    training = training_section(log, terms, warnings, drawn_by(sections))
     lines = {"method": recipe.name, "data": recipe.data.dataset} | read_description(workdir)
     lines.pop("results", None)  # where it was then
     facts = {"Run": lines, "Cost": time_of(log), "Settings": set_by_hand(recipe)}

@@ -15,6 +15,7 @@ from keras_ssl.evaluation.published import Target
 from keras_ssl.evaluation.results import Result
 from keras_ssl.evaluation.tables import cells_of, published_cells
 from keras_ssl.report import Report, training_section, write_projector, write_report
+from stages.analysis import certificate, geometry
 from stages.analysis.subject import Subject, json_lines
 from stages.describe import describe_backbone, describe_neck, describe_rates, read_description
 from stages.inputs import describe_data
@@ -26,6 +27,7 @@ _GROUPS = {
     "The run": ("method", "neck", "backbone", "data", "batch", "learning", "resumed"),
     "The machine": ("device", "precision", "compiled", "replicas", "views", "memory"),
 }
+_CURVES = {"geometry": geometry.CURVES, "codes": certificate.CURVES}
 _PAUSE = 20  # times the usual epoch: between two epochs the run was not running
 
 
@@ -50,7 +52,8 @@ def report_of(
 ) -> Report:
     """What the page of a run says."""
     terms = () if subject.method is None else tuple(subject.method.terms)
-    training = training_section(subject.log, terms, json_lines(subject.workdir / WARNINGS))
+    warnings = json_lines(subject.workdir / WARNINGS)
+    training = training_section(subject.log, terms, warnings, drawn_by(sections))
     target = target_of(subject.recipe, subject.workdir)
     return Report(
         title=f"{subject.recipe.name} on {subject.inputs.data.name}",
@@ -66,6 +69,16 @@ def verdict_of(sections: Sequence[Section], left_out: Sequence[str] = ()) -> lis
     """The sentences that a page begins with."""
     words = [words for section in sections if section.name == VERDICT for words in section.words]
     return [*words, *(f"Left out: {text}" for text in left_out)]
+
+
+def drawn_by(sections: Sequence[Section]) -> set[str]:
+    """Metrics of the training whose curves these sections draw."""
+    return {
+        metric
+        for section in sections
+        for plot in section.plots
+        for metric in _CURVES.get(section.name, {}).get(plot.name, ())
+    }
 
 
 def is_bad(sections: Sequence[Section]) -> bool:

@@ -25,6 +25,12 @@ from stages.analysis.subject import Subject
 
 _BINS = np.linspace(0.0, 2.0, 41)
 _BEFORE, _AFTER = "before training", "after training"
+# Metrics of the training that are drawn here, by plot.
+CURVES = {
+    "rank": ("projector_rank", "projector_rankme"),
+    "bound": ("upper_bound",),
+    "terms": ("invariance", "repulsion"),
+}
 # Measures of `measure`, in the order of the table, and what they are called there.
 _ROWS = {
     "weight_rank": "rank of the projector (Rank_tau)",
@@ -220,10 +226,11 @@ def _generators_table(generators, pair):
 def _training_plots(subject):
     """Ranks, terms of the bound, and the projector's spectrum over training (figs. 1 and 3)."""
     log = subject.log
-    rank = _curves(log, projector_rank="rank", projector_rankme="effective rank", knn="k-NN, %")
+    rank = _curves(log, projector_rank="rank", projector_rankme="effective rank")
     if "rank" in rank:
         note = (
-            "The paper's figure 1: where augmentations are large the rank falls and accuracy rises."
+            "The paper's figure 1: where augmentations are large the rank falls and accuracy rises "
+            "(under Training)."
         )
         yield Plot("rank", "Rank of the projector", "lines", rank, "epoch", note=note)
     bound = _curves(log, contrastive="loss", upper_bound="upper bound")
@@ -261,11 +268,11 @@ def _spectra_plots(subject):
 
 
 def _curves(log, **names):
-    """{label: points of the epochs that have the column}, of those columns that there are."""
+    """{label: points of the epochs that have the column}, of those columns with a curve."""
     series = {}
     for name, label in names.items():
         rows = [row for row in log if row.get(name) is not None]
-        if rows:
+        if len(rows) > 1:
             series[label] = {"x": [row["epoch"] for row in rows], "y": [row[name] for row in rows]}
     return series
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from keras_ssl.analysis.sections import Section
+from keras_ssl.analysis.sections import Plot, Section
 from keras_ssl.evaluation.results import Result
 from stages import report
 from stages.describe import save_description
@@ -41,3 +41,13 @@ def test_results_become_tables():
     fields = ("pretrained", None, None, "knn", "accuracy", 97.5, "digits", "test", {"k": 20})
     [table] = report.result_tables([Result(*fields)])
     assert table.head == ("representation", "knn") and table.rows == (("pretrained", "97.5"),)
+
+
+def test_a_curve_that_a_section_draws_is_not_drawn_with_the_training():
+    curve = {"x": [1, 2], "y": [1.0, 2.0]}
+    plot = Plot("terms", "Terms", "lines", {"invariance": curve})
+    assert report.drawn_by([Section("codes", "", plots=(plot,))]) == {
+        "invariance",
+        "matching_prior",
+    }
+    assert report.drawn_by([Section("codes", ""), Section("other", "", plots=(plot,))]) == set()

@@ -8,8 +8,9 @@ import pytest
 from keras_ssl.analysis.code_structure import code_alignment
 from keras_ssl.analysis.sections import section_from_plain, section_to_plain
 from keras_ssl.layers.hyperdimensional import code_temperature
-from stages.analysis.codes import certificate_of, section
-from stages.analysis.codes_words import codes_table
+from stages.analysis.certificate import certificate_of
+from stages.analysis.code_embeddings import codes_table
+from stages.analysis.codes import section
 from tests.unit.stages.analysis.test_subject import subject
 
 SIZES = "--set=method.num_codes=16", "--set=method.hidden_dim=8"
@@ -68,8 +69,8 @@ def test_clusters_of_the_section_are_those_of_the_method():
 
 
 def test_terms_of_the_training_are_drawn_without_beta(tmp_path):
-    rows = '{"epoch": 1, "invariance": 1.5, "matching_prior": 0.5, "loss": 2.0}\n'
-    (tmp_path / "metrics.jsonl").write_text(rows)
+    row = '{"epoch": %d, "invariance": 1.5, "matching_prior": 0.5, "loss": 2.0}\n'
+    (tmp_path / "metrics.jsonl").write_text(row % 1 + row % 2)
     of = cplearn()
     logged = type(of)(of.recipe, of.inputs, tmp_path, of.encoder, of.method)
     found = section(logged)

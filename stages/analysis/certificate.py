@@ -1,16 +1,29 @@
-"""What CPLearn's theory says of a run, in words and tables."""
+"""What the terms of CPLearn's loss prove of collapse: words, tables and curves."""
 
 import math
 
 import numpy as np
 
-from keras_ssl.analysis.certificate import Certificate
+from keras_ssl.analysis.certificate import Certificate, certify, cplearn_statistics
 from keras_ssl.analysis.code_structure import Blocks, CodeAlignment, Decorrelation
-from keras_ssl.analysis.dictionary import Coherence, cosine_std, largest_cosine, mean_cosine
-from keras_ssl.analysis.sections import Table
+from keras_ssl.analysis.sections import Plot, Table
+from keras_ssl.layers.hyperdimensional import code_temperature
+from keras_ssl.methods.cplearn import CPLearn
 
-SHOWN = 10  # codes in a table
+CURVES = {"terms": ("invariance", "matching_prior")}  # metrics of the training, by plot
 NEARLY = 0.9  # of the clusters that there could be, and of a cosine of 1, is as a theorem has it
+HARDLY = 0.5  # of what undecided outputs have: above it a term is nearer to that than to its least
+
+
+def certificate_of(method: CPLearn, views: list[np.ndarray], codes: np.ndarray) -> Certificate:
+    """`certify` of the first two views, all images as one batch."""
+    settings = {"divergence": method.divergence, "prior": method.prior or None}
+    epsilon = method.epsilon
+    temperature = code_temperature(
+        codes.shape[0], method.batch_size, codes.shape[1], epsilon=epsilon
+    )
+    terms = cplearn_statistics(views[0], views[1], codes, temperature, **settings)
+    return certify(terms, method.beta, epsilon=epsilon, **settings)
 
 
 def certificate_words(proven: Certificate, beta: float) -> list[str]:
@@ -24,12 +37,13 @@ def certificate_words(proven: Certificate, beta: float) -> list[str]:
     if proven.not_constant:
         words.append(
             f"Its terms prove that the predictions tell the images apart into at least "
-            f"{proven.clusters:.3g} clusters, of {most_clusters(proven):,} that there could be: "
-            "the outputs are not constant."
+            f"{proven.clusters:.3g} clusters, of {most_clusters(proven):,} that there could be. "
+            "That is good: the outputs are not constant."
         )
     else:
         words.append(
-            "Its terms prove nothing: predictions that are the same for all images could have them."
+            "Its terms prove nothing, which is bad: predictions that are the same for all images "
+            "could have them."
         )
     words.append(
         f"Invariance: {terms.invariance:.3g} nats; 0 where all images have a code for sure, "
@@ -47,7 +61,7 @@ def certificate_words(proven: Certificate, beta: float) -> list[str]:
 def balance_words(proven: Certificate, beta: float) -> list[str]:
     """Which way beta should go, where one of the two terms is hardly minimized."""
     gaps = {"invariance": proven.invariance_gap, "prior": proven.prior_gap}
-    high = [name for name, gap in gaps.items() if gap > 0.5 * proven.bound.undecided]
+    high = [name for name, gap in gaps.items() if gap > HARDLY * proven.bound.undecided]
     if high == ["invariance"]:
         return [
             f"The invariance is what is not minimized: train longer, or raise method.beta={beta:g} "
@@ -59,41 +73,6 @@ def balance_words(proven: Certificate, beta: float) -> list[str]:
             f"method.beta={beta:g} (CPLearn, tables 7 and 9)."
         ]
     return []
-
-
-def embedding_words(
-    aligned: CodeAlignment,
-    blocks: Blocks,
-    spread: Decorrelation,
-    chance: float,
-    shape: tuple[int, int],
-) -> list[str]:
-    """How the embeddings of held-out images lie."""
-    cosines = [
-        f"{value:.2f} {name}"
-        for name, value in (("of one code", blocks.within), ("of different codes", blocks.between))
-        if value is not None
-    ]
-    return [
-        f"{blocks.used:,} of {shape[1]:,} codes have one of {len(aligned.code):,} images, as "
-        f"evenly as {blocks.effective:.4g}; the most used has {blocks.largest:.1%}. Mean cosine of "
-        f"two images: {', '.join(cosines)}.",
-        f"An embedding has a cosine of {aligned.cosine.mean():.2f} with its code (1 is perfect, "
-        f"{chance:.2f} is what a random direction has) and {aligned.runner_up.mean():.2f} with the "
-        f"next; {aligned.agreement.mean():.0%} of its signs are those of its code.",
-        f"The embeddings fill {spread.participation:.3g} of {shape[0]:,} dimensions; entries of "
-        f"H'H off the diagonal are {spread.off_diagonal:.2g} of those on it.",
-    ]
-
-
-def dictionary_words(found: Coherence, dim: int, num_codes: int) -> str:
-    """Quasi-orthogonality of the codes against theory."""
-    return (
-        f"Cosines of two codes have a standard deviation of {found.std:.3f} (theory "
-        f"{cosine_std(dim):.3f} for f = {dim:,}), a mean size of {found.mean_abs:.3f} "
-        f"({mean_cosine(dim):.3f}) and at most {found.max_abs:.2f} (bound "
-        f"{largest_cosine(dim, num_codes):.2f})."
-    )
 
 
 def most_clusters(proven: Certificate) -> int:
@@ -154,7 +133,7 @@ def _proven_clusters(proven):
 
 
 def terms_table(proven: Certificate, beta: float, log: list[dict]) -> Table:
-    """The two terms beside their bounds."""
+    """The two terms next to their bounds."""
     terms, bound = proven.terms, proven.bound
     last = next((row for row in reversed(log) if "matching_prior" in row), {})
     trained = [last.get("invariance"), last.get("matching_prior"), last.get("loss")]
@@ -176,20 +155,26 @@ def terms_table(proven: Certificate, beta: float, log: list[dict]) -> Table:
     )
 
 
-def codes_table(
-    aligned: CodeAlignment, labels: np.ndarray | None, classes: tuple[str, ...]
-) -> Table:
-    """The codes with most images."""
-    found = aligned.per_code()
-    rows = []
-    for code, images, cosine, agreement in zip(*found.values(), strict=True):
-        row = [int(code), int(images), float(cosine), float(agreement)]
-        if labels is not None:
-            counts = np.bincount(labels[aligned.code == code])
-            row += [str(classes[counts.argmax()]), float(counts.max() / images)]
-        rows.append(tuple(row))
-        if len(rows) == SHOWN:
-            break
-    head = ["code", "images", "cosine", "signs that agree"]
-    head += [] if labels is None else ["most frequent class", "share of it"]
-    return Table("The codes with most images", tuple(head), tuple(rows))
+def loss_plots(log: list[dict], method: CPLearn) -> list[Plot]:
+    """The terms over the training (figure 12)."""
+    rows = [row for row in log if "invariance" in row and "matching_prior" in row]
+    if len(rows) < 2:  # no curve
+        return []
+    epochs = np.array([row["epoch"] for row in rows])
+    series = {
+        "invariance": np.array([row["invariance"] for row in rows]) / method.beta,
+        "matching prior": np.array([row["matching_prior"] for row in rows]),
+        "log c": np.full(len(rows), math.log(method.num_codes)),
+    }
+    return [
+        Plot(
+            "terms",
+            "Terms of the loss",
+            "lines",
+            {name: {"x": epochs, "y": values} for name, values in series.items()},
+            "epoch",
+            "nats",
+            note="Figure 12: collapses are avoided where both fall. The invariance is without "
+            "beta; at log c nothing is decided, or one code is all that is used.",
+        )
+    ]
