@@ -130,7 +130,9 @@ def local_maps(layers: Sequence[AffineLayer], features: ArrayLike) -> np.ndarray
     return np.broadcast_to(maps, (len(patterns), *maps.shape[1:]))
 
 
-def local_unexplained_variance(directions: ArrayLike, maps: ArrayLike) -> float:
+def local_unexplained_variance(
+    directions: ArrayLike, maps: ArrayLike, *, relative: float = 1e-6
+) -> float:
     """`unexplained_variance` where each direction has the span of its own region's matrix.
 
         sum_i min_t |d_i - W_i t|^2 / sum_i |d_i|^2
@@ -138,6 +140,7 @@ def local_unexplained_variance(directions: ArrayLike, maps: ArrayLike) -> float:
     Args:
         directions: float (rows, features).
         maps: float (rows, features, projections). `local_maps` at these rows.
+        relative: float > 0. Singular values of W_i below this share of its largest do not count.
 
     Returns:
         From 0 (all in the span; or no direction at all) to 1.
@@ -152,7 +155,10 @@ def local_unexplained_variance(directions: ArrayLike, maps: ArrayLike) -> float:
     """
     directions = np.asarray(directions, "float64")
     energies = np.sum(np.square(directions), axis=1)
-    shares = [unexplained_variance(d[None], w) for d, w in zip(directions, maps, strict=True)]
+    shares = [
+        unexplained_variance(d[None], w, relative=relative)
+        for d, w in zip(directions, maps, strict=True)
+    ]
     total = energies.sum()
     return float(energies @ shares / total) if total > 0 else 0.0
 

@@ -208,14 +208,16 @@ class Method(Configured, keras.Model):
         """
         raise UserError(f"{type(self).__name__} finds no clusters that images could be put in.")
 
-    def project(self, features: Tensor) -> Tensor:
+    def project(self, features: Tensor, training: bool = False) -> Tensor:
         """What the loss compares of images, from the features of their first view.
 
-        In inference mode: by default the output of `self.projector`, or the features themselves of
-        a method without one. It is what an analysis of a run calls its projections.
+        By default the output of `self.projector`, or the features themselves of a method without
+        one. It is what an analysis of a run calls its projections.
 
         Args:
             features: (batch, features), as `encoder` gives them.
+            training: whether batches are normalized by their own statistics, which then move
+                those of inference.
 
         Returns:
             (batch, width) in at least float32.
@@ -223,7 +225,7 @@ class Method(Configured, keras.Model):
         projector = getattr(self, "projector", None)
         if projector is None:
             return at_least_float32(features)
-        return at_least_float32(projector(features, training=False))
+        return at_least_float32(projector(features, training=training))
 
     def ema_momentum(self, step: Tensor) -> Tensor | float | None:
         """Momentum of the targets at an optimizer step, or None for a method without targets."""

@@ -115,9 +115,9 @@ class CPLearn(Method):
         invariance, matching_prior = terms_of(*logits, prior=self.prior or None)
         return {"invariance": self.beta * invariance, "matching_prior": matching_prior}
 
-    def project(self, features):
+    def project(self, features, training=False):
         """The embedding that is compared with the codes."""
-        return self.codes.embed(self.embedder(features, training=False))
+        return self.codes.embed(self.embedder(features, training=training))
 
     def telltales(self):
         options = {"scale": self.beta, "what": "codes", "cure": "a larger method.beta"}

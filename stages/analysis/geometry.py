@@ -195,9 +195,9 @@ def _measures_table(found, images):
     note = (
         f"Two views of {images} training images: h their features, h* those of the hardest "
         f"negative among all others. Ranks count singular values of at least {RELATIVE:.0%} of the "
-        "largest; the kernel is what they leave. A gain is the share of a direction's energy that "
-        "the projector passes on, over the square of its largest singular value. Before training "
-        "every batch is normalized by its own statistics."
+        "largest; their directions are the span, the rest is the kernel. A gain is the share of a "
+        "direction's energy that the projector passes on, over the square of its largest singular "
+        "value. Before training every batch is normalized by its own statistics."
     )
     return Table("Projector, views and negatives", ("", *found), rows, note)
 
@@ -215,7 +215,7 @@ def _generators_table(generators, pair):
         "h moves to exp(strength G) h; G is estimated from half of the images (eq. 12). Linear in "
         "h is the share of the motion that it predicts on the others: below 0 it predicts worse "
         "than no motion. A projector is invariant to a transformation whose generator lies in its "
-        "kernel."
+        f"kernel: what singular values of at least {RELATIVE:.0%} of the largest leave."
     )
     return (Table("Lie generators of small transformations", head, rows, note),)
 

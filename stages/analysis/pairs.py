@@ -110,15 +110,12 @@ def initial_pair(subject: Subject) -> ViewPair | None:
     settings = {**subject.method.get_config(), "encoder": encoder, "dtype": "float32"}
     method = type(subject.method).from_config(settings)
     count, step = _count(subject), max(subject.recipe.training.batch_size, _BATCH)
-    read = functools.partial(encoder, training=True)
-    starts = range(0, count, step)
-    features = [
-        np.concatenate([np.asarray(read(view[i : min(i + step, count)])) for i in starts])
-        for view in subject.views[:2]
-    ]
-    projections = [
-        np.asarray(method.project(keras.ops.convert_to_tensor(each))) for each in features
-    ]
+    # Statistics of few images are no normalization: half a batch or less joins the one before it.
+    batches = np.split(np.arange(count), range(step, count - step // 2, step))
+    read = [[encoder(view[rows], training=True) for rows in batches] for view in subject.views[:2]]
+    features = [np.concatenate([np.asarray(each) for each in view]) for view in read]
+    projected = [[method.project(each, training=True) for each in view] for view in read]
+    projections = [np.concatenate([np.asarray(each) for each in view]) for view in projected]
     return _pair(subject, method, features, projections)
 
 
@@ -181,8 +178,8 @@ def _generator(before, after, strengths, half, pair):
         "explained": generator.explained(before[half:], after[half:], strengths[half:]),
     }
     if pair.weights is not None:
-        found["in_kernel"] = unexplained_variance(generator.output.T, pair.weights)
-        found["motion_in_kernel"] = unexplained_variance(after - before, pair.weights)
+        found["in_kernel"] = _outside(generator.output.T, pair.weights)
+        found["motion_in_kernel"] = _outside(after - before, pair.weights)
     return found
 
 
@@ -196,20 +193,23 @@ def _agreements(pair, labels, superclasses):
     return found
 
 
+# One threshold for all: directions of a rank are a span, and what they leave is the kernel.
+_outside = functools.partial(unexplained_variance, relative=RELATIVE)
+_outside_local = functools.partial(local_unexplained_variance, relative=RELATIVE)
+
+
 def _of_linear(pair):
-    rank = weight_rank(pair.weights, relative=1e-6)
+    rank = weight_rank(pair.weights, relative=RELATIVE)
     return {
-        "weight_rank": weight_rank(pair.weights, relative=RELATIVE),
+        "weight_rank": rank,
         "weight_rankme": weight_rankme(pair.weights),
-        "unexplained": unexplained_variance(pair.tangents, pair.weights),
+        "unexplained": _outside(pair.tangents, pair.weights),
         "unexplained_at_best": least_unexplained(pair.tangents, rank),
-        "motion_in_kernel": unexplained_variance(pair.motions, pair.weights, relative=RELATIVE),
-        "difference_in_kernel": unexplained_variance(
-            pair.differences, pair.weights, relative=RELATIVE
-        ),
+        "motion_in_kernel": _outside(pair.motions, pair.weights),
+        "difference_in_kernel": _outside(pair.differences, pair.weights),
         "motion_gain": gain(pair.motions, pair.weights),
         "difference_gain": gain(pair.differences, pair.weights),
-        "random_in_kernel": 1.0 - weight_rank(pair.weights, relative=RELATIVE) / len(pair.weights),
+        "random_in_kernel": 1.0 - rank / len(pair.weights),
     }
 
 
@@ -222,9 +222,9 @@ def _of_regions(pair):
         "local_rank": float(np.mean([weight_rank(each, relative=RELATIVE) for each in maps])),
         "local_rankme": float(np.mean([weight_rankme(each) for each in maps])),
         "local_maps": len(maps),
-        "local_unexplained": local_unexplained_variance(pair.tangents[rows], maps),
-        "local_motion_in_kernel": local_unexplained_variance(pair.motions[rows], maps),
-        "local_difference_in_kernel": local_unexplained_variance(pair.differences[rows], maps),
+        "local_unexplained": _outside_local(pair.tangents[rows], maps),
+        "local_motion_in_kernel": _outside_local(pair.motions[rows], maps),
+        "local_difference_in_kernel": _outside_local(pair.differences[rows], maps),
     }
     patterns = [activation_patterns(pair.layers, each) for each in pair.features]
     return found | {f"regions_{k}": v for k, v in region_statistics(*patterns)._asdict().items()}

@@ -53,6 +53,29 @@ def test_before_training_means_the_weights_that_training_begins_with():
     np.testing.assert_allclose(start.features[0], same, rtol=1e-4, atol=1e-5)
 
 
+def test_before_training_heads_too_are_normalized_by_the_batch():
+    of = changed(subject("simsiam", "--set=method.hidden_dim=8", "--set=method.projection_dim=4"))
+    kept = [np.array(each) for each in of.method.variables]
+    start = pairs.initial_pair(of)
+    for each in start.projections:  # the last layer has a normalization without scale and center
+        np.testing.assert_allclose(each.mean(axis=0), 0, atol=1e-4)
+        np.testing.assert_allclose(each.std(axis=0), 1, atol=0.05)
+    for before, after in zip(kept, of.method.variables, strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_span_and_kernel_have_the_threshold_of_the_ranks():
+    weights = np.diag([1.0, 0.5, 0.05])  # the last is below a tenth
+    draw = np.random.default_rng(0).normal(size=(4, 12, 3))
+    pair = pairs.ViewPair(draw[:2], draw[2:], weights, None)
+    found = pairs.measure(pair)
+    assert found["weight_rank"] == 2 and found["random_in_kernel"] == pytest.approx(1 / 3)
+    assert found["unexplained"] == pytest.approx(
+        np.square(pair.tangents[:, 2]).sum() / np.square(pair.tangents).sum()
+    )
+    assert found["unexplained"] >= found["unexplained_at_best"] > 0
+
+
 def test_without_a_method_or_a_second_view_there_is_no_section():
     of = subject("simclr", *LINEAR)
     assert geometry.section(changed(of, method=None)) is None
