@@ -168,11 +168,12 @@ def recording_callbacks(session: Session, workdir: Path) -> list[keras.callbacks
             every=evaluation.every_epochs,
         )
         watching = [online, SpectraLog(Path(workdir) / SPECTRA, online)]
-    watching.append(Watcher(Path(workdir) / WARNINGS, online))
+    log, warmup = Path(workdir) / METRICS, session.recipe.schedule.warmup_epochs
+    watching.append(Watcher(Path(workdir) / WARNINGS, online, log=log, warmup_epochs=warmup))
     images = as_images(data.pretraining_images)
     report = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: images.report_lost())
     rank = ProjectorRank(Path(workdir) / PROJECTOR)
-    logs = MetricsLog(Path(workdir) / METRICS), EventFiles(Path(workdir) / "tensorboard")
+    logs = MetricsLog(log), EventFiles(Path(workdir) / "tensorboard")
     return [*watching, rank, report, *logs]
 
 

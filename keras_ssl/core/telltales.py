@@ -10,12 +10,14 @@ class Telltale:
 
     Args:
         metric: name of the number in the logs.
-        value: what it is at.
+        value: what it is at; NaN for a number that is not finite.
         means: what has become of the training, in a few words.
         cure: what usually helps.
         written: the value as it is shown, such as "ln 128"; "" for the number itself.
         tolerance: float >= 0. Largest distance from the value.
         looks: int >= 1. How often in a row it is seen there before it is said.
+        progress: -1 or 1 where a training that has only not begun is there too: the sign of the
+            number's changes once it begins. It is then said after the warm-up, if nothing moves.
 
     Example:
 
@@ -31,14 +33,27 @@ class Telltale:
     written: str = ""
     tolerance: float = 0.005
     looks: int = 3
+    progress: int = 0
 
     def seen(self, number: float) -> bool:
-        """Whether a number is there; never if it is NaN."""
+        """Whether a number is there; NaN is so of the value NaN alone."""
+        if math.isnan(self.value):
+            return not math.isfinite(number)
         return abs(number - self.value) <= self.tolerance
+
+    def moved(self, number: float, first: float) -> bool:
+        """Whether a number makes progress: beyond the value and the first one seen there.
+
+        By more than a quarter of the tolerance, which noise is not.
+        """
+        sign = self.progress
+        return sign * number - max(sign * self.value, sign * first) > self.tolerance / 4
 
     @property
     def place(self) -> str:
-        """The value in words: `ln 128 = 4.852`."""
+        """The value in words, `ln 128 = 4.852`; "" for NaN."""
+        if math.isnan(self.value):
+            return ""
         return f"{self.written} = {self.value:.4g}" if self.written else f"{self.value:g}"
 
 
@@ -65,6 +80,7 @@ def undecided(metric: str, *choices: int, scale: float = 1.0, what: str, cure: s
         cure,
         written=("" if scale == 1 else f"{scale:g} ") + _log_of(set(choices)),
         tolerance=0.002 * value,
+        progress=-1,
     )
 
 
@@ -86,6 +102,7 @@ COMMON = (
         "(representation collapse, or a training that has not begun)",
         "a smaller learning rate with a longer warm-up, or a smaller method.temperature",
         tolerance=0.01,
+        progress=1,
     ),
     Telltale(
         LARGEST_CLUSTER,
@@ -112,6 +129,17 @@ COMMON = (
         "a decorrelating term or more negatives; weaker augmentations",
         tolerance=0.02,
         looks=2,
+    ),
+    *(
+        Telltale(
+            metric,
+            math.nan,
+            f"{what} are not finite in inference mode, though the loss is",
+            "--precision=float32, or a smaller learning rate; look at what is only used in "
+            "inference, such as the moving statistics of batch normalization",
+            looks=1,
+        )
+        for metric, what in (("feature_std", "features"), (LARGEST_CLUSTER, "scores of clusters"))
     ),
 )
 

@@ -1,5 +1,6 @@
 """Say it when the numbers of a training are what they are in one that has collapsed."""
 
+import contextlib
 import json
 import math
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 
 from keras_ssl.core.telltales import LARGEST_CLUSTER, Telltale
 from keras_ssl.evaluation.representation import FeatureExtractor
-from keras_ssl.evaluation.results import to_json
+from keras_ssl.evaluation.results import finite_or_none, to_json
 from keras_ssl.training.callbacks import drop_lines_after, step_of
 
 _IMAGES = 256  # whose clusters are looked at
@@ -22,18 +23,23 @@ class Watcher(keras.callbacks.Callback):
     What is looked for the model says itself (`Method.telltales`): a loss that stays at ln K, at -1
     or at 0, features without any spread, all images in one cluster, simplices that are uniform or
     one-hot. It is said, in a few lines and in the file, when the number has been there for some
-    epochs or evaluations in a row; training goes on. Numbers that are not finite are the business
-    of `StopAtDivergence`.
+    epochs or evaluations in a row; training goes on. A loss that is not finite is the business of
+    `StopAtDivergence`; features or scores of clusters that are not, of a finite loss, are said at
+    once. At ln K is a training too that has not begun: that is said after the warm-up of the
+    learning rate, and only while the number does not move from there.
 
     At epochs that `evaluation` has evaluated, `largest_cluster` is added to the logs of a method
     with clusters: the share of 256 training images in the most frequent one.
 
     A line of the file is `{"epoch", "step", "metric", "value", "place", "means", "cure"}`. A
-    training that is resumed keeps the lines of its epochs and does not say those again.
+    training that is resumed keeps the lines of its epochs and does not say those again; what it had
+    seen in a row it reads from the log.
 
     Args:
         path: file to append to; its folder must exist.
         evaluation: the `OnlineEvaluation`, which stands before this callback, or None.
+        log: file of `MetricsLog`, which stands after this callback, or None.
+        warmup_epochs: float >= 0. Of the learning rate.
 
     Example:
 
@@ -53,9 +59,17 @@ class Watcher(keras.callbacks.Callback):
       What usually helps: method.stop_gradient=true, and a predictor with a larger learning rate.
     """
 
-    def __init__(self, path: str | Path, evaluation: Any = None):
+    def __init__(
+        self,
+        path: str | Path,
+        evaluation: Any = None,
+        *,
+        log: str | Path | None = None,
+        warmup_epochs: float = 0.0,
+    ):
         super().__init__()
         self.path, self.evaluation = Path(path), evaluation
+        self.log, self.warmup_epochs = log and Path(log), warmup_epochs
         self._scores = None
         self._begun = False
 
@@ -67,19 +81,37 @@ class Watcher(keras.callbacks.Callback):
             drop_lines_after(self.path, epoch)
             self._said = _said_in(self.path)
             self._telltales = list(self.model.telltales())
-            self._in_a_row = dict.fromkeys(self._telltales, 0)
+            self._in_a_row, self._first = dict.fromkeys(self._telltales, 0), {}
+            for row in _rows_until(self.log, epoch):
+                self._look(row, row["epoch"])
         self._begun = True
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None):
         if self.evaluation is not None and self.evaluation.spectrum is not None:
             logs.update(self._largest_cluster())
+        for telltale, number in self._look(logs, epoch + 1):
+            self._say(telltale, number, epoch + 1)
+
+    def _look(self, logs, epoch):
+        """[(telltale, number)] of those that have been there often enough."""
+        found = []
         for telltale in self._telltales:
             number = logs.get(telltale.metric)
-            if number is not None:
-                seen = telltale.seen(float(number))
-                self._in_a_row[telltale] = self._in_a_row[telltale] + 1 if seen else 0
-                if self._in_a_row[telltale] >= telltale.looks:
-                    self._say(telltale, float(number), epoch + 1)
+            if number is None:
+                continue
+            number = float(number)
+            if not (telltale.seen(number) and _is_meant(telltale, logs)):
+                self._in_a_row[telltale] = 0
+                self._first.pop(telltale, None)
+                continue
+            first = self._first.setdefault(telltale, number)
+            if telltale.progress and epoch <= self.warmup_epochs:
+                continue
+            self._in_a_row[telltale] += 1
+            often = self._in_a_row[telltale] >= telltale.looks
+            if often and not telltale.moved(number, first):
+                found.append((telltale, number))
+        return found
 
     def _largest_cluster(self):
         if self.model.cluster_head is None:
@@ -102,16 +134,32 @@ class Watcher(keras.callbacks.Callback):
         times = {1: "", 2: ", for the second time in a row", 3: ", for the third time in a row"}
         print(
             f"\nLook out: {telltale.metric} = {number:.4g} at epoch {epoch}"
-            f"{times.get(telltale.looks, f', {telltale.looks} times in a row')} "
-            f"near {telltale.place}:\n  {telltale.means}.\n"
+            f"{times.get(telltale.looks, f', {telltale.looks} times in a row')}"
+            f"{telltale.place and f' near {telltale.place}'}:\n  {telltale.means}.\n"
             f"  What usually helps: {telltale.cure}.",
             flush=True,
         )
         line = {"epoch": epoch, "step": step_of(self.model), "metric": telltale.metric}
-        line |= {"value": number, "place": telltale.place}
+        line |= {"value": finite_or_none(number), "place": telltale.place}
         line |= {"means": telltale.means, "cure": telltale.cure}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(to_json(line) + "\n")
+
+
+def _is_meant(telltale, logs):
+    """What is not finite is said of a finite loss: another ends the training."""
+    return not math.isnan(telltale.value) or math.isfinite(logs.get("loss", 0.0))
+
+
+def _rows_until(path, epoch):
+    """Rows of a log up to an epoch, NaN where they have null."""
+    if path is None or not path.exists():
+        return
+    for line in path.read_text(encoding="utf-8").splitlines():
+        with contextlib.suppress(ValueError):  # a line that a crash cut short
+            row = {name: math.nan if v is None else v for name, v in json.loads(line).items()}
+            if row["epoch"] <= epoch:
+                yield row
 
 
 def _said_in(path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ssl.core.telltales import LARGEST_CLUSTER, Telltale, undecided
+from keras_ssl.core.telltales import COMMON, LARGEST_CLUSTER, Telltale, undecided
 from keras_ssl.training.online import OnlineEvaluation
 from keras_ssl.training.watcher import Watcher
 from tests.descriptors import METHODS, make_method, make_views
@@ -68,6 +68,59 @@ def test_what_does_not_stay_there_is_not_said(tmp_path, numbers):
 def test_epochs_without_the_number_do_not_interrupt(tmp_path):
     (line,) = watch(tmp_path / "w", [1, None, 1, None, 1])
     assert line["epoch"] == 5
+
+
+LN10 = undecided("loss", 10, what="classes", cure="a larger batch")
+
+
+@pytest.mark.parametrize(
+    "numbers, warmup, said",
+    [
+        ([2.3026] * 9, 4, [7]),  # three looks after the warm-up
+        ([2.3026] * 9, 0, [3]),
+        ([2.3026 - 0.0005 * i for i in range(12)], 0, [3]),  # no more than noise
+        ([2.3026 - 0.0015 * i for i in range(12)], 1, []),  # falls, and leaves
+        ([3.0, 2.5, *[2.3026] * 3], 1, [5]),  # fell to it, and stays
+        ([2.306, 2.304, 2.3026, 2.3026], 0, [3]),  # from above
+    ],
+)
+def test_undecided_is_said_after_the_warm_up_if_nothing_moves(tmp_path, numbers, warmup, said):
+    lines = watch(tmp_path / "w", numbers, LN10, warmup_epochs=warmup)
+    assert [line["epoch"] for line in lines] == said
+
+
+def test_a_resumed_training_counts_on_from_its_log(tmp_path):
+    log = tmp_path / "metrics.jsonl"
+    for first in range(0, 6, 2):  # stopped after every second epoch
+        numbers = [1.0, 1.0]
+        lines = watch(tmp_path / "w", numbers, first=first, log=log)
+        with log.open("a") as file:
+            for epoch, number in enumerate(numbers, first + 1):
+                file.write(json.dumps({"epoch": epoch, "loss": number}) + "\n")
+    assert [line["epoch"] for line in lines] == [3]
+
+
+@pytest.mark.parametrize("kept", ['{"epoch": 2, "loss": null}', '{"epoch": 3, "loss": 1.0}', '{"e'])
+def test_a_log_interrupts_by_what_is_no_number_and_counts_no_later_epoch(tmp_path, kept):
+    log = tmp_path / "metrics.jsonl"
+    log.write_text('{"epoch": 1, "loss": 1.0}\n' + kept)
+    (line,) = watch(tmp_path / "w", [1.0] * 4, first=2, log=log)
+    assert line["epoch"] == (5 if "null" in kept else 4)
+
+
+def test_features_that_are_not_finite_are_said_at_once_if_the_loss_is(tmp_path, capsys):
+    broken = [telltale for telltale in COMMON if math.isnan(telltale.value)]
+    assert [telltale.metric for telltale in broken] == ["feature_std", LARGEST_CLUSTER]
+    watcher = Watcher(tmp_path / "w")
+    watcher.set_model(_Model(*broken))
+    watcher.on_epoch_begin(0)
+    watcher.on_epoch_end(0, {"loss": math.nan, "feature_std": math.nan})
+    watcher.on_epoch_end(1, {"loss": 1.0, "feature_std": 0.5})
+    assert not lines_of(tmp_path / "w")
+    for epoch in (2, 3):
+        watcher.on_epoch_end(epoch, {"loss": 1.0, "feature_std": math.nan})
+    (line,) = lines_of(tmp_path / "w")
+    assert (line["epoch"], line["value"]) == (3, None) and "near" not in capsys.readouterr().out
 
 
 def test_every_kind_is_said(tmp_path):
@@ -148,7 +201,8 @@ def test_outputs_that_are_all_alike_are_recognized(name):
     terms = method.loss_terms(outputs)
     if method.diagnostic_names:
         terms |= method.diagnostics(outputs, terms)
-    assert metrics == {t.metric for t in method.telltales() if t.seen(terms.get(t.metric, np.nan))}
+    looked = [t for t in method.telltales() if t.metric in terms]
+    assert metrics == {t.metric for t in looked if t.seen(terms[t.metric])}
 
 
 def _constant(x, value):
