@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from keras_ssl.analysis.spectrum import effective_rank
+
 RELATIVE = 0.1  # of the largest singular value, 1 % of its energy: smaller ones count as lost
 
 
@@ -68,10 +70,7 @@ def weight_rank(weights: np.ndarray, *, relative: float = RELATIVE) -> int:
 
     Reference: Cosentino et al., eq. 2.
     """
-    values = weight_spectrum(weights)
-    if not values[0] > 0:  # of NaN too
-        return 0
-    return int(np.sum(values >= relative * values[0]))
+    return ranks_of(weight_spectrum(weights), relative=relative)[0]
 
 
 def weight_rankme(weights: np.ndarray) -> float:
@@ -87,12 +86,25 @@ def weight_rankme(weights: np.ndarray) -> float:
 
     Reference: Roy and Vetterli, The effective rank, 2007; Garrido et al., RankMe, 2023, eq. 1.
     """
-    values = weight_spectrum(weights)
-    if not values[0] > 0:
-        return 0.0
-    share = values / values.sum()
-    share = share[share > 0]
-    return float(np.exp(-np.sum(share * np.log(share))))
+    return ranks_of(weight_spectrum(weights))[1]
+
+
+def ranks_of(values: np.ndarray, *, relative: float = RELATIVE) -> tuple[int, float]:
+    """`weight_rank` and `weight_rankme` of a matrix whose singular values are at hand.
+
+    Args:
+        values: (count,), descending; (0, 0.0) for zeros and NaN.
+        relative: float in (0, 1]. Of the largest value.
+
+    Example:
+
+    >>> ranks_of(np.array([3.0, 0.0]))
+    (1, 1.0)
+    """
+    if not values[0] > 0:  # of NaN too
+        return 0, 0.0
+    rankme = float(effective_rank(values, epsilon=0.0))
+    return int(np.sum(values >= relative * values[0])), rankme
 
 
 def _is_linear(layer):

@@ -4,14 +4,11 @@ from pathlib import Path
 
 import keras
 
-from keras_ssl.analysis.projector import (
-    linear_weights,
-    weight_rank,
-    weight_rankme,
-    weight_spectrum,
-)
+from keras_ssl.analysis.projector import linear_weights, ranks_of, weight_spectrum
 from keras_ssl.evaluation.results import finite_or_none, to_json
 from keras_ssl.training.callbacks import drop_lines_after
+
+_MOST = 4096  # of the smaller side of the weights: a spectrum of more takes minutes
 
 
 class ProjectorRank(keras.callbacks.Callback):
@@ -20,7 +17,7 @@ class ProjectorRank(keras.callbacks.Callback):
     `projector_rank` counts the singular values of at least a tenth of the largest,
     `projector_rankme` weighs them evenly (`weight_rank`, `weight_rankme`). A projector that loses
     rank makes features invariant by dropping directions. Does nothing for a model without a linear
-    `projector`.
+    `projector`, or with one of more than 4096 features on its smaller side.
 
     Args:
         path: file or None. It gets a line of JSON with `epoch` (0 before training) and
@@ -52,19 +49,22 @@ class ProjectorRank(keras.callbacks.Callback):
             fresh = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations)) == 0
             drop_lines_after(self.path, -1 if fresh else epoch)
             if fresh:
-                self._append(0)
+                self._append(0, self._spectrum())
         self._started = True
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None):
-        weights = linear_weights(self.model)
-        if weights is not None:
-            logs["projector_rank"] = weight_rank(weights)
-            logs["projector_rankme"] = weight_rankme(weights)
-            self._append(epoch + 1)
+        values = self._spectrum()
+        if values is not None:
+            logs["projector_rank"], logs["projector_rankme"] = ranks_of(values)
+            self._append(epoch + 1, values)
 
-    def _append(self, epoch):
+    def _spectrum(self):
         weights = linear_weights(self.model)
-        if self.path and weights is not None:
-            values = [finite_or_none(value) for value in weight_spectrum(weights).round(6)]
+        small = weights is not None and min(weights.shape) <= _MOST
+        return weight_spectrum(weights) if small else None
+
+    def _append(self, epoch, values):
+        if self.path and values is not None:
+            values = [finite_or_none(value) for value in values.round(6)]
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(to_json({"epoch": epoch, "singular_values": values}) + "\n")

@@ -5,14 +5,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ssl.analysis import (
+from keras_ssl.analysis import linear_weights, unexplained_variance
+from keras_ssl.analysis.affine import (
     activation_patterns,
     affine_layers,
-    linear_weights,
     local_maps,
     local_unexplained_variance,
     region_statistics,
-    unexplained_variance,
 )
 from keras_ssl.layers.heads import dino_head, mlp, self_classifier_head
 

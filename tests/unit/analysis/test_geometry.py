@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_ssl.analysis import (
+from keras_ssl.analysis.geometry import (
     chance_agreement,
     gain,
     label_agreement,
@@ -12,8 +12,8 @@ from keras_ssl.analysis import (
     negative_distances,
     span,
     unexplained_variance,
-    weight_rank,
 )
+from keras_ssl.analysis.projector import weight_rank
 from keras_ssl.losses import infonce_split, symmetric_upper_bound
 
 GENERATOR = np.random.default_rng(0)

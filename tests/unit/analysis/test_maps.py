@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_ssl.analysis import map_of, principal_components
+from keras_ssl.analysis.maps import map_of, principal_components
 from keras_ssl.core.errors import UserError
 
 RANDOM = np.random.RandomState(0)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_ssl.analysis import (
+from keras_ssl.analysis.neighbors import (
     nearest_images,
     sample_rows,
     typical_of_clusters,

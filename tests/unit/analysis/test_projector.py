@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import keras_ssl
-from keras_ssl.analysis import linear_weights, weight_rank, weight_rankme, weight_spectrum
+from keras_ssl.analysis.projector import linear_weights, weight_rank, weight_rankme, weight_spectrum
 
 
 def simclr(**settings):

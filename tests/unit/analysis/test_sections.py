@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from keras_ssl.analysis import Plot, Section, Table, section_from_plain, section_to_plain
+from keras_ssl.analysis.sections import Plot, Section, Table, section_from_plain, section_to_plain
 
 
 def section(series):

@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from keras_ssl.analysis import (
+from keras_ssl.analysis import unexplained_variance
+from keras_ssl.analysis.dictionary import unit_rows
+from keras_ssl.analysis.tangents import (
+    TRANSFORMATIONS,
     LieGenerator,
     lie_generator,
     rotated_one_hot,
     rotation_rank,
     transformed,
-    unexplained_variance,
 )
-from keras_ssl.analysis.dictionary import unit_rows
-from keras_ssl.analysis.tangents import TRANSFORMATIONS
 from keras_ssl.core.errors import UserError
 
 GENERATOR = np.random.default_rng(0)

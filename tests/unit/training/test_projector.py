@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import keras_ssl
+from keras_ssl.analysis.projector import linear_weights, weight_spectrum
 from keras_ssl.training import MetricsLog, ProjectorRank
 from tests.descriptors import make_views
 
@@ -28,7 +29,7 @@ def rows(path):
 
 def test_the_spectrum_is_kept_from_before_training_and_the_rank_after_every_epoch(tmp_path):
     method = simclr()
-    start = keras_ssl.analysis.weight_spectrum(keras_ssl.analysis.linear_weights(method))
+    start = weight_spectrum(linear_weights(method))
     callbacks = [ProjectorRank(tmp_path / "projector.jsonl"), MetricsLog(tmp_path / "log.jsonl")]
     train(method, callbacks, epochs=2)
     spectra, logs = rows(tmp_path / "projector.jsonl"), rows(tmp_path / "log.jsonl")
@@ -51,3 +52,9 @@ def test_other_projectors_leave_no_trace(tmp_path):
     method, path = simclr(num_layers=2, hidden_dim=4), tmp_path / "projector.jsonl"
     history = train(method, [ProjectorRank(path)], epochs=1)
     assert not path.exists() and "projector_rank" not in history
+
+
+def test_a_projector_too_large_for_a_spectrum_leaves_no_trace(tmp_path, monkeypatch):
+    monkeypatch.setattr("keras_ssl.training.projector._MOST", 2)
+    history = train(simclr(), [ProjectorRank(tmp_path / "projector.jsonl")], epochs=1)
+    assert not (tmp_path / "projector.jsonl").exists() and "projector_rank" not in history

@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from keras_ssl.analysis import section_to_plain, unexplained_variance
+from keras_ssl.analysis import unexplained_variance
 from keras_ssl.analysis.projector import RELATIVE, linear_weights
+from keras_ssl.analysis.sections import section_to_plain
 from keras_ssl.core.errors import UserError
 from stages.analysis import geometry, pairs
 from tests.unit.stages.analysis.test_subject import subject
