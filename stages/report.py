@@ -15,7 +15,7 @@ from keras_ssl.evaluation.published import Target
 from keras_ssl.evaluation.results import Result
 from keras_ssl.evaluation.tables import cells_of, published_cells
 from keras_ssl.report import Report, training_section, write_projector, write_report
-from stages.analysis import certificate, geometry
+from stages.analysis import certificate, geometry_curves
 from stages.analysis.subject import Subject, json_lines
 from stages.describe import describe_backbone, describe_neck, describe_rates, read_description
 from stages.inputs import describe_data
@@ -27,7 +27,7 @@ _GROUPS = {
     "The run": ("method", "neck", "backbone", "data", "batch", "learning", "resumed"),
     "The machine": ("device", "precision", "compiled", "replicas", "views", "memory"),
 }
-_CURVES = {"geometry": geometry.CURVES, "codes": certificate.CURVES}
+_CURVES = {"geometry": geometry_curves.CURVES, "codes": certificate.CURVES}
 _PAUSE = 20  # times the usual epoch: between two epochs the run was not running
 
 

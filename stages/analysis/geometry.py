@@ -3,6 +3,7 @@
 Cosentino et al., Toward a geometrical understanding of self-supervised contrastive learning, 2022.
 """
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -11,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from keras_ssl.analysis.geometry import negative_distances
 from keras_ssl.analysis.projector import RELATIVE
 from keras_ssl.analysis.sections import Plot, Section, Table
+from stages.analysis.geometry_curves import spectra_plots, training_plots
 from stages.analysis.pairs import (
     ViewPair,
     bound_of,
@@ -23,14 +25,11 @@ from stages.analysis.pairs import (
 from stages.analysis.semantics import superclasses_of
 from stages.analysis.subject import Subject
 
+_ROUNDED = 0.005  # less is written as 0 %
+_ALIKE = 0.05  # gains that differ by less than this share are called alike
+_ERRORS = 2  # standard errors of the share among so many images, above which it is not chance
 _BINS = np.linspace(0.0, 2.0, 41)
 _BEFORE, _AFTER = "before training", "after training"
-# Metrics of the training that are drawn here, by plot.
-CURVES = {
-    "rank": ("projector_rank", "projector_rankme"),
-    "bound": ("upper_bound",),
-    "terms": ("invariance", "repulsion"),
-}
 # Measures of `measure`, in the order of the table, and what they are called there.
 _ROWS = {
     "weight_rank": "rank of the projector (Rank_tau)",
@@ -39,18 +38,18 @@ _ROWS = {
     "local_rankme": "effective rank of the projector's local maps, mean",
     "projection_rankme": "effective rank of the projections",
     "feature_rank": "rank of the features, from a hundredth of the largest value",
-    "motion_rank": "rank of h2 - h1",
-    "tangent_rank": "rank of h2 - h*",
-    "unexplained": "h2 - h* outside of the projector's span (eq. 10)",
+    "motion_rank": "rank of the change between two views (h2 - h1)",
+    "tangent_rank": "rank of the differences to the hardest negative (h2 - h*)",
+    "unexplained": "differences to the hardest negative outside of the projector's span (eq. 10)",
     "unexplained_at_best": "the same of the best span as large",
-    "local_unexplained": "h2 - h* outside of the span of the local map",
-    "motion_in_kernel": "h2 - h1 in the kernel",
-    "difference_in_kernel": "differences of images in the kernel",
-    "random_in_kernel": "random directions in the kernel",
-    "local_motion_in_kernel": "h2 - h1 in the kernel of the local map",
-    "local_difference_in_kernel": "differences of images in the kernel of the local map",
-    "motion_gain": "gain of h2 - h1",
-    "difference_gain": "gain of differences of images",
+    "local_unexplained": "the same of the span of the local map",
+    "motion_in_kernel": "change between views that the projector drops",
+    "difference_in_kernel": "differences of images that the projector drops",
+    "random_in_kernel": "random directions that the projector drops",
+    "local_motion_in_kernel": "change between views that the local map drops",
+    "local_difference_in_kernel": "differences of images that the local map drops",
+    "motion_gain": "change between views that the projector passes on",
+    "difference_gain": "differences of images that the projector passes on",
     "regions_count": "regions of the projector with images in them",
     "regions_shared": "images with both views in one region",
     "regions_within": "ReLUs that differ between two views",
@@ -87,7 +86,7 @@ def section(subject: Subject) -> Section | None:
     words += (*_generator_words(generators, pair),)
     values = {"images": len(pair.features[0]), **_by_name(found), "generators": generators}
     tables = (_measures_table(found, len(pair.features[0])), *_generators_table(generators, pair))
-    plots = (*_training_plots(subject), _distances_plot(pairs), *_spectra_plots(subject))
+    plots = (*training_plots(subject), _distances_plot(pairs), *spectra_plots(subject))
     title = "Geometry: projector, views and negatives"
     return Section("geometry", title, words, values, tables, plots)
 
@@ -119,27 +118,35 @@ def _tangent_words(found):
     start, end = found.get(_BEFORE, {}), found[_AFTER]
     if end.get("difference_gain"):
         ratio = _gain_ratio(end)
-        drops = "more than" if ratio < 0.95 else "as much as" if ratio < 1.05 else "less than"
-        before = f", {_gain_ratio(start):.2f} before training" if start else ""
+        before = f" ({_gain_ratio(start):.2f} before training)" if start else ""
         yield (
-            f"It shrinks what augmentations change (h2 - h1) {drops} what differs between images: "
-            f"the ratio of the gains is {ratio:.2f}{before}."
+            f"It passes on {ratio:.2f} times as much of the change between two views (h2 - h1) as "
+            f"of what differs between images{before}. {_said_of_ratio(ratio)}"
         )
         yield (
-            f"{end['motion_in_kernel']:.0%} of h2 - h1 lies in its kernel, and "
-            f"{end['difference_in_kernel']:.0%} of the differences between images "
-            f"({end['random_in_kernel']:.0%} of random directions)."
+            f"It drops {end['motion_in_kernel']:.0%} of the change between views, "
+            f"{end['difference_in_kernel']:.0%} of the differences between images and "
+            f"{end['random_in_kernel']:.0%} of random directions (its kernel)."
         )
         yield (
-            f"Its span leaves {end['unexplained']:.0%} of the tangents h2 - h* unexplained"
+            f"Its directions miss {end['unexplained']:.0%} of the differences between a view and "
+            "its hardest negative (h2 - h*)"
             + (f", {start['unexplained']:.0%} before training" if start else "")
-            + f"; the best span as large would leave {end['unexplained_at_best']:.0%}."
+            + f"; the best directions, as many, would miss {end['unexplained_at_best']:.0%}."
         )
-    elif end.get("local_unexplained", 0) > 0.005:  # else the local maps span everything
+    elif end.get("local_unexplained", 0) > _ROUNDED:  # else the local maps span everything
         yield (
-            f"The spans of its local maps leave {end['local_unexplained']:.0%} of the tangents "
-            f"h2 - h* unexplained."
+            f"Its local maps miss {end['local_unexplained']:.0%} of the differences between a view "
+            "and its hardest negative (h2 - h*)."
         )
+
+
+def _said_of_ratio(ratio):
+    if ratio < 1 - _ALIKE:
+        return "That is good: it shrinks what augmentations change more than content."
+    if ratio < 1 + _ALIKE:
+        return "That is neither good nor bad: it treats augmentations and content alike."
+    return "That is bad: it shrinks content more than what augmentations change."
 
 
 def _gain_ratio(measures):
@@ -157,10 +164,19 @@ def _negative_words(found, labels):
         yield f"{text}."
         return
     was = f" ({start['same_label']:.0%} before training)" if start else ""
+    chance = end["same_label_by_chance"]
     yield (
         f"{text}, which is of the same class for {end['same_label']:.0%} of the images{was}; a "
-        f"random one would be for {end['same_label_by_chance']:.0%}."
+        f"random one would be for {chance:.0%}. "
+        + _said_of_labels(end["same_label"], chance, len(labels))
     )
+
+
+def _said_of_labels(same, chance, images):
+    error = math.sqrt(chance * (1 - chance) / images)
+    if same > chance + _ERRORS * error:
+        return "That is good, as classes lie together; though the loss pushes these images apart."
+    return "That is bad: the features do not tell the classes from each other."
 
 
 def _generator_words(generators, pair):
@@ -175,8 +191,8 @@ def _generator_words(generators, pair):
     if pair.weights is not None:
         best = max(generators, key=lambda kind: generators[kind]["in_kernel"])
         yield (
-            f"The generator that lies in the kernel most is that of {best} "
-            f"({generators[best]['in_kernel']:.0%})."
+            f"Of the directions in which they move the features (their generators), the projector "
+            f"drops most for {best} ({generators[best]['in_kernel']:.0%})."
         )
 
 
@@ -195,9 +211,9 @@ def _measures_table(found, images):
     note = (
         f"Two views of {images} training images: h their features, h* those of the hardest "
         f"negative among all others. Ranks count singular values of at least {RELATIVE:.0%} of the "
-        "largest; their directions are the span, the rest is the kernel. A gain is the share of a "
-        "direction's energy that the projector passes on, over the square of its largest singular "
-        "value. Before training every batch is normalized by its own statistics."
+        "largest; their directions are the span, the rest is dropped (the kernel). Passed on is "
+        "the share of a direction's energy, over the square of the largest singular value. "
+        "Before training every batch is normalized by its own statistics."
     )
     return Table("Projector, views and negatives", ("", *found), rows, note)
 
@@ -208,42 +224,19 @@ def _generators_table(generators, pair):
     head = ("transformation", "motion of h", "linear in h")
     names = ("motion", "explained")
     if pair.weights is not None:
-        head += ("generator in the kernel", "motion in the kernel")
+        head += ("generator dropped", "motion dropped")
         names += ("in_kernel", "motion_in_kernel")
     rows = tuple((kind, *(each[name] for name in names)) for kind, each in generators.items())
     note = (
         "h moves to exp(strength G) h; G is estimated from half of the images (eq. 12). Linear in "
         "h is the share of the motion that it predicts on the others: below 0 it predicts worse "
-        "than no motion. A projector is invariant to a transformation whose generator lies in its "
-        f"kernel: what singular values of at least {RELATIVE:.0%} of the largest leave."
+        "than no motion. A projector is invariant to a transformation whose generator it drops: it "
+        f"lies where singular values are below {RELATIVE:.0%} of the largest."
     )
     return (Table("Lie generators of small transformations", head, rows, note),)
 
 
 # Plots.
-
-
-def _training_plots(subject):
-    """Ranks, terms of the bound, and the projector's spectrum over training (figs. 1 and 3)."""
-    log = subject.log
-    rank = _curves(log, projector_rank="rank", projector_rankme="effective rank")
-    if "rank" in rank:
-        note = (
-            "The paper's figure 1: where augmentations are large the rank falls and accuracy rises "
-            "(under Training)."
-        )
-        yield Plot("rank", "Rank of the projector", "lines", rank, "epoch", note=note)
-    bound = _curves(log, contrastive="loss", upper_bound="upper bound")
-    if "upper bound" in bound:
-        note = "The paper's figure 3: the bound follows the loss."
-        yield Plot("bound", "Loss and its upper bound", "lines", bound, "epoch", note=note)
-        terms = _curves(log, invariance="invariance", repulsion="repulsion")
-        note = "Minus the cosine of two views, and the cosine with the hardest negative."
-        yield Plot("terms", "Terms of the bound", "lines", terms, "epoch", note=note)
-    spectra = _spectra(subject.projector_spectra)
-    if spectra:
-        title, label = "Singular values of the projector", "singular value"
-        yield Plot("projector_spectrum", title, "lines", spectra, "number", label, log_y=True)
 
 
 def _distances_plot(pairs: Mapping[str, ViewPair]):
@@ -256,36 +249,3 @@ def _distances_plot(pairs: Mapping[str, ViewPair]):
     )
     title, label = "Distance to the hardest negative", "distance of unit features"
     return Plot("negative_distances", title, "histogram", series, label, "images", note=note)
-
-
-def _spectra_plots(subject):
-    """Log-spectra of the encoder at the start, half and end (figs. 4 and 9)."""
-    series = _spectra(subject.spectra)
-    if series:
-        note = "The paper's figures 4 and 9: the encoder keeps all its directions."
-        title, label = "Singular values of the features over training", "singular value"
-        yield Plot("spectra", title, "lines", series, "number", label, log_y=True, note=note)
-
-
-def _curves(log, **names):
-    """{label: points of the epochs that have the column}, of those columns with a curve."""
-    series = {}
-    for name, label in names.items():
-        rows = [row for row in log if row.get(name) is not None]
-        if len(rows) > 1:
-            series[label] = {"x": [row["epoch"] for row in rows], "y": [row[name] for row in rows]}
-    return series
-
-
-def _spectra(rows):
-    """Spectra at the first, the middle and the last epoch that were kept; positive values."""
-    rows = [row for row in rows if row.get("singular_values")]
-    if len(rows) < 2:
-        return {}
-    middle = min(rows, key=lambda row: abs(row["epoch"] - rows[-1]["epoch"] / 2))
-    series = {}
-    for row in (rows[0], middle, rows[-1]):
-        values = np.array([value for value in row["singular_values"] if value])
-        number = np.arange(1, len(values) + 1)
-        series[f"epoch {row['epoch']}"] = {"x": number, "y": values}
-    return series

@@ -26,6 +26,8 @@ from stages.analysis.transformed import (
 CRITIC = {"kind": "concatenated", "hidden": 64, "learning_rate": 1e-3, "steps": 200}
 # The critics, as a comparison of runs can match them.
 PLOTTED = {"trained": "trained critic", "own": "loss's critic", "cosine": "best cosines"}
+_NOTHING, _NEAR = 0.02, 0.9  # of what InfoNCE can say at most: noise of a sample, and its limit
+_ENDS = 0.4, 0.5  # of the pairs: to learn, then to stop by; half is left, as it sets the limit
 BOUNDS = {"infonce": "InfoNCE", "tuba": "TUBA", "dv": "DV", "uba": "UBA"}
 
 
@@ -113,10 +115,15 @@ def _said_of_bounds(found, labels, count):
         f"InfoNCE of {count} pairs, which can say at most log {count} = {cap:.2f}, by "
         f"{labels[largest]} ({', '.join(others)})."
     )
-    if value < 0.02 * cap:
-        yield "So the views of one image cannot be told from those of others."
-    elif value > 0.9 * cap:
-        yield f"That is close to the most that {count} pairs can show: it may be far more."
+    if value < _NOTHING * cap:
+        yield "That is bad: the views of one image cannot be told from those of others."
+        return
+    left = f"narrows {count} images, among which the other is, down to about "
+    left += f"{count / math.exp(value):.1f}"
+    if value < _NEAR * cap:
+        yield f"Knowing one view {left}: the fewer, the better."
+    else:
+        yield f"That is good: knowing one view {left}. With more pairs it may be far more."
 
 
 def _pairs(subject, views):
@@ -125,7 +132,7 @@ def _pairs(subject, views):
         return None
     first, second = (narrow(subject, view, "projections") for view in views[:2])
     order = np.random.default_rng(0).permutation(len(first))
-    ends = int(0.4 * len(first)), int(0.5 * len(first))
+    ends = [int(share * len(first)) for share in _ENDS]
     parts = np.split(order, ends)
     train, validation, held_out = ((first[rows], second[rows]) for rows in parts)
     return train, validation, held_out
@@ -176,8 +183,10 @@ def _aligned(subject):
     text = " and ".join(f"{apart:.2f} ({name})" for name, apart, _ in rows)
     even = " and ".join(f"{spread:.2f} ({name})" for name, _, spread in rows)
     words = (
-        f"Alignment of views is {text}, of 0 where they are equal; uniformity {even}, of 0 where "
-        "all images have one direction, down to -4.",
+        f"Two views of an image lie {text} apart on the sphere (alignment; 0 where they are equal, "
+        f"2 where they are unrelated), and images are spread over it by {even} (uniformity; 0 "
+        "where all have one direction, down to -4 where they cover it). Both small is good; the "
+        "first alone is a collapse.",
     )
     note = "Mean squared distance of two views on the sphere; log of the mean Gaussian potential."
     head = ("representation", "alignment (0 to 4)", "uniformity (-8 to 0)")
