@@ -1,4 +1,4 @@
-"""Theorem 1 of Simplicial Embeddings, evaluated on a run."""
+"""Theorem 1 of Simplicial Embeddings on a run: does it bound the error of a classifier?"""
 
 import numpy as np
 
@@ -38,7 +38,7 @@ def section(subject: Subject) -> Section | None:
     margin = {"least": float(gaps.min()), "median": float(np.median(gaps))}
     taus = sorted({tau, *TEMPERATURES}) + [None]
     readings = [_reading(subject, rows, train, each, margin, half_range) for each in taus]
-    words = _words(readings, num, size, margin, half_range)
+    words = _words(readings, tau, size, margin, half_range)
     values = {
         "half_range": half_range,
         "margin": margin,
@@ -47,7 +47,7 @@ def section(subject: Subject) -> Section | None:
     }
     plots = (_over_temperatures(readings, size, margin, half_range), _over_sizes(tau / half_range))
     title = "Bound of the downstream error (theorem 1)"
-    return Section("bound", title, words, values, (_table(readings),), plots)
+    return Section("bound", title, tuple(words), values, (_table(readings),), plots)
 
 
 def _reading(subject, rows, train, tau, margin, half_range):
@@ -98,40 +98,61 @@ def _name(tau):
     return "logits" if tau is None else f"tau = {tau:g}"
 
 
-def _words(readings, num, size, margin, half_range):
+def _words(readings, tau, size, margin, half_range):
     base = readings[-1]
-    sem = min((each for each in readings if each["tau"] is not None), key=lambda x: x["phi"])
-    words = [
-        f"phi, the squared size of a cell of one simplex, is {base['phi']:.3g} for logits in "
-        f"+-{half_range:.3g} and at most {max(r['phi'] for r in readings[:-1]):.3g} for simplices "
-        f"of {size}; the least is {sem['phi']:.2g} at {_name(sem['tau'])}.",
-        f"The theorem needs a margin between the two largest entries; the least of the sample is "
-        f"{margin['least']:.2g}, the median {margin['median']:.2g}. With the least one phi does "
-        "not fall before tau is below it.",
-    ]
-    if "expressivity" in base:
-        larger = [r for r in readings if r["expressivity"] > base["expressivity"]]
-        gaps = [each["test_loss"] - each["train_loss"] for each in readings]
-        words.append(
-            f"R sqrt(L phi) is {base['expressivity']:.3g} for logits and "
-            + ", ".join(f"{r['expressivity']:.3g} ({_name(r['tau'])})" for r in readings[:-1])
-            + f"; the measured gaps of the margin loss are {min(gaps):.2f} to {max(gaps):.2f}, and "
-            "no loss exceeds 1: read the terms for their order, not as guarantees. The confidence "
-            f"term that the paper calls a constant is 10^{base['log10_confidence']:.0f} here."
+    simplices = [each for each in readings if each["tau"] is not None]
+    least = min(simplices, key=lambda each: each["phi"])
+    yield (
+        "The theorem bounds the error by the size of the cells, the parts of a simplex with one "
+        f"largest entry. Its square (phi) is {base['phi']:.3g} for the logits, which lie in "
+        f"+-{half_range:.3g}, and at most {max(each['phi'] for each in simplices):.3g} for "
+        f"simplices of {size} entries; the least is {least['phi']:.2g} at {_name(least['tau'])}."
+    )
+    trained = next(each for each in simplices if each["tau"] == tau)
+    what = "expressivity" if "expressivity" in base else "phi"
+    if trained[what] < base[what]:
+        yield f"That is good: as trained ({_name(tau)}) simplices have a smaller bound than logits."
+    else:
+        yield (
+            f"That is bad: as trained ({_name(tau)}) simplices have no smaller bound than their "
+            "logits, and the theorem gives no reason for them."
         )
-        if larger:
-            words.append(
-                f"It exceeds that of logits at {', '.join(_name(r['tau']) for r in larger)}: phi "
-                "is smaller there too, but R is larger, which the theorem holds fixed."
-            )
-    return tuple(words)
+    yield (
+        "It needs a margin between the two largest entries; the least of these images is "
+        f"{margin['least']:.2g}, the median {margin['median']:.2g}. With the least one, cells are "
+        "not small before the temperature (tau) is below it."
+    )
+    if "expressivity" in base:
+        yield from _said_of_terms(readings, base)
+
+
+def _said_of_terms(readings, base):
+    """The term of the bound that depends on the cells, next to what is measured."""
+    gaps = [each["test_loss"] - each["train_loss"] for each in readings]
+    terms = (f"{each['expressivity']:.3g} ({_name(each['tau'])})" for each in readings[:-1])
+    yield (
+        "The term of the bound that grows with the cells, with the steepness R of the classifier "
+        f"and the number L of simplices (R sqrt(L phi)), is {base['expressivity']:.3g} for logits "
+        f"and {', '.join(terms)}. Between test and training images the loss differs by "
+        f"{min(gaps):.2f} to {max(gaps):.2f} and never exceeds 1: compare the terms with each "
+        "other, they guarantee nothing. The term that the paper calls a constant is about 10 to "
+        f"the power of {base['log10_confidence']:.0f} for this run."
+    )
+    larger = [each for each in readings if each["expressivity"] > base["expressivity"]]
+    if larger:
+        yield (
+            f"The term exceeds that of logits at {', '.join(_name(r['tau']) for r in larger)}: "
+            "cells are smaller there too, but the classifier is steeper, which the theorem holds "
+            "fixed."
+        )
 
 
 def _table(readings):
     columns = ("phi", "phi_lemma4", "phi_observed", "lipschitz", "expressivity")
     columns += ("expressivity_observed", "train_loss", "test_loss")
-    head = ("classifier reads", "phi", "by lemma 4", "phi of the sample", "R", "R sqrt(L phi)")
-    head += ("of the sample", "train loss", "test loss")
+    head = ("classifier reads", "size of a cell (phi)", "by lemma 4", "phi of the sample")
+    head += ("steepness (R)", "term (R sqrt(L phi))", "term of the sample")
+    head += ("train loss", "test loss")
     rows = tuple((_name(r["tau"]), *(r.get(name) for name in columns)) for r in readings)
     note = (
         "phi with the least margin and the range of the sample's logits; of the sample: mean over "

@@ -14,6 +14,7 @@ from stages.analysis.subject import Subject
 
 KEPT = (1, 2, 5, 10, 20, 50, 100)  # K
 DRAWN = 5  # K of the graphs, as in the paper
+_BETTER = 1.5  # times chance, from which related classes are said to share features
 LITERAL = "magnitude_set_zero"  # of the readings of eq. 2
 _COMPONENTS, _COMPONENT_IMAGES = 128, 1000  # of the ICA
 _OPERATIONS = 5e10  # of a classifier
@@ -33,7 +34,8 @@ def section(subject: Subject) -> Section | None:
         name: _look_at(groups, *arrays, *labels)
         for name, *arrays in _read(subject, train_rows, rows)
     }
-    words = tuple(_words(name, each) for name, each in found.items()) + missing
+    words = tuple(_words(name, each) for name, each in found.items())
+    words += (_said_of_classes(*next(iter(found.items())), groups), *missing)
     lines = tuple((name, *each["row"]) for name, each in found.items())
     head = ("representation", "features", "accuracy", "classes that share")
     head += ("components", "largest", f"coherence, K = {DRAWN}")
@@ -148,6 +150,21 @@ def _words(name, found):
     if coherence is not None:
         text += f"; on average {coherence:.1%} of a class's neighbors are of its superclass"
     return text + f" (ridge classifier, accuracy {accuracy:.1f} %)."
+
+
+def _said_of_classes(name, found, groups):
+    """What is good or bad about the first representation, the encoder's own."""
+    *_, linked, _, largest, coherence = found["row"]
+    if coherence is not None:
+        better = coherence > _BETTER * chance_coherence(groups)
+        return (
+            f"That is good: in the {name}, related classes share features more than others."
+            if better
+            else f"That is bad: in the {name}, related classes share features no more than others."
+        )
+    if largest == len(found["classes"]):
+        return f"That is bad: features of the {name} link all classes, and tell little of one."
+    return f"That is good: features of the {name} are shared within groups of classes, if at all."
 
 
 def _coherence_plot(found, groups):

@@ -18,6 +18,7 @@ TEMPERATURES = (0.01, 0.1, 1.0)  # read besides tau_p
 _LOGITS = 1 << 25  # whose entropies are taken
 _BINS = 50
 _SHOWN = (4, 4, 8)  # simplices, vertices of each, images of each vertex
+_MOST, _OWN = 0.5, 0.9  # of the simplices; of the images that have a code of their own
 _SPARSE, _DENSE = 0.1, 0.9  # of log V: below and above it a simplex is nearly one-hot or uniform
 
 
@@ -87,7 +88,7 @@ def _usage(subject):
         f"A simplex chooses {effective.mean():.1f} of its {size} vertices in effect; "
         f"{usage.dead} of {num * size} vertices are chosen by no image, {usage.constant} of {num} "
         f"simplices choose the same for all. {len(codes)} images have {usage.distinct} different "
-        "codes.",
+        f"codes. {_said_of_codes(usage, len(codes))}",
     )
     values = (
         ("effective_vertices", float(effective.mean())),
@@ -125,6 +126,14 @@ def _usage(subject):
         y_label="simplices",
     )
     return words, values, (table,), (plot,)
+
+
+def _said_of_codes(usage, images):
+    if usage.constant > _MOST * len(usage.counts):
+        return "That is bad: most simplices say nothing of an image."
+    if usage.distinct >= _OWN * images:
+        return "That is good: nearly every image has a code of its own."
+    return "Images share codes, which is bad where they are of different classes."
 
 
 def _directions(subject, logits):

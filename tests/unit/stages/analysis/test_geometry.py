@@ -118,6 +118,16 @@ def test_curves_and_spectra_of_the_training_are_drawn(untrained):
     assert plots["negative_distances"]["after training"]["counts"].sum() == len(of.view_rows)
 
 
+@pytest.mark.parametrize("ratio, what", [(0.5, "good:"), (1.01, "neither"), (2.0, "bad:")])
+def test_it_is_said_whether_augmentations_are_dropped(ratio, what):
+    assert geometry._said_of_ratio(ratio).startswith(f"That is {what}")
+
+
+def test_neighbors_of_the_class_are_told_from_chance():
+    assert "is good" in geometry._said_of_labels(0.5, 0.1, 40)
+    assert "is bad" in geometry._said_of_labels(0.15, 0.1, 40)
+
+
 def changed(of, **fields):
     """A subject like it, with some of its views."""
     names = ("recipe", "inputs", "workdir", "encoder", "method", "memory")

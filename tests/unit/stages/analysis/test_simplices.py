@@ -42,6 +42,7 @@ def test_collapsed_and_unlabeled_simplices_are_described(monkeypatch):
     )
     found = simplices.section(changed)
     assert found.values["constant_simplices"] == 6 and found.values["distinct_codes"] == 1
+    assert any("most simplices say nothing" in words for words in found.words)
     assert "class_information" not in found.values
     assert semantics.section(changed) is None
     assert "expressivity" not in bound.section(changed).values["readings"]["logits"]
