@@ -167,8 +167,9 @@ def critic_bounds(
     """All bounds of a critic on held-out pairs, with a baseline from other x.
 
     InfoNCE leaves a critic free up to a function of y, which the others but UBA do not forgive. So
-    the baseline `log_mean_exp` over the x of training is taken from the critic first; TUBA with
-    that baseline is NWJ of the corrected critic.
+    the baseline `log_mean_exp` over the x of training is taken from the critic first, for TUBA and
+    DV. NWJ, whose baseline is a constant, is that of the critic shifted by one: 1 minus the
+    logarithm of the mean of e^f over the x of training and all y.
 
     Args:
         score: function of x (n, dim) and y (m, dim) to scores (m, n), such as
@@ -177,8 +178,9 @@ def critic_bounds(
         train: x that the critic was trained on, or others that are not held out, (m, dim).
 
     Returns:
-        {"infonce", "tuba", "dv", "uba": nats, "log_n": the cap of the first}. The first two are
-        lower bounds in expectation; DV and UBA as estimated are not, see their functions.
+        {"infonce", "tuba", "nwj", "dv", "uba": nats, "log_n": the cap of the first}. The first two
+        are lower bounds in expectation, and NWJ is but for its constant, which has seen y; DV and
+        UBA as estimated are not, see their functions.
 
     Example:
 
@@ -191,10 +193,12 @@ def critic_bounds(
     Reference: Poole et al., On variational bounds of mutual information, 2019, secs. 2.2 and 2.3.
     """
     scores = score(*held_out)
-    corrected = scores - log_mean_exp(score(train, held_out[1]))[:, None]
+    by_y = log_mean_exp(score(train, held_out[1]))
+    corrected, constant = scores - by_y[:, None], log_mean_exp(by_y[None])[0]
     found = {
         "infonce": infonce_bound(scores),
         "tuba": tuba_bound(corrected),
+        "nwj": nwj_bound(scores - constant + 1.0),
         "dv": dv_bound(corrected),
         "uba": uba_bound(scores),
         "log_n": np.log(len(held_out[0])),

@@ -28,7 +28,7 @@ CRITIC = {"kind": "concatenated", "hidden": 64, "learning_rate": 1e-3, "steps": 
 PLOTTED = {"trained": "trained critic", "own": "loss's critic", "cosine": "best cosines"}
 _NOTHING, _NEAR = 0.02, 0.9  # of what InfoNCE can say at most: noise of a sample, and its limit
 _ENDS = 0.4, 0.5  # of the pairs: to learn, then to stop by; half is left, as it sets the limit
-BOUNDS = {"infonce": "InfoNCE", "tuba": "TUBA", "dv": "DV", "uba": "UBA"}
+BOUNDS = {"infonce": "InfoNCE", "tuba": "TUBA", "nwj": "NWJ", "dv": "DV", "uba": "UBA"}
 
 
 def section(subject: Subject) -> Section | None:
@@ -74,22 +74,21 @@ def _shared(subject):
     cap = f"log {count} = {math.log(count):.2f}"
     rows = tuple((labels[key], *map(_cell, each)) for key, each in estimates.items())
     note = (
-        f"InfoNCE (at most {cap}) and TUBA are lower bounds in expectation; DV and UBA take the "
-        "logarithm of a mean over samples and may exceed the information. The variance of TUBA "
-        "and DV grows with it: below 0 they say nothing. Views of training images; the critics "
+        f"InfoNCE (at most {cap}), TUBA and NWJ are lower bounds in expectation: TUBA with a "
+        "baseline for each y, NWJ with one for all, both from other x. DV and UBA take the "
+        "logarithm of a mean over samples and may exceed the information. The variance of TUBA, "
+        "NWJ and DV grows with it: below 0 they say nothing. Views of training images; the critics "
         "were fitted to views of other images than these."
     )
     head = ("critic", *BOUNDS.values())
+    drawn = {PLOTTED[key]: _drawn(head[1:], each) for key, each in estimates.items()}
     plot = Plot(
         "mutual_information",
         "Bounds on the mutual information of two views",
         "bars",
-        {
-            PLOTTED[key]: {"x": head[1:], "y": [max(value, 0.0) for value in each]}
-            for key, each in estimates.items()
-        },
+        {label: bars for label, bars in drawn.items() if bars["x"]},
         y_label="nats",
-        note=f"InfoNCE is at most {cap} nats (Poole et al., 2019); what is below 0 is drawn as 0.",
+        note=f"InfoNCE is at most {cap} nats (Poole et al., 2019); what is below 0 is left out.",
     )
     return Section(
         "information",
@@ -97,13 +96,19 @@ def _shared(subject):
         tuple(_said_of_bounds(found, labels, count)),
         {"mutual_information": {**found, "pairs": count}},
         (Table("Mutual information of two views, nats", head, rows, note),),
-        (plot,),
+        (plot,) if plot.series else (),
     )
 
 
 def _cell(value):
     """A bound for the table: negative but for rounding, it may have any size and means nothing."""
     return "below 0" if value < -0.05 else value
+
+
+def _drawn(names, values):
+    """Bars of what is a number in the table."""
+    bars = [(name, value) for name, value in zip(names, values, strict=True) if value >= -0.05]
+    return {"x": [name for name, _ in bars], "y": [max(value, 0.0) for _, value in bars]}
 
 
 def _said_of_bounds(found, labels, count):

@@ -275,7 +275,9 @@ def test_collapsed_rows_give_a_critic_that_knows_nothing(kind):
     x = np.full((64, 4), 0.3, "float32")
     critic = train_critic(x, x, kind=kind, steps=2, hidden=16)
     found = critic_bounds(lambda x, y: critic([x, y]), (x[:32], x[:32]), x[32:])
-    np.testing.assert_allclose([found[name] for name in ("infonce", "tuba", "dv")], 0.0, atol=1e-5)
+    np.testing.assert_allclose(
+        [found[name] for name in ("infonce", "tuba", "nwj", "dv")], 0.0, atol=1e-5
+    )
 
 
 @pytest.mark.slow
@@ -304,6 +306,17 @@ def test_cosine_scores_have_a_row_for_each_y_and_stay_finite_at_zero():
     assert scores.shape == (2, 3)
     np.testing.assert_allclose(scores, cosine_scores(7.0 * x, y, temperature=0.1) / 2.0, rtol=1e-5)
     assert np.all(cosine_scores(tf.zeros((3, 4)), y, temperature=0.2) == 0)
+
+
+def test_nwj_of_a_critic_forgives_a_constant_and_no_function_of_y():
+    x, y = gaussian_pairs(400)
+    found = [
+        critic_bounds(lambda x, y, s=s: log_ratios(x, y) + s(y), (x[:200], y[:200]), x[200:])
+        for s in (lambda y: 0.0, lambda y: 5.0, lambda y: 2.0 * y[:, :1])
+    ]
+    plain, constant, of_y = (each["nwj"] for each in found)
+    np.testing.assert_allclose(constant, plain, atol=1e-4)
+    assert of_y < plain - 0.1 and found[2]["tuba"] == pytest.approx(found[0]["tuba"], abs=1e-4)
 
 
 def test_best_temperature_is_best_of_those_tried():
