@@ -129,9 +129,10 @@ from keras_ssl.analysis.usage import (
     code_usage,
     typical_images,
 )
-from keras_ssl.analysis.verdict import Verdict, judge, verdict_words
+from keras_ssl.analysis.verdict import Verdict, diagnose_collapse, verdict_words
 
 __all__ = [
+    "diagnose_collapse",
     "Plot",
     "Section",
     "Table",
@@ -171,7 +172,6 @@ __all__ = [
     "infonce_bound",
     "interaction_information",
     "joint_table",
-    "judge",
     "koleo",
     "kozachenko_leonenko",
     "kozachenko_leonenko_1d",

@@ -22,9 +22,11 @@ from keras_ssl.ops.spread import column_blocks, constant_share, feature_std, mea
 
 SMALL = 0.01  # of the largest singular value: Rank_tau counts those that are larger
 NUM_COMPONENTS = (10, 50, 200)  # of the mixtures; more take too long after every training
-_LARGE = 5  # images of a cluster, and clusters, from which their distances tell something
+MIN_IMAGES = 5  # of a cluster, from which on its distances tell something
+_MIN_CLUSTERS = 5  # of so many images
 _FEW = 50  # images beyond one for each cluster, of which a variance within clusters can be told
 _DRAWS = 20  # random assignments whose mean usage is the ceiling
+ITERATIONS = 10  # of expectation maximization
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def measure_outputs(
         return None
     deviation = np.concatenate([block.std(axis=0) for block in column_blocks(z)]).mean()
     spectrum = spectrum_of(z, max_side=max_side, seed=seed)
-    entropies = entropy_curve(z, components, iterations=10, seed=seed) if components else []
+    entropies = entropy_curve(z, components, iterations=ITERATIONS, seed=seed) if components else []
     spread = feature_std(z), float(deviation), constant_share(z), mean_cosine(z)
     return OutputMeasures(share, *spread, spectrum, tuple(entropies))
 
@@ -231,8 +233,8 @@ def cluster_overlap(z: ArrayLike, assignments: ArrayLike) -> float | None:
     """
     z = np.asarray(z, "float64")
     _, groups, counts = np.unique(assignments, return_inverse=True, return_counts=True)
-    large = np.flatnonzero(counts >= _LARGE)
-    if len(large) < _LARGE:
+    large = np.flatnonzero(counts >= MIN_IMAGES)
+    if len(large) < _MIN_CLUSTERS:
         return None
     kept = np.isin(groups, large)
     z, groups, counts = z[kept], np.searchsorted(large, groups[kept]), counts[large]

@@ -15,6 +15,8 @@ from keras_ssl.ops.spread import column_blocks
 
 COMPONENTS = (10, 20, 50, 100, 200, 500, 1000)  # of the paper
 FLOOR = 1e-6  # least variance of a component along an axis, of a mean variance of 1
+SAMPLES = 10_000  # points drawn for an entropy, as in the paper
+MAX_WIDTH = 256  # columns; wider embeddings are projected
 _ROWS_EACH = 10  # images per component: of fewer, a component describes the images one by one
 
 
@@ -66,9 +68,9 @@ def mixture_entropy(
     z: ArrayLike,
     components: int,
     *,
-    samples: int = 10_000,
+    samples: int = SAMPLES,
     max_rows: int = 2000,
-    max_width: int = 256,
+    max_width: int = MAX_WIDTH,
     iterations: int = 20,
     seed: int = 0,
 ) -> MixtureEntropy:
@@ -110,9 +112,9 @@ def entropy_curve(
     z: ArrayLike,
     components: Sequence[int] = COMPONENTS,
     *,
-    samples: int = 10_000,
+    samples: int = SAMPLES,
     max_rows: int = 2000,
-    max_width: int = 256,
+    max_width: int = MAX_WIDTH,
     iterations: int = 20,
     seed: int = 0,
 ) -> list[MixtureEntropy]:

@@ -13,6 +13,7 @@ from keras_ssl.ops.linalg import l2_normalize
 from keras_ssl.ops.precision import Tensor, at_least_float32
 from keras_ssl.ops.spread import column_blocks
 
+SHARE = 0.99  # of the variance, that dimensions are counted by
 MAX_SIDE = 1024  # of a matrix whose eigenvalues are taken: a second on one core
 _SELF = -1e9  # the exponent of a row with itself; exp() of it is 0 in float32 and float64
 
@@ -182,7 +183,7 @@ class Spectrum:
         largest = self.singular_values[0]
         return int(np.sum(self.singular_values >= threshold * largest)) if largest > 0 else 0
 
-    def dimensions(self, share: float = 0.99) -> int:
+    def dimensions(self, share: float = SHARE) -> int:
         """Number of leading eigenvalues that hold `share` of the variance; 0 without variance."""
         cumulative = np.cumsum(self.eigenvalues)
         if cumulative[-1] <= 0:

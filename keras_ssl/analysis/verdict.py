@@ -1,6 +1,7 @@
 """Say in words whether a run has collapsed, on what evidence, and what usually cures it.
 
-Every bound that a verdict rests on stands in `BOUNDS`, once. They were calibrated on trainings that
+Every bound that a verdict rests on stands in `BOUNDS`, once, and next to it how many clusters must
+be in use to tell of an intracluster collapse. They were calibrated on trainings that
 were provoked into one kind of collapse or left healthy, with seed 5, on the digits and on CIFAR-10
 at 16 pixels (SimSiam without stop-gradient, BYOL without predictor, VICReg and Barlow Twins without
 their terms, CPLearn with too large a beta or ten codes), and on healthy ones of 5 epochs of every
@@ -17,62 +18,65 @@ two, where p is the provoked run nearest to it and h the healthy one:
 | overlap of clusters | 0.22, CPLearn of 10 codes, views by noise alone | 0.41, CPLearn, 60 epochs |
 
 Weaker provocations with ten codes have overlaps of 0.31 and 0.36 on CIFAR-10 and 0.48 on the
-digits. No training was found that kills simplices: their bound follows from what it says.
+digits. No training was found that kills simplices: their bounds, and that of constant columns,
+follow from what they say.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
-from keras_ssl.analysis.collapse import ClusterUsage, OutputMeasures
-from keras_ssl.analysis.cures import cure_of
+from keras_ssl.analysis.collapse import MIN_IMAGES, ClusterUsage, OutputMeasures
 from keras_ssl.analysis.sections import Section
+from keras_ssl.analysis.spectrum import SHARE
 from keras_ssl.analysis.usage import CodeUsage
+from keras_ssl.core.cures import Cures, cure_of
+from keras_ssl.core.errors import lookup
 
 State = Literal["collapsed", "partly collapsed", "healthy", "cannot tell"]
-STATES = ("collapsed", "partly collapsed", "healthy", "cannot tell")  # the worst first
+STATES = get_args(State)  # the worst first
+Compares = Literal["directions", "values", "centered", "scores"]  # see `Method.compares`
 KINDS = ("representation", "dimensional", "cluster", "intracluster")
 
 
 @dataclass(frozen=True)
 class Bound:
-    """A measure below `collapsed`, or at least below `partly`, is a sign of collapse."""
+    """A measure below `collapsed`, or at least below `partly`, is a sign of collapse.
+
+    One that grows with a collapse (`grows`) is a sign from these values on.
+    """
 
     collapsed: float
     partly: float
+    grows: bool = False
 
     def state(self, value: float) -> State:
-        if value < self.collapsed:
+        beyond = (lambda bound: value >= bound) if self.grows else (lambda bound: value < bound)
+        if beyond(self.collapsed):
             return "collapsed"
-        return "partly collapsed" if value < self.partly else "healthy"
+        return "partly collapsed" if beyond(self.partly) else "healthy"
+
+    def words(self, form: str = "g") -> str:
+        """`collapsed below 0.1`."""
+        return f"collapsed {'from' if self.grows else 'below'} {self.collapsed:{form}}"
 
 
 BOUNDS = {
     "spread of what is compared": Bound(0.05, 0.065),
     "standard deviation of what is compared": Bound(0.05, 0.10),
     "spread of features": Bound(0.04, 0.06),
+    "constant columns": Bound(1.0, 0.5, grows=True),
     "dimensions": Bound(3, 4),
     "evenness of clusters": Bound(0.30, 0.38),
     "evenness of codes": Bound(0.10, 0.30),
+    "simplices of one vertex": Bound(0.5, 0.1, grows=True),
     "overlap of clusters": Bound(0.30, 0.36),
 }
-UNSCALED = ("vicreg", "simmer")  # losses of outputs as they are; others compare directions
-# Methods whose clusters are not what the loss asks for, and why they are not judged.
-UNASKED = {
-    "barlow_twins": "The loss asks for no clusters",
-    "dino": "The teacher's outputs are centered before they say a cluster, the student's are not",
-}
-# The loss takes off what the projections of all images have in common, which is most of them.
-OFFSET = ("dino",)
 # Clusters effectively in use: of fewer, the cluster collapse is what counts; more of them still
 # tell images apart, even as points.
 FEW_CLUSTERS, MANY_CLUSTERS = 5, 50
-# What they compare are the scores of the clusters, which are sure of an image when all is well:
-# ten clusters of the digits have an overlap of 0.10 after 60 epochs of GEDI.
-SCORES = ("gedi_nogen", "gedi")
-_CONSTANT = 0.5  # share of constant columns from which outputs count as partly constant
 
 
 @dataclass(frozen=True)
@@ -108,61 +112,77 @@ class _Finding:
     words: str
 
 
-def judge(
+def diagnose_collapse(
     outputs: Mapping[str, OutputMeasures | None],
     *,
-    method: str,
+    compares: Compares = "directions",
+    asks_for_clusters: bool = True,
     clusters: ClusterUsage | None = None,
     codes: CodeUsage | None = None,
     overlap: float | None = None,
+    cures: Cures | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> tuple[Verdict, ...]:
-    """Judge the four kinds of collapse from what has been measured.
+    """Tell the four kinds of collapse from what has been measured.
 
     Args:
         outputs: {"features", "embeddings", "projections": measures}; projections are what the loss
             compares, and where they are missing the last of the others takes their place.
-        method: name, such as "simclr" or "sem_byol".
+        compares: what the loss compares of the projections: "directions", or "values", scale
+            included; "centered" where it takes off what all images have in common, which is most
+            of them, so that they are not looked at; "scores" of clusters, which are sure of an
+            image when all is well (ten clusters of the digits have an overlap of 0.10 after 60
+            epochs of GEDI).
+        asks_for_clusters: whether the loss asks for the clusters.
         clusters: usage of the method's clusters, or None.
         codes: usage of the simplices' vertices, or None.
         overlap: `cluster_overlap` of the projections in the method's clusters, or None.
+        cures: `Method.cures`, which come before those of all methods.
         settings: {setting: value} of the run, for the cures.
 
     Returns:
         A `Verdict` for each of `KINDS`.
 
+    Raises:
+        UserError: for an unknown `compares`.
+
     Example:
 
     >>> from keras_ssl.analysis import measure_outputs
     >>> outputs = {"projections": measure_outputs(np.ones((100, 4)), components=())}
-    >>> verdict = judge(outputs, method="simsiam", settings={"method.stop_gradient": False})[0]
+    >>> cures = {"representation": (("method.stop_gradient", True),)}
+    >>> settings = {"method.stop_gradient": False}
+    >>> verdict = diagnose_collapse(outputs, cures=cures, settings=settings)[0]
     >>> verdict.state, verdict.cure
     ('collapsed', '--set method.stop_gradient=true')
     """
-    base, settings = method.removeprefix("sem_"), settings or {}
-    if base in OFFSET and len(outputs) > 1:
+    lookup(dict.fromkeys(get_args(Compares)), compares, "value of compares")
+    if compares == "centered" and len(outputs) > 1:
         outputs = {name: each for name, each in outputs.items() if name != "projections"}
     compared = list(outputs)[-1]
-    constant = _representation({compared: outputs[compared]}, compared, base)
+    constant = _representation({compared: outputs[compared]}, compared, compares)
     flat = bool(constant) and constant[0].state == "collapsed"
+    unasked = _why_no_clusters(clusters, compares, asks_for_clusters)
+    clusters = None if unasked else clusters
     findings = {
-        "representation": _representation(outputs, compared, base),
+        "representation": _representation(outputs, compared, compares),
         "dimensional": [] if flat else _dimensional(outputs, compared),
-        "cluster": _cluster(clusters, codes, base),
-        "intracluster": [] if flat or base in UNASKED else _intracluster(overlap, clusters, base),
+        "cluster": _cluster(clusters, codes),
+        "intracluster": [] if flat else _intracluster(overlap, clusters, compares),
     }
     reasons = {
         "representation": "No output is finite",
         "dimensional": _why_not(flat, "No output is finite"),
-        "cluster": UNASKED.get(base, "The method has no clusters"),
-        "intracluster": _why_not(flat, _why_no_overlap(clusters, base)),
+        "cluster": unasked,
+        "intracluster": _why_not(flat, unasked or _FEW),
     }
+    cures, settings = cures or {}, settings or {}
     return tuple(
-        _verdict(kind, findings[kind], reasons[kind], codes, method, settings) for kind in KINDS
+        _verdict(kind, findings[kind], reasons[kind], codes, cures, settings) for kind in KINDS
     )
 
 
-def _verdict(kind, findings, reason, codes, method, settings):
+def _verdict(kind, findings, reason, codes, cures, settings):
     if not findings:
         return Verdict(kind, "cannot tell", (reason,))
     findings = sorted(findings, key=lambda finding: STATES.index(finding.state))
@@ -171,45 +191,49 @@ def _verdict(kind, findings, reason, codes, method, settings):
     if state == "healthy":
         return Verdict(kind, state, evidence)
     of_codes = kind == "cluster" and codes is not None and "simplices" in evidence[0]
-    return Verdict(kind, state, evidence, cure_of("codes" if of_codes else kind, method, settings))
+    cure = cure_of("one-hot codes" if of_codes else kind, cures, settings)
+    return Verdict(kind, state, evidence, cure)
+
+
+_FEW = f"Fewer than {FEW_CLUSTERS} clusters are effectively in use, or have {MIN_IMAGES} images"
 
 
 def _why_not(flat, otherwise):
     return "What is compared hardly varies between images" if flat else otherwise
 
 
-def _why_no_overlap(clusters, method):
-    if clusters is None or method in UNASKED:
-        return UNASKED.get(method, "The method has no clusters")
-    return "Fewer than five clusters are effectively in use, or have five images"
+def _why_no_clusters(clusters, compares, asks_for_clusters):
+    if clusters is None:
+        return "The method has no clusters"
+    if compares == "centered":
+        return "The teacher's outputs are centered before they say a cluster, the student's are not"
+    return "" if asks_for_clusters else "The loss asks for no clusters"
 
 
 def _below(value, bound, form):
     """`0.03 (collapsed below 0.1)`."""
-    return f"{value:{form}} (collapsed below {bound.collapsed:g})"
+    return f"{value:{form}} ({bound.words()})"
 
 
-def _representation(outputs, compared, method):
+def _representation(outputs, compared, compares):
     found = []
     for name, measures in reversed(outputs.items()):
         if measures is None:
             continue
         value, words = measures.std, "spread of directions of the"
         bound = BOUNDS["spread of features"]
-        if name == compared and method in UNSCALED:
+        if name == compared and compares == "values":
             value, words = measures.deviation, "standard deviation of the"
             bound = BOUNDS["standard deviation of what is compared"]
-        elif name == compared and method not in OFFSET:
+        elif name == compared and compares != "centered":
             bound = BOUNDS["spread of what is compared"]
-        state = bound.state(value)
-        if measures.constant >= _CONSTANT:
-            state = "collapsed" if measures.constant == 1 else min(state, STATES[1], key=_worse)
+        states = bound.state(value), BOUNDS["constant columns"].state(measures.constant)
         text = f"{words} {name} {_below(value, bound, '.3g')}"
         if measures.constant:
             text += f", {measures.constant:.0%} of their columns are constant"
         if measures.finite < 1:
             text += f", {1 - measures.finite:.0%} of the images have none that is finite"
-        found.append(_Finding(state, text))
+        found.append(_Finding(min(states, key=_worse), text))
     return found
 
 
@@ -230,16 +254,16 @@ def _dimensional(outputs, compared):
         if name != compared and state == "collapsed":
             state = "partly collapsed"
         words = (
-            f"99 % of the variance of the {name} lies in {dimensions} of {spectrum.ceiling} "
-            f"dimensions (collapsed below {bound.collapsed:g}; {spectrum.samples:,} images)"
+            f"{100 * SHARE:g} % of the variance of the {name} lies in {dimensions} of "
+            f"{spectrum.ceiling} dimensions ({bound.words()}; {spectrum.samples:,} images)"
         )
         found.append(_Finding(state, words))
     return found
 
 
-def _cluster(clusters, codes, method):
+def _cluster(clusters, codes):
     found = []
-    if clusters is not None and method not in UNASKED:
+    if clusters is not None:
         bound = BOUNDS["evenness of clusters"]
         words = (
             f"the images use {clusters.effective:.3g} of {len(clusters.counts)} clusters "
@@ -253,22 +277,20 @@ def _cluster(clusters, codes, method):
 
 
 def _code_finding(codes):
-    """Simplices count as dead by their evenness; the run by the share of dead ones."""
-    bound = BOUNDS["evenness of codes"]
+    """Simplices count as dead by their evenness; the run by the median and the share of dead."""
+    bound, of_dead = BOUNDS["evenness of codes"], BOUNDS["simplices of one vertex"]
     size = codes.counts.shape[1]
     evenness = np.log(codes.effective) / np.log(size)
     dead = float(np.mean(evenness < bound.collapsed))
-    state = "collapsed" if dead > 0.5 else bound.state(float(np.median(evenness)))
-    if state == "healthy" and dead > 0.1:
-        state = "partly collapsed"
+    states = bound.state(float(np.median(evenness))), of_dead.state(dead)
     words = (
         f"the simplices use {np.median(codes.effective):.3g} of {size} vertices effectively "
-        f"(median), {dead:.0%} of them use one alone (collapsed above 50%)"
+        f"(median), {dead:.0%} of them use one alone ({of_dead.words('.0%')})"
     )
-    return _Finding(state, words)
+    return _Finding(min(states, key=_worse), words)
 
 
-def _intracluster(overlap, clusters, method):
+def _intracluster(overlap, clusters, compares):
     if overlap is None or clusters is None or clusters.effective < FEW_CLUSTERS:
         return []
     bound = BOUNDS["overlap of clusters"]
@@ -280,7 +302,7 @@ def _intracluster(overlap, clusters, method):
     if state == "collapsed" and clusters.effective > MANY_CLUSTERS:
         state = "partly collapsed"
         words += f", but {clusters.effective:.0f} clusters still tell images apart"
-    if state == "collapsed" and method in SCORES:
+    if state == "collapsed" and compares == "scores":
         state = "partly collapsed"
         words += ", as that of sure scores is; look at the features"
     return [_Finding(state, words)]

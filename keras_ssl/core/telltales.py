@@ -11,31 +11,31 @@ class Telltale:
     Args:
         metric: name of the number in the logs.
         value: what it is at; NaN for a number that is not finite.
-        means: what has become of the training, in a few words.
-        cure: what usually helps.
+        description: what has become of the training, in a few words.
+        kind: of what has happened, for `Method.cures`, such as "representation" or "undecided".
         written: the value as it is shown, such as "ln 128"; "" for the number itself.
         tolerance: float >= 0. Largest distance from the value.
-        looks: int >= 1. How often in a row it is seen there before it is said.
+        in_a_row: int >= 1. How often it is there, without a break, before a warning.
         progress: -1 or 1 where a training that has only not begun is there too: the sign of the
             number's changes once it begins. It is then said after the warm-up, if nothing moves.
 
     Example:
 
-    >>> constant = Telltale("loss", -1.0, "all outputs are alike", "stop the gradient", looks=2)
-    >>> constant.seen(-0.999), constant.seen(-0.9), constant.seen(float("nan"))
+    >>> constant = Telltale("loss", -1.0, "all outputs are alike", in_a_row=2)
+    >>> constant.matches(-0.999), constant.matches(-0.9), constant.matches(float("nan"))
     (True, False, False)
     """
 
     metric: str
     value: float
-    means: str
-    cure: str
+    description: str
+    kind: str = "representation"
     written: str = ""
     tolerance: float = 0.005
-    looks: int = 3
+    in_a_row: int = 3
     progress: int = 0
 
-    def seen(self, number: float) -> bool:
+    def matches(self, number: float) -> bool:
         """Whether a number is there; NaN is so of the value NaN alone."""
         if math.isnan(self.value):
             return not math.isfinite(number)
@@ -50,14 +50,14 @@ class Telltale:
         return sign * number - max(sign * self.value, sign * first) > self.tolerance / 4
 
     @property
-    def place(self) -> str:
+    def target(self) -> str:
         """The value in words, `ln 128 = 4.852`; "" for NaN."""
         if math.isnan(self.value):
             return ""
         return f"{self.written} = {self.value:.4g}" if self.written else f"{self.value:g}"
 
 
-def undecided(metric: str, *choices: int, scale: float = 1.0, what: str, cure: str) -> Telltale:
+def undecided(metric: str, *choices: int, scale: float = 1.0, what: str) -> Telltale:
     """Of a cross-entropy at `scale * ln(choices)`: all choices are equally likely for all images.
 
     Args:
@@ -65,11 +65,10 @@ def undecided(metric: str, *choices: int, scale: float = 1.0, what: str, cure: s
         choices: ints > 1. The number of choices; several where cross-entropies are averaged.
         scale: float > 0. What the cross-entropy is multiplied by.
         what: the choices, in the plural, such as "prototypes".
-        cure: what usually helps.
 
     Example:
 
-    >>> undecided("swav", 100, what="prototypes", cure="a smaller method.epsilon").place
+    >>> undecided("swav", 100, what="prototypes").target
     'ln 100 = 4.605'
     """
     value = scale * sum(map(math.log, choices)) / len(choices)
@@ -77,7 +76,7 @@ def undecided(metric: str, *choices: int, scale: float = 1.0, what: str, cure: s
         metric,
         value,
         f"all {what} are equally likely for every image: nothing is decided",
-        cure,
+        "undecided",
         written=("" if scale == 1 else f"{scale:g} ") + _log_of(set(choices)),
         tolerance=0.002 * value,
         progress=-1,
@@ -100,7 +99,7 @@ COMMON = (
         0.0,
         "the loss is at ln N, N the candidates: all of them look alike "
         "(representation collapse, or a training that has not begun)",
-        "a smaller learning rate with a longer warm-up, or a smaller method.temperature",
+        "undecided",
         tolerance=0.01,
         progress=1,
     ),
@@ -108,36 +107,34 @@ COMMON = (
         LARGEST_CLUSTER,
         1.0,
         "all images are in one cluster (cluster collapse)",
-        "less weight on agreement against an even use of the clusters (such as a smaller "
-        "method.beta), or a smaller learning rate",
+        "cluster",
         tolerance=0.0,
-        looks=2,
+        in_a_row=2,
     ),
     Telltale(
         "feature_std",
         0.0,
         "the features are the same for all images (representation collapse)",
-        "what the method has against it: stop-gradient, predictor, momentum, negatives or a "
-        "variance term; a smaller learning rate",
+        "representation",
         tolerance=0.001,
-        looks=1,
+        in_a_row=1,
     ),
     Telltale(
         "feature_largest_share",
         1.0,
         "the features differ along one direction only (dimensional collapse)",
-        "a decorrelating term or more negatives; weaker augmentations",
+        "dimensional",
         tolerance=0.02,
-        looks=2,
+        in_a_row=2,
     ),
     *(
         Telltale(
             metric,
             math.nan,
-            f"{what} are not finite in inference mode, though the loss is",
-            "--precision=float32, or a smaller learning rate; look at what is only used in "
-            "inference, such as the moving statistics of batch normalization",
-            looks=1,
+            f"{what} are not finite in inference mode, though the loss is (what is only used in "
+            "inference, such as the moving statistics of batch normalization, may be the reason)",
+            "not finite",
+            in_a_row=1,
         )
         for metric, what in (("feature_std", "features"), (LARGEST_CLUSTER, "scores of clusters"))
     ),
@@ -149,7 +146,7 @@ def of_entropy(metric: str, size: int) -> tuple[Telltale, Telltale]:
 
     Example:
 
-    >>> [telltale.place for telltale in of_entropy("simplicial_entropy", 13)]
+    >>> [telltale.target for telltale in of_entropy("simplicial_entropy", 13)]
     ['ln 13 = 2.565', '0']
     """
     largest = math.log(size)
@@ -157,7 +154,7 @@ def of_entropy(metric: str, size: int) -> tuple[Telltale, Telltale]:
         metric,
         largest,
         "the simplices are uniform: the softmax selects nothing",
-        "a smaller neck.temperature",
+        "uniform codes",
         written=f"ln {size}",
         tolerance=0.002 * largest,
     )
@@ -165,7 +162,7 @@ def of_entropy(metric: str, size: int) -> tuple[Telltale, Telltale]:
         metric,
         0.0,
         "the simplices are one-hot: no gradient passes the softmax",
-        "a larger neck.temperature",
+        "one-hot codes",
         tolerance=0.002 * largest,
     )
     return uniform, one_hot

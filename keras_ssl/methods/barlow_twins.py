@@ -1,6 +1,7 @@
 """Barlow Twins: features that agree between views and repeat nothing of one another."""
 
 from keras_ssl.core.bounds import PositiveWeight, Weight, Width
+from keras_ssl.core.cures import LESS, MORE
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
 from keras_ssl.core.telltales import ALIKE, Telltale
@@ -51,6 +52,11 @@ class BarlowTwins(TwoBranches):
     num_views = (2, None)
     second_view_temperature = True
     cluster_head = "projection"
+    asks_for_clusters = False
+    cures = {
+        "representation": (("method.redundancy_weight", LESS), ("optimizer.learning_rate", LESS)),
+        "dimensional": (("method.redundancy_weight", MORE),),
+    }
 
     def __init__(
         self,
@@ -73,8 +79,7 @@ class BarlowTwins(TwoBranches):
 
     def telltales(self):
         constant = self.loss_scale * self.projection_dim
-        cure = "a smaller method.redundancy_weight, or a smaller learning rate"
-        alike = Telltale("invariance", constant, ALIKE, cure, tolerance=0.01 * constant)
+        alike = Telltale("invariance", constant, ALIKE, tolerance=0.01 * constant)
         return [*super().telltales(), alike]
 
     def loss_terms(self, outputs):

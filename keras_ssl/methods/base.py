@@ -12,6 +12,7 @@ from keras import ops
 
 from keras_ssl.core import replicas
 from keras_ssl.core.bounds import Seed, Steps
+from keras_ssl.core.cures import Cures, cure_of, settings_of
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.serialization import Configured
 from keras_ssl.core.telltales import COMMON, Telltale, of_entropy
@@ -62,6 +63,13 @@ class Method(Configured, keras.Model):
             slowly; with some settings alone: see `takes_eigenvalues_with`.
         cluster_head: what `cluster_scores` are scores of, such as "prototypes", or None for a
             method that finds no clusters. The rows of results are named after it.
+        asks_for_clusters: whether the loss asks for these clusters, so that few of them in use, or
+            images that are one point in each, are a collapse.
+        compares: what counts of the outputs of `project`, for the verdict on collapse: their
+            "directions"; their "values", scale included; what is left when the mean of all images
+            is taken off ("centered"); or the "scores" of clusters that they are.
+        cures: {kind of collapse: ((setting, value or `Change`), ...)}, what usually helps against
+            it, the first first; `keras_ssl.core.cures` has the kinds, and what helps elsewhere.
 
     Example:
 
@@ -91,6 +99,9 @@ class Method(Configured, keras.Model):
     second_view_temperature = False
     takes_eigenvalues = False
     cluster_head = None
+    asks_for_clusters = True
+    compares = "directions"
+    cures: Cures = {}
 
     def __init__(self, encoder, *, steps_per_epoch: Steps | None = None, seed: Seed = 0, **kwargs):
         check_encoder(encoder)
@@ -191,6 +202,15 @@ class Method(Configured, keras.Model):
         """
         simplices = simplices_of(self.encoder)
         return [*COMMON, *(of_entropy(ENTROPY, simplices.simplex_size) if simplices else ())]
+
+    def cure_of(self, kind: str) -> str:
+        """What usually helps against a kind of collapse, such as "a larger method.beta"; or ""."""
+        own = [key.split(".", 1) for key in settings_of(kind, self.cures)]
+        settings = {
+            f"{section}.{name}": getattr(self, name, None) if section == "method" else None
+            for section, name in own
+        }
+        return cure_of(kind, self.cures, settings)
 
     def cluster_scores(self, images: Tensor) -> Tensor:
         """Score images for the clusters that the method finds: the argmax is an image's cluster.

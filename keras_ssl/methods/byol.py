@@ -1,6 +1,7 @@
 """BYOL: predict what a slowly moving copy of the network says of the other view."""
 
 from keras_ssl.core.bounds import Share, Width
+from keras_ssl.core.cures import MORE, OF_PREDICTOR
 from keras_ssl.core.serialization import register
 from keras_ssl.core.telltales import ALIKE, Telltale
 from keras_ssl.losses.byol import multi_crop_byol_loss
@@ -44,6 +45,15 @@ class BYOL(Regularized):
     """
 
     terms = ("byol",)
+    cures = {
+        "representation": (
+            ("method.use_predictor", True),  # table 5b
+            ("optimizer.constant_lr", OF_PREDICTOR),
+            ("method.momentum", MORE),  # table 5a
+            ("method.variance_weight", MORE),
+        ),
+        "dimensional": (("method.use_predictor", True), ("method.covariance_weight", MORE)),
+    }
     multi_crop = True
 
     def __init__(
@@ -86,8 +96,7 @@ class BYOL(Regularized):
         }
 
     def telltales(self):
-        cure = "a predictor with a larger learning rate, or a method.momentum nearer to 1"
-        return [*super().telltales(), Telltale("byol", 0.0, ALIKE, cure, tolerance=0.02)]
+        return [*super().telltales(), Telltale("byol", 0.0, ALIKE, tolerance=0.02)]
 
     def loss_terms(self, outputs):
         loss = multi_crop_byol_loss(outputs["predictions"], outputs["targets"])

@@ -4,6 +4,7 @@ import math
 from typing import Annotated, Literal
 
 from keras_ssl.core.bounds import Between, Count, PositiveWeight, TwoOrMore, Width
+from keras_ssl.core.cures import MORE, OF_BETA
 from keras_ssl.core.errors import UserError, lookup
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
@@ -63,6 +64,11 @@ class CPLearn(Method):
     terms = ("invariance", "matching_prior")
     run_facts = ("batch_size",)
     cluster_head = "random codes"
+    cures = {
+        **OF_BETA,
+        "dimensional": (("method.num_codes", MORE),),  # theorem 1, fig. 13
+        "intracluster": (("method.num_codes", MORE),),  # figs. 13b and 15
+    }
 
     def __init__(
         self,
@@ -120,16 +126,16 @@ class CPLearn(Method):
         return self.codes.embed(self.embedder(features, training=training))
 
     def telltales(self):
-        options = {"scale": self.beta, "what": "codes", "cure": "a larger method.beta"}
+        options = {"scale": self.beta, "what": "codes"}
         found = [*super().telltales(), undecided("invariance", self.num_codes, **options)]
         if self.divergence == "reverse" and not self.prior:
             largest = math.log(self.num_codes)
-            means, cure = "few codes are used (cluster collapse)", "a smaller method.beta"
+            text = "few codes are used (cluster collapse)"
             options = {
                 "written": f"ln {self.num_codes}",
                 "tolerance": min(math.log(3), largest / 2),
             }
-            found.append(Telltale("matching_prior", largest, means, cure, **options))
+            found.append(Telltale("matching_prior", largest, text, "cluster", **options))
         return found
 
     def cluster_scores(self, images):

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from keras_ssl.core.bounds import Count, Width
+from keras_ssl.core.cures import LESS, MORE
 from keras_ssl.core.errors import UserError, lookup
 from keras_ssl.core.replicas import all_gather, known_rows
 from keras_ssl.core.serialization import register
@@ -71,6 +72,10 @@ class DBN(Method):
     """
 
     terms = ("dbn",)
+    cures = {
+        "representation": (("method.variant", "shuffled"), ("optimizer.learning_rate", LESS)),
+        "dimensional": (("method.variant", "shuffled"), ("training.batch_size", MORE)),  # sec. 4.3
+    }
     takes_eigenvalues = True
 
     def __init__(
@@ -108,9 +113,8 @@ class DBN(Method):
         return [self.norm(z, training=training) for z in projections]
 
     def telltales(self):
-        cure = "method.variant=shuffled, or a smaller learning rate"
         tolerance = 0.005 * self.projection_dim  # whitened features have the variance 1
-        return [*super().telltales(), Telltale("dbn", 0.0, ALIKE, cure, tolerance=tolerance)]
+        return [*super().telltales(), Telltale("dbn", 0.0, ALIKE, tolerance=tolerance)]
 
     def loss_terms(self, outputs):
         return {"dbn": dbn_loss(*outputs)}

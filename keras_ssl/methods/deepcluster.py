@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_ssl.core.bounds import Between, ClusterCounts, Few, Temperature, Width
+from keras_ssl.core.cures import LESS, MORE
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.serialization import register
 from keras_ssl.core.telltales import undecided
@@ -72,6 +73,11 @@ class DeepCluster(Method):
     needs_index = True
     run_facts = ("num_images",)
     cluster_head = "first prototypes"
+    cures = {
+        "cluster": (("method.num_prototypes", LESS), ("optimizer.learning_rate", LESS)),
+        "intracluster": (("method.num_prototypes", MORE),),
+        "undecided": (("optimizer.learning_rate", MORE), ("method.num_prototypes", LESS)),
+    }
 
     def __init__(
         self,
@@ -136,8 +142,7 @@ class DeepCluster(Method):
         return {"deepcluster": loss}
 
     def telltales(self):
-        cure = "a larger learning rate, or fewer prototypes"
-        uniform = undecided("deepcluster", *self.num_prototypes, what="clusters", cure=cure)
+        uniform = undecided("deepcluster", *self.num_prototypes, what="clusters")
         return [*super().telltales(), uniform]
 
     def cluster_scores(self, images):

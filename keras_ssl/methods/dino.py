@@ -3,6 +3,7 @@
 from keras import ops
 
 from keras_ssl.core.bounds import CountOrZero, Share, Temperature, TwoOrMore, Width
+from keras_ssl.core.cures import LESS, MORE
 from keras_ssl.core.serialization import register
 from keras_ssl.core.telltales import undecided
 from keras_ssl.layers.centering import Centering
@@ -53,6 +54,13 @@ class DINO(Method):
     joint_batch = True
     multi_crop = True
     cluster_head = "outputs of the student"
+    compares = "centered"
+    cures = {
+        "representation": (("method.teacher_temperature", LESS), ("method.center_momentum", LESS)),
+        "cluster": (("method.center_momentum", LESS), ("method.teacher_temperature", MORE)),
+        "intracluster": (("method.num_prototypes", MORE),),
+        "undecided": (("method.teacher_temperature", LESS), ("optimizer.learning_rate", LESS)),
+    }
 
     def __init__(
         self,
@@ -110,8 +118,7 @@ class DINO(Method):
         return {"dino": loss}
 
     def telltales(self):
-        cure = "a lower teacher temperature, or a smaller learning rate"
-        uniform = undecided("dino", self.num_prototypes, what="outputs", cure=cure)
+        uniform = undecided("dino", self.num_prototypes, what="outputs")
         return [*super().telltales(), uniform]
 
     def cluster_scores(self, images):

@@ -16,6 +16,7 @@ from keras_ssl.core.bounds import (
     Weight,
     Width,
 )
+from keras_ssl.core.cures import LESS, MORE, OF_BETA
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
 from keras_ssl.core.telltales import undecided
@@ -66,6 +67,12 @@ class GEDI(Method):
     terms = ("invariance", "matching_prior", "generative")
     run_facts = ("image_size",)
     cluster_head = "logits"
+    compares = "scores"
+    cures = {
+        **OF_BETA,
+        "undecided": (("method.beta", MORE), ("method.temperature", LESS)),
+        "intracluster": (("method.num_clusters", MORE),),
+    }
 
     def __init__(
         self,
@@ -116,8 +123,7 @@ class GEDI(Method):
         return self._logits(self.encoder(images, training=False), False)
 
     def telltales(self):
-        cure = "a larger method.beta, or a lower method.temperature"
-        options = {"scale": self.beta / 2, "what": "clusters", "cure": cure}
+        options = {"scale": self.beta / 2, "what": "clusters"}
         return [*super().telltales(), undecided("invariance", self.num_clusters, **options)]
 
     def check_batch(self, size):

@@ -1,6 +1,7 @@
 """GEDI without its generative term: clusters that two views agree on and that are all used."""
 
 from keras_ssl.core.bounds import PositiveWeight, Temperature, TwoOrMore, Width
+from keras_ssl.core.cures import LESS, MORE, OF_BETA
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
 from keras_ssl.core.telltales import undecided
@@ -41,6 +42,12 @@ class GEDINoGen(Method):
 
     terms = ("invariance", "matching_prior")
     cluster_head = "logits"
+    compares = "scores"
+    cures = {
+        **OF_BETA,
+        "undecided": (("method.beta", MORE), ("method.temperature", LESS)),
+        "intracluster": (("method.num_clusters", MORE),),
+    }
 
     def __init__(
         self,
@@ -65,8 +72,7 @@ class GEDINoGen(Method):
         return {"invariance": self.beta * invariance, "matching_prior": matching_prior}
 
     def telltales(self):
-        cure = "a larger method.beta, or a lower method.temperature"
-        options = {"scale": self.beta / 2, "what": "clusters", "cure": cure}
+        options = {"scale": self.beta / 2, "what": "clusters"}
         return [*super().telltales(), undecided("invariance", self.num_clusters, **options)]
 
     def cluster_scores(self, images):

@@ -5,6 +5,7 @@ from typing import Literal
 from keras import ops
 
 from keras_ssl.core.bounds import Count, Share, Temperature, Width
+from keras_ssl.core.cures import LESS, MORE, WEAKER
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.replicas import all_gather, num_replicas
 from keras_ssl.core.serialization import register
@@ -68,6 +69,11 @@ class MoCo(Method):
     """
 
     terms = ("moco",)
+    cures = {
+        "representation": (("method.temperature", LESS), ("method.momentum", MORE)),
+        "dimensional": (("method.temperature", LESS), ("augment.policy", WEAKER)),
+        "undecided": (("optimizer.learning_rate", LESS), ("method.temperature", LESS)),
+    }
     diagnostic_names = ("mutual_information_bound",)
     run_facts = ("num_images",)
 

@@ -3,6 +3,7 @@
 from keras import ops
 
 from keras_ssl.core.bounds import ClusterCounts, CountOrZero, Temperature, Width
+from keras_ssl.core.cures import LESS, MORE
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
 from keras_ssl.core.telltales import undecided
@@ -47,6 +48,11 @@ class SelfClassifier(Method):
     joint_batch = True
     multi_crop = True
     cluster_head = "first classifier"
+    cures = {
+        "cluster": (("method.column_temperature", LESS), ("training.batch_size", MORE)),
+        "intracluster": (("method.num_classes", MORE),),
+        "undecided": (("method.row_temperature", LESS), ("training.batch_size", MORE)),
+    }
 
     def __init__(
         self,
@@ -102,8 +108,7 @@ class SelfClassifier(Method):
         return {"self_classifier": sum(losses) / len(losses)}
 
     def telltales(self):
-        cure = "a lower method.row_temperature, or a larger batch"
-        uniform = undecided("self_classifier", *self.num_classes, what="classes", cure=cure)
+        uniform = undecided("self_classifier", *self.num_classes, what="classes")
         return [*super().telltales(), uniform]
 
     def cluster_scores(self, images):

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_ssl.core.bounds import Between, Temperature, Width, WidthOrZero
+from keras_ssl.core.cures import LESS, MORE, WEAKER
 from keras_ssl.core.errors import UserError, lookup
 from keras_ssl.core.replicas import all_gather, num_replicas
 from keras_ssl.core.serialization import register
@@ -65,6 +66,11 @@ class SimCLR(TwoBranches):
     terms = ("contrastive",)
     diagnostic_names = ("mutual_information_bound",)
     num_views = (2, None)
+    cures = {
+        "representation": (("method.temperature", LESS), ("training.batch_size", MORE)),
+        "dimensional": (("method.temperature", LESS), ("augment.policy", WEAKER)),
+        "undecided": (("optimizer.learning_rate", LESS), ("method.temperature", LESS)),
+    }
     joint_batch = True
     multi_crop = True
     second_view_temperature = True

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from keras import ops
 
 from keras_ssl.core.bounds import Between, Weight, Width
+from keras_ssl.core.cures import MORE
 from keras_ssl.core.replicas import all_gather, known_rows
 from keras_ssl.core.serialization import register
 from keras_ssl.core.telltales import ALIKE, Telltale
@@ -54,6 +55,11 @@ class SimMER(Method):
 
     terms = ("total_variance", "entropy", "rank")
     num_views = (2, None)
+    compares = "values"
+    cures = {
+        "representation": (("method.alpha_entropy", MORE), ("method.alpha_rank", MORE)),  # table 4
+        "dimensional": (("method.alpha_rank", MORE),),
+    }
     takes_eigenvalues = True
 
     def __init__(
@@ -91,9 +97,8 @@ class SimMER(Method):
         return ops.stack(super().embed(views, training), axis=1)
 
     def telltales(self):
-        cure = "larger method.alpha_entropy and method.alpha_rank"
         tolerance = 5e-4 * self.projection_dim
-        alike = Telltale("total_variance", 0.0, ALIKE, cure, tolerance=tolerance)
+        alike = Telltale("total_variance", 0.0, ALIKE, tolerance=tolerance)
         return [*super().telltales(), alike]
 
     def loss_terms(self, outputs):

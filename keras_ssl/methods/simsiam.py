@@ -3,6 +3,7 @@
 from typing import Annotated, Literal
 
 from keras_ssl.core.bounds import Between, Width
+from keras_ssl.core.cures import MORE, OF_PREDICTOR
 from keras_ssl.core.errors import lookup
 from keras_ssl.core.serialization import register
 from keras_ssl.core.telltales import ALIKE, Telltale
@@ -60,6 +61,15 @@ class SimSiam(Regularized):
     """
 
     terms = ("simsiam",)
+    cures = {
+        "representation": (
+            ("method.stop_gradient", True),  # sec. 4.1
+            ("method.predictor_kind", "mlp"),  # sec. 4.2
+            ("optimizer.constant_lr", OF_PREDICTOR),
+            ("method.covariance_weight", MORE),  # the terms of Bardes et al., 2022, table 4
+        ),
+        "dimensional": (("method.stop_gradient", True), ("method.covariance_weight", MORE)),
+    }
     multi_crop = True
 
     def __init__(
@@ -115,8 +125,7 @@ class SimSiam(Regularized):
         return {"predictions": predictions, "projections": projections[:count]}
 
     def telltales(self):
-        cure = "method.stop_gradient=true, and a predictor with a larger learning rate"
-        return [*super().telltales(), Telltale("simsiam", -1.0, ALIKE, cure)]
+        return [*super().telltales(), Telltale("simsiam", -1.0, ALIKE)]
 
     def loss_terms(self, outputs):
         loss = multi_crop_simsiam_loss(

@@ -3,6 +3,7 @@
 from keras import ops
 
 from keras_ssl.core.bounds import CountOrZero, Few, Temperature, TwoOrMore, Width
+from keras_ssl.core.cures import LESS, MORE
 from keras_ssl.core.replicas import num_replicas
 from keras_ssl.core.serialization import register
 from keras_ssl.core.telltales import undecided
@@ -56,6 +57,16 @@ class SwAV(Method):
     multi_crop = True
     second_view_temperature = True
     cluster_head = "prototypes"
+    cures = {
+        "representation": (("method.epsilon", LESS),),
+        "cluster": (
+            ("method.sinkhorn_iterations", MORE),
+            ("method.queue_size", MORE),
+            ("optimizer.learning_rate", LESS),
+        ),
+        "intracluster": (("method.num_prototypes", MORE),),
+        "undecided": (("method.epsilon", LESS), ("method.num_prototypes", LESS)),
+    }
 
     def __init__(
         self,
@@ -100,8 +111,7 @@ class SwAV(Method):
         return {"swav": swapped_prediction_loss(scores, codes, temperature=self.temperature)}
 
     def telltales(self):
-        cure = "a smaller method.epsilon, or fewer prototypes"
-        uniform = undecided("swav", self.num_prototypes, what="prototypes", cure=cure)
+        uniform = undecided("swav", self.num_prototypes, what="prototypes")
         return [*super().telltales(), uniform]
 
     def cluster_scores(self, images):

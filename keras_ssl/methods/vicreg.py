@@ -3,6 +3,7 @@
 from typing import Literal
 
 from keras_ssl.core.bounds import Weight, Width
+from keras_ssl.core.cures import MORE
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.replicas import all_gather
 from keras_ssl.core.serialization import register
@@ -59,6 +60,11 @@ class VICReg(TwoBranches):
 
     terms = ("invariance", "variance", "covariance")
     num_views = (2, None)
+    compares = "values"
+    cures = {
+        "representation": (("method.variance_weight", MORE),),  # table 7
+        "dimensional": (("method.covariance_weight", MORE),),
+    }
 
     def __init__(
         self,
@@ -109,11 +115,10 @@ class VICReg(TwoBranches):
         return projections + [predictor(z, training=training) for predictor, z in predict]
 
     def telltales(self):
-        cure = "more method.variance_weight against method.invariance_weight"
         constant = 0.99 * self.variance_weight  # `variance_hinge` of constant outputs
-        no_variance = Telltale("variance", constant, ALIKE, cure, tolerance=0.01 * constant)
+        no_variance = Telltale("variance", constant, ALIKE, tolerance=0.01 * constant)
         tolerance = 1e-3 * self.invariance_weight
-        no_distance = Telltale("invariance", 0.0, ALIKE, cure, tolerance=tolerance)
+        no_distance = Telltale("invariance", 0.0, ALIKE, tolerance=tolerance)
         return [*super().telltales(), no_distance, *([no_variance] if constant else [])]
 
     def loss_terms(self, outputs):

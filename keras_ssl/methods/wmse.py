@@ -3,6 +3,7 @@
 from typing import Literal
 
 from keras_ssl.core.bounds import Few, TwoOrMore, Width
+from keras_ssl.core.cures import MORE, WEAKER
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.replicas import all_gather, known_rows
 from keras_ssl.core.serialization import register
@@ -52,6 +53,11 @@ class WMSE(Method):
 
     terms = ("wmse",)
     num_views = (2, None)
+    cures = {
+        # Of few images the covariance is a poor one: twice `projection_dim` at least.
+        "dimensional": (("method.whitening_size", MORE), ("training.batch_size", MORE)),
+        "undecided": (("augment.policy", WEAKER), ("method.whitening_size", MORE)),
+    }
 
     def __init__(
         self,
@@ -78,9 +84,8 @@ class WMSE(Method):
         self.projector = self.head((hidden_dim, projection_dim), name="projector")
 
     def telltales(self):
-        means = "what whitening leaves of two views of an image has nothing in common"
-        cure = "weaker augmentations, a larger method.whitening_size, or a smaller learning rate"
-        return [*super().telltales(), Telltale("wmse", 2.0, means, cure, tolerance=0.02)]
+        text = "what whitening leaves of two views of an image has nothing in common"
+        return [*super().telltales(), Telltale("wmse", 2.0, text, "undecided", tolerance=0.02)]
 
     def loss_terms(self, outputs):
         views = [all_gather(projection) for projection in outputs]

@@ -113,12 +113,12 @@ def _tables(once, terms):
 
 
 def _warned(row):
-    value, means = row.get("value"), row.get("means", "it may have collapsed")
+    value, text = row.get("value"), row.get("description", "it may have collapsed")
     value = f"{value:.4g}" if isinstance(value, (int, float)) else "not finite"
-    near = f", near {row['place']}" if row.get("place") else ""
-    cure = f" What usually helps: {row['cure']}." if row.get("cure") else ""
+    near = f", near {row['target']}" if row.get("target") else ""
+    cure = f" Usual cure: {row['cure']}." if row.get("cure") else ""
     what = f"In epoch {row.get('epoch')} '{row.get('metric')}' was {value}{near}"
-    return f"{what}: it looked as if {means}.{cure}"
+    return f"{what}: it looked as if {text}.{cure}"
 
 
 def _is_metric(name, log):

@@ -31,9 +31,9 @@ class Watcher(keras.callbacks.Callback):
     At epochs that `evaluation` has evaluated, `largest_cluster` is added to the logs of a method
     with clusters: the share of 256 training images in the most frequent one.
 
-    A line of the file is `{"epoch", "step", "metric", "value", "place", "means", "cure"}`. A
-    training that is resumed keeps the lines of its epochs and does not say those again; what it had
-    seen in a row it reads from the log.
+    A line of the file is `{"epoch", "step", "metric", "value", "target", "description", "cure"}`.
+    A training that is resumed keeps the lines of its epochs and does not say those again; what it
+    had seen in a row it reads from the log.
 
     Args:
         path: file to append to; its folder must exist.
@@ -46,6 +46,7 @@ class Watcher(keras.callbacks.Callback):
     >>> import tempfile
     >>> import keras_ssl
     >>> sizes = {"hidden_dim": 8, "projection_dim": 4, "prediction_dim": 4}
+    >>> sizes |= {"stop_gradient": False}
     >>> method = keras_ssl.create("simsiam", backbone="tiny", input_shape=(8, 8, 1), **sizes)
     >>> method.compile("sgd", jit_compile=False)
     >>> watcher = Watcher(Path(tempfile.mkdtemp()) / "warnings.jsonl")
@@ -54,9 +55,9 @@ class Watcher(keras.callbacks.Callback):
     ...     watcher.on_epoch_begin(epoch)
     ...     watcher.on_epoch_end(epoch, {"simsiam": -0.999})
     <BLANKLINE>
-    Look out: simsiam = -0.999 at epoch 3, for the third time in a row near -1:
+    Warning: simsiam = -0.999 at epoch 3, for the third time in a row near -1:
       the outputs are the same for all images (representation collapse).
-      What usually helps: method.stop_gradient=true, and a predictor with a larger learning rate.
+      Usual cure: --set method.stop_gradient=true.
     """
 
     def __init__(
@@ -100,7 +101,7 @@ class Watcher(keras.callbacks.Callback):
             if number is None:
                 continue
             number = float(number)
-            if not (telltale.seen(number) and _is_meant(telltale, logs)):
+            if not (telltale.matches(number) and _is_meant(telltale, logs)):
                 self._in_a_row[telltale] = 0
                 self._first.pop(telltale, None)
                 continue
@@ -108,7 +109,7 @@ class Watcher(keras.callbacks.Callback):
             if telltale.progress and epoch <= self.warmup_epochs:
                 continue
             self._in_a_row[telltale] += 1
-            often = self._in_a_row[telltale] >= telltale.looks
+            often = self._in_a_row[telltale] >= telltale.in_a_row
             if often and not telltale.moved(number, first):
                 found.append((telltale, number))
         return found
@@ -127,21 +128,22 @@ class Watcher(keras.callbacks.Callback):
         return {LARGEST_CLUSTER: float(counts.max() / len(scores))}
 
     def _say(self, telltale: Telltale, number: float, epoch: int):
-        kind = (telltale.metric, telltale.place)
-        if kind in self._said:
+        target = (telltale.metric, telltale.target)
+        if target in self._said:
             return
-        self._said.add(kind)
+        self._said.add(target)
+        cure = self.model.cure_of(telltale.kind)
         times = {1: "", 2: ", for the second time in a row", 3: ", for the third time in a row"}
         print(
-            f"\nLook out: {telltale.metric} = {number:.4g} at epoch {epoch}"
-            f"{times.get(telltale.looks, f', {telltale.looks} times in a row')}"
-            f"{telltale.place and f' near {telltale.place}'}:\n  {telltale.means}.\n"
-            f"  What usually helps: {telltale.cure}.",
+            f"\nWarning: {telltale.metric} = {number:.4g} at epoch {epoch}"
+            f"{times.get(telltale.in_a_row, f', {telltale.in_a_row} times in a row')}"
+            f"{telltale.target and f' near {telltale.target}'}:\n  {telltale.description}."
+            + (f"\n  Usual cure: {cure}." if cure else ""),
             flush=True,
         )
         line = {"epoch": epoch, "step": step_of(self.model), "metric": telltale.metric}
-        line |= {"value": finite_or_none(number), "place": telltale.place}
-        line |= {"means": telltale.means, "cure": telltale.cure}
+        line |= {"value": finite_or_none(number), "target": telltale.target}
+        line |= {"description": telltale.description, "cure": cure}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(to_json(line) + "\n")
 
@@ -163,8 +165,8 @@ def _rows_until(path, epoch):
 
 
 def _said_in(path):
-    """{(metric, place)} of the lines of a file."""
+    """{(metric, target)} of the lines of a file."""
     if not path.exists():
         return set()
     lines = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-    return {(line["metric"], line["place"]) for line in lines}
+    return {(line["metric"], line["target"]) for line in lines}

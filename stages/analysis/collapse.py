@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
+import keras_ssl
 from keras_ssl.analysis.collapse import (
+    ITERATIONS,
     SMALL,
     ClusterUsage,
     OutputMeasures,
@@ -15,10 +17,11 @@ from keras_ssl.analysis.collapse import (
     measure_outputs,
     within_share,
 )
+from keras_ssl.analysis.mixture import MAX_WIDTH, SAMPLES, gaussian_entropy
 from keras_ssl.analysis.sections import Plot, Section, Table
-from keras_ssl.analysis.spectrum import MAX_SIDE
+from keras_ssl.analysis.spectrum import MAX_SIDE, SHARE
 from keras_ssl.analysis.usage import CodeUsage
-from keras_ssl.analysis.verdict import UNSCALED, judge, verdict_values, verdict_words
+from keras_ssl.analysis.verdict import diagnose_collapse, verdict_values, verdict_words
 from stages.analysis.subject import Subject
 
 _NUM_GROUPS = 10  # of k-means, where there are neither clusters nor classes
@@ -31,13 +34,16 @@ def section(subject: Subject) -> Section:
     side = min(MAX_SIDE, subject.recipe.analysis.max_width)
     measures = {name: measure_outputs(z, max_side=side) for name, z in outputs.items()}
     clusters, codes = _clusters(subject), subject.code_usage
-    within = _within(subject, list(outputs.values())[-1])
-    verdicts = judge(
+    method = keras_ssl.METHODS[subject.recipe.base_name]
+    within = _within(subject, list(outputs.values())[-1], method.compares)
+    verdicts = diagnose_collapse(
         measures,
-        method=subject.recipe.name,
+        compares=method.compares,
+        asks_for_clusters=method.asks_for_clusters,
         clusters=clusters,
         codes=codes,
         overlap=within["overlap"]["clusters of the method"],
+        cures=method.cures,
         settings={key: value for key, (value, _) in subject.recipe.settings.items()},
     )
     values = {
@@ -71,13 +77,13 @@ def _clusters(subject) -> ClusterUsage | None:
     return cluster_usage(subject.clusters, subject.num_clusters, prior)
 
 
-def _within(subject, compared) -> dict[str, dict[str, float | None]]:
+def _within(subject, compared, compares) -> dict[str, dict[str, float | None]]:
     """How alike the images of a cluster are: as directions, unless the loss has a scale."""
     finite = np.isfinite(compared).all(axis=1)
     z = compared[finite]
     groups = {"clusters of the method": subject.clusters, "classes": subject.labels}
     groups = {name: each[finite] for name, each in groups.items() if each is not None}
-    if len(z) > 1 and subject.recipe.base_name not in UNSCALED:
+    if len(z) > 1 and compares != "values":
         norms = np.linalg.norm(z, axis=1, keepdims=True)
         z = z / np.where(norms > 0, norms, 1)
     found = {"within_share": {}, "overlap": {"clusters of the method": None}}
@@ -171,9 +177,9 @@ _ROWS = (  # (what, key in `_numbers`)
     ("constant columns (share)", "constant_columns"),
     ("mean cosine of pairs", "mean_cosine"),
     ("RankMe", "rankme"),
-    ("singular values above 1 % of the largest", "rank_tau"),
+    (f"singular values above {100 * SMALL:g} % of the largest", "rank_tau"),
     ("participation ratio", "participation_ratio"),
-    ("dimensions of 99 % of the variance", "dimensions_99"),
+    (f"dimensions of {100 * SHARE:g} % of the variance", "dimensions_99"),
     ("dimensions that could be (samples, columns)", "ceiling"),
     ("samples", "samples"),
     ("columns", "width"),
@@ -199,10 +205,10 @@ def _tables_of_entropy(measures) -> Iterator[Table]:
     rows = tuple((count, *(each.get(count) for each in by_count.values())) for count in counts)
     first = next(iter(curves.values()))[0]
     note = (
-        "In nats per dimension of outputs scaled to a mean variance of 1: at most 1.419. "
-        f"Fitted to {first.samples:,} images by 10 steps of expectation maximization, diagonal "
-        "covariances, 10,000 samples; outputs wider than 256 are projected at random onto 256 "
-        "dimensions."
+        "In nats per dimension of outputs scaled to a mean variance of 1: at most "
+        f"{gaussian_entropy([1.0]):.3f}. Fitted to {first.samples:,} images by {ITERATIONS} steps "
+        f"of expectation maximization, diagonal covariances, {SAMPLES:,} samples; outputs wider "
+        f"than {MAX_WIDTH} are projected at random onto so many dimensions."
     )
     yield Table("Entropy of a Gaussian mixture", ("components", *by_count), rows, note)
 

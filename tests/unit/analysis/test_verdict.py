@@ -4,18 +4,20 @@ import numpy as np
 import pytest
 
 from keras_ssl.analysis.collapse import cluster_usage, measure_outputs
-from keras_ssl.analysis.cures import CURES, cure_of
 from keras_ssl.analysis.sections import Section, section_from_plain, section_to_plain
 from keras_ssl.analysis.usage import code_usage
 from keras_ssl.analysis.verdict import (
     BOUNDS,
     KINDS,
-    judge,
+    diagnose_collapse,
     overall_state,
     verdict_values,
     verdict_words,
 )
 from keras_ssl.config import resolve
+from keras_ssl.core.cures import DEFAULTS, cure_of
+from keras_ssl.core.errors import UserError
+from keras_ssl.methods import METHODS
 from stages.request import read_catalog
 
 GENERATOR = np.random.default_rng(0)
@@ -27,9 +29,15 @@ def measured(z):
     return measure_outputs(z, components=())
 
 
+def said_by(name):
+    """What a method declares for the verdict."""
+    names = ("compares", "asks_for_clusters", "cures")
+    return {each: getattr(METHODS[name.removeprefix("sem_")], each) for each in names}
+
+
 def states(projections=SPREAD, features=SPREAD, method="swav", **options):
     outputs = {"features": measured(features), "projections": measured(projections)}
-    verdicts = judge(outputs, method=method, **options)
+    verdicts = diagnose_collapse(outputs, **said_by(method), **options)
     assert tuple(verdict.kind for verdict in verdicts) == KINDS
     return {verdict.kind: verdict.state for verdict in verdicts}
 
@@ -87,7 +95,7 @@ def test_simplices_of_one_vertex_are_a_cluster_collapse():
     assert states(codes=dead, method="sem_byol")["cluster"] == "collapsed"
     assert states(codes=lively, method="sem_byol")["cluster"] == "healthy"
     outputs = {"projections": measured(SPREAD)}
-    verdict = judge(outputs, method="sem_byol", codes=dead, settings={"neck.temperature": 0.1})[2]
+    verdict = diagnose_collapse(outputs, codes=dead, settings={"neck.temperature": 0.1})[2]
     assert "neck.temperature" in verdict.cure
 
 
@@ -103,7 +111,7 @@ def test_points_in_clusters_are_an_intracluster_collapse():
 
 
 def test_outputs_that_are_not_finite_cannot_be_told():
-    found = judge({"projections": measured(np.full((9, 2), np.nan))}, method="byol")
+    found = diagnose_collapse({"projections": measured(np.full((9, 2), np.nan))})
     assert overall_state(found) == "cannot tell"
     assert verdict_words({"verdict": verdict_values(found)})[0].endswith("cannot be told.")
 
@@ -111,7 +119,7 @@ def test_outputs_that_are_not_finite_cannot_be_told():
 def test_words_put_the_collapse_first_and_survive_a_file():
     outputs = {"projections": measured(np.ones((300, 4)))}
     settings = {"method.stop_gradient": False}
-    found = judge(outputs, method="simsiam", settings=settings)
+    found = diagnose_collapse(outputs, cures=METHODS["simsiam"].cures, settings=settings)
     section = Section("collapse", "Collapse", values={"verdict": verdict_values(found)})
     words = verdict_words(section)
     assert words[0] == "This run has collapsed: representation collapse."
@@ -121,20 +129,45 @@ def test_words_put_the_collapse_first_and_survive_a_file():
 
 
 def test_bounds_of_a_collapse_lie_below_those_of_a_part():
-    assert all(0 < bound.collapsed < bound.partly for bound in BOUNDS.values())
+    for bound in BOUNDS.values():
+        least, most = bound.collapsed, bound.partly
+        assert (most < least if bound.grows else least < most) > 0
+        assert [bound.state(each) for each in (least - 1e-9, least + 1e-9)].count("collapsed") == 1
+
+
+@pytest.mark.parametrize("constant, state", [(7, "healthy"), (8, "partly collapsed")])
+def test_outputs_of_which_half_the_columns_are_constant_have_partly_collapsed(constant, state):
+    z = SPREAD.copy()
+    z[:, :constant] = 0.0
+    assert states(z)["representation"] == state
+
+
+def test_a_kind_of_comparison_that_is_unknown_is_refused():
+    with pytest.raises(UserError, match="directions"):
+        diagnose_collapse({"projections": measured(SPREAD)}, compares="direction")
 
 
 def test_a_cure_that_is_in_place_gives_way_to_the_next():
     off, on = {"method.stop_gradient": False}, {"method.stop_gradient": True}
-    assert "stop_gradient" in cure_of("representation", "simsiam", off)
+    cures = METHODS["simsiam"].cures
+    assert cure_of("representation", cures, off) == "--set method.stop_gradient=true"
     on |= {"method.covariance_weight": 0.0}
-    assert cure_of("representation", "simsiam", on) == "a larger method.covariance_weight (here 0)"
-    assert cure_of("representation", "simsiam", {}) == ""
+    phrase = "a larger method.covariance_weight (here 0)"
+    assert cure_of("representation", cures, on) == phrase
+    assert cure_of("representation", cures, {}) == ""
 
 
-@pytest.mark.parametrize("kind", CURES)
-def test_every_cure_is_a_setting_of_its_method(kind):
-    catalog = read_catalog()
-    for method, cures in CURES[kind].items():
-        settings = resolve(catalog, method or "sem_byol").settings
-        assert [key for key, _ in cures if key not in settings] == []
+def test_a_cure_of_an_unknown_value_is_named_without_it():
+    unknown = dict.fromkeys(["neck.embedder_norm", "neck.temperature"])
+    phrase = "neck.embedder_norm=true or a larger neck.temperature"
+    assert cure_of("one-hot codes", {}, unknown) == phrase
+    assert cure_of("no kind", {}, unknown) == ""
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_cure_is_a_setting_of_its_method(name):
+    settings = resolve(read_catalog(), f"sem_{name}").settings
+    cures = [each for cures in METHODS[name].cures.values() for each in cures]
+    cures += [each for cures in DEFAULTS.values() for each in cures]
+    assert [key for key, _ in cures if key not in settings] == []
+    assert set(METHODS[name].cures) <= set(DEFAULTS)

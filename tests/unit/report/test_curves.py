@@ -44,10 +44,11 @@ def test_what_other_sections_draw_is_left_out():
 
 
 def test_what_a_training_looked_like_is_said():
-    row = {"epoch": 4, "metric": "simsiam", "value": -0.9996, "place": "-1", "means": "all is one"}
+    row = {"epoch": 4, "metric": "simsiam", "value": -0.9996, "target": "-1"}
+    row |= {"description": "all is one"}
     words = training_section(LOG, warnings=[{**row, "cure": "a predictor"}, {"value": None}]).words
     assert "In epoch 4 'simsiam' was -0.9996, near -1: it looked as if all is one." in words[-2]
-    assert words[-2].endswith("What usually helps: a predictor.")
+    assert words[-2].endswith("Usual cure: a predictor.")
     assert "not finite" in words[-1]
 
 
