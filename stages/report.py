@@ -9,6 +9,7 @@ import numpy as np
 import keras_ssl
 from keras_ssl.analysis.cost import model_cost
 from keras_ssl.analysis.sections import Section, Table
+from keras_ssl.analysis.transformations import random_projection
 from keras_ssl.config import Recipe
 from keras_ssl.core.files import REPORT, WARNINGS
 from keras_ssl.evaluation.published import Target
@@ -17,6 +18,7 @@ from keras_ssl.evaluation.tables import cells_of, published_cells
 from keras_ssl.report import Report, training_section, write_projector, write_report
 from stages.analysis import certificate, geometry_curves
 from stages.analysis.subject import Subject, json_lines
+from stages.analysis.transformed import NARROW
 from stages.describe import describe_backbone, describe_neck, describe_rates, read_description
 from stages.inputs import describe_data
 from stages.published import target_of
@@ -28,6 +30,7 @@ _GROUPS = {
     "The machine": ("device", "precision", "compiled", "replicas", "views", "memory"),
 }
 _CURVES = {"geometry": geometry_curves.CURVES, "codes": certificate.CURVES}
+_ROWS = 512  # of wide embeddings that are narrowed at a time
 _PAUSE = 20  # times the usual epoch: between two epochs the run was not running
 
 
@@ -190,11 +193,26 @@ def _duration(seconds):
 
 
 def write_run_projector(subject: Subject):
-    """Write the features of a run for TensorBoard's projector."""
+    """Write the features of a run, and wider embeddings, for TensorBoard's projector.
+
+    Those wider than `analysis.max_width` are narrowed by random projections, as their name says.
+    """
     tensors = {"features": subject.features}
-    if subject.features.shape[1] < subject.embeddings.shape[1] <= subject.recipe.analysis.max_width:
+    if subject.features.shape[1] < subject.embeddings.shape[1]:
         tensors["embeddings"] = subject.embeddings
+    max_width = subject.recipe.analysis.max_width
+    tensors = dict(_narrow(name, rows, max_width) for name, rows in tensors.items())
     labels = None
     if subject.labels is not None:
         labels = [subject.class_name(label) for label in subject.labels]
     write_projector(subject.workdir / "tensorboard", tensors, subject.images, labels)
+
+
+def _narrow(name, rows, max_width):
+    """(name, rows) as they are, or random projections of them if they are too wide."""
+    if rows.shape[1] <= max_width:
+        return name, rows
+    width = min(NARROW, max_width)
+    blocks = (rows[i : i + _ROWS] for i in range(0, len(rows), _ROWS))
+    narrow = np.concatenate([random_projection(block, width) for block in blocks])
+    return f"{name}, {width} random projections", narrow

@@ -23,6 +23,19 @@ def test_the_page_and_the_projector_are_written(tmp_path):
     assert (tmp_path / "tensorboard" / "projector_config.pbtxt").exists()
 
 
+def test_wide_embeddings_are_shown_through_random_projections(tmp_path):
+    of = subject("sem_simclr", "--set=analysis.max_width=200")
+    assert of.features.shape[1] <= 200 < of.embeddings.shape[1]
+    report.write_run_projector(replace(of, workdir=tmp_path))
+    config = (tmp_path / "tensorboard" / "projector_config.pbtxt").read_text()
+    names = [line.split('"')[1] for line in config.splitlines() if "tensor_name" in line]
+    assert names == ["features", "embeddings, 200 random projections"]
+    blocks = report._narrow("x", np.tile(of.embeddings, (40, 1)), 200)[1]
+    np.testing.assert_array_equal(blocks[:20], blocks[-20:])  # the same in every block
+    path = next((tmp_path / "tensorboard" / "projector").glob("embeddings*"))
+    assert np.loadtxt(path).shape == (20, 128)
+
+
 def test_a_run_says_what_it_said_when_it_began(tmp_path):
     of = replace(subject("simclr"), workdir=tmp_path)
     save_description({"device": "a large computer", "memory": "3 GiB"}, tmp_path)
