@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import log_softmax, logsumexp
 
-from keras_ssl.analysis.dictionary import rows_at_once
 from keras_ssl.core.errors import UserError, lookup
+from keras_ssl.ops.rows import blocks, rows_at_once
 
 _BLOCK = 256  # rows of which probabilities are held
 _NOISE = 0.01  # clusters above 1 that may be rounding
@@ -114,8 +114,7 @@ def cplearn_statistics(
 def _log_probabilities(first, second, codes, temperature) -> Iterator[list[np.ndarray]]:
     """Log-probabilities of both views, (rows, c) each, a block of images at a time."""
     block = rows_at_once(codes.shape[1], _BLOCK)
-    for start in range(0, len(first), block):
-        rows = slice(start, start + block)
+    for rows in blocks(len(first), block):
         yield [log_softmax(view[rows] @ codes / temperature, axis=1) for view in (first, second)]
 
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from keras_ssl.analysis.dictionary import as_matrix, rows_at_once, spaced, unit_rows
 from keras_ssl.core.errors import UserError
+from keras_ssl.ops.counts import effective_number
+from keras_ssl.ops.rows import as_matrix, blocks, rows_at_once, spaced, unit_rows
 
 _BLOCK = 256  # rows of a product
 
@@ -86,8 +87,8 @@ def code_alignment(embeddings: ArrayLike, codes: ArrayLike) -> CodeAlignment:
     lengths = np.linalg.norm(codes, axis=0)
     found = []
     block = rows_at_once(codes.shape[1], _BLOCK)
-    for start in range(0, len(embeddings), block):
-        rows = embeddings[start : start + block]
+    for some in blocks(len(embeddings), block):
+        rows = embeddings[some]
         products = rows @ codes  # (rows, c)
         every = np.arange(len(rows))
         best = products.argmax(axis=1)
@@ -202,13 +203,12 @@ def block_structure(embeddings: ArrayLike, assignments: ArrayLike) -> Blocks:
     same = (counts * (counts - 1)).sum()
     other = len(unit) * (len(unit) - 1) - same
     total = np.square(unit.sum(axis=0)).sum()
-    shares = counts / counts.sum()
     return Blocks(
         within=float((squares - itself) / same) if same else None,
         between=float((total - squares) / other) if other else None,
         used=len(counts),
-        effective=float(np.exp(-(shares * np.log(shares)).sum())),
-        largest=float(shares.max()),
+        effective=float(effective_number(counts)),
+        largest=float(counts.max() / counts.sum()),
     )
 
 
@@ -287,8 +287,7 @@ def decorrelation(embeddings: ArrayLike) -> Decorrelation:
     diagonal = np.square(scaled, dtype="float64").mean(axis=0)
     rows = scaled if count <= width else scaled.T
     squares = sum(
-        np.square(rows[start : start + _BLOCK] @ rows.T).sum(dtype="float64")
-        for start in range(0, len(rows), _BLOCK)
+        np.square(rows[some] @ rows.T).sum(dtype="float64") for some in blocks(len(rows), _BLOCK)
     )
     squares /= count**2  # the same for H'H and HH'
     off = max(squares - np.square(diagonal).sum(), 0.0) / max(width * (width - 1), 1)

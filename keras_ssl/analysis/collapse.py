@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from keras_ssl.analysis.mixture import MixtureEntropy, entropy_curve
 from keras_ssl.analysis.spectrum import MAX_SIDE, Spectrum, spectrum_of
+from keras_ssl.ops.counts import effective_number
 from keras_ssl.ops.spread import column_blocks, constant_share, feature_std, mean_cosine
 
 SMALL = 0.01  # of the largest singular value: Rank_tau counts those that are larger
@@ -119,7 +120,7 @@ class ClusterUsage:
     @property
     def effective(self) -> float:
         """Effective number of clusters, exp of the entropy of the shares."""
-        return float(_effective(self.counts))
+        return float(effective_number(self.counts))
 
     @property
     def empty(self) -> int:
@@ -164,12 +165,7 @@ def cluster_usage(
     counts = np.bincount(np.asarray(assignments), minlength=clusters)
     prior = np.full(clusters, 1.0 / clusters) if prior is None else np.asarray(prior, "float64")
     draws = np.random.default_rng(0).multinomial(counts.sum(), prior / prior.sum(), _DRAWS)
-    return ClusterUsage(counts, prior, float(_effective(draws).mean()))
-
-
-def _effective(counts):
-    share = counts / counts.sum(axis=-1, keepdims=True)
-    return np.exp(-np.sum(share * np.log(np.where(share > 0, share, 1.0)), axis=-1))
+    return ClusterUsage(counts, prior, float(effective_number(draws).mean()))
 
 
 def within_share(z: ArrayLike, assignments: ArrayLike) -> float | None:

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from keras_ssl.core.errors import UserError
+from keras_ssl.ops.rows import as_matrix, spaced, unit_rows
 
 _BLOCK = 1024  # rows or columns of a product
 _BIN = 0.01  # least width of a bin of a histogram of cosines
 _MOST = 4096  # codes that are compared with each other
-_PRODUCTS = 2**24  # of embeddings and codes that are held together: 64 MiB
 
 
 @dataclass(frozen=True)
@@ -236,56 +236,3 @@ def chance_alignment(dim: int, num_codes: int, *, samples: int = 256, seed: int 
         codes = random_codes(dim, count, seed=int(draw.integers(2**31)))
         best = np.maximum(best, (rows @ codes).max(axis=1) / dim**0.5)
     return float(best.mean())
-
-
-def rows_at_once(num_codes: int, most: int) -> int:
-    """Rows of embeddings whose products with all codes are held together, at most `most`.
-
-    Example:
-
-    >>> rows_at_once(16384, 256), rows_at_once(131072, 256)
-    (256, 128)
-    """
-    return max(min(most, _PRODUCTS // num_codes), 1)
-
-
-def unit_rows(rows: np.ndarray) -> np.ndarray:
-    """Rows divided by their norm; rows of zeros stay zeros.
-
-    Example:
-
-    >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
-    [[0.6, 0.8], [0.0, 0.0]]
-    """
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(norms > 0, norms, 1.0)
-
-
-def spaced(rows: np.ndarray, most: int) -> np.ndarray:
-    """At most `most` rows, evenly spaced, the first among them.
-
-    Example:
-
-    >>> spaced(np.arange(10), 3).tolist()
-    [0, 3, 6]
-    """
-    if len(rows) <= most:
-        return rows
-    return rows[np.arange(most) * len(rows) // most]
-
-
-def as_matrix(array: ArrayLike, name: str) -> np.ndarray:
-    """A matrix in float32 or float64.
-
-    Raises:
-        UserError: if it is none, or empty.
-
-    Example:
-
-    >>> as_matrix([[1, 2]], "codes").dtype
-    dtype('float64')
-    """
-    array = np.asarray(array)
-    if array.ndim != 2 or not array.size:
-        raise UserError(f"The {name} must be a matrix that is not empty, not {array.shape}.")
-    return array if array.dtype in ("float32", "float64") else array.astype("float64")

@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_ssl.core.errors import UserError
+from keras_ssl.ops.counts import entropy_of_counts
 
 
 def joint_table(*variables: np.ndarray) -> np.ndarray:
@@ -52,11 +53,9 @@ def discrete_entropy(joint: np.ndarray) -> float:
     Reference: Shannon, A mathematical theory of communication, 1948.
     """
     p = np.asarray(joint, "float64").reshape(-1)
-    total = p.sum()
-    if not np.all(np.isfinite(p)) or np.any(p < 0) or total <= 0:
+    if not np.all(np.isfinite(p)) or np.any(p < 0) or p.sum() <= 0:
         raise UserError("A table holds counts or probabilities >= 0, and not zeros alone.")
-    p = p[p > 0] / total
-    return float(max(0.0, -np.sum(p * np.log(p))))
+    return float(entropy_of_counts(p))
 
 
 def discrete_mutual_information(joint: np.ndarray) -> float:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from keras_ssl.analysis.dictionary import unit_rows
+from keras_ssl.ops.rows import unit_rows
 
 
 @dataclass(frozen=True)

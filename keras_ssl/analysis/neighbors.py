@@ -3,24 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-
-def unit_rows(features: ArrayLike) -> np.ndarray:
-    """Rows divided by their lengths, float32; rows that are zero or not finite become zero.
-
-    Args:
-        features: (N, F).
-
-    Example:
-
-    >>> unit_rows([[3.0, 4.0], [0.0, 0.0]]).round(3).tolist()
-    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
-    """
-    features = np.asarray(features, np.float32)
-    features = np.where(np.isfinite(features).all(axis=1, keepdims=True), features, 0.0)
-    most = np.abs(features).max(axis=1, keepdims=True, initial=0.0)
-    features = features / np.where(most > 0, most, 1.0)  # no square overflows
-    lengths = np.linalg.norm(features, axis=1, keepdims=True)
-    return (features / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
+from keras_ssl.ops.rows import unit_rows
 
 
 def nearest_images(

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from keras_ssl.core.errors import UserError
+from keras_ssl.ops.rows import blocks
 
 _BLOCK = 1 << 22  # logits that are worked on at a time
 
@@ -127,8 +128,7 @@ def entropy_histogram(
 def _blocks(logits) -> Iterator[tuple[slice, np.ndarray]]:
     """Blocks of images that fit a processor's cache better than all of them would."""
     step = max(1, _BLOCK // (logits.shape[1] * logits.shape[2]))
-    for start in range(0, len(logits), step):
-        some = slice(start, start + step)
+    for some in blocks(len(logits), step):
         yield some, logits[some]
 
 

@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from keras_ssl.ops.linalg import l2_normalize
 from keras_ssl.ops.precision import Tensor, at_least_float32
+from keras_ssl.ops.rows import some_rows
 from keras_ssl.ops.spread import column_blocks
 
 SHARE = 0.99  # of the variance, that dimensions are counted by
@@ -220,8 +221,7 @@ def spectrum_of(z: ArrayLike, *, max_side: int = MAX_SIDE, seed: int = 0) -> Spe
     z = np.asarray(z)
     images, width = z.shape
     if min(images, width) > max_side:
-        rows = np.random.default_rng(seed).choice(images, max_side, replace=False)
-        z = z[np.sort(rows)]
+        z = z[some_rows(images, max_side, seed)]
     gram = _tall_gram if width <= len(z) else _wide_gram
     with threadpool_limits(1):  # the same bits on any number of cores
         squared, centered = (_eigenvalues(matrix) for matrix in gram(z))

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from keras_ssl.core.errors import UserError
+from keras_ssl.ops.counts import effective_number, entropy_of_counts
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,7 @@ class CodeUsage:
     @property
     def effective(self) -> np.ndarray:
         """Effective number of vertices of each simplex, exp of the entropy of its counts: (L,)."""
-        share = self.counts / np.maximum(1, self.counts.sum(axis=1, keepdims=True))
-        logs = np.log(np.where(share > 0, share, 1.0))
-        return np.exp(-(share * logs).sum(axis=1))
+        return effective_number(self.counts)
 
     @property
     def dead(self) -> int:
@@ -119,16 +118,10 @@ def code_information(codes: ArrayLike, simplex_size: int, labels: ArrayLike) -> 
     joint = joint_counts(codes, simplex_size, groups)
     code, group = joint.sum(axis=2), joint.sum(axis=1)
     tables = (joint.reshape(len(joint), -1), code, group)
-    both, of_code, of_group = map(_entropy, tables)
+    both, of_code, of_group = map(entropy_of_counts, tables)
     occupied = [(table > 0).sum(axis=1) for table in tables]
     bias = (occupied[0] - occupied[1] - occupied[2] + 1) / (2.0 * len(codes))
     return np.clip(of_code + of_group - both - bias, 0.0, np.minimum(of_code, of_group))
-
-
-def _entropy(counts):
-    """Entropy in nats of each row of counts."""
-    share = counts / counts.sum(axis=1, keepdims=True)
-    return -(share * np.log(np.where(share > 0, share, 1.0))).sum(axis=1)
 
 
 def typical_images(logits: ArrayLike, vertex: int, count: int) -> np.ndarray:

@@ -6,8 +6,8 @@ from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.classifiers import answered, fitted
 from keras_ssl.evaluation.results import Measurement
 from keras_ssl.evaluation.robustness import ALEXNET_ERRORS, over_corruptions
-from keras_ssl.evaluation.splits import some_rows
 from keras_ssl.evaluation.tables import SEVERITY, task_name, title_of
+from keras_ssl.ops.rows import some_rows
 
 # Collections of corrupted images of which another classifier's errors are published.
 _PUBLISHED = {"imagenet2012_corrupted/*": ALEXNET_ERRORS}

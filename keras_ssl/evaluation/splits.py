@@ -13,6 +13,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.validation import checked_labels
+from keras_ssl.ops.rows import some_rows as some_rows
 
 _FOLDS = 5
 
@@ -107,17 +108,6 @@ def _per_class(labels, number_of: Callable[[int], int], seed):
         members = draw.permutation(np.flatnonzero(labels == label))
         rows.append(members[: number_of(len(members))])
     return np.sort(np.concatenate(rows))
-
-
-def some_rows(count: int, most: int, seed: int = 0) -> np.ndarray:
-    """Sorted numbers of `most` of `count` rows drawn at random, or of all if those are fewer.
-
-    Example:
-
-    >>> some_rows(3, most=5)
-    array([0, 1, 2])
-    """
-    return np.sort(np.random.RandomState(seed).permutation(count)[:most])
 
 
 def stratified_parts(labels: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:

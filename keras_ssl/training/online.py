@@ -15,8 +15,8 @@ from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.knn import knn_accuracy
 from keras_ssl.evaluation.probes.linear import standardize
 from keras_ssl.evaluation.representation import FeatureExtractor
-from keras_ssl.evaluation.splits import some_rows
 from keras_ssl.evaluation.validation import checked_labels
+from keras_ssl.ops.rows import some_rows
 from keras_ssl.ops.spread import feature_std
 from keras_ssl.training.spectra import Spectrum, feature_spectrum
 

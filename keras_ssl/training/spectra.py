@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from keras_ssl.evaluation.results import to_json
-from keras_ssl.evaluation.splits import some_rows
+from keras_ssl.ops.rows import some_rows
 from keras_ssl.training.callbacks import drop_lines_after, step_of
 
 SPECTRUM_ROWS = 512  # of features wider than that: the smaller Gram matrix stays this small

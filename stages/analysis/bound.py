@@ -15,7 +15,7 @@ from keras_ssl.analysis.bound import (
 from keras_ssl.analysis.linear import affordable_rows, ridge_classifier
 from keras_ssl.analysis.sections import Plot, Section, Table
 from keras_ssl.analysis.simplices import margins, simplices_at
-from keras_ssl.evaluation.splits import some_rows
+from keras_ssl.ops.rows import some_rows
 from stages.analysis.simplices import TEMPERATURES, trained_temperature
 from stages.analysis.subject import Subject
 

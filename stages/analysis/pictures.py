@@ -13,7 +13,7 @@ from keras_ssl.analysis.neighbors import (
 )
 from keras_ssl.analysis.sections import Plot, Section
 from keras_ssl.core.errors import UserError
-from keras_ssl.evaluation.splits import some_rows
+from keras_ssl.ops.rows import some_rows
 from stages.analysis.subject import Subject
 
 _VIEWED = 6  # images of which the views are shown

@@ -9,7 +9,7 @@ from keras_ssl.analysis.linear import affordable_rows, independent_components, r
 from keras_ssl.analysis.sections import Plot, Section, Table
 from keras_ssl.analysis.semantics import chance_coherence, class_graph, coherence_readings
 from keras_ssl.core.errors import UserError
-from keras_ssl.evaluation.splits import some_rows
+from keras_ssl.ops.rows import some_rows
 from stages.analysis.subject import Subject
 
 KEPT = (1, 2, 5, 10, 20, 50, 100)  # K

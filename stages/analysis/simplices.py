@@ -11,7 +11,7 @@ from keras_ssl.analysis.simplices import (
 )
 from keras_ssl.analysis.spectrum import MAX_SIDE, spectrum_of
 from keras_ssl.analysis.usage import code_information, typical_images
-from keras_ssl.evaluation.splits import some_rows
+from keras_ssl.ops.rows import some_rows
 from stages.analysis.subject import Subject
 
 TEMPERATURES = (0.01, 0.1, 1.0)  # read besides tau_p

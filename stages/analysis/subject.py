@@ -16,8 +16,8 @@ from keras_ssl.core.files import METRICS, PROJECTOR, SPECTRA
 from keras_ssl.evaluation.feature_cache import scratch_array
 from keras_ssl.evaluation.representation import FeatureExtractor
 from keras_ssl.evaluation.results import Result, read_results
-from keras_ssl.evaluation.splits import some_rows
 from keras_ssl.layers.necks import backbone_of, backbone_output, embedding_of, simplices_of
+from keras_ssl.ops.rows import some_rows
 from pipelines.data.image_array import as_images
 from pipelines.views.preview import first_batch
 from stages.inputs import Inputs, view_settings

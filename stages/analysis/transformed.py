@@ -9,7 +9,7 @@ from keras import ops
 from keras_ssl.analysis.sections import Plot, Section, Table
 from keras_ssl.analysis.transformations import random_projection, transformation_accuracy
 from keras_ssl.core.errors import UserError
-from keras_ssl.evaluation.splits import some_rows
+from keras_ssl.ops.rows import some_rows
 from pipelines.corruptions import corrupt
 from pipelines.ops import extended_box_blur, grayscale, quarter_turns, sobel
 from stages.analysis.subject import Subject

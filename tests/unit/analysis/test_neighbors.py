@@ -7,8 +7,8 @@ from keras_ssl.analysis.neighbors import (
     nearest_images,
     sample_rows,
     typical_of_clusters,
-    unit_rows,
 )
+from keras_ssl.ops.rows import unit_rows
 
 FEATURES = np.random.RandomState(0).randn(30, 5).astype("float32")
 

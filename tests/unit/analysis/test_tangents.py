@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from keras_ssl.analysis import unexplained_variance
-from keras_ssl.analysis.dictionary import unit_rows
 from keras_ssl.analysis.tangents import (
     TRANSFORMATIONS,
     LieGenerator,
@@ -14,6 +13,7 @@ from keras_ssl.analysis.tangents import (
     transformed,
 )
 from keras_ssl.core.errors import UserError
+from keras_ssl.ops.rows import unit_rows
 
 GENERATOR = np.random.default_rng(0)
 

@@ -22,7 +22,7 @@ from keras_ssl.evaluation.results import (
     read_results,
     write_results,
 )
-from keras_ssl.evaluation.splits import some_rows
+from keras_ssl.ops.rows import some_rows
 from stages.inputs import save_preprocessing
 from tests.descriptors import CLUSTERS, NECK, make_method, make_views
 from tests.noise import noise

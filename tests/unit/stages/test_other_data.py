@@ -24,8 +24,8 @@ from keras_ssl.evaluation.representation import Features, Representation, flat
 from keras_ssl.evaluation.results import Measurement, protocol_hash
 from keras_ssl.evaluation.robustness import ALEXNET_ERRORS
 from keras_ssl.evaluation.rows import as_rows
-from keras_ssl.evaluation.splits import some_rows
 from keras_ssl.evaluation.tables import format_tables, name_of, representation_name
+from keras_ssl.ops.rows import some_rows
 from pipelines.corruptions import CORRUPTIONS, corrupt
 from pipelines.data.encoded import EncodedImages
 from pipelines.data.image_data import ImageData
