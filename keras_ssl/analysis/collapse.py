@@ -19,9 +19,9 @@ from threadpoolctl import threadpool_limits
 from keras_ssl.analysis.mixture import MixtureEntropy, entropy_curve
 from keras_ssl.analysis.spectrum import MAX_SIDE, Spectrum, spectrum_of
 from keras_ssl.ops.counts import effective_number
+from keras_ssl.ops.rows import some_rows
 from keras_ssl.ops.spread import column_blocks, constant_share, feature_std, mean_cosine
 
-SMALL = 0.01  # of the largest singular value: Rank_tau counts those that are larger
 NUM_COMPONENTS = (10, 50, 200)  # of the mixtures; more take too long after every training
 MIN_IMAGES = 5  # of a cluster, from which on its distances tell something
 _MIN_CLUSTERS = 5  # of so many images
@@ -266,9 +266,7 @@ def found_clusters(
     (10, True)
     """
     z = np.asarray(z)
-    rows = np.arange(len(z))
-    if len(z) > max_rows:
-        rows = np.sort(np.random.default_rng(seed).choice(len(z), max_rows, replace=False))
+    rows = some_rows(len(z), max_rows, seed)
     kmeans = KMeans(min(clusters, len(rows)), n_init=1, random_state=seed)
     with threadpool_limits(1), warnings.catch_warnings():  # the same bits on any number of cores
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different rows than clusters

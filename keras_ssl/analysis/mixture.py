@@ -11,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
+from keras_ssl.ops.rows import some_rows
 from keras_ssl.ops.spread import column_blocks
 
 COMPONENTS = (10, 20, 50, 100, 200, 500, 1000)  # of the paper
@@ -174,7 +175,7 @@ def _reduced(z, max_rows, max_width, seed):
     """Some rows of `z`, with the first subtracted so that equal rows are exact zeros."""
     generator = np.random.default_rng(seed)
     if len(z) > max_rows:
-        z = z[np.sort(generator.choice(len(z), max_rows, replace=False))]
+        z = z[some_rows(len(z), max_rows, seed)]
     squares = sum(np.square(block).sum() for block in column_blocks(z))
     rounding = np.finfo("float32").eps * math.sqrt(squares / z.size)
     if z.shape[1] <= max_width:

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_ssl.analysis.spectrum import effective_rank
+from keras_ssl.analysis.spectrum import effective_rank, relative_rank
 
 RELATIVE = 0.1  # of the largest singular value, 1 % of its energy: smaller ones count as lost
 
@@ -104,7 +104,7 @@ def ranks_of(values: np.ndarray, *, relative: float = RELATIVE) -> tuple[int, fl
     if not values[0] > 0:  # of NaN too
         return 0, 0.0
     rankme = float(effective_rank(values, epsilon=0.0))
-    return int(np.sum(values >= relative * values[0])), rankme
+    return relative_rank(values, relative), rankme
 
 
 def _is_linear(layer):

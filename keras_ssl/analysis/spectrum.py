@@ -15,6 +15,7 @@ from keras_ssl.ops.rows import some_rows
 from keras_ssl.ops.spread import column_blocks
 
 SHARE = 0.99  # of the variance, that dimensions are counted by
+SMALL = 0.01  # of the largest singular value: smaller ones do not count
 MAX_SIDE = 1024  # of a matrix whose eigenvalues are taken: a second on one core
 _SELF = -1e9  # the exponent of a row with itself; exp() of it is 0 in float32 and float64
 
@@ -71,6 +72,19 @@ def rank_tau(z: Tensor, threshold: float) -> Tensor:
     """
     values = singular_values(z)
     return ops.sum(ops.cast(values >= threshold, "int32"))
+
+
+def relative_rank(values: np.ndarray, share: float = SMALL) -> int:
+    """Number of singular values, in descending order, that are at least `share` of the largest.
+
+    `rank_tau` with a threshold that does not depend on the scale; 0 for zeros and NaN.
+
+    Example:
+
+    >>> relative_rank(np.array([2.0, 1.0, 0.1]), 0.5), relative_rank(np.zeros(3))
+    (2, 0)
+    """
+    return int(np.sum(values >= share * values[0])) if values[0] > 0 else 0
 
 
 def covariance_spectrum(z: Tensor) -> Tensor:
@@ -151,7 +165,7 @@ class Spectrum:
 
     Example:
 
-    >>> spectrum_of(np.diag([2.0, 1.0, 0.0])).rank_tau(0.5)
+    >>> spectrum_of(np.diag([2.0, 1.0, 0.0])).relative_rank(0.5)
     2
     """
 
@@ -177,12 +191,24 @@ class Spectrum:
         total = self.eigenvalues.sum()
         share = self.eigenvalues / (total if total > 0 else 1.0)
         squares = np.square(share).sum()
-        return float(1.0 / squares) if squares > 0 else 0.0
+        return float(1.0 / squares) if squares != 0 else 0.0
 
-    def rank_tau(self, threshold: float) -> int:
-        """Number of singular values that are at least `threshold` of the largest."""
-        largest = self.singular_values[0]
-        return int(np.sum(self.singular_values >= threshold * largest)) if largest > 0 else 0
+    @property
+    def largest_share(self) -> float:
+        """Fraction of the variance along the first principal direction; 1 without variance."""
+        total = self.eigenvalues.sum()
+        return float(self.eigenvalues[0] / total) if total != 0 else 1.0
+
+    @property
+    def centered_values(self) -> np.ndarray:
+        """(ceiling,) singular values of the centered outputs, descending."""
+        return np.sqrt(self.eigenvalues * self.samples)
+
+    def relative_rank(self, share: float = SMALL) -> int:
+        """Number of singular values that are at least `share` of the largest."""
+        return relative_rank(self.singular_values, share)
+
+    rank_tau = relative_rank
 
     def dimensions(self, share: float = SHARE) -> int:
         """Number of leading eigenvalues that hold `share` of the variance; 0 without variance."""

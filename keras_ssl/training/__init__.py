@@ -5,7 +5,7 @@ from keras_ssl.training.checkpoints import Checkpoints
 from keras_ssl.training.divergence import StopAtDivergence
 from keras_ssl.training.online import OnlineEvaluation, OnlineLinearProbe, feature_std, online_knn
 from keras_ssl.training.projector import ProjectorRank
-from keras_ssl.training.spectra import SpectraLog, Spectrum, feature_spectrum
+from keras_ssl.training.spectra import SpectraLog, feature_spectrum
 from keras_ssl.training.watcher import Watcher
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "OnlineLinearProbe",
     "ProjectorRank",
     "SpectraLog",
-    "Spectrum",
     "StopAtDivergence",
     "Throughput",
     "Watcher",

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
+from keras_ssl.analysis.spectrum import Spectrum
 from keras_ssl.core.constants import KNN_NEIGHBOURS, KNN_TEMPERATURE
 from keras_ssl.core.errors import UserError
 from keras_ssl.evaluation.knn import knn_accuracy
@@ -18,7 +19,7 @@ from keras_ssl.evaluation.representation import FeatureExtractor
 from keras_ssl.evaluation.validation import checked_labels
 from keras_ssl.ops.rows import some_rows
 from keras_ssl.ops.spread import feature_std
-from keras_ssl.training.spectra import Spectrum, feature_spectrum
+from keras_ssl.training.spectra import feature_spectrum, spectrum_logs
 
 MAX_VALUES = 2**26  # of the features of a part, 256 MiB: 5,000 images of 13,421 features
 
@@ -109,7 +110,7 @@ class OnlineEvaluation(keras.callbacks.Callback):
         images, labels = self.train
         features = self.extract(images)
         self.spectrum = feature_spectrum(features)
-        values = {"feature_std": feature_std(features), **self.spectrum.logs}
+        values = {"feature_std": feature_std(features), **spectrum_logs(self.spectrum)}
         if self.test is not None:
             test_images, test_labels = self.test
             parts = (features, labels, self.extract(test_images), test_labels)

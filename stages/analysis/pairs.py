@@ -38,7 +38,6 @@ _ELEMENTS = 2**24  # of an array of features in float64
 _SIDE = 64  # pixels: the views of larger images are not read a second time
 _BATCH = 128  # images of a call before training, at least
 NEGATIVES = 2  # neighbors of each image
-_FEATURE_RANK = 0.01  # of the largest singular value: figures 4 and 9 show the whole spectrum
 _MAPPED = 32  # images at which the map of an MLP projector is computed, at most
 _MAP_ELEMENTS = 2**23  # of all these maps
 _MOVED = 600  # images that generators are estimated from, and tested on
@@ -135,9 +134,9 @@ def measure(pair: ViewPair, labels=None, superclasses=None) -> dict[str, float]:
         "invariance": float(bound.invariance),
         "repulsion": float(bound.repulsion),
         "negative_distance": float(negative_distances(*pair.features, pair.neighbors).mean()),
-        "feature_rank": spectrum_of(centered).rank_tau(_FEATURE_RANK),
-        "motion_rank": spectrum_of(pair.motions).rank_tau(RELATIVE),
-        "tangent_rank": spectrum_of(pair.tangents).rank_tau(RELATIVE),
+        "feature_rank": spectrum_of(centered).relative_rank(),
+        "motion_rank": spectrum_of(pair.motions).relative_rank(RELATIVE),
+        "tangent_rank": spectrum_of(pair.tangents).relative_rank(RELATIVE),
         "projection_rankme": spectrum_of(np.concatenate(pair.projections)).rankme,
     }
     if labels is not None:

@@ -42,7 +42,7 @@ def test_even_directions_have_full_measures():
 def test_a_subspace_is_seen_by_every_measure_of_dimension():
     rotation, _ = np.linalg.qr(GENERATOR.normal(size=(12, 12)))
     found = measure_outputs(SPREAD[:, :2] @ rotation[:2], components=()).spectrum
-    assert found.dimensions() == 2 and found.rank_tau(0.01) == 2
+    assert found.dimensions() == 2 and found.relative_rank(0.01) == 2
     assert found.participation_ratio < 2.01 and found.rankme < 2.01
 
 

@@ -15,7 +15,7 @@ def test_spectrum_agrees_with_the_functions_of_arrays(shape):
     assert found.ceiling == min(shape) and (found.samples, found.width) == shape
     assert found.rankme == pytest.approx(float(rankme(z)), rel=1e-6)
     largest = np.linalg.svd(z, compute_uv=False)[0]
-    assert found.rank_tau(0.2) == int(rank_tau(z, 0.2 * largest))
+    assert found.relative_rank(0.2) == int(rank_tau(z, 0.2 * largest))
     wanted = covariance_spectrum(z).numpy()[: found.ceiling]
     np.testing.assert_allclose(found.eigenvalues, wanted, atol=1e-9)
 
@@ -32,7 +32,7 @@ def test_constant_rows_have_no_dimension_and_no_nan(constant):
     found = spectrum_of(np.full((30, 8), constant, "float32"))
     assert found.dimensions() == 0 and found.participation_ratio == 0
     assert found.rankme == pytest.approx(1.0, abs=1e-4)
-    assert found.rank_tau(0.01) == (constant > 0)
+    assert found.relative_rank(0.01) == (constant > 0)
 
 
 def test_rounding_of_a_large_constant_is_no_dimension():

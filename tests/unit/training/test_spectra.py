@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from keras_ssl.analysis import rankme
 from keras_ssl.training.online import OnlineEvaluation
-from keras_ssl.training.spectra import SpectraLog, feature_spectrum
+from keras_ssl.training.spectra import SpectraLog, feature_spectrum, spectrum_logs
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (24, 8, 8, 1), dtype="uint8")
@@ -42,7 +42,7 @@ def test_singular_values_are_those_of_the_centered_features(shape):
     features = 3 + RNG.normal(size=shape)
     expected = np.linalg.svd(features - features.mean(0), compute_uv=False)
     found = feature_spectrum(features)
-    np.testing.assert_allclose(found.singular_values, expected, atol=1e-6)
+    np.testing.assert_allclose(found.centered_values, expected, atol=1e-6)
     assert found.rankme == pytest.approx(float(rankme(features)), rel=1e-5)
 
 
@@ -58,22 +58,22 @@ def test_directions_alike_count_in_full_and_a_line_counts_once():
 @pytest.mark.parametrize("value", [0.0, 0.1, -1e6])
 def test_constant_features_have_no_direction_and_no_nan(value):
     found = feature_spectrum(np.full((9, 4), value, "float32"))
-    assert not found.singular_values.any()
+    assert not found.centered_values.any()
     assert (found.participation_ratio, found.largest_share) == (0, 1)
     assert np.isfinite(found.rankme)
 
 
 def test_features_that_are_not_finite_give_nan():
-    assert all(np.isnan(list(feature_spectrum(np.full((9, 4), np.inf)).logs.values())))
+    assert all(np.isnan(list(spectrum_logs(feature_spectrum(np.full((9, 4), np.inf))).values())))
 
 
 def test_wide_features_are_read_from_the_same_few_rows(monkeypatch):
     monkeypatch.setattr("keras_ssl.training.spectra.SPECTRUM_ROWS", 16)
     features = RNG.normal(size=(25, 17)).astype("float32")
     one, other = feature_spectrum(features), feature_spectrum(features)
-    assert one.rows == 16 == len(one.singular_values)
-    assert np.array_equal(one.singular_values, other.singular_values)
-    assert feature_spectrum(features[:, :-1]).rows == 25
+    assert one.samples == 16 == len(one.centered_values)
+    assert np.array_equal(one.centered_values, other.centered_values)
+    assert feature_spectrum(features[:, :-1]).samples == 25
 
 
 def test_every_evaluation_is_a_line_and_so_is_the_start(tmp_path):
