@@ -124,7 +124,9 @@ class SimCLR(TwoBranches):
         tells of the others of its image together, not of one of them.
 
         Of the decoupled objective also its upper bound with its two terms (Cosentino et al., eqs.
-        3 to 5), averaged over the pairs of views.
+        3 to 5), averaged over the pairs of views. Similarities are computed anew for both, which is
+        cheap: of 256 images of 32 pixels and 128 projections 2 to 5 ms on two CPU cores, where the
+        step of a resnet8 takes 6 s (0.1 %).
         """
         views, batch = len(outputs), ops.shape(outputs[0])[0] * num_replicas()
         candidates = (views * batch - 1) / (views - 1)
