@@ -175,7 +175,7 @@ def _negative_words(found, labels):
 def _said_of_labels(same, chance, images):
     error = math.sqrt(chance * (1 - chance) / images)
     if same > chance + _ERRORS * error:
-        return "That is good, as classes lie together; though the loss pushes these images apart."
+        return "That is good: classes lie together."
     return "That is bad: the features do not tell the classes from each other."
 
 

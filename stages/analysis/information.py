@@ -123,7 +123,7 @@ def _said_of_bounds(found, labels, count):
     if value < _NOTHING * cap:
         yield "That is bad: the views of one image cannot be told from those of others."
         return
-    left = f"narrows {count} images, among which the other is, down to about "
+    left = f"narrows {count} images, one of which is the other, down to about "
     left += f"{count / math.exp(value):.1f}"
     if value < _NEAR * cap:
         yield f"Knowing one view {left}: the fewer, the better."
@@ -190,8 +190,8 @@ def _aligned(subject):
     words = (
         f"Two views of an image lie {text} apart on the sphere (alignment; 0 where they are equal, "
         f"2 where they are unrelated), and images are spread over it by {even} (uniformity; 0 "
-        "where all have one direction, down to -4 where they cover it). Both small is good; the "
-        "first alone is a collapse.",
+        "where all have one direction, down to -4 where they cover it). Both small is good; a "
+        "small alignment alone tells of a collapse.",
     )
     note = "Mean squared distance of two views on the sphere; log of the mean Gaussian potential."
     head = ("representation", "alignment (0 to 4)", "uniformity (-8 to 0)")
