@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from keras_ssl.analysis.mixture import MixtureEntropy, entropy_curve
 from keras_ssl.analysis.spectrum import MAX_SIDE, Spectrum, spectrum_of
+from keras_ssl.analysis.spectrum import SMALL as SMALL
 from keras_ssl.ops.counts import effective_number
 from keras_ssl.ops.rows import some_rows
 from keras_ssl.ops.spread import column_blocks, constant_share, feature_std, mean_cosine
