@@ -18,7 +18,6 @@ from threadpoolctl import threadpool_limits
 
 from keras_ssl.analysis.mixture import MixtureEntropy, entropy_curve
 from keras_ssl.analysis.spectrum import MAX_SIDE, Spectrum, spectrum_of
-from keras_ssl.analysis.spectrum import SMALL as SMALL
 from keras_ssl.ops.counts import effective_number
 from keras_ssl.ops.rows import some_rows
 from keras_ssl.ops.spread import column_blocks, constant_share, feature_std, mean_cosine
@@ -154,7 +153,7 @@ def cluster_usage(
     Args:
         assignments: integers (images,) in [0, clusters).
         clusters: int > 0.
-        prior: float (clusters,) > 0 that sum to 1; None for equal shares.
+        prior: float (clusters,) > 0, up to a factor; None for equal shares.
 
     Example:
 
@@ -164,8 +163,9 @@ def cluster_usage(
     Reference: Sansone et al., 2025, sec. 3.1 (matched prior) and appendix K.
     """
     counts = np.bincount(np.asarray(assignments), minlength=clusters)
-    prior = np.full(clusters, 1.0 / clusters) if prior is None else np.asarray(prior, "float64")
-    draws = np.random.default_rng(0).multinomial(counts.sum(), prior / prior.sum(), _DRAWS)
+    prior = np.ones(clusters) if prior is None else np.asarray(prior, "float64")
+    prior = prior / prior.sum()
+    draws = np.random.default_rng(0).multinomial(counts.sum(), prior, _DRAWS)
     return ClusterUsage(counts, prior, float(effective_number(draws).mean()))
 
 
@@ -228,17 +228,22 @@ def cluster_overlap(z: ArrayLike, assignments: ArrayLike) -> float | None:
     >>> round(cluster_overlap(z + 50 * np.eye(9)[groups], groups), 3)
     0.002
     """
-    z = np.asarray(z, "float64")
+    z = np.asarray(z)
     _, groups, counts = np.unique(assignments, return_inverse=True, return_counts=True)
     large = np.flatnonzero(counts >= MIN_IMAGES)
     if len(large) < _MIN_CLUSTERS:
         return None
     kept = np.isin(groups, large)
-    z, groups, counts = z[kept], np.searchsorted(large, groups[kept]), counts[large]
-    z = z - z[:1]
+    z = z if kept.all() else z[kept]
+    groups, counts = np.searchsorted(large, groups[kept]), counts[large]
     rows = np.arange(len(z))
-    means = csr_matrix((1.0 / counts[groups], (groups, rows))) @ z
-    squared = np.square(z).sum(axis=1)[:, None] + np.square(means).sum(axis=1) - 2 * z @ means.T
+    members = csr_matrix((1.0 / counts[groups], (groups, rows)))
+    squared = np.zeros((len(z), len(counts)))
+    for block in column_blocks(z):
+        block -= block[:1].copy()  # equal rows become exact zeros
+        means = members @ block
+        squared += np.square(block).sum(axis=1)[:, None] + np.square(means).sum(axis=1)
+        squared -= 2 * block @ means.T
     squared = np.maximum(squared, 0.0)
     own = squared[rows, groups] * (counts / (counts - 1.0))[groups]
     squared[rows, groups] = np.inf

@@ -208,8 +208,6 @@ class Spectrum:
         """Number of singular values that are at least `share` of the largest."""
         return relative_rank(self.singular_values, share)
 
-    rank_tau = relative_rank
-
     def dimensions(self, share: float = SHARE) -> int:
         """Number of leading eigenvalues that hold `share` of the variance; 0 without variance."""
         cumulative = np.cumsum(self.eigenvalues)

@@ -64,6 +64,7 @@ class Bound:
 
 
 BOUNDS = {
+    "images whose output is finite": Bound(0.5, 1.0),
     "spread of what is compared": Bound(0.05, 0.065),
     "standard deviation of what is compared": Bound(0.05, 0.10),
     "spread of features": Bound(0.04, 0.06),
@@ -110,6 +111,7 @@ class Verdict:
 class _Finding:
     state: State
     words: str
+    cure: str = ""  # a key of the cures, where it is not the kind's own
 
 
 def diagnose_collapse(
@@ -161,7 +163,7 @@ def diagnose_collapse(
         outputs = {name: each for name, each in outputs.items() if name != "projections"}
     compared = list(outputs)[-1]
     constant = _representation({compared: outputs[compared]}, compared, compares)
-    flat = bool(constant) and constant[0].state == "collapsed"
+    flat = constant[0].state == "collapsed"
     unasked = _why_no_clusters(clusters, compares, asks_for_clusters)
     clusters = None if unasked else clusters
     findings = {
@@ -171,18 +173,16 @@ def diagnose_collapse(
         "intracluster": [] if flat else _intracluster(overlap, clusters, compares),
     }
     reasons = {
-        "representation": "No output is finite",
-        "dimensional": _why_not(flat, "No output is finite"),
+        "representation": "Nothing has been measured",
+        "dimensional": _why_not(flat, "Too few images or columns"),
         "cluster": unasked,
         "intracluster": _why_not(flat, unasked or _FEW),
     }
     cures, settings = cures or {}, settings or {}
-    return tuple(
-        _verdict(kind, findings[kind], reasons[kind], codes, cures, settings) for kind in KINDS
-    )
+    return tuple(_verdict(kind, findings[kind], reasons[kind], cures, settings) for kind in KINDS)
 
 
-def _verdict(kind, findings, reason, codes, cures, settings):
+def _verdict(kind, findings, reason, cures, settings):
     if not findings:
         return Verdict(kind, "cannot tell", (reason,))
     findings = sorted(findings, key=lambda finding: STATES.index(finding.state))
@@ -190,16 +190,14 @@ def _verdict(kind, findings, reason, codes, cures, settings):
     evidence = tuple(finding.words for finding in findings)
     if state == "healthy":
         return Verdict(kind, state, evidence)
-    of_codes = kind == "cluster" and codes is not None and "simplices" in evidence[0]
-    cure = cure_of("one-hot codes" if of_codes else kind, cures, settings)
-    return Verdict(kind, state, evidence, cure)
+    return Verdict(kind, state, evidence, cure_of(findings[0].cure or kind, cures, settings))
 
 
 _FEW = f"Fewer than {FEW_CLUSTERS} clusters are effectively in use, or have {MIN_IMAGES} images"
 
 
 def _why_not(flat, otherwise):
-    return "What is compared hardly varies between images" if flat else otherwise
+    return "What is compared hardly varies between images, or is not finite" if flat else otherwise
 
 
 def _why_no_clusters(clusters, compares, asks_for_clusters):
@@ -219,6 +217,8 @@ def _representation(outputs, compared, compares):
     found = []
     for name, measures in reversed(outputs.items()):
         if measures is None:
+            words = f"the {name} of fewer than two images are finite"
+            found.append(_Finding("collapsed", words, "not finite"))
             continue
         value, words = measures.std, "spread of directions of the"
         bound = BOUNDS["spread of features"]
@@ -227,13 +227,15 @@ def _representation(outputs, compared, compares):
             bound = BOUNDS["standard deviation of what is compared"]
         elif name == compared and compares != "centered":
             bound = BOUNDS["spread of what is compared"]
-        states = bound.state(value), BOUNDS["constant columns"].state(measures.constant)
+        states = [bound.state(value), BOUNDS["constant columns"].state(measures.constant)]
+        states.append(BOUNDS["images whose output is finite"].state(measures.finite))
         text = f"{words} {name} {_below(value, bound, '.3g')}"
         if measures.constant:
             text += f", {measures.constant:.0%} of their columns are constant"
         if measures.finite < 1:
             text += f", {1 - measures.finite:.0%} of the images have none that is finite"
-        found.append(_Finding(min(states, key=_worse), text))
+        cure = "not finite" if measures.finite < 1 else ""
+        found.append(_Finding(min(states, key=_worse), text, cure))
     return found
 
 
@@ -285,9 +287,10 @@ def _code_finding(codes):
     states = bound.state(float(np.median(evenness))), of_dead.state(dead)
     words = (
         f"the simplices use {np.median(codes.effective):.3g} of {size} vertices effectively "
-        f"(median), {dead:.0%} of them use one alone ({of_dead.words('.0%')})"
+        f"(median; evenness {_below(float(np.median(evenness)), bound, '.2f')}), {dead:.0%} of "
+        f"them hardly more than one ({of_dead.words('.0%')})"
     )
-    return _Finding(min(states, key=_worse), words)
+    return _Finding(min(states, key=_worse), words, "one-hot codes")
 
 
 def _intracluster(overlap, clusters, compares):

@@ -8,7 +8,6 @@ import numpy as np
 import keras_ssl
 from keras_ssl.analysis.collapse import (
     ITERATIONS,
-    SMALL,
     ClusterUsage,
     OutputMeasures,
     cluster_overlap,
@@ -19,9 +18,11 @@ from keras_ssl.analysis.collapse import (
 )
 from keras_ssl.analysis.mixture import MAX_WIDTH, SAMPLES, gaussian_entropy
 from keras_ssl.analysis.sections import Plot, Section, Table
-from keras_ssl.analysis.spectrum import MAX_SIDE, SHARE
+from keras_ssl.analysis.spectrum import MAX_SIDE, SHARE, SMALL
+from keras_ssl.analysis.transformations import random_projection
 from keras_ssl.analysis.usage import CodeUsage
 from keras_ssl.analysis.verdict import diagnose_collapse, verdict_values, verdict_words
+from keras_ssl.ops.rows import unit_rows
 from stages.analysis.subject import Subject
 
 _NUM_GROUPS = 10  # of k-means, where there are neither clusters nor classes
@@ -73,19 +74,24 @@ def _outputs(subject) -> Iterator[tuple[str, np.ndarray]]:
 def _clusters(subject) -> ClusterUsage | None:
     if subject.clusters is None:
         return None
+    known = subject.clusters[subject.clusters >= 0]
     prior = subject.recipe.method.get("prior") or None
-    return cluster_usage(subject.clusters, subject.num_clusters, prior)
+    return cluster_usage(known, subject.num_clusters, prior) if len(known) else None
 
 
 def _within(subject, compared, compares) -> dict[str, dict[str, float | None]]:
-    """How alike the images of a cluster are: as directions, unless the loss has a scale."""
+    """How alike the images of a cluster are: as directions, unless the loss has a scale.
+
+    Of columns beyond `analysis.max_width` so many random projections are taken.
+    """
     finite = np.isfinite(compared).all(axis=1)
-    z = compared[finite]
+    if subject.clusters is not None:
+        finite &= subject.clusters >= 0
+    z = random_projection(compared, subject.recipe.analysis.max_width)[finite]
     groups = {"clusters of the method": subject.clusters, "classes": subject.labels}
     groups = {name: each[finite] for name, each in groups.items() if each is not None}
-    if len(z) > 1 and compares != "values":
-        norms = np.linalg.norm(z, axis=1, keepdims=True)
-        z = z / np.where(norms > 0, norms, 1)
+    if compares != "values":
+        z = unit_rows(z)
     found = {"within_share": {}, "overlap": {"clusters of the method": None}}
     for name, each in groups.items():
         found["within_share"][name] = within_share(z, each)
@@ -111,7 +117,7 @@ def _numbers(measures: OutputMeasures | None) -> dict[str, Any] | None:
         "constant_columns": measures.constant,
         "mean_cosine": measures.cosine,
         "rankme": spectrum.rankme,
-        "rank_tau": spectrum.rank_tau(SMALL),
+        "rank_tau": spectrum.relative_rank(),
         "participation_ratio": spectrum.participation_ratio,
         "dimensions_99": spectrum.dimensions(),
         "ceiling": spectrum.ceiling,
@@ -165,6 +171,11 @@ def _how(subject, measures) -> str:
             text += (
                 f" The spectrum of the {each.spectrum.width:,}-wide {name} is that of "
                 f"{each.spectrum.samples:,} of them, drawn at random (Gram matrix of the images)."
+            )
+        if each is not None and each.spectrum.width > subject.recipe.analysis.max_width:
+            text += (
+                f" Distances within clusters of the {name} are those of random projections onto "
+                f"{subject.recipe.analysis.max_width:,} columns."
             )
     return text
 

@@ -140,9 +140,10 @@ def _typical(subject):
     """The most typical images, and what they are typical of."""
     images = subject.images
     if subject.clusters is not None:
-        sizes = np.bincount(subject.clusters)
-        found = typical_of_clusters(subject.features, subject.clusters, _TYPICAL)
-        rows = {f"cluster {c}, {sizes[c]} images": r for c, r in found.items()}
+        known = np.flatnonzero(subject.clusters >= 0)
+        sizes = np.bincount(subject.clusters[known])
+        found = typical_of_clusters(subject.features[known], subject.clusters[known], _TYPICAL)
+        rows = {f"cluster {c}, {sizes[c]} images": known[r] for c, r in found.items()}
         said = f"The method puts these images in {len(found)} clusters."
         note = "Of each cluster of the method the images closest to its mean, largest cluster first"
     else:

@@ -17,7 +17,7 @@ from keras_ssl.evaluation.feature_cache import scratch_array
 from keras_ssl.evaluation.representation import FeatureExtractor
 from keras_ssl.evaluation.results import Result, read_results
 from keras_ssl.layers.necks import backbone_of, backbone_output, embedding_of, simplices_of
-from keras_ssl.ops.rows import some_rows
+from keras_ssl.ops.rows import blocks, some_rows
 from pipelines.data.image_array import as_images
 from pipelines.views.preview import first_batch
 from stages.inputs import Inputs, view_settings
@@ -121,8 +121,14 @@ class Subject:
 
     @functools.cached_property
     def code_usage(self) -> CodeUsage | None:
-        """How often every vertex is chosen; None without simplices."""
-        return None if self.sizes is None else code_usage(self.codes, self.sizes[1])
+        """How often every vertex is chosen, by images of finite logits; None without simplices."""
+        if self.sizes is None:
+            return None
+        known = np.concatenate(
+            [np.isfinite(self.logits[rows]).all(axis=1) for rows in blocks(len(self.logits), _ROWS)]
+        )
+        codes = self.codes if known.all() else self.codes[known]
+        return code_usage(codes, self.sizes[1]) if len(codes) else None
 
     @functools.cached_property
     def embeddings(self) -> np.ndarray:
@@ -136,7 +142,10 @@ class Subject:
 
     @functools.cached_property
     def clusters(self) -> np.ndarray | None:
-        """int (N,), the cluster that the method puts each image in; None if it has no clusters."""
+        """int (N,), the cluster that the method puts each image in; None if it has no clusters.
+
+        -1 for images whose scores are not all finite.
+        """
         if self._scores is None:
             return None
         starts = range(0, len(self.images), _ROWS)
@@ -280,7 +289,12 @@ class Subject:
 
     @functools.cached_property
     def _largest(self):
-        largest = tf.function(lambda x: tf.argmax(self._scores(x), axis=1), reduce_retracing=True)
+        @functools.partial(tf.function, reduce_retracing=True)
+        def largest(images):
+            scores = self._scores(images)
+            finite = tf.reduce_all(tf.math.is_finite(scores), axis=1)
+            return tf.where(finite, tf.argmax(scores, axis=1), -1)
+
         return lambda images: np.asarray(largest(tf.constant(images)))
 
 

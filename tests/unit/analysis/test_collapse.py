@@ -111,3 +111,17 @@ def test_kmeans_finds_what_is_there_even_in_a_constant():
     rows, groups = found_clusters(clustered(0.1), 5, max_rows=100)
     assert len(rows) == 100 and within_share(clustered(0.1)[rows], groups) < 0.05
     assert len(found_clusters(np.ones((30, 2)), 5)[1]) == 30
+
+
+def test_a_prior_counts_up_to_a_factor():
+    one = cluster_usage([0, 0, 0, 1], 2, [3.0, 1.0])
+    other = cluster_usage([0, 0, 0, 1], 2, [0.75, 0.25])
+    assert one.divergence == other.divergence == 0.0
+
+
+def test_overlap_is_that_of_all_columns_at_once(monkeypatch):
+    z = np.random.default_rng(0).normal(size=(200, 30)).astype("float32")
+    groups = np.arange(200) % 6
+    whole = cluster_overlap(z, groups)
+    monkeypatch.setattr("keras_ssl.ops.spread._BLOCK", 800)
+    np.testing.assert_allclose(cluster_overlap(z, groups), whole, rtol=1e-9)

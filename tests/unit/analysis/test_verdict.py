@@ -10,7 +10,6 @@ from keras_ssl.analysis.verdict import (
     BOUNDS,
     KINDS,
     diagnose_collapse,
-    overall_state,
     verdict_values,
     verdict_words,
 )
@@ -110,12 +109,6 @@ def test_points_in_clusters_are_an_intracluster_collapse():
     assert states(clusters=many, overlap=0.1)["intracluster"] == "partly collapsed"
 
 
-def test_outputs_that_are_not_finite_cannot_be_told():
-    found = diagnose_collapse({"projections": measured(np.full((9, 2), np.nan))})
-    assert overall_state(found) == "cannot tell"
-    assert verdict_words({"verdict": verdict_values(found)})[0].endswith("cannot be told.")
-
-
 def test_words_put_the_collapse_first_and_survive_a_file():
     outputs = {"projections": measured(np.ones((300, 4)))}
     settings = {"method.stop_gradient": False}
@@ -171,3 +164,18 @@ def test_every_cure_is_a_setting_of_its_method(name):
     cures += [each for cures in DEFAULTS.values() for each in cures]
     assert [key for key, _ in cures if key not in settings] == []
     assert set(METHODS[name].cures) <= set(DEFAULTS)
+
+
+@pytest.mark.parametrize("share, state", [(1.0, "collapsed"), (0.9, "collapsed"), (0.1, "partly")])
+def test_outputs_that_are_not_finite_are_no_healthy_run(share, state):
+    z = np.random.default_rng(0).normal(size=(100, 8))
+    broken = z.copy()
+    broken[: int(share * len(z))] = np.nan
+    outputs = {"features": measured(z), "projections": measured(broken)}
+    settings = {"training.precision": "mixed_float16"}
+    verdicts = diagnose_collapse(outputs, settings=settings)
+    assert verdicts[0].state.startswith(state) and "finite" in verdicts[0].evidence[0]
+    assert "float32" in verdicts[0].cure
+    assert verdict_values(verdicts)["overall"].startswith("This run has")
+    if state == "collapsed":
+        assert verdicts[1].state == "cannot tell"

@@ -40,5 +40,5 @@ def test_a_network_whose_outputs_are_no_numbers_has_a_section():
     of.__dict__["projections"] = np.full((20, 8), np.nan, "float32")
     found = section(of)
     assert found.values["outputs"]["features"] is None
-    assert found.words[0] == "Whether this run has collapsed cannot be told."
-    assert section_to_plain(found)["values"]["verdict"]["state"] == "cannot tell"
+    assert found.words[0] == "This run has collapsed: representation collapse."
+    assert section_to_plain(found)["values"]["verdict"]["state"] == "collapsed"

@@ -110,3 +110,16 @@ def test_codes_are_the_largest_entries_of_the_simplices():
 def test_a_label_without_a_name_is_its_number():
     of = subject("simclr")
     assert (of.class_name(3), of.class_name(12), of.class_name(-1)) == ("3", "12", "-1")
+
+
+def test_images_without_finite_scores_are_in_no_cluster(monkeypatch):
+    of = subject("swav")
+    of = Subject(of.recipe, of.inputs, of.workdir, of.encoder, of.method)
+    scores = of.method.cluster_scores
+
+    def broken(images):
+        found = scores(images)
+        return keras.ops.where(keras.ops.arange(len(images))[:, None] == 3, np.nan, found)
+
+    monkeypatch.setattr(of.method, "cluster_scores", broken)
+    assert of.clusters[3] == -1 and (np.delete(of.clusters, 3) >= 0).all()
