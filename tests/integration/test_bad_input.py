@@ -253,6 +253,7 @@ def test_a_disk_that_is_gone_while_training_is_explained(tmp_path, capsys, monke
     monkeypatch.setattr(encoded, "_TRIES", 3)
     monkeypatch.setattr(training, "batches_from", gone)
     flags = ["--dataset=folder:pictures", "--set=data.image_size=8", "--set=data.in_memory=no"]
+    flags += ["--set=evaluation.every_epochs=0"]  # which would read the images first
     said = mistake(capsys, *SMALL, *flags, "--workdir=w")
     assert "3 images in a row cannot be read: is their disk still there?" in said
 
