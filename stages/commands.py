@@ -12,10 +12,12 @@ from pathlib import Path
 import keras
 
 import keras_ssl.config as config
+from keras_ssl.analysis.verdict import verdict_words
 from keras_ssl.core.errors import UserError
 from keras_ssl.core.files import REPORT, RESULTS, remove_leftovers
 from stages import artifacts, comparison, cost, evaluation, finetuning, inputs, training
 from stages.analysis.analyze import analyze as analyze_run
+from stages.analysis.analyze import read_analysis
 from stages.devices import resolve_auto
 from stages.request import INTERRUPTED, MODELS, check_mode, is_trained, read_catalog
 from stages.transfer import evaluate_transfer
@@ -99,6 +101,7 @@ def pretrain(recipe: config.Recipe, workdir: Path, resume: bool = False) -> int 
     if not (resume and artifacts.exports_of(workdir)):
         steps.append(lambda: artifacts.export(recipe, preprocessing, images, encoder, workdir))
     each_of(steps)
+    print_verdict(workdir)
 
 
 def complete(recipe: config.Recipe, workdir: Path):
@@ -128,6 +131,13 @@ def complete(recipe: config.Recipe, workdir: Path):
     if not exports:
         steps.append(lambda: export(recipe, workdir))
     each_of(steps)
+
+
+def print_verdict(workdir: Path):
+    """Print the sentence that a person looks for, and where the page is; nothing without a page."""
+    verdicts = [words for section in read_analysis(workdir) for words in verdict_words(section)]
+    if verdicts and (workdir / REPORT).exists():
+        print(f"{verdicts[0]} See {workdir / REPORT}.")
 
 
 def each_of(steps: list[Callable[[], None]]):

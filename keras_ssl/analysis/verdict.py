@@ -202,7 +202,7 @@ def _why_not(flat, otherwise):
 
 def _why_no_clusters(clusters, compares, asks_for_clusters):
     if clusters is None:
-        return "The method has no clusters"
+        return "The method itself finds no clusters"
     if compares == "centered":
         return "The teacher's outputs are centered before they say a cluster, the student's are not"
     return "" if asks_for_clusters else "The loss asks for no clusters"
@@ -255,9 +255,11 @@ def _dimensional(outputs, compared):
         state = bound.state(dimensions)
         if name != compared and state == "collapsed":
             state = "partly collapsed"
+        noun = "dimension" if dimensions == 1 else "dimensions"
         words = (
-            f"{100 * SHARE:g} % of the variance of the {name} lies in {dimensions} of "
-            f"{spectrum.ceiling} dimensions ({bound.words()}; {spectrum.samples:,} images)"
+            f"{100 * SHARE:g} % of the variance of the {name} lies in {dimensions} {noun}, of "
+            f"{spectrum.ceiling} that {spectrum.samples:,} images of {spectrum.width:,} columns "
+            f"could fill ({bound.words()})"
         )
         found.append(_Finding(state, words))
     return found
@@ -333,8 +335,12 @@ def overall_state(verdicts: tuple[Verdict, ...]) -> State:
     return min((verdict.state for verdict in verdicts), key=_worse)
 
 
-def verdict_values(verdicts: tuple[Verdict, ...]) -> dict[str, Any]:
-    """What `analysis.json` keeps of the verdicts: {"overall", "state", kind: {...}}.
+def verdict_values(verdicts: tuple[Verdict, ...], learned: str = "") -> dict[str, Any]:
+    """What `analysis.json` keeps of the verdicts: {"overall", "state", "learned", kind: {...}}.
+
+    Args:
+        verdicts: of `diagnose_collapse`.
+        learned: a sentence on what was learned, where that is to be said besides.
 
     Example:
 
@@ -342,6 +348,7 @@ def verdict_values(verdicts: tuple[Verdict, ...]) -> dict[str, Any]:
     'healthy'
     """
     values: dict[str, Any] = {"overall": overall(verdicts), "state": overall_state(verdicts)}
+    values["learned"] = learned
     for verdict in verdicts:
         values[verdict.kind] = {
             "state": verdict.state,
@@ -373,4 +380,5 @@ def verdict_words(section: Section | Mapping[str, Any]) -> list[str]:
         return []
     kinds = [verdict[kind] for kind in KINDS if kind in verdict]
     kinds.sort(key=lambda each: _worse(each["state"]))
-    return [verdict["overall"], *(each["words"] for each in kinds)]
+    learned = [verdict["learned"]] if verdict.get("learned") else []
+    return [verdict["overall"], *learned, *(each["words"] for each in kinds)]

@@ -37,10 +37,11 @@ _LABELS = {
 _NOTES = {
     "loss": "The loss is the sum of its terms.",
     "accuracy": "Of held-out images, by k-NN and by a linear probe that trains along.",
-    "feature_std": "Of up to 5,000 training images: 0 where all have one direction, a "
-    "collapse; 1 where they point everywhere. Features that are never negative stay below 1.",
-    "feature_rank": "Of up to 5,000 training images. RankMe is exp of the entropy of the singular "
-    "values; at most the number of features.",
+    "feature_std": "Of up to 5,000 training images, as they are evaluated while training (with SEM "
+    "the simplices at tau_d): 0 where all have one direction, a collapse; 1 where they point "
+    "everywhere. What is never negative stays below 1.",
+    "feature_rank": "Of the same outputs (with SEM the simplices). RankMe is exp of the entropy of "
+    "the singular values; at most the number of columns.",
     "feature_largest_share": "Of up to 5,000 training images: 1 is a collapse to one direction.",
     "simplicial_entropy": "0: one-hot codes; the logarithm of V: uniform.",
 }

@@ -58,6 +58,7 @@ def analyze(
         brief: whether to print the verdict alone, and no further sentences.
     """
     started = time.perf_counter()
+    print("Analyzing the run ...", flush=True)
     subject = subject_of(recipe, inputs, encoder, workdir)
     with scratch_in(Path(workdir) / "features"):
         sections, left_out = look_at(subject)
@@ -97,7 +98,7 @@ def look_at(
     """Every section that there is of a run, by default of all, and why others are missing."""
     sections, left_out = [], []
     for title, function in ANALYSES if analyses is None else analyses:
-        print(f"Analyzing {title} ...", flush=True)
+        started = time.perf_counter()
         try:
             section = function(subject)
         except UserError as error:
@@ -107,6 +108,7 @@ def look_at(
             left_out.append(f"{title}: {type(error).__name__}: {error}")
             continue
         if section is not None:
+            print(f"  {title}: {time.perf_counter() - started:.1f} s", flush=True)
             sections.append(section)
     return sections, left_out
 

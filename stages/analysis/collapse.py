@@ -1,6 +1,6 @@
 """Section "collapse": the four kinds, measured on held-out images, and the verdict."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from keras_ssl.analysis.spectrum import MAX_SIDE, SHARE, SMALL
 from keras_ssl.analysis.transformations import random_projection
 from keras_ssl.analysis.usage import CodeUsage
 from keras_ssl.analysis.verdict import diagnose_collapse, verdict_values, verdict_words
+from keras_ssl.evaluation.results import Result
 from keras_ssl.ops.rows import unit_rows
 from stages.analysis.subject import Subject
 
@@ -48,7 +49,7 @@ def section(subject: Subject) -> Section:
         settings={key: value for key, (value, _) in subject.recipe.settings.items()},
     )
     values = {
-        "verdict": verdict_values(verdicts),
+        "verdict": verdict_values(verdicts, against_random(subject.results)),
         "images": len(subject.images),
         "held_out": subject.held_out,
         "outputs": {name: _numbers(each) for name, each in measures.items()},
@@ -60,6 +61,26 @@ def section(subject: Subject) -> Section:
     tables = (_table_of_outputs(measures), *_tables_of_entropy(measures))
     plots = (*_spectra(measures), *_usage_plots(clusters, codes), *_entropy_plots(measures))
     return Section("collapse", "Collapse", words, values, tables, plots)
+
+
+def against_random(results: Sequence[Result]) -> str:
+    """A sentence where the features classify worse than those of random weights, or ""."""
+    worse = []
+    for task, name in (("knn", "k-NN"), ("linear", "linear probe")):
+        values = {
+            each.source: each.value
+            for each in results
+            if (each.task, each.metric) == (task, "accuracy") and each.readout in (None, "backbone")
+        }
+        trained, random = values.get("pretrained"), values.get("random")
+        if trained is not None and random is not None and trained < random:
+            worse.append(f"{name} {trained:.1f} against {random:.1f} %")
+    if not worse:
+        return ""
+    return (
+        f"But its features are worse than those of random weights ({', '.join(worse)}): it has not "
+        "learned enough. Train longer, or try other learning rates and augmentations."
+    )
 
 
 def _outputs(subject) -> Iterator[tuple[str, np.ndarray]]:

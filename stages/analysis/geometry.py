@@ -84,6 +84,8 @@ def section(subject: Subject) -> Section | None:
     generators = generators_of(subject, pair)
     words = (*_projector_words(found), *_tangent_words(found), *_negative_words(found, labels))
     words += (*_generator_words(generators, pair),)
+    if subject.recipe.neck.kind != "none":
+        words += ("Features are here what the projector reads: the embeddings of the neck.",)
     values = {"images": len(pair.features[0]), **_by_name(found), "generators": generators}
     tables = (_measures_table(found, len(pair.features[0])), *_generators_table(generators, pair))
     plots = (*training_plots(subject), _distances_plot(pairs), *spectra_plots(subject))

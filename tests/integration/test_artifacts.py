@@ -27,6 +27,8 @@ ARTEFACTS = [
     "results.json",
     "results.md",
     "results.npz",
+    "analysis.json",
+    "report.html",
     "features",
     "tensorboard",
 ]
@@ -262,3 +264,12 @@ def test_every_evaluation_that_can_be_asked_for_has_its_rows(workdir, tmp_path, 
     said = capsys.readouterr().out
     assert "linear, adam top5" in said
     assert "nmi" not in said
+
+
+def test_nothing_of_the_analysis_is_left_out(workdir):
+    analysis = json.loads((workdir / "analysis.json").read_text())
+    assert analysis["left_out"] == []
+    names = {section["name"] for section in analysis["sections"]}
+    assert {"collapse", "simplices", "information", "geometry"} <= names
+    page = (workdir / "report.html").read_text()
+    assert "Verdict" in page and len(page.encode()) < 5_000_000

@@ -7,7 +7,8 @@ import pytest
 
 from keras_ssl.analysis.sections import section_to_plain
 from keras_ssl.analysis.verdict import KINDS
-from stages.analysis.collapse import section
+from keras_ssl.evaluation.results import Result
+from stages.analysis.collapse import against_random, section
 from tests.unit.stages.analysis.test_subject import subject
 
 
@@ -42,3 +43,19 @@ def test_a_network_whose_outputs_are_no_numbers_has_a_section():
     assert found.values["outputs"]["features"] is None
     assert found.words[0] == "This run has collapsed: representation collapse."
     assert section_to_plain(found)["values"]["verdict"]["state"] == "collapsed"
+
+
+def result(source, task, value, readout=None):
+    return Result(source, readout, None, task, "accuracy", value, "digits", "test", {})
+
+
+def test_features_that_are_worse_than_random_ones_are_said_to_be():
+    random = [
+        result("random", "knn", 88.0, "backbone"),
+        result("random", "linear", 89.0, "backbone"),
+    ]
+    worse = [result("pretrained", "knn", 82.0), result("pretrained", "linear", 90.0)]
+    said = against_random([*random, *worse])
+    assert "k-NN 82.0 against 88.0 %" in said and "linear" not in said.split("(")[1].split(")")[0]
+    assert against_random([*random, result("pretrained", "knn", 95.0)]) == ""
+    assert against_random([]) == ""
