@@ -193,11 +193,12 @@ def _how(subject, measures) -> str:
                 f" The spectrum of the {each.spectrum.width:,}-wide {name} is that of "
                 f"{each.spectrum.samples:,} of them, drawn at random (Gram matrix of the images)."
             )
-        if each is not None and each.spectrum.width > subject.recipe.analysis.max_width:
-            text += (
-                f" Distances within clusters of the {name} are those of random projections onto "
-                f"{subject.recipe.analysis.max_width:,} columns."
-            )
+    compared, last = list(measures.items())[-1]
+    if last is not None and last.spectrum.width > subject.recipe.analysis.max_width:
+        text += (
+            f" Distances within clusters of the {compared} are those of random projections onto "
+            f"{subject.recipe.analysis.max_width:,} columns."
+        )
     return text
 
 
