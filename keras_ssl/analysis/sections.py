@@ -91,6 +91,7 @@ class Section:
         words: sentences, the most important first.
         values: numbers and text by name, perhaps in mappings of their own, for programs to read.
         tables, plots: what shows it.
+        folded: whether a page shows the title alone until a reader opens it.
 
     Example:
 
@@ -104,6 +105,7 @@ class Section:
     values: Mapping[str, Any] = field(default_factory=dict)
     tables: tuple[Table, ...] = ()
     plots: tuple[Plot, ...] = ()
+    folded: bool = False
 
 
 def section_to_plain(section: Section) -> dict:
@@ -122,7 +124,7 @@ def section_to_plain(section: Section) -> dict:
 
 
 def section_from_plain(plain: Mapping) -> Section:
-    """The section that `section_to_plain` wrote.
+    """The section that `section_to_plain` wrote; one that does not say so is not folded.
 
     Example:
 
@@ -135,8 +137,8 @@ def section_from_plain(plain: Mapping) -> Section:
         for t in plain["tables"]
     )
     plots = tuple(Plot(**plot) for plot in plain["plots"])
-    words = tuple(plain["words"])
-    return Section(plain["name"], plain["title"], words, plain["values"], tables, plots)
+    words, folded = tuple(plain["words"]), bool(plain.get("folded", False))
+    return Section(plain["name"], plain["title"], words, plain["values"], tables, plots, folded)
 
 
 def _plain(value):

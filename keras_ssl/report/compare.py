@@ -102,6 +102,7 @@ def _block(sections, prefix, colors):
         tables=merged_tables({run: section.tables for run, section in sections.items()}),
         figures=figures,
         values=values_of({run: section.values for run, section in sections.items()}),
+        folded=all(section.folded for section in sections.values()),
     )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from keras_ssl.analysis.sections import Plot, Section, Table
 from keras_ssl.core.files import write_text
 from keras_ssl.report import pictures
+from keras_ssl.report.glossary import GLOSSARY
 from keras_ssl.report.labels import short
 from keras_ssl.report.plots import Panel, draw
 
@@ -88,6 +89,7 @@ def render(report: Report) -> str:
                 tables=section.tables,
                 figures=figures,
                 values=Table("", ("value", "number"), tuple(values.items())),
+                folded=section.folded,
             )
         )
     return render_page(
@@ -113,7 +115,8 @@ def render_page(**parts: Any) -> str:
     >>> "<h1>A</h1>" in render_page(title="A", verdicts={}, results=[], blocks=[])
     True
     """
-    return _template().render(css=_style_sheet(), **{"facts": {}, "alarms": (), **parts})
+    parts = {"facts": {}, "alarms": (), "glossary": GLOSSARY, **parts}
+    return _template().render(css=_style_sheet(), **parts)
 
 
 def block_of(
@@ -124,6 +127,7 @@ def block_of(
     tables: Sequence[Table] = (),
     figures: Sequence[dict] = (),
     values: Table | None = None,
+    folded: bool = False,
 ) -> dict:
     """A section as the template takes it.
 
@@ -134,6 +138,7 @@ def block_of(
         tables: sequence of `Table`.
         figures: of `figure_of`.
         values: what is there to be opened; its first 200 rows are shown.
+        folded: whether only the title is seen until a reader opens it.
     """
     rows = () if values is None else values.rows
     shown = None if not rows else table_of(Table("", values.head, rows[:MOST_VALUES]))
@@ -146,6 +151,7 @@ def block_of(
         "values": shown,
         "count": len(rows),
         "more": max(0, len(rows) - MOST_VALUES),
+        "folded": folded,
     }
 
 

@@ -26,6 +26,13 @@ def test_section_survives_json_without_its_images():
     assert section_to_plain(read) == plain
 
 
+def test_a_folded_section_is_read_back_as_one_and_older_files_have_none():
+    plain = section_to_plain(Section("bound", "Bound", folded=True))
+    assert section_from_plain(json.loads(json.dumps(plain))).folded
+    del plain["folded"]
+    assert not section_from_plain(plain).folded
+
+
 def test_series_without_the_arrays_of_its_kind_is_refused():
     with pytest.raises(ValueError, match="lack"):
         section({"features": {"x": [1]}})

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from keras_ssl.analysis.sections import Plot, Section, Table
-from keras_ssl.report import Report, render, write_report
+from keras_ssl.report import Report, render, render_comparison, write_report
+from keras_ssl.report.glossary import GLOSSARY
 from keras_ssl.report.page import text_of
 from tests.unit.report.support import HOSTILE, Reader, curve, plots, section
 
@@ -88,6 +89,24 @@ def test_a_bad_verdict_looks_like_one():
 def test_a_table_without_rows_is_its_title_and_its_note():
     page = render(Report("a", results=[Table("Accuracy", ("run",), (), "Nothing is known.")]))
     assert "Nothing is known." in page and "<table" not in page
+
+
+def test_a_folded_section_is_closed_until_it_is_opened():
+    parts = {"title": "Bound", "words": ("It is 3.",)}
+    for folded in (True, False):
+        page = render(Report("a", sections=[Section("bound", **parts, folded=folded)]))
+        read = Reader(page)
+        assert read.open == [] and "It is 3." in page
+        assert ("<summary><h2>Bound</h2></summary>" in page) == folded
+        assert not any("open" in a for tag, a in read.attributes if tag == "details")
+
+
+def test_every_page_ends_with_its_words_and_they_are_lines():
+    report = Report("a", sections=[Section("s", "S")])
+    for page in (render(report), render_comparison({"a": report, "b": report})):
+        assert page.index('<section id="words">') > page.index("<h2>S</h2>")
+        assert page.count("<dt>RankMe</dt>") == 1 and 'href="#words"' in page
+    assert all(0 < len(meaning) < 170 and meaning[-1] != "." for meaning in GLOSSARY.values())
 
 
 def test_an_empty_report_is_a_page():
