@@ -21,6 +21,7 @@ from stages.analysis.subject import Subject, json_lines
 from stages.analysis.transformed import NARROW
 from stages.describe import describe_backbone, describe_neck, describe_rates, read_description
 from stages.inputs import describe_data
+from stages.legend import legend_of
 from stages.published import target_of
 
 VERDICT = "collapse"  # the section whose sentences a page begins with
@@ -100,7 +101,7 @@ def without_verdict(sections: Sequence[Section]) -> list[Section]:
 def result_tables(results: Sequence[Result], target: Target | None = None) -> list[Table]:
     """Every table of what was evaluated, with published values where there are any."""
     tables = [
-        Table(title, tuple(lines[0]), tuple(map(tuple, lines[1:])))
+        Table(title, tuple(lines[0]), tuple(map(tuple, lines[1:])), legend_of(title, results))
         for title, lines, _ in cells_of(results)
     ]
     if target is not None:

@@ -141,6 +141,17 @@ def section_from_plain(plain: Mapping) -> Section:
     return Section(plain["name"], plain["title"], words, plain["values"], tables, plots, folded)
 
 
+def said(value: float, digits: int = 3) -> str:
+    """A number as a sentence has it: some digits of it, or whole with commas where it is large.
+
+    Example:
+
+    >>> said(0.123456), said(1315.2), said(999.7), said(-25000.0), said(12.5, 2)
+    ('0.123', '1,315', '1,000', '-25,000', '12')
+    """
+    return f"{value:,.0f}" if abs(value) >= 10**digits - 0.5 else f"{value:.{digits}g}"
+
+
 def _plain(value):
     if isinstance(value, Mapping):
         return {str(key): _plain(each) for key, each in value.items()}

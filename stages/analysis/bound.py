@@ -13,12 +13,13 @@ from keras_ssl.analysis.bound import (
     phi_sem,
 )
 from keras_ssl.analysis.linear import affordable_rows, ridge_classifier
-from keras_ssl.analysis.sections import Plot, Section, Table
+from keras_ssl.analysis.sections import Plot, Section, Table, said
 from keras_ssl.analysis.simplices import margins, simplices_at
 from keras_ssl.ops.rows import some_rows
 from stages.analysis.simplices import TEMPERATURES, trained_temperature
 from stages.analysis.subject import Subject
 
+_TITLE = "Simplicial Embeddings (Lavoie et al.), theorem 1: a bound of the downstream error"
 _SIMPLICES = 64  # of which cells are measured
 _OPERATIONS = 1e10  # of a classifier
 _SIZES = (2, 3, 5, 8, 13, 21, 34, 64)  # V
@@ -46,8 +47,8 @@ def section(subject: Subject) -> Section | None:
         "readings": {_name(each["tau"]): each for each in readings},
     }
     plots = (_over_temperatures(readings, size, margin, half_range), _over_sizes(tau / half_range))
-    title = "Bound of the downstream error (theorem 1)"
-    return Section("bound", title, tuple(words), values, (_table(readings),), plots)
+    tables = (_table(readings),)
+    return Section("bound", _TITLE, tuple(words), values, tables, plots, folded=True)
 
 
 def _reading(subject, rows, train, tau, margin, half_range):
@@ -102,48 +103,57 @@ def _words(readings, tau, size, margin, half_range):
     base = readings[-1]
     simplices = [each for each in readings if each["tau"] is not None]
     least = min(simplices, key=lambda each: each["phi"])
+    complete = "expressivity" in base
     yield (
-        "The theorem bounds the error by the size of the cells, the parts of a simplex with one "
-        f"largest entry. Its square (phi) is {base['phi']:.3g} for the logits, which lie in "
-        f"+-{half_range:.3g}, and at most {max(each['phi'] for each in simplices):.3g} for "
+        "Lavoie et al., Simplicial Embeddings, theorem 1: compare runs, and simplices with logits, "
+        f"by {'the first term, R sqrt(L phi)' if complete else 'the size of the cells (phi)'}; the "
+        "bound itself guarantees nothing at this size."
+    )
+    yield (
+        "A cell holds the points with the same largest entry, and phi is the largest squared "
+        f"distance of two of them: {said(base['phi'])} for the logits, which lie in "
+        f"+-{said(half_range)}, and at most {said(max(each['phi'] for each in simplices))} for "
         f"simplices of {size} entries; the least is {least['phi']:.2g} at {_name(least['tau'])}."
     )
     trained = next(each for each in simplices if each["tau"] == tau)
-    what = "expressivity" if "expressivity" in base else "phi"
+    what, name = ("expressivity", "first term") if complete else ("phi", "phi")
     if trained[what] < base[what]:
-        yield f"That is good: as trained ({_name(tau)}) simplices have a smaller bound than logits."
+        yield (
+            f"That is good: as trained ({_name(tau)}) simplices have a smaller {name} than their "
+            "logits."
+        )
     else:
         yield (
-            f"That is bad: as trained ({_name(tau)}) simplices have no smaller bound than their "
+            f"That is bad: as trained ({_name(tau)}) simplices have no smaller {name} than their "
             "logits, and the theorem gives no reason for them."
         )
     yield (
-        "It needs a margin between the two largest entries; the least of these images is "
+        "The theorem needs a margin between the two largest entries; the least of these images is "
         f"{margin['least']:.2g}, the median {margin['median']:.2g}. With the least one, cells are "
         "not small before the temperature (tau) is below it."
     )
-    if "expressivity" in base:
+    if complete:
         yield from _said_of_terms(readings, base)
 
 
 def _said_of_terms(readings, base):
     """The term of the bound that depends on the cells, next to what is measured."""
     gaps = [each["test_loss"] - each["train_loss"] for each in readings]
-    terms = (f"{each['expressivity']:.3g} ({_name(each['tau'])})" for each in readings[:-1])
+    terms = (f"{said(each['expressivity'])} ({_name(each['tau'])})" for each in readings[:-1])
     yield (
-        "The term of the bound that grows with the cells, with the steepness R of the classifier "
-        f"and the number L of simplices (R sqrt(L phi)), is {base['expressivity']:.3g} for logits "
-        f"and {', '.join(terms)}. Between test and training images the loss differs by "
-        f"{min(gaps):.2f} to {max(gaps):.2f} and never exceeds 1: compare the terms with each "
-        "other, they guarantee nothing. The term that the paper calls a constant is about 10 to "
-        f"the power of {base['log10_confidence']:.0f} for this run."
+        "The first term grows with the steepness R of the classifier, the number L of simplices "
+        f"and the size phi of their cells: R sqrt(L phi) is {said(base['expressivity'])} for "
+        f"logits and {', '.join(terms)} for simplices. What it bounds, the difference of the loss "
+        f"between test and training images, is {min(gaps):.2f} to {max(gaps):.2f} and never "
+        "exceeds 1. The other term, which the paper calls a constant, is about 10 to the power of "
+        f"{base['log10_confidence']:,.0f} for this run."
     )
     larger = [each for each in readings if each["expressivity"] > base["expressivity"]]
-    if larger:
+    if larger and all(each["phi"] < base["phi"] for each in larger):
         yield (
-            f"The term exceeds that of logits at {', '.join(_name(r['tau']) for r in larger)}: "
-            "cells are smaller there too, but the classifier is steeper, which the theorem holds "
-            "fixed."
+            f"Simplices read at {', '.join(_name(each['tau']) for each in larger)} have a larger "
+            "first term than the logits although their cells are smaller: the classifier that "
+            "reads them is steeper, and the theorem compares cells at one steepness."
         )
 
 
@@ -151,7 +161,7 @@ def _table(readings):
     columns = ("phi", "phi_lemma4", "phi_observed", "lipschitz", "expressivity")
     columns += ("expressivity_observed", "train_loss", "test_loss")
     head = ("classifier reads", "size of a cell (phi)", "by lemma 4", "phi of the sample")
-    head += ("steepness (R)", "term (R sqrt(L phi))", "term of the sample")
+    head += ("steepness (R)", "first term (R sqrt(L phi))", "first term of the sample")
     head += ("train loss", "test loss")
     rows = tuple((_name(r["tau"]), *(r.get(name) for name in columns)) for r in readings)
     note = (

@@ -6,7 +6,7 @@ import numpy as np
 
 from keras_ssl.analysis.certificate import Certificate, certify, cplearn_statistics
 from keras_ssl.analysis.code_structure import Blocks, CodeAlignment, Decorrelation
-from keras_ssl.analysis.sections import Plot, Table
+from keras_ssl.analysis.sections import Plot, Table, said
 from keras_ssl.layers.hyperdimensional import code_temperature
 from keras_ssl.methods.cplearn import CPLearn
 
@@ -37,7 +37,7 @@ def certificate_words(proven: Certificate, beta: float) -> list[str]:
     if proven.not_constant:
         words.append(
             f"Its terms prove that the predictions tell the images apart into at least "
-            f"{proven.clusters:.3g} clusters, of {most_clusters(proven):,} that there could be. "
+            f"{said(proven.clusters)} clusters, of {most_clusters(proven):,} that there could be. "
             "That is good: the outputs are not constant."
         )
     else:
@@ -48,12 +48,12 @@ def certificate_words(proven: Certificate, beta: float) -> list[str]:
     words.append(
         f"Invariance: {terms.invariance:.3g} nats; 0 where all images have a code for sure, "
         f"{bound.undecided:.3g} where nothing is decided. An image is undecided between "
-        f"{math.exp(terms.image_entropy):.3g} codes, and its views disagree by "
+        f"{said(math.exp(terms.image_entropy))} codes, and its views disagree by "
         f"{max(terms.invariance - terms.image_entropy, 0):.2g} nats."
     )
     words.append(
         f"Matching prior: {proven.prior_gap:.3g} nats above its least; the mean prediction is "
-        f"as even as {proven.codes_used:.4g} of {terms.codes:,} codes."
+        f"as even as {said(proven.codes_used, 4)} of {terms.codes:,} codes."
     )
     return words + balance_words(proven, beta)
 
@@ -102,18 +102,18 @@ def collapse_table(
             "cluster (Lemma 1)",
             "yes" if at_minimum else "in part" if proven.not_constant else "no",
             f"{_proven_clusters(proven)} of {most_clusters(proven):,}; as even as "
-            f"{blocks.effective:.4g} codes",
+            f"{said(blocks.effective, 4)} codes",
         ),
         (
             "dimensional (Corollary 2)",
             "yes" if at_minimum and on_codes and enough else "no",
-            f"{spread.participation:.3g} of {shape[0]:,} dimensions; cosine with the code "
+            f"{said(spread.participation)} of {shape[0]:,} dimensions; cosine with the code "
             f"{aligned.cosine.mean():.2f}; {shape[1]:,} codes",
         ),
         (
             "intracluster (Corollary 3)",
             "yes" if at_minimum and on_codes and shape[1] >= images else "no",
-            f"{images / blocks.used:.3g} images in a code that is used, at most "
+            f"{said(images / blocks.used)} images in a code that is used, at most "
             f"{blocks.largest * images:.0f}",
         ),
     )
@@ -129,7 +129,7 @@ def collapse_table(
 def _proven_clusters(proven):
     if not proven.not_constant:
         return "no clusters proven"
-    return f"at least {proven.clusters:.3g} clusters"
+    return f"at least {said(proven.clusters)} clusters"
 
 
 def terms_table(proven: Certificate, beta: float, log: list[dict]) -> Table:

@@ -12,7 +12,7 @@ from keras_ssl.analysis.code_structure import (
     ordered_adjacency,
 )
 from keras_ssl.analysis.dictionary import Coherence, cosine_std, largest_cosine, mean_cosine
-from keras_ssl.analysis.sections import Plot, Table
+from keras_ssl.analysis.sections import Plot, Table, said
 
 SHOWN = 10  # codes in a table
 SIZE = 96  # cells of a side of a matrix that is shown
@@ -33,14 +33,14 @@ def embedding_words(
     ]
     return [
         f"{blocks.used:,} of {shape[1]:,} codes have one of {len(aligned.code):,} images, as "
-        f"evenly as {blocks.effective:.4g}; the most used has {blocks.largest:.1%}. Mean cosine of "
-        f"two images: {', '.join(cosines)}.",
+        f"evenly as {said(blocks.effective, 4)}; the most used has "
+        f"{blocks.largest:.1%}. Mean cosine of two images: {', '.join(cosines)}.",
         f"An embedding has a cosine of {aligned.cosine.mean():.2f} with its code (1 is perfect, "
         f"{chance:.2f} is what a random direction has) and {aligned.runner_up.mean():.2f} with the "
         f"next; {aligned.agreement.mean():.0%} of its signs are those of its code.",
-        f"The embeddings fill {spread.participation:.3g} of {shape[0]:,} dimensions. Two of their "
-        f"features are alike by {spread.off_diagonal:.2g}, the typical cosine over images (off the "
-        "diagonal of H'H): 0 is best, each then says something of its own, and 1 is a collapse.",
+        f"The embeddings fill {said(spread.participation)} of {shape[0]:,} dimensions. Two of "
+        f"their features are alike by {spread.off_diagonal:.2g}, the typical cosine over images (off "
+        "the diagonal of H'H): 0 is best, each then says something of its own, and 1 is a collapse.",
     ]
 
 

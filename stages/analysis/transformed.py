@@ -44,8 +44,7 @@ def known_transformations(subject: Subject) -> Section | None:
         "bars",
         {name: {"x": list(values), "y": each} for name, each in zip(names, columns, strict=True)},
         y_label="held-out accuracy, %",
-        note="The projector throws away what the loss asks to be ignored: below the features, "
-        "and near chance where the views vary so (SimCLR, table 3).",
+        note=_expected(found),
     )
     title, head = "Transformation named correctly, %", ("transformation", *names)
     table = Table(title, head, table_rows, _conditions(found, images))
@@ -130,7 +129,7 @@ def _compared(found):
     if lost and max(lost.values()) > 0:
         task = max(lost, key=lost.get)
         yield (
-            f"The projector forgets most of '{task}': a linear probe names it from the features "
+            f"What the projector forgets most is {task}: a linear probe tells it from the features "
             f"for {known[task].accuracy:.0%} of held-out images, from the projections for "
             f"{found[task]['projections'].accuracy:.0%} (chance {known[task].chance:.0%})."
         )
@@ -139,12 +138,32 @@ def _compared(found):
     else:
         task = max(known, key=lambda task: known[task].accuracy - known[task].chance)
         yield (
-            f"Of the transformations the features tell '{task}' best: "
+            f"Of the transformations the features tell {task} best: "
             f"{known[task].accuracy:.0%} of held-out images (chance {known[task].chance:.0%})."
         )
     unknown = [task for task, one in known.items() if one.accuracy < one.chance + _unsure(one)]
     if unknown:
         yield f"At chance from the features, which ignore it: {', '.join(unknown)}."
+
+
+def _expected(found):
+    """What the plot should show, and where it does not."""
+    both = {task: each for task, each in found.items() if "projections" in each}
+    if not both:
+        return "The more the features know, the less they ignore the change."
+    text = (
+        "Projections should know less than features of what the loss asks to be ignored, and be "
+        "near chance where the views vary so (SimCLR, table 3)."
+    )
+    against = [
+        task
+        for task, each in both.items()
+        if each["projections"].accuracy > each["features"].accuracy
+        and _differ(each["features"], each["projections"])
+    ]
+    alike = [task for task, each in both.items() if not _differ(*each.values())]
+    text += f" Here they know more of: {', '.join(against)}." if against else ""
+    return text + (f" Here they know as much of: {', '.join(alike)}." if alike else "")
 
 
 def _unsure(*accuracies):

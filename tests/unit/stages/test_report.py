@@ -56,6 +56,22 @@ def test_results_become_tables():
     assert table.head == ("representation", "knn") and table.rows == (("pretrained", "97.5"),)
 
 
+def test_tables_say_what_their_columns_are():
+    data = (50.0, "digits", "test")
+    few = {"per_class": 10, "subsets": 5}
+    tables = report.result_tables(
+        [
+            Result("pretrained", None, None, "knn", "accuracy", *data, {"k": 20}),
+            Result("pretrained", None, None, "few labels", "accuracy", *data, few),
+            Result("pretrained", None, None, "k-means", "nmi", *data, {"k": 10}),
+        ]
+    )
+    accuracies, clusters = (table.note for table in tables)
+    assert "20 nearest" in accuracies and "over 5 subsets" in accuracies
+    assert "linear:" not in accuracies  # there is no such column
+    assert "k: how many" in clusters and "nmi, ami, ari" in clusters and "used" not in clusters
+
+
 def test_a_curve_that_a_section_draws_is_not_drawn_with_the_training():
     curve = {"x": [1, 2], "y": [1.0, 2.0]}
     plot = Plot("terms", "Terms", "lines", {"invariance": curve})

@@ -26,4 +26,19 @@ def test_it_is_said_whether_simplices_lower_the_bound():
     for phi, what in ((1.0, "That is good"), (2.5, "That is bad")):
         readings = [{"tau": 0.1, "phi": phi}, logits]
         words = list(bound._words(readings, 0.1, 4, margin, 3.0))
-        assert words[1].startswith(what) and "expressivity" not in " ".join(words)
+        assert words[2].startswith(what) and "first term" not in " ".join(words)
+
+
+def test_the_section_is_folded_names_its_paper_and_writes_numbers_plainly():
+    found = bound.section(seen())
+    assert found.folded and "Lavoie et al." in found.title and "Lavoie et al." in found.words[0]
+    assert "guarantees nothing" in found.words[0] and "e+" not in " ".join(found.words)
+
+
+def test_a_larger_term_of_smaller_cells_is_a_steeper_classifier():
+    terms = {"test_loss": 0.3, "train_loss": 0.1, "log10_confidence": 12.0}
+    base = {"tau": None, "phi": 2.0, "expressivity": 1000.4, **terms}
+    for phi, count in ((1.0, 2), (3.0, 1)):
+        read = {"tau": 1.0, "phi": phi, "expressivity": 1315.2, **terms}
+        words = list(bound._said_of_terms([read, base], base))
+        assert len(words) == count and "1,315 (tau = 1)" in words[0] and "1,000" in words[0]

@@ -113,8 +113,18 @@ def test_pixels_know_every_transformation_and_a_projector_can_forget_it():
     assert known["rotation"]["chance"] == 0.25
     assert all(each["projections"] == each["chance"] for each in known.values())
     assert known["original or Sobel filtered"]["features"] > 0.7
-    assert any("forgets" in words for words in found.words)
+    assert any("What the projector forgets most is" in words for words in found.words)
+    assert "should know less" in _caption(found) and "they know more" not in _caption(found)
     assert any("cannot be told" in words for words in found.words)
+
+
+def test_projections_that_know_as_much_as_features_are_named():
+    found = information.section(subject(project=lambda x: 3.0 * x))
+    assert "Here they know as much of: " in _caption(found) and "rotation" in _caption(found)
+
+
+def _caption(found):
+    return next(plot.note for plot in found.plots if plot.name == "transformations")
 
 
 def test_gray_images_have_no_color_and_oblong_ones_no_rotation():
