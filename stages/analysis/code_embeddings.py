@@ -39,8 +39,9 @@ def embedding_words(
         f"{chance:.2f} is what a random direction has) and {aligned.runner_up.mean():.2f} with the "
         f"next; {aligned.agreement.mean():.0%} of its signs are those of its code.",
         f"The embeddings fill {said(spread.participation)} of {shape[0]:,} dimensions. Two of "
-        f"their features are alike by {spread.off_diagonal:.2g}, the typical cosine over images (off "
-        "the diagonal of H'H): 0 is best, each then says something of its own, and 1 is a collapse.",
+        f"their features are alike by {spread.off_diagonal:.2g}, the typical cosine over images "
+        "(off the diagonal of H'H): 0 is best, each then says something of its own, and 1 is a "
+        "collapse.",
     ]
 
 
