@@ -15,9 +15,8 @@ import numpy as np
 
 from benchmarks.common import table
 from keras_ssl.analysis.tangents import rotation_rank
-from keras_ssl.core.files import METRICS, PROJECTOR, written_aside
+from keras_ssl.core.files import METRICS, PROJECTOR, json_lines, written_aside
 from stages.analysis.analyze import read_analysis
-from stages.analysis.subject import json_lines
 
 THRESHOLDS = (0.1, 0.2)  # of the largest singular value
 ABSOLUTE = 0.7

@@ -7,11 +7,10 @@ import keras_ssl
 from keras_ssl.analysis.sections import Table
 from keras_ssl.config import Catalog, load
 from keras_ssl.core.errors import UserError
-from keras_ssl.core.files import METRICS, WARNINGS
+from keras_ssl.core.files import METRICS, WARNINGS, json_lines
 from keras_ssl.evaluation.compare import compared_cells, load_run
 from keras_ssl.report import Report, training_section, write_comparison
 from stages.analysis.analyze import read_analysis
-from stages.analysis.subject import json_lines
 from stages.describe import read_description
 from stages.report import drawn_by, is_bad, set_by_hand, time_of, verdict_of, without_verdict
 

@@ -11,13 +11,13 @@ from keras_ssl.analysis.cost import model_cost
 from keras_ssl.analysis.sections import Section, Table
 from keras_ssl.analysis.transformations import random_projection
 from keras_ssl.config import Recipe
-from keras_ssl.core.files import REPORT, WARNINGS
+from keras_ssl.core.files import REPORT, WARNINGS, json_lines
 from keras_ssl.evaluation.published import Target
 from keras_ssl.evaluation.results import Result
 from keras_ssl.evaluation.tables import cells_of, published_cells
 from keras_ssl.report import Report, training_section, write_projector, write_report
 from stages.analysis import certificate, geometry_curves
-from stages.analysis.subject import Subject, json_lines
+from stages.analysis.subject import Subject
 from stages.analysis.transformed import NARROW
 from stages.describe import describe_backbone, describe_neck, describe_rates, read_description
 from stages.inputs import describe_data

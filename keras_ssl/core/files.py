@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import io
+import json
 import os
 import secrets
 import shutil
@@ -108,6 +109,25 @@ def write_text(path: str | Path, text: str):
     """Replace the file at `path` by `text`, as `written_aside` does."""
     with written_aside(path) as aside:
         aside.write_text(text, encoding="utf-8")
+
+
+def json_lines(path: str | Path) -> list[dict]:
+    """The lines of JSON of a file that are whole; none where there is no file.
+
+    Example:
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "metrics.jsonl"
+    >>> _ = path.write_text('{"epoch": 1}\\n{"epo')
+    >>> json_lines(path)
+    [{'epoch': 1}]
+    """
+    path = Path(path)
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        with contextlib.suppress(ValueError):  # cut short by a crash
+            found.append(json.loads(line))
+    return found
 
 
 def save_model(save: Callable, path: str | Path):

@@ -130,11 +130,11 @@ class SimCLR(TwoBranches):
         """
         views, batch = len(outputs), ops.shape(outputs[0])[0] * num_replicas()
         candidates = (views * batch - 1) / (views - 1)
-        projections = [all_gather(projection) for projection in outputs]
         if terms is not None and self.objective == "nt_xent":
             loss = terms["contrastive"]
-        else:
-            loss = nt_xent(*projections, temperature=self.temperature)
+            return {"mutual_information_bound": mutual_information_bound(loss, candidates)}
+        projections = [all_gather(projection) for projection in outputs]
+        loss = nt_xent(*projections, temperature=self.temperature)
         bound = {"mutual_information_bound": mutual_information_bound(loss, candidates)}
         return bound | (self._upper_bound(projections) if self.objective == "decoupled" else {})
 

@@ -116,8 +116,7 @@ class MetricsLog(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict | None = None):
         record = {"epoch": epoch + 1, "step": step_of(self.model), "time": round(time.time(), 3)}
         record |= {name: finite_or_none(value) for name, value in logs.items()}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(to_json(record) + "\n")
+        append_line(self.path, record)
 
 
 class EventFiles(keras.callbacks.Callback):
@@ -170,6 +169,25 @@ def drop_lines_after(path: Path, epoch: int) -> None:
     if path.exists():
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
         write_text(path, "".join(line for line in lines if _epoch_of(line) <= epoch))
+
+
+def begin_lines(path: Path, model: keras.Model, epoch: int) -> bool:
+    """`drop_lines_after` where a training begins or is resumed; -> whether it begins.
+
+    Args:
+        path: file that need not exist.
+        model: whose optimizer counts the updates.
+        epoch: int. Epochs that have ended; a line 0, from before them, stays in a resumed training.
+    """
+    fresh = step_of(model) == 0
+    drop_lines_after(path, -1 if fresh else epoch)
+    return fresh
+
+
+def append_line(path: Path, row: dict) -> None:
+    """Append a line of JSON to a file."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(to_json(row) + "\n")
 
 
 def step_of(model: keras.Model) -> int:

@@ -5,8 +5,8 @@ from pathlib import Path
 import keras
 
 from keras_ssl.analysis.projector import linear_weights, ranks_of, weight_spectrum
-from keras_ssl.evaluation.results import finite_or_none, to_json
-from keras_ssl.training.callbacks import drop_lines_after
+from keras_ssl.evaluation.results import finite_or_none
+from keras_ssl.training.callbacks import append_line, begin_lines
 
 _MOST = 4096  # of the smaller side of the weights: a spectrum of more takes minutes
 
@@ -45,11 +45,8 @@ class ProjectorRank(keras.callbacks.Callback):
         self._started = False
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None):
-        if self.path and not self._started:
-            fresh = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations)) == 0
-            drop_lines_after(self.path, -1 if fresh else epoch)
-            if fresh:
-                self._append(0, self._spectrum())
+        if self.path and not self._started and begin_lines(self.path, self.model, epoch):
+            self._append(0, self._spectrum())
         self._started = True
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None):
@@ -66,5 +63,4 @@ class ProjectorRank(keras.callbacks.Callback):
     def _append(self, epoch, values):
         if self.path and values is not None:
             values = [finite_or_none(value) for value in values.round(6)]
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(to_json({"epoch": epoch, "singular_values": values}) + "\n")
+            append_line(self.path, {"epoch": epoch, "singular_values": values})

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from keras_ssl.analysis.spectrum import Spectrum, spectrum_of
-from keras_ssl.evaluation.results import to_json
-from keras_ssl.training.callbacks import drop_lines_after, step_of
+from keras_ssl.training.callbacks import append_line, begin_lines
 
 SPECTRUM_ROWS = 512  # of features wider than that: the smaller Gram matrix stays this small
 _DIGITS = 5  # significant ones in the file
@@ -88,9 +87,7 @@ class SpectraLog(keras.callbacks.Callback):
         if self._begun:
             return
         self._begun = True
-        fresh = step_of(self.model) == 0
-        drop_lines_after(self.path, -1 if fresh else epoch)
-        if fresh:
+        if begin_lines(self.path, self.model, epoch):
             self._write(0, self.evaluation.measure_spectrum())
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None):
@@ -101,5 +98,4 @@ class SpectraLog(keras.callbacks.Callback):
         values = [float(f"{value:.{_DIGITS}g}") for value in spectrum.centered_values]
         values = values if np.isfinite(values).all() else None
         line = {"epoch": epoch, "rows": spectrum.samples, "singular_values": values}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(to_json(line) + "\n")
+        append_line(self.path, line)

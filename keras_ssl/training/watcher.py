@@ -1,7 +1,5 @@
 """Say it when the numbers of a training are what they are in one that has collapsed."""
 
-import contextlib
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -9,10 +7,11 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_ssl.core.files import json_lines
 from keras_ssl.core.telltales import LARGEST_CLUSTER, Telltale
 from keras_ssl.evaluation.representation import FeatureExtractor
-from keras_ssl.evaluation.results import finite_or_none, to_json
-from keras_ssl.training.callbacks import drop_lines_after, step_of
+from keras_ssl.evaluation.results import finite_or_none
+from keras_ssl.training.callbacks import append_line, drop_lines_after, step_of
 
 _IMAGES = 256  # whose clusters are looked at
 
@@ -144,8 +143,7 @@ class Watcher(keras.callbacks.Callback):
         line = {"epoch": epoch, "step": step_of(self.model), "metric": telltale.metric}
         line |= {"value": finite_or_none(number), "target": telltale.target}
         line |= {"description": telltale.description, "cure": cure}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(to_json(line) + "\n")
+        append_line(self.path, line)
 
 
 def _is_meant(telltale, logs):
@@ -155,18 +153,11 @@ def _is_meant(telltale, logs):
 
 def _rows_until(path, epoch):
     """Rows of a log up to an epoch, NaN where they have null."""
-    if path is None or not path.exists():
-        return
-    for line in path.read_text(encoding="utf-8").splitlines():
-        with contextlib.suppress(ValueError):  # a line that a crash cut short
-            row = {name: math.nan if v is None else v for name, v in json.loads(line).items()}
-            if row["epoch"] <= epoch:
-                yield row
+    for line in [] if path is None else json_lines(path):
+        if line["epoch"] <= epoch:
+            yield {name: math.nan if value is None else value for name, value in line.items()}
 
 
 def _said_in(path):
     """{(metric, target)} of the lines of a file."""
-    if not path.exists():
-        return set()
-    lines = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-    return {(line["metric"], line["target"]) for line in lines}
+    return {(line["metric"], line["target"]) for line in json_lines(path)}

@@ -140,22 +140,19 @@ def _typical(subject):
     """The most typical images, and what they are typical of."""
     images = subject.images
     if subject.clusters is not None:
-        known = np.flatnonzero(subject.clusters >= 0)
-        sizes = np.bincount(subject.clusters[known])
-        found = typical_of_clusters(subject.features[known], subject.clusters[known], _TYPICAL)
-        rows = {f"cluster {c}, {sizes[c]} images": known[r] for c, r in found.items()}
-        said = f"The method puts these images in {len(found)} clusters."
-        note = "Of each cluster of the method the images closest to its mean, largest cluster first"
+        clusters, source, puts = subject.clusters, "the method", "The method puts these images"
     else:
-        clusters = _k_means(subject)
-        sizes = np.bincount(clusters)
-        found = typical_of_clusters(subject.features, clusters, _TYPICAL)
-        rows = {f"cluster {c}, {sizes[c]} images": r for c, r in found.items()}
-        said = f"k-means puts the features in {len(found)} clusters."
-        note = "Of each cluster of k-means the images closest to its mean, largest cluster first"
-    rows = dict(list(rows.items())[:_CLUSTERS])
-    series = {label: {"images": images[r]} for label, r in rows.items()}
-    return Plot("typical", "Typical images", "images", series, note=f"{note}."), said
+        clusters, source, puts = _k_means(subject), "k-means", "k-means puts the features"
+    known = np.flatnonzero(clusters >= 0)
+    sizes = np.bincount(clusters[known])
+    found = typical_of_clusters(subject.features[known], clusters[known], _TYPICAL)
+    series = {
+        f"cluster {c}, {sizes[c]} images": {"images": images[known[rows]]}
+        for c, rows in list(found.items())[:_CLUSTERS]
+    }
+    note = f"Of each cluster of {source} the images closest to its mean, largest cluster first."
+    plot = Plot("typical", "Typical images", "images", series, note=note)
+    return plot, f"{puts} in {len(found)} clusters."
 
 
 def _k_means(subject):

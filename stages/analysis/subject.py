@@ -1,7 +1,6 @@
 """What an analysis looks at: the images, features and records of a run, each read once."""
 
 import functools
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import tensorflow as tf
 import keras_ssl
 from keras_ssl.analysis.usage import CodeUsage, code_usage
 from keras_ssl.config import Recipe
-from keras_ssl.core.files import METRICS, PROJECTOR, SPECTRA
+from keras_ssl.core.files import METRICS, PROJECTOR, SPECTRA, json_lines
 from keras_ssl.evaluation.feature_cache import scratch_array
 from keras_ssl.evaluation.representation import FeatureExtractor
 from keras_ssl.evaluation.results import Result, read_results
@@ -296,16 +295,3 @@ class Subject:
             return tf.where(finite, tf.argmax(scores, axis=1), -1)
 
         return lambda images: np.asarray(largest(tf.constant(images)))
-
-
-def json_lines(path: Path) -> list[dict]:
-    """The lines of JSON of a file that are whole; none where there is no file."""
-    if not path.exists():
-        return []
-    found = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            found.append(json.loads(line))
-        except ValueError:  # cut short by a crash
-            continue
-    return found
